@@ -1,0 +1,291 @@
+"""One experiment from its config to its folder: load, measure, synthesize, validate, write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxscat.config import Config, load_config
+from jaxscat.datasets import dataset_path
+from jaxscat.io import load_map, load_map_and_mask, load_mask, save_maps
+from jaxscat.maps import nside_of
+from jaxscat.objectives.target import make_target
+from jaxscat.operators.pyramid import Pyramid, build_pyramid
+from jaxscat.plotting import plot_summary
+from jaxscat.provenance import (
+    Clock,
+    array_sha256,
+    describe_devices,
+    file_sha256,
+    git_commit,
+    versions,
+)
+from jaxscat.results import summarize
+from jaxscat.run_folder import new_run_folder, write_history, write_json
+from jaxscat.starts import white_noise
+from jaxscat.synthesis.synthesize import SynthesisResult, synthesize
+from jaxscat.validation import gaussian_control, validate
+
+
+class Observer:
+    """Hears of a run's progress; this one keeps silent, others show it."""
+
+    def stage(self, name: str) -> None:
+        """A new part of the run begins."""
+
+    def building(self, done: int, total: int) -> None:
+        """So many of the pyramid's parts are built."""
+
+    def step(self, seed: int, progress: Any) -> None:
+        """The synthesis of a seed has advanced (`progress`: step, max_steps, loss, ...)."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run reads: the original [p], the mask [p] or [M p] or None, and their origin."""
+
+    original: np.ndarray
+    mask: np.ndarray | None
+    source: str
+    checksums: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has made: its folder, the content of results.json, the status of the last seed."""
+
+    folder: Path
+    results: dict[str, Any]
+    status: str
+
+
+def run_experiment(
+    config: Config,
+    folder: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+    config_path: Path | None = None,
+) -> Outcome:
+    """Run one experiment and write its folder (default `runs/<name>`), whole or not at all.
+
+    The folder holds results.json, config.toml (as resolved), maps.fits (NESTED, float32: ORIGINAL,
+    START of the first seed, SEED_<n> for each seed, MASK_<m> if there are masks), history.csv,
+    summary.png (first seed) and run.json. In results.json the keys of a single map are those of
+    the first seed; `seeds` has all of them. When the synthesis is interrupted the best map so far
+    is validated and written, the remaining seeds are left out and the status is "interrupted".
+
+    Raises `ValueError` for float64 without JAX's 64-bit mode and for all that `load_map`,
+    `build_pyramid`, `make_target` and `synthesize` refuse, `FileExistsError` for a folder that is
+    taken (before anything is computed).
+    """
+    observer = observer or Observer()
+    _check_precision(config)
+    folder = Path(folder) if folder is not None else Path("runs") / config.run.name
+    with new_run_folder(folder, overwrite=overwrite) as draft:
+        outcome = _run(config, draft, observer, config_path)
+    return Outcome(folder, outcome.results, outcome.status)
+
+
+def validate_run(folder: str | Path) -> dict[str, dict[str, Any]]:
+    """Validate the maps of a run folder again; returns one report (see `validate`) per seed column.
+
+    Raises `ValueError` when the folder has no readable config.toml or maps.fits.
+    """
+    folder = Path(folder)
+    maps = folder / "maps.fits"
+    if not maps.is_file():
+        raise FileNotFoundError(f"{str(folder)!r} is not the folder of a run: it has no maps.fits")
+    config = load_config(folder / "config.toml")
+    _check_precision(config)
+    names = column_names(maps)
+    columns = {name: load_map(maps, field=name) for name in names if not name.startswith("MASK_")}
+    masks = [load_mask(maps, field=name) for name in names if name.startswith("MASK_")]
+    mask = np.stack(masks) if masks else None
+    original = columns["ORIGINAL"]
+    pyramid = _pyramid(config, original.size, Observer())
+    return {
+        name: validate(
+            original,
+            columns[name],
+            start=white_noise(original, int(name.removeprefix("SEED_"))),
+            pyramid=pyramid,
+            mask=mask,
+        )
+        for name in columns
+        if name.startswith("SEED_")
+    }
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the maps in a HEALPix FITS file."""
+    from astropy.io import fits
+
+    return [str(name) for name in fits.getheader(path, 1)["TTYPE*"].values()]
+
+
+def read_inputs(config: Config) -> Inputs:
+    """Read the original and the mask of an experiment, NESTED, float64, at the working nside.
+
+    Raises `ValueError` for all that `load_map` and `load_mask` refuse and for a mask of another
+    number of pixels than the map.
+    """
+    data = config.data
+    source = data.dataset or data.path
+    assert source is not None  # the config has exactly one of the two
+    # A path is made a Path, so that it is never taken for the name of a dataset.
+    place = data.dataset or Path(source)
+    if data.unseen == "mask":
+        original, mask = load_map_and_mask(place, data.nside, order=data.order, field=data.field)
+        mask = None if mask.all() and mask.min() == 1.0 else mask
+    else:
+        original = load_map(place, data.nside, order=data.order, field=data.field)
+        mask = None
+    checksums = {"map": array_sha256(original)}
+    file = Path(source) if data.dataset is None else dataset_path(data.dataset)
+    if file is not None:
+        checksums["map_file"] = file_sha256(file)
+    if config.target.mask is not None:
+        path = Path(config.target.mask)
+        given = load_mask(path, data.nside)
+        if given.shape[-1] != original.size:
+            raise ValueError(
+                f"target.mask: {str(path)!r} has {given.shape[-1]} pixels, "
+                f"expected {original.size} as the map"
+            )
+        mask = given if mask is None else mask * given
+        checksums["mask_file"] = file_sha256(path)
+    if data.transform == "standardise":
+        original = (original - original.mean()) / original.std()
+    return Inputs(original, mask, source, checksums)
+
+
+def _run(config: Config, draft: Path, observer: Observer, config_path: Path | None) -> Outcome:
+    clock = Clock()
+    with clock.measure("load"):
+        observer.stage(f"reading {config.data.dataset or config.data.path}")
+        inputs = read_inputs(config)
+    dtype = np.dtype(config.run.precision)
+    original = inputs.original.astype(dtype)
+    mask = None if inputs.mask is None else inputs.mask.astype(dtype)
+    with clock.measure("pyramid"):
+        observer.stage("building the wavelets")
+        pyramid = _pyramid(config, original.size, observer)
+    with clock.measure("target"):
+        observer.stage("measuring the map")
+        target = make_target(
+            jnp.asarray(original),
+            pyramid,
+            mask=None if mask is None else jnp.asarray(mask),
+            sigma=config.target.sigma,
+            coarsest_nside=config.target.coarsest_nside,
+        )
+    starts, made = {}, {}
+    for seed in config.synthesis.seeds:
+        observer.stage(f"synthesizing seed {seed}")
+        starts[seed] = white_noise(original, seed).astype(dtype)
+        made[seed] = synthesize(
+            target,
+            pyramid,
+            jnp.asarray(starts[seed]),
+            max_steps=config.synthesis.max_steps,
+            memory=config.synthesis.memory,
+            callback=lambda progress, seed=seed: observer.step(seed, progress),
+        )
+        if made[seed].status == "interrupted":
+            break
+    with clock.measure("validation"):
+        observer.stage("validating")
+        gaussian = gaussian_control(original, footprint=_footprint(mask))
+        reports = {
+            seed: validate(
+                original,
+                result.map,
+                start=starts[seed],
+                gaussian=gaussian,
+                pyramid=pyramid,
+                mask=mask,
+            )
+            for seed, result in made.items()
+        }
+    observer.stage("writing")
+    results = summarize(config, inputs.source, made, reports)
+    write_json(draft / "results.json", results)
+    (draft / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    first = next(iter(made))
+    columns = {"ORIGINAL": original, "START": starts[first]}
+    columns |= {f"SEED_{seed}": result.map for seed, result in made.items()}
+    if mask is not None:
+        columns |= {f"MASK_{i}": m for i, m in enumerate(np.atleast_2d(mask), start=1)}
+    save_maps(draft / "maps.fits", columns)
+    write_history(draft / "history.csv", _history(made))
+    figure = plot_summary(
+        original,
+        starts[first],
+        made[first].map,
+        gaussian,
+        made[first].losses,
+        title=f"{config.run.name}: {inputs.source}, nside {pyramid.spec.nside}, seed {first}",
+        unit="standard deviations" if config.data.transform == "standardise" else "map units",
+    )
+    figure.savefig(draft / "summary.png")
+    compiling = sum(result.compile_seconds for result in made.values())
+    running = sum(result.run_seconds for result in made.values())
+    write_json(
+        draft / "run.json",
+        {
+            "versions": versions(),
+            "device": describe_devices(),
+            "precision": config.run.precision,
+            "seeds": list(made),
+            "git_commit": git_commit(Path(__file__)) or git_commit(config_path or Path()),
+            "inputs_sha256": inputs.checksums,
+            "seconds": {
+                **clock.seconds,
+                "compile": compiling,
+                "synthesis": running,
+                "total": clock.total(),
+            },
+        },
+    )
+    return Outcome(draft, results, list(made.values())[-1].status)
+
+
+def _pyramid(config: Config, npix: int, observer: Observer) -> Pyramid:
+    settings = config.pyramid
+    return build_pyramid(
+        nside_of(npix),
+        orientations=settings.orientations,
+        kernel_size=settings.kernel_size,
+        scales=settings.scales,
+        dtype=np.dtype(config.run.precision),
+        geometry=settings.geometry,
+        progress=observer.building,
+    )
+
+
+def _check_precision(config: Config) -> None:
+    wanted = np.dtype(config.run.precision)
+    if jax.dtypes.canonicalize_dtype(wanted) != wanted:
+        raise ValueError(
+            "run.precision = 'float64': JAX is in 32-bit mode; expected "
+            "jax.config.update('jax_enable_x64', True) first (the command line does it)"
+        )
+
+
+def _footprint(mask: np.ndarray | None) -> np.ndarray | None:
+    """The union of all masks, where the control has to have the original's spectrum."""
+    return None if mask is None else np.atleast_2d(mask).max(axis=0)
+
+
+def _history(made: dict[int, SynthesisResult]) -> list[tuple[int, int, float, int]]:
+    return [
+        (seed, step, float(loss), int(count))
+        for seed, result in made.items()
+        for step, (loss, count) in enumerate(zip(result.losses, result.evaluations, strict=True))
+    ]

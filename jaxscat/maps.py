@@ -1,0 +1,157 @@
+"""What a HEALPix map is, and what is refused as none: checks made before anything is compiled."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+UNSEEN = -1.6375e30  # HEALPix marks a pixel without data by this value
+
+
+def is_nside(value: object) -> bool:
+    """Say whether `value` is a whole number and a power of two, as NESTED order needs."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        return False
+    number = int(value)
+    return number > 0 and number & (number - 1) == 0
+
+
+def check_nside(nside: object, *, name: str = "nside") -> int:
+    """Return `nside` as an int.
+
+    Raises ValueError, which begins with `name`, unless it is a power of two (see `is_nside`).
+    """
+    if not is_nside(nside):
+        raise ValueError(f"{name}: got {nside!r}, expected a power of two (1, 2, 4, 8, ...)")
+    return int(nside)  # pyright: ignore[reportArgumentType]
+
+
+def nside_of(npix: int, *, name: str = "map") -> int:
+    """Return the nside of a full-sky map of `npix` pixels.
+
+    Raises ValueError, which begins with `name`, unless `npix` is 12 nside^2 for an nside that is
+    a power of two.
+    """
+    nside = round((npix / 12) ** 0.5)
+    if npix != 12 * nside**2 or not is_nside(nside):
+        raise ValueError(
+            f"{name}: got {npix} pixels, expected 12 nside^2 with nside a power of two "
+            "(12, 48, 192, 768, 3072, ...)"
+        )
+    return nside
+
+
+def unseen_pixels(values: Float[np.ndarray, "*shape"]) -> np.ndarray:
+    """Mark the pixels that hold UNSEEN, in any precision: a boolean array of the same shape.
+
+    Source: the tolerance of `healpy.mask_bad`, 1e-5 of UNSEEN.
+    """
+    return np.abs(values - UNSEEN) < 1e-5 * abs(UNSEEN)
+
+
+def to_real(values: ArrayLike, *, name: str = "map") -> Float[np.ndarray, "*shape"]:
+    """Return numbers as a native float array; float32 and float64 keep their precision.
+
+    Integers become float64 with a UserWarning. Raises ValueError, which begins with `name`, for
+    complex, boolean and non-numeric values and for float formats other than 16, 32 or 64 bit.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "iu":
+        warnings.warn(
+            f"{name}: integer values ({array.dtype}) are converted to float64", stacklevel=3
+        )
+        return array.astype(np.float64)
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        kind = {"c": "complex", "b": "boolean"}.get(array.dtype.kind, "unsuitable")
+        raise ValueError(
+            f"{name}: got {kind} values ({array.dtype}), expected real float32 or float64"
+        )
+    return array.astype(np.float32 if array.dtype.itemsize == 4 else np.float64, copy=False)
+
+
+def check_finite(values: Float[np.ndarray, "*shape"], *, name: str, unseen: bool = False) -> None:
+    """Refuse NaN, infinite and, unless `unseen` is true, UNSEEN pixels, with their numbers.
+
+    Raises ValueError, which begins with `name`.
+    """
+    for count, what in (
+        (np.isnan(values).sum(), "NaN"),
+        (np.isinf(values).sum(), "infinite"),
+        (0 if unseen else unseen_pixels(values).sum(), "UNSEEN (without data)"),
+    ):
+        if count:
+            raise ValueError(
+                f"{name}: got {count} of {values.size} pixels {what}, expected finite values"
+            )
+
+
+def check_map(
+    map: ArrayLike,
+    *,
+    name: str = "map",
+    nside: int | None = None,
+    allow_constant: bool = False,
+) -> Float[np.ndarray, " p"]:
+    """Return one map as a float array of `12 nside^2` pixels, or refuse it.
+
+    float32 and float64 keep their precision, float16 becomes float64, integers become float64
+    with a UserWarning. Raises ValueError, which begins with `name`, for complex, boolean or
+    non-numeric values; more or less than one dimension; a length that is no 12 nside^2 or, when
+    `nside` is given, belongs to another nside; NaN, infinite or UNSEEN pixels; and a constant map,
+    unless `allow_constant` is true.
+    """
+    array = to_real(map, name=name)
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name}: got an array of shape {array.shape}, expected one map of shape (npix,)"
+        )
+    found = nside_of(array.size, name=name)
+    if nside is not None and found != nside:
+        raise ValueError(
+            f"{name}: got {array.size} pixels (nside {found}), expected {12 * nside**2} "
+            f"(nside {nside})"
+        )
+    check_finite(array, name=name)
+    if not allow_constant and np.ptp(array) == 0:
+        raise ValueError(
+            f"{name}: got the same value {array[0]:g} in every pixel, expected a map that varies"
+        )
+    return array
+
+
+def check_mask(
+    mask: ArrayLike, npix: int | None = None, *, name: str = "mask"
+) -> Float[np.ndarray, "*M p"]:
+    """Return one mask `[p]` or several `[M p]` as a float array of weights, or refuse them.
+
+    Weights are from 0 (ignored) up, fractions are fine; boolean and integer masks become float64.
+    Raises ValueError, which begins with `name`, for complex or non-numeric values; other than one
+    or two dimensions; a length that is no 12 nside^2 or not the `npix` of the map; NaN, infinite,
+    UNSEEN or negative weights; and a mask without any weight.
+    """
+    array = np.asarray(mask)
+    # A mask of 0 and 1 loses nothing as float, so this needs no warning.
+    array = array.astype(np.float64) if array.dtype.kind in "biu" else to_real(array, name=name)
+    if array.ndim not in (1, 2) or 0 in array.shape:
+        raise ValueError(
+            f"{name}: got an array of shape {array.shape}, expected (npix,) or (masks, npix)"
+        )
+    if npix is not None and array.shape[-1] != npix:
+        raise ValueError(f"{name}: got {array.shape[-1]} pixels, expected {npix} as the map has")
+    nside_of(array.shape[-1], name=name)
+    check_finite(array, name=name)
+    if (array < 0).any():
+        raise ValueError(
+            f"{name}: got {(array < 0).sum()} negative weights (least {array.min():g}), "
+            "expected weights from 0 up"
+        )
+    empty = np.flatnonzero(array.reshape(-1, array.shape[-1]).sum(axis=-1) == 0)
+    if empty.size:
+        which = f" (mask {empty[0]} of {array.shape[0]})" if array.ndim == 2 else ""
+        raise ValueError(
+            f"{name}: got zero in every pixel{which}, expected at least one positive weight"
+        )
+    return array

@@ -1,0 +1,136 @@
+"""Tables of a constant sparse matrix between folded fields, made on the host."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxscat.operators import symmetry
+
+
+class SparseTable(eqx.Module):
+    """Padded indices and weights of a sparse matrix between folded fields, and of its transpose.
+
+    Indices count rows of the input field followed by its halo: rows repeated from another sector.
+
+    Attributes:
+        indices: `[k, out_rows]`, input rows used by every output row.
+        weights: `[k, out_rows, outputs]`, zero where padded.
+        transposed_indices: `[k', in_rows + halo]`, output rows that use every input row.
+        transposed_weights: `[k', in_rows + halo, outputs]`, zero where padded.
+        halo_rows: input rows that are repeated.
+        halo_shifts: the number of sectors between a repeated row and the row that reads it; the
+            last entry, 0, belongs to the padding of `repeats`.
+        repeated_rows: the distinct rows of `halo_rows`, ascending.
+        repeats: `[c, repeated]`, where in the halo every repeated row stands; padded with the
+            length of the halo.
+    """
+
+    indices: Int[Array, "k out_rows"]
+    weights: Float[Array, "k out_rows outputs"]
+    transposed_indices: Int[Array, "kt extended_rows"]
+    transposed_weights: Float[Array, "kt extended_rows outputs"]
+    halo_rows: Int[Array, " halo"]
+    halo_shifts: Int[Array, " halo_and_one"]
+    repeated_rows: Int[Array, " repeated"]
+    repeats: Int[Array, "copies repeated"]
+
+
+class DenseTable(eqx.Module):
+    """The same kind of matrix held whole, for the few pixels of the coarsest grids.
+
+    Attributes:
+        weights: `[out_rows, outputs, shift, in_rows]`; the shift counts the sectors between the
+            row that is written and the row that is read.
+    """
+
+    weights: Float[Array, "out_rows outputs sectors in_rows"]
+
+
+# Up to this nside a matrix product costs less than gathers, and compiles in no time.
+DENSE_NSIDE = 4
+
+
+def tabulate(
+    nside: int,
+    pixels: Int[np.ndarray, "k rows"],
+    weights: Float[Array, "k rows outputs"],
+    used: np.ndarray,
+    sectors: int,
+) -> SparseTable | DenseTable:
+    """Make a table from the NESTED pixels that every row of the first sector reads.
+
+    Args:
+        nside: resolution of the map that is read.
+        pixels: NESTED pixels.
+        weights: their weights, zero where unused; already on the device, so that no second copy
+            of the largest array is alive.
+        used: boolean, false where an entry is padding.
+        sectors: number of sectors of the fold.
+    """
+    on_device, weights = weights, np.asarray(weights)  # NumPy sees the same memory
+    rows, sector = symmetry.locate(nside, pixels, sectors)
+    in_rows = 12 * nside**2 // sectors
+    sector = np.where(used, sector, 0)
+    rows = np.where(used, rows, 0).astype(np.int32)
+    if nside <= DENSE_NSIDE:
+        dense = np.zeros((weights.shape[1], sectors, in_rows, weights.shape[2]), weights.dtype)
+        out_rows = np.broadcast_to(np.arange(weights.shape[1]), rows.shape)
+        np.add.at(dense, (out_rows[used], sector[used], rows[used]), weights[used])
+        return DenseTable(weights=jnp.asarray(dense.transpose(0, 3, 1, 2)))
+    away = sector > 0
+    halo, position = np.unique(sector[away] * in_rows + rows[away], return_inverse=True)
+    rows[away] = in_rows + position
+    halo_shifts, halo_rows = np.divmod(halo, in_rows)
+    repeated, copies = np.unique(halo_rows, return_inverse=True)
+    repeats = np.full((max(sectors - 1, 1), repeated.size), halo.size)
+    repeats[halo_shifts - 1, copies] = np.arange(halo.size)
+    extended = in_rows + halo.size
+    transposed_indices, transposed_weights = pad_transpose(rows, weights, used, extended)
+    integers = {
+        "indices": rows,
+        "transposed_indices": transposed_indices,
+        "halo_rows": halo_rows,
+        "halo_shifts": np.append(halo_shifts, 0),
+        "repeated_rows": repeated,
+        "repeats": repeats,
+    }
+    return SparseTable(
+        weights=on_device,
+        transposed_weights=jnp.asarray(transposed_weights),
+        **{name: jnp.asarray(array, dtype=jnp.int32) for name, array in integers.items()},
+    )
+
+
+def pad_transpose(
+    indices: Int[np.ndarray, "k out_rows"],
+    weights: Float[np.ndarray, "k out_rows outputs"],
+    used: np.ndarray,
+    extended_rows: int,
+) -> tuple[Int[np.ndarray, "kt extended_rows"], Float[np.ndarray, "kt extended_rows outputs"]]:
+    """Return the padded tables of the transposed matrix, on the host.
+
+    Args:
+        indices: input row of every entry.
+        weights: its weights.
+        used: boolean `[k, out_rows]`, false where an entry is padding.
+        extended_rows: number of input rows with their halo.
+    """
+    counts = np.zeros(extended_rows, dtype=np.int64)
+    for k in range(indices.shape[0]):
+        counts += np.bincount(indices[k][used[k]], minlength=extended_rows)
+    transposed_indices = np.zeros((int(counts.max()), extended_rows), dtype=np.int32)
+    transposed_weights = np.zeros((*transposed_indices.shape, weights.shape[2]), weights.dtype)
+    filled = np.zeros(extended_rows, dtype=np.int64)
+    for k in range(indices.shape[0]):  # one at a time: temporary arrays stay small
+        out_rows = np.flatnonzero(used[k])
+        target = indices[k, out_rows]
+        order = np.argsort(target, kind="stable")
+        out_rows, target = out_rows[order], target[order]
+        first = np.flatnonzero(np.diff(target, prepend=-1))
+        sizes = np.diff(first, append=target.size)
+        slot = filled[target] + np.arange(target.size) - np.repeat(first, sizes)
+        transposed_indices[slot, target] = out_rows
+        transposed_weights[slot, target] = weights[k, out_rows]
+        filled[target[first]] += sizes
+    return transposed_indices, transposed_weights

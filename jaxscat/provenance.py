@@ -1,0 +1,94 @@
+"""Where a result comes from: versions, device, git commit, checksums of inputs, wall times."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PACKAGES = ("jaxscat", "jax", "jaxlib", "numpy", "healpy", "optax", "equinox")
+
+
+def versions() -> dict[str, str | None]:
+    """Version of Python and of every package that the numbers depend on; None if not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def describe_devices() -> dict[str, Any]:
+    """The platform and the devices that JAX computes on."""
+    import jax
+
+    devices = jax.devices()
+    return {
+        "platform": devices[0].platform,
+        "devices": [device.device_kind for device in devices],
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def git_commit(path: Path) -> str | None:
+    """The commit of the repository that tracks a file, "-dirty" if its tree has changes.
+
+    None when git is missing or does not track the file, so that an installed copy inside an
+    unrelated repository is not mistaken for that repository.
+    """
+    git = shutil.which("git")
+    if git is None or not path.exists():
+        return None
+
+    def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [git, "-C", str(path.resolve().parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    if ask("ls-files", "--error-unmatch", path.name).returncode:
+        return None
+    commit = ask("rev-parse", "HEAD")
+    if commit.returncode:
+        return None
+    changed = ask("status", "--porcelain", "--untracked-files=no").stdout.strip()
+    return commit.stdout.strip() + ("-dirty" if changed else "")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def array_sha256(array: np.ndarray) -> str:
+    """SHA-256 of an array's values in C order (its dtype and shape are not part of it)."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+class Clock:
+    """Wall time of a run and of its parts, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._begin = time.perf_counter()
+
+    @contextmanager
+    def measure(self, part: str) -> Iterator[None]:
+        """Time the block under a name."""
+        begin = time.perf_counter()
+        yield
+        self.seconds[part] = time.perf_counter() - begin
+
+    def total(self) -> float:
+        """Seconds since the clock was made."""
+        return time.perf_counter() - self._begin

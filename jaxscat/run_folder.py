@@ -1,0 +1,91 @@
+"""The folder of one run: refused or claimed first, filled beside its place, put there whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+# What makes a folder recognisable as one that a run has written.
+MARKERS = ("config.toml", "results.json", "run.json")
+
+
+def check_destination(folder: Path, *, overwrite: bool = False) -> None:
+    """Refuse a place for results that is taken.
+
+    With `overwrite`, an empty folder and the folder of a former run may be replaced; anything
+    else (a home directory, say) never. Raises `FileExistsError`.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if not overwrite:
+        raise FileExistsError(
+            f"output folder {str(folder)!r} exists; expected a new one (--output), or --overwrite"
+        )
+    former = folder.is_dir() and not folder.is_symlink()
+    if former and any(folder.iterdir()):
+        former = all((folder / marker).is_file() for marker in MARKERS)
+    if not former:
+        raise FileExistsError(
+            f"output folder {str(folder)!r} is not the folder of a former run; it is not replaced"
+        )
+
+
+@contextmanager
+def new_run_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its place when the block ends well.
+
+    When the block raises, everything made for it is removed and `folder` stays as it was.
+    Raises `FileExistsError` before anything is made (see `check_destination`).
+    """
+    folder = Path(os.path.abspath(folder))
+    check_destination(folder, overwrite=overwrite)
+    new_parents = [parent for parent in folder.parents if not parent.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield draft
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):  # somebody else may have begun to use them
+            for parent in new_parents:
+                parent.rmdir()
+        raise
+    # mkdtemp keeps others out; results are as open as any new folder.
+    umask = os.umask(0)
+    os.umask(umask)
+    draft.chmod(0o777 & ~umask)
+    _put_in_place(draft, folder, overwrite=overwrite)
+
+
+def _put_in_place(draft: Path, folder: Path, *, overwrite: bool) -> None:
+    try:
+        check_destination(folder, overwrite=overwrite)
+        if not folder.exists():
+            draft.rename(folder)
+            return
+        former = draft.with_name(draft.name + ".former")
+        folder.rename(former)
+        draft.rename(folder)
+    except OSError as error:
+        raise OSError(f"{error}; the results are kept in {str(draft)!r}") from error
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON for people to read; NaN and infinity are refused with a `ValueError`."""
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_history(path: Path, rows: Sequence[tuple[int, int, float, int]]) -> None:
+    """Write the CSV table seed, step, loss, evaluations; step 0 is the start map."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["seed", "step", "loss", "evaluations"])
+        writer.writerows(rows)

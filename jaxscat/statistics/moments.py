@@ -1,0 +1,76 @@
+"""Masked means of products of fields, and their standard errors."""
+
+from functools import partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+ErrorFormula = Literal["pixels", "foscat"]
+ERROR_FORMULAS = ("pixels", "foscat")
+
+# Added under the square root of a squared modulus: FOSCAT's value.
+_MODULUS_FLOOR = 1e-16
+
+
+def modulus(real: Float[Array, "*shape"], imaginary: Float[Array, "*shape"]) -> Array:
+    """Return the modulus of a complex field, with a finite derivative at zero.
+
+    Source: FOSCAT's absolute value; `docs/conventions.md`, "Modulus".
+    """
+    power = real**2 + imaginary**2
+    nonzero = power > 0
+    return jnp.where(nonzero, jnp.sqrt(jnp.where(nonzero, power, 1.0) + _MODULUS_FLOOR), 0.0)
+
+
+def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return the square root where the value is positive and zero elsewhere, gradient zero there."""
+    positive = value > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1.0)), 0.0)
+
+
+@jax.custom_jvp
+def gram(
+    fields: Float[Array, "*batch rows x"], weights: Float[Array, "*#batch rows"] | None
+) -> Float[Array, "*batch x x"]:
+    """Return the weighted sums over rows of the products of all pairs of fields.
+
+    Derivatives are taken with respect to the fields only; the symmetry of the result halves the
+    work of the reverse pass.
+    """
+    return _products(fields, fields, weights)
+
+
+@gram.defjvp
+def _gram_jvp(primals, tangents):
+    fields, weights = primals
+    half = _products(tangents[0], fields, weights)
+    return gram(fields, weights), half + half.mT
+
+
+def _products(left: Array, right: Array, weights: Array | None) -> Array:
+    if weights is not None:
+        right = weights[..., None] * right
+    return jnp.einsum("...rx,...ry->...xy", left, right, precision="highest")
+
+
+@partial(jax.jit, static_argnames="formula")
+def standard_error_of_mean(
+    mean: Array, square: Array, weight: Float[Array, ""], formula: ErrorFormula = "pixels"
+) -> Float[Array, "*shape"]:
+    """Return the standard error of a mean, taking pixels as independent.
+
+    Args:
+        mean: real or complex mean.
+        square: mean of the squared modulus ("pixels", and everything real), or the complex mean
+            of the plain square ("foscat").
+        weight: sum of the mask.
+        formula: the right one, or the one of the FOSCAT package for complex means.
+
+    Source: `docs/conventions.md`, "Standard errors".
+    """
+    if formula == "pixels" or not jnp.iscomplexobj(mean):
+        return safe_sqrt((jnp.real(square) - jnp.real(mean) ** 2 - jnp.imag(mean) ** 2) / weight)
+    spread = square.real - mean.real**2 + square.imag - mean.imag**2
+    return safe_sqrt(jnp.abs(spread) / weight)

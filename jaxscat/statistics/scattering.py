@@ -1,0 +1,301 @@
+"""S0 to S4 of one map: the loop over scales.
+
+Inside, fields are folded, `[row, field, orientation, sector]`; `docs/conventions.md`, "Sectors".
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxscat import maps
+from jaxscat.operators.pyramid import Level, Pyramid, PyramidSpec
+from jaxscat.operators.resolution import downsample
+from jaxscat.operators.stencil import convolve
+from jaxscat.operators.symmetry import fold
+from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.moments import (
+    ERROR_FORMULAS,
+    ErrorFormula,
+    gram,
+    modulus,
+    safe_sqrt,
+    standard_error_of_mean,
+)
+from jaxscat.statistics.sectors import combine_orientations, combine_products
+
+
+def measure(
+    map: Float[Array, " p"],
+    pyramid: Pyramid,
+    *,
+    mask: Float[Array, " p"] | Float[Array, "M p"] | None = None,
+) -> ScatteringCovariance:
+    """Measure the scattering covariance of one map.
+
+    The function is pure and works under `jax.jit`, `jax.grad`, `jax.jvp` and `jax.vmap`; called
+    on concrete arrays it compiles itself once per shape.
+
+    Args:
+        map: real NESTED map in the type of the pyramid.
+        pyramid: operators for its nside.
+        mask: weights of the pixels in all means, none negative; with a leading axis `M`, several
+            masks whose results stand on a leading axis of every coefficient.
+
+    Returns:
+        coefficients in the unit of the map (S0, S1) or its square (S2, S3, S4); S0[1] is the
+        standard error of the mean.
+
+    Raises:
+        ValueError: wrong shape or type, values that are not finite, a mask without weight.
+
+    Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics".
+    """
+    map, mask = prepare(map, mask, pyramid.spec)
+    return squeeze_masks(measure_scales(map, pyramid, mask, pyramid.spec.scales), mask)
+
+
+def standard_error(
+    map: Float[Array, " p"],
+    pyramid: Pyramid,
+    *,
+    mask: Float[Array, " p"] | Float[Array, "M p"] | None = None,
+    formula: ErrorFormula = "pixels",
+) -> ScatteringCovariance:
+    """Return the standard error of every coefficient of one map, taking pixels as independent.
+
+    Args:
+        map, pyramid, mask: as for `measure`.
+        formula: "pixels", the right one; "foscat", the one of the FOSCAT package for complex
+            means, which can come out near zero.
+
+    Returns:
+        real arrays of the shapes that `measure` returns; both entries of S0 hold the error of
+        the mean.
+
+    Raises:
+        ValueError: as `measure`, or the formula is unknown.
+
+    Source: `docs/conventions.md`, "Standard errors".
+    """
+    if formula not in ERROR_FORMULAS:
+        raise ValueError(f"formula: got {formula!r}, expected one of {list(ERROR_FORMULAS)}")
+    map, mask = prepare(map, mask, pyramid.spec)
+    return squeeze_masks(_standard_error(map, pyramid, mask, formula), mask)
+
+
+def prepare(map: Array, mask: Array | None, spec: PyramidSpec) -> tuple[Array, Array | None]:
+    """Check a map and a mask as far as their values are known, in the type of the pyramid.
+
+    Under a transformation of JAX only shapes and types are known and checked.
+
+    Raises:
+        ValueError: as `measure` says.
+    """
+    if isinstance(map, jax.core.Tracer):
+        _check_traced("map", map, [(spec.npix,)])
+    else:
+        map = maps.check_map(map, name="map", nside=spec.nside, allow_constant=True)
+    if isinstance(mask, jax.core.Tracer):
+        _check_traced("mask", mask, [(spec.npix,), ("M", spec.npix)])
+    elif mask is not None:
+        mask = maps.check_mask(mask, spec.npix, name="mask")
+    if mask is not None:
+        mask = jnp.asarray(mask, spec.dtype)
+    return jnp.asarray(map, spec.dtype), mask
+
+
+def _check_traced(name: str, array: Array, shapes: list[tuple]) -> None:
+    fits = any(len(shape) == array.ndim and array.shape[-1] == shape[-1] for shape in shapes)
+    if not fits or not jnp.issubdtype(array.dtype, jnp.floating):
+        expected = " or ".join(str(shape) for shape in shapes)
+        raise ValueError(
+            f"{name}: got {array.dtype} of shape {array.shape}, expected real floats of shape "
+            f"{expected}"
+        )
+
+
+def squeeze_masks(statistics: ScatteringCovariance, mask: Array | None) -> ScatteringCovariance:
+    """Drop the axis of masks unless the mask has one."""
+    if mask is not None and mask.ndim == 2:
+        return statistics
+    return jax.tree.map(lambda group: group[0], statistics)
+
+
+class _Weights(NamedTuple):
+    """Masks of one level, or their absence; `total` is what sums are divided by."""
+
+    rows: Float[Array, "M sectors rows"] | None
+    total: Float[Array, " M"]
+
+    def mean(self, field: Float[Array, "rows *rest sectors"]) -> Float[Array, "M *rest sectors"]:
+        """Sum over rows divided by the total weight; the mean once sectors are summed."""
+        if self.rows is None:
+            return field.sum(0)[None] / self.total[0]
+        field = jnp.moveaxis(field, (-1, 0), (0, 1))
+        sums = jnp.einsum("msr,sr...->m...s", self.rows, field, precision="highest")
+        return sums / like(self.total, sums)
+
+    def products(self, fields: Float[Array, "L sectors rows X"]) -> Float[Array, "M L sectors X X"]:
+        """Sum the products of all pairs of fields and divide by the total weight."""
+        if self.rows is None:
+            sums = gram(fields, None)[None]
+        else:
+            sums = jax.vmap(gram, in_axes=(None, 0))(fields, self.rows)
+        return sums / like(self.total, sums)
+
+
+def like(total: Float[Array, " M"], array: Array) -> Array:
+    """Return the total weights with axes of length one, to divide an array by them."""
+    return total.reshape(-1, *[1] * (array.ndim - 1))
+
+
+def _weights(masks: Float[Array, "rows M 1 sectors"] | None, level: Level, dtype) -> _Weights:
+    if masks is None:
+        return _Weights(None, jnp.full((1,), 12.0 * level.nside**2, dtype))
+    rows = masks[:, :, 0, :].transpose(1, 2, 0)
+    return _Weights(rows, rows.sum((1, 2)))
+
+
+class _Scale(NamedTuple):
+    """What one scale of a map contributes before means are taken."""
+
+    weights: _Weights
+    newest: Float[Array, "rows L sectors"]  # modulus of the coefficients of this scale
+    convolved: Float[Array, "L sectors rows 2X"]  # of the map and all finer moduli; Re, then Im
+
+
+def _scales(map: Array, pyramid: Pyramid, mask: Array | None, covariances: int) -> Iterator[_Scale]:
+    """Walk down the pyramid; moduli are convolved again at the finest `covariances` scales only."""
+    spec = pyramid.spec
+    field = fold(map, spec.sectors)[:, None, None, :]
+    masks = None if mask is None else fold(mask.reshape(-1, spec.npix), spec.sectors)
+    if masks is not None:
+        masks = masks.transpose(1, 0, 2)[:, :, None, :]
+    moduli = jnp.zeros((field.shape[0], 0, spec.orientations, spec.sectors), map.dtype)
+    for scale, level in enumerate(pyramid.levels):
+        coefficients = convolve(field, level.stencil)[:, :, :, 0]
+        newest = modulus(coefficients[:, 0, :, 0], coefficients[:, 1, :, 0])
+        convolved = coefficients
+        if scale < covariances:
+            moduli = jnp.concatenate([moduli, newest[:, None]], axis=1)
+            again = convolve(moduli, level.stencil)
+            again = again.reshape(*again.shape[:3], -1, spec.sectors)
+            convolved = jnp.concatenate([coefficients, again], axis=3)
+        # Pixels by fields is what matrix products want; without the barrier that layout would
+        # spread back into the gathers of the convolution.
+        convolved = convolved.transpose(2, 4, 0, 1, 3)
+        convolved = convolved.reshape(*convolved.shape[:3], -1)
+        convolved = jax.lax.optimization_barrier(convolved)
+        yield _Scale(_weights(masks, level, map.dtype), newest, convolved)
+        if level.downsampling is not None:
+            field = downsample(field, level.downsampling)
+            if scale + 1 < covariances:
+                moduli = downsample(moduli, level.downsampling)
+            if masks is not None:
+                masks = downsample(masks, level.downsampling)
+
+
+def _select_scales(products: Float[Array, "M L X X"]) -> tuple[Array, Array]:
+    """Cut the products of one scale `j3` into its part of S3 and of S4."""
+    masks, orientations, size, _ = products.shape
+    scales = (size - 1) // orientations
+    s3 = products[:, :, 0, 1:].reshape(masks, orientations, scales, orientations)
+    s4 = products[:, :, 1:, 1:].reshape(masks, orientations, *(scales, orientations) * 2)
+    pairs = [(j1, j2) for j2 in range(scales) for j1 in range(j2 + 1)]
+    chosen = np.zeros((len(pairs), scales, scales))
+    for position, pair in enumerate(pairs):
+        chosen[position][pair] = 1
+    # Axes mask, l3, j1, l1, j2, l2 become mask, (j1, j2), l2, l1, l3.
+    chosen = jnp.asarray(chosen, products.dtype)
+    s4 = jnp.einsum("tab,mkaubv->mtvuk", chosen, s4, precision="highest")
+    return s3.transpose(0, 2, 3, 1), s4
+
+
+def _gather_groups(s0: Array, s1: list, s2: list, products: list) -> ScatteringCovariance:
+    """Put the scales of every group on one axis."""
+    # Real and imaginary parts are cut apart and meet in the end, so that products stay real.
+    groups = [[_select_scales(part) for part in parts] for parts in products]
+    s3, s4 = (
+        [jnp.concatenate([group[part][kind] for group in groups], axis=1) for part in range(count)]
+        for kind in range(2)
+        for count in [len(products[0])]
+    )
+    return ScatteringCovariance(
+        s0=s0,
+        s1=jnp.stack(s1, axis=1),
+        s2=jnp.stack(s2, axis=1),
+        s3=jax.lax.complex(*s3) if len(s3) == 2 else s3[0],
+        s4=jax.lax.complex(*s4) if len(s4) == 2 else s4[0],
+    )
+
+
+@partial(jax.jit, static_argnames="covariances")
+def measure_scales(
+    map: Float[Array, " p"],
+    pyramid: Pyramid,
+    mask: Float[Array, " p"] | Float[Array, "M p"] | None,
+    covariances: int,
+) -> ScatteringCovariance:
+    """Measure one map without checks, with S3 and S4 at the finest `covariances` scales only.
+
+    Returns:
+        coefficients with a leading axis of masks (of length one without a mask).
+    """
+    s0, s1, s2, products = None, [], [], []
+    for scale in _scales(map, pyramid, mask, covariances):
+        if s0 is None:
+            s0 = _mean_and_error(map, scale.weights, pyramid.spec)
+        s1.append(combine_orientations(scale.weights.mean(scale.newest)))
+        combined = combine_products(scale.weights.products(scale.convolved))
+        s2.append(combined[:, 0, :, 0, 0])
+        if len(products) < covariances:
+            products.append((combined[:, 0], combined[:, 1]))
+    return _gather_groups(s0, s1, s2, products)
+
+
+@partial(jax.jit, static_argnames="formula")
+def _standard_error(
+    map: Array, pyramid: Pyramid, mask: Array | None, formula: ErrorFormula
+) -> ScatteringCovariance:
+    s0, s1, s2, products = None, [], [], []
+    for scale in _scales(map, pyramid, mask, pyramid.spec.scales):
+        weights, total = scale.weights, scale.weights.total
+        if s0 is None:
+            error = _mean_and_error(map, weights, pyramid.spec)[:, 1]
+            s0 = jnp.stack([error, error], axis=-1)
+        mean = combine_orientations(weights.mean(scale.newest))
+        square = combine_orientations(weights.mean(scale.newest**2))
+        s1.append(standard_error_of_mean(mean, square, like(total, mean)))
+        means = _complex(combine_products(weights.products(scale.convolved)))
+        real, imaginary = jnp.split(scale.convolved, 2, axis=-1)
+        # Products of squared moduli are real and have no parity: they are combined as real parts.
+        power = jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=-1)
+        squares = combine_products(weights.products(power))[:, 0]
+        mean, square = means[:, :, 0, 0], squares[:, :, 0, 0]
+        s2.append(standard_error_of_mean(mean.real, square, like(total, mean)))
+        if formula == "foscat":
+            plain = jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-1)
+            squares = _complex(combine_products(weights.products(plain)))
+        products.append((standard_error_of_mean(means, squares, like(total, means), formula),))
+    return _gather_groups(s0, s1, s2, products)
+
+
+def _complex(parts: Float[Array, "M 2 *rest"]) -> Array:
+    return jax.lax.complex(parts[:, 0], parts[:, 1])
+
+
+def _mean_and_error(
+    map: Float[Array, " p"], weights: _Weights, spec: PyramidSpec
+) -> Float[Array, "M 2"]:
+    folded = fold(map, spec.sectors)
+    mean = weights.mean(folded).sum(-1)
+    # Taken about the mean: the difference of two large squares would lose digits.
+    spread = jnp.stack(
+        [weights.mean((folded - centre) ** 2).sum(-1)[m] for m, centre in enumerate(mean)]
+    )
+    return jnp.stack([mean, safe_sqrt(spread / weights.total)], axis=-1)

@@ -1,0 +1,169 @@
+"""What a run shows on the terminal: its progress and its tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from jaxscat.experiment import Observer
+
+
+class ProgressBar(Observer):
+    """Live bars on a terminal; the synthesis shows its loss and speed. Use as a context."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        )
+        self._task: Any = None
+
+    def __enter__(self) -> ProgressBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish()
+        self._progress.stop()
+
+    def stage(self, name: str) -> None:
+        """Begin a new line."""
+        self._finish()
+        self._task = self._progress.add_task(name, total=None, note="")
+
+    def building(self, done: int, total: int) -> None:
+        """Advance the bar of the stage."""
+        self._progress.update(self._task, completed=done, total=total)
+
+    def step(self, seed: int, progress: Any) -> None:
+        """Advance the bar of a synthesis and show its loss and speed."""
+        self._progress.update(
+            self._task, completed=progress.step, total=progress.max_steps, note=_note(progress)
+        )
+
+    def _finish(self) -> None:
+        """Stop the clock of the stage before; one without parts counts as one."""
+        if self._task is None:
+            return
+        (task,) = [task for task in self._progress.tasks if task.id == self._task]
+        if task.total is None:
+            self._progress.update(self._task, completed=1, total=1)
+        self._progress.stop_task(self._task)
+
+
+class ProgressLines(Observer):
+    """Plain lines for a log: one per stage, and one for a synthesis every few seconds."""
+
+    def __init__(self, console: Console, *, every_seconds: float = 10.0) -> None:
+        self._console = console
+        self._every = every_seconds
+        self._last = -float("inf")
+
+    def __enter__(self) -> ProgressLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def stage(self, name: str) -> None:
+        """Write the name of the stage."""
+        self._last = -float("inf")
+        self._write(name)
+
+    def step(self, seed: int, progress: Any) -> None:
+        """Write step, loss and speed, unless the last line is only seconds old."""
+        now = time.monotonic()
+        if now - self._last < self._every and progress.step < progress.max_steps:
+            return
+        self._last = now
+        self._write(f"  step {progress.step}/{progress.max_steps}  {_note(progress)}")
+
+    def _write(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def observer_for(console: Console) -> ProgressBar | ProgressLines:
+    """Live bars when the console is a terminal, plain lines otherwise."""
+    return ProgressBar(console) if console.is_terminal else ProgressLines(console)
+
+
+def _note(progress: Any) -> str:
+    speed = progress.step / progress.seconds if progress.seconds > 0 else 0.0
+    return f"loss {progress.loss:.4g}  {speed:.1f} steps/s"
+
+
+COLUMNS = {
+    "original": "original",
+    "start": "start",
+    "gaussian": "Gaussian control",
+    "synthesized": "synthesized",
+}
+
+
+def validation_table(report: Mapping[str, Any], *, title: str) -> Table:
+    """One validation report (see `validate`) as a table: a row per quantity, a column per map."""
+    shown = [name for name in COLUMNS if name in {"original", *report["pixel_correlation"]}]
+    table = Table(title=title, title_justify="left")
+    table.add_column("quantity")
+    for name in shown:
+        table.add_column(COLUMNS[name], justify="right")
+
+    def row(label: str, values: Mapping[str, float | None], style: str) -> None:
+        table.add_row(label, *(_number(values[n], style) if n in values else "" for n in shown))
+
+    for name, values in report["distribution"].items():
+        row(name, values, ".4f" if name in ("skewness", "kurtosis") else ".5g")
+    row("pixel correlation", report["pixel_correlation"], "+.4f")
+    table.add_section()
+    row("C_l ratio, mean over l >= 2", report["power_spectrum_ratio"], ".4f")
+    for part in report["power_spectrum_bins"]:
+        row(f"C_l ratio, {_bin(part)}", part["ratio"], ".4f")
+    for part in report["power_spectrum_bins"]:
+        row(f"correlation, {_bin(part)}", part["correlation"], "+.3f")
+    table.add_section()
+    for name, values in report["scattering"].items():
+        row(f"{name} relative error", values, ".5f")
+    row("S1 squared relative error", report["scattering_error"], ".5f")
+    if "scattering_improvement_pct" in report:
+        gain = {"synthesized": report["scattering_improvement_pct"]}
+        row("its improvement on the start [%]", gain, ".3f")
+    return table
+
+
+def outcome_table(seeds: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per seed of results.json: status, steps, losses, times."""
+    table = Table(title="synthesis", title_justify="left")
+    for heading in ("seed", "status", "steps", "evaluations", "loss at start", "loss at end"):
+        table.add_column(heading, justify="left" if heading == "status" else "right")
+    table.add_column("compile [s]", justify="right")
+    table.add_column("run [s]", justify="right")
+    for row in seeds:
+        table.add_row(
+            str(row["seed"]),
+            row["status"],
+            str(row["nsteps"]),
+            str(row["evaluations"]),
+            _number(row["start_loss"], ".6g"),
+            _number(row["final_loss"], ".6g"),
+            _number(row["compile_seconds"], ".1f"),
+            _number(row["run_seconds"], ".1f"),
+        )
+    return table
+
+
+def _bin(part: Mapping[str, Any]) -> str:
+    low, high = part["l_min"], part["l_max"]
+    return f"l = {low}" if low == high else f"l = {low} to {high}"
+
+
+def _number(value: float | None, style: str) -> str:
+    return "none" if value is None else format(value, style)

@@ -1,0 +1,40 @@
+"""The one-point distribution of pixel values and the correlation of two maps."""
+
+import numpy as np
+from jaxtyping import Float
+
+
+def pixel_moments(
+    map: Float[np.ndarray, " p"], weights: Float[np.ndarray, " p"] | None = None
+) -> dict[str, float]:
+    """Mean, standard deviation, extremes, skewness and excess kurtosis of the pixel values.
+
+    Mean, std, min and max are in the map's units, the last two have none (0 for a Gaussian).
+    `weights` (>= 0) count the pixels; extremes are over those with a weight above zero. Moments
+    are plain averages, without corrections for the number of pixels.
+    """
+    map = np.asarray(map, dtype=np.float64)
+    inside = map if weights is None else map[np.asarray(weights) > 0]
+    mean = np.average(map, weights=weights)
+    second, third, fourth = (
+        np.average((map - mean) ** power, weights=weights) for power in (2, 3, 4)
+    )
+    return {
+        "mean": float(mean),
+        "std": float(np.sqrt(second)),
+        "min": float(inside.min()),
+        "max": float(inside.max()),
+        "skewness": float(third / second**1.5),
+        "kurtosis": float(fourth / second**2 - 3.0),
+    }
+
+
+def pixel_correlation(
+    first: Float[np.ndarray, " p"],
+    second: Float[np.ndarray, " p"],
+    weights: Float[np.ndarray, " p"] | None = None,
+) -> float:
+    """Pearson's correlation coefficient of two maps over their pixels, optionally weighted."""
+    pair = np.stack([first, second]).astype(np.float64)
+    covariance = np.cov(pair, aweights=weights, ddof=0)
+    return float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))

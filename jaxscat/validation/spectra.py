@@ -1,0 +1,93 @@
+"""Angular power spectra of NESTED maps, their ratios, and the correlation of two maps per l-bin."""
+
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+
+def harmonic_coefficients(
+    map: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None = None
+) -> Complex[np.ndarray, " lm"]:
+    """Spherical harmonic coefficients of a NESTED map up to l = 3 nside - 1, in healpy's order.
+
+    With a `footprint` (weights between 0 and 1) the weighted mean is taken off and the rest is
+    multiplied by the footprint first, which gives the coefficients of the cut sky.
+    """
+    import healpy  # loads matplotlib, so not at import
+
+    map = np.asarray(map, dtype=np.float64)
+    if footprint is not None:
+        map = (map - np.average(map, weights=footprint)) * footprint
+    return healpy.map2alm(healpy.reorder(map, n2r=True), iter=3)
+
+
+def angular_power_spectrum(
+    map: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None = None
+) -> Float[np.ndarray, " l"]:
+    """The C_l of a NESTED map for l = 0 ... 3 nside - 1, in the map's units squared (sr).
+
+    With a `footprint` it is the pseudo-C_l divided by the mean of the footprint squared, so that
+    it stays comparable with the full-sky spectrum; couplings between multipoles are not undone.
+    The pixel window is not taken out: ratios between maps of one nside do not need it.
+    """
+    import healpy
+
+    spectrum = healpy.alm2cl(harmonic_coefficients(map, footprint))
+    return spectrum if footprint is None else spectrum / np.mean(np.square(footprint))
+
+
+def multipole_bins(nside: int, *, per_octave: int = 2) -> list[tuple[int, int]]:
+    """Inclusive logarithmic multipole bins [l_min, l_max] from 2 to 3 nside - 1.
+
+    Beyond l = 2 nside the harmonics are poorly sampled by the pixels.
+    """
+    top = max(3 * nside - 1, 2)
+    count = max(1, round(per_octave * np.log2((top + 1) / 2)))
+    edges = np.unique(np.round(np.geomspace(2, top + 1, count + 1)).astype(int))
+    return [(int(low), int(high) - 1) for low, high in pairwise(edges)]
+
+
+def binned_ratio(
+    spectrum: Float[np.ndarray, " l"],
+    reference: Float[np.ndarray, " l"],
+    bins: list[tuple[int, int]],
+) -> list[float]:
+    """Power of one spectrum over that of a reference in every bin, each l weighted by 2 l + 1."""
+    weight = 2 * np.arange(len(spectrum)) + 1
+    return [
+        float(
+            np.sum((weight * spectrum)[low : high + 1])
+            / np.sum((weight * reference)[low : high + 1])
+        )
+        for low, high in bins
+    ]
+
+
+def mean_ratio(spectrum: Float[np.ndarray, " l"], reference: Float[np.ndarray, " l"]) -> float:
+    """Mean over all l >= 2 of C_l / C_l of the reference, every l counting once."""
+    return float(np.mean(spectrum[2:] / reference[2:]))
+
+
+def binned_correlation(
+    first: Complex[np.ndarray, " lm"],
+    second: Complex[np.ndarray, " lm"],
+    bins: list[tuple[int, int]],
+) -> list[float]:
+    """Correlation coefficient of two maps per multipole bin, from their harmonic coefficients.
+
+    One means that the maps share their structure at these scales (a copy), zero that they share
+    nothing but possibly the power.
+    """
+    import healpy
+
+    cross, one, two = (
+        healpy.alm2cl(a, b) for a, b in ((first, second), (first, first), (second, second))
+    )
+    weight = 2 * np.arange(len(cross)) + 1
+    parts = []
+    for low, high in bins:
+        window = slice(low, high + 1)
+        total = [np.sum((weight * spectrum)[window]) for spectrum in (cross, one, two)]
+        parts.append(float(total[0] / np.sqrt(total[1] * total[2])))
+    return parts

@@ -1,0 +1,137 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from jaxscat.config import Config, ConfigError, config_from_tree, load_config, parse_overrides
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(text, name="trial.toml"):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return _write
+
+
+MINIMAL = '[data]\ndataset = "cosmic-web"\n'
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_shipped_config_is_valid_and_named_after_its_file(path):
+    assert load_config(path).run.name == path.stem
+
+
+def test_reference_experiment_has_the_issue_values():
+    config = load_config(CONFIGS / "lss.toml")
+    assert (config.data.dataset, config.data.nside) == ("lss", 32)
+    assert (config.pyramid.orientations, config.pyramid.kernel_size) == (4, 3)
+    assert config.target.sigma == "pixels" and config.target.mask is None
+    assert config.synthesis.seeds == (1234,) and config.synthesis.max_steps == 300
+    assert config.run.precision == "float32"
+    foscat = load_config(CONFIGS / "lss_foscat.toml")
+    assert foscat.target.sigma == "foscat"
+    assert foscat.synthesis == config.synthesis and foscat.data == config.data
+
+
+def test_defaults_and_name_from_the_file(write):
+    config = load_config(write(MINIMAL, "my-run.toml"))
+    assert config.run.name == "my-run"
+    assert config.synthesis.seeds == (1234,)
+
+
+def test_resolved_toml_reads_back_the_same(write):
+    config = load_config(write(MINIMAL), {"synthesis.seeds": ["1", "2", "3"], "data.nside": ["8"]})
+    assert config_from_tree(tomllib.loads(config.to_toml())) == config
+    assert config.synthesis.seeds == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (MINIMAL + "[synthesis]\nmax_step = 3\n", ["synthesis.max_step", "max_steps"]),
+        (MINIMAL + "[sythesis]\nmax_steps = 3\n", ["sythesis", "synthesis"]),
+        (MINIMAL + '[synthesis]\nmax_steps = "many"\n', ["max_steps", "'many'", "integer"]),
+        (MINIMAL + "[synthesis]\nmax_steps = 3.5\n", ["max_steps", "3.5", "integer"]),
+        (MINIMAL + "[synthesis]\nmax_steps = true\n", ["max_steps", "True", "integer"]),
+        (
+            MINIMAL + "[synthesis]\nmax_steps = 0\n",
+            ["max_steps", "0", "greater than or equal to 1"],
+        ),
+        (MINIMAL + "[synthesis]\nseeds = 5\n", ["synthesis.seeds", "5", "tuple"]),
+        (MINIMAL + '[synthesis]\nseeds = [1, "2"]\n', ["synthesis.seeds.1", "'2'", "integer"]),
+        (MINIMAL + "[synthesis]\nseeds = []\n", ["synthesis.seeds", "at least 1"]),
+        (MINIMAL + "[synthesis]\nseeds = [1, 1]\n", ["synthesis.seeds", "differ"]),
+        (MINIMAL + "[synthesis]\nseeds = [-1]\n", ["synthesis.seeds.0", "-1"]),
+        (MINIMAL + '[target]\nsigma = "foscatt"\n', ["target.sigma", "'foscatt'", "'pixels'"]),
+        (MINIMAL + "target = 3\n", ["data.target is not a setting"]),
+        ("target = 3\n" + MINIMAL, ["target = 3", "table [target]"]),
+        (MINIMAL + "nside = 12\n", ["data.nside", "12", "power of two"]),
+        (MINIMAL + 'path = "x.npy"\n', ["data", "exactly one of data.dataset and data.path"]),
+        ("[run]\n", ["data is missing"]),
+        (MINIMAL + '[run]\nname = "../up"\n', ["run.name", "'../up'"]),
+        (MINIMAL + "[synthesis\n", ["not valid TOML", "line 3"]),
+    ],
+)
+def test_bad_config_is_one_line_with_place_value_and_expectation(write, text, parts):
+    path = write(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert path.name in message and "\n" not in message
+    for part in parts:
+        assert part in message
+    assert "pydantic" not in message
+
+
+def test_missing_and_binary_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere.toml"):
+        load_config(tmp_path / "nowhere.toml")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_config(binary)
+
+
+def test_overrides_are_read_as_their_entry_asks(write):
+    words = "--synthesis.seeds 7 --run.name 32 --target.sigma=foscat --pyramid.scales 2".split()
+    config = load_config(write(MINIMAL), parse_overrides(words))
+    assert config.synthesis.seeds == (7,)
+    assert config.run.name == "32"
+    assert config.target.sigma == "foscat"
+    assert config.pyramid.scales == 2
+
+
+def test_override_of_the_path_replaces_the_dataset_and_none_unsets(write):
+    path = write(MINIMAL + "nside = 8\n")
+    config = load_config(path, parse_overrides(["--data.path", "x.npy", "--data.nside", "none"]))
+    assert (config.data.dataset, config.data.path, config.data.nside) == (None, "x.npy", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--synthesis.max_step", "3"], "did you mean 'max_steps'"),
+        (["--sinthesis.max_steps", "3"], "did you mean 'synthesis'"),
+        (["--synthesis", "3"], "--synthesis is not a setting"),
+        (["--run.name"], "has no value"),
+        (["stray"], "unexpected 'stray'"),
+        (["--synthesis.max_steps", "3", "4"], "expected one value"),
+        (["--synthesis.max_steps", "soon"], "'soon': expected a valid integer"),
+        (["--synthesis.seeds", "1", "x"], "synthesis.seeds.1 = 'x'"),
+    ],
+)
+def test_bad_overrides(write, words, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(MINIMAL), parse_overrides(words))
+    assert message in str(caught.value)
+
+
+def test_config_is_frozen():
+    config = Config.model_validate({"data": {"dataset": "cosmic-web"}})
+    with pytest.raises(ValueError, match="frozen"):
+        config.data.nside = 3  # type: ignore[misc]

@@ -1,0 +1,283 @@
+import csv
+import json
+import tomllib
+
+import healpy
+import jax
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from jaxscat import experiment
+from jaxscat.config import config_from_tree
+from jaxscat.experiment import Observer, read_inputs, run_experiment, validate_run
+from jaxscat.starts import white_noise
+
+NSIDE = 4
+NPIX = 12 * NSIDE**2
+
+
+@pytest.fixture(scope="module")
+def map_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "map.npy"
+    np.save(path, np.random.default_rng(0).gamma(2.0, size=NPIX).astype(np.float32))
+    return path
+
+
+@pytest.fixture(scope="module")
+def config(map_file):
+    return settings(map_file)
+
+
+def settings(map_file, **sections):
+    tree = {
+        "data": {"path": str(map_file)},
+        "pyramid": {"scales": 2},
+        "synthesis": {"seeds": [3, 4], "max_steps": 20},
+        "run": {"name": "trial"},
+    }
+    for name, entries in sections.items():
+        tree[name] = tree.get(name, {}) | entries
+    return config_from_tree(tree)
+
+
+@pytest.fixture(scope="module")
+def outcome(config, tmp_path_factory):
+    return run_experiment(config, tmp_path_factory.mktemp("runs") / "trial")
+
+
+def left_over(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def column(folder, name):
+    with fits.open(folder / "maps.fits") as units:
+        return np.asarray(units[1].data[name], dtype=np.float64).ravel()
+
+
+def test_folder_holds_what_is_promised(outcome):
+    assert sorted(path.name for path in outcome.folder.iterdir()) == [
+        "config.toml",
+        "history.csv",
+        "maps.fits",
+        "results.json",
+        "run.json",
+        "summary.png",
+    ]
+    assert [path.name for path in outcome.folder.parent.iterdir()] == ["trial"]
+
+
+def test_results_have_the_reference_experiments_keys(outcome, map_file):
+    results = json.loads((outcome.folder / "results.json").read_text())
+    assert results == outcome.results
+    for key in ("method", "original_paper", "domain", "elapsed_seconds", "device", "evaluations"):
+        assert results[key]
+    assert results["original_paper_doi"] == "10.1051/0004-6361/202244566"
+    assert (results["data"], results["nside"]) == (str(map_file), NSIDE)
+    assert set(results["statistics"]) == {
+        "original_mean",
+        "original_std",
+        "synthesized_mean",
+        "synthesized_std",
+        "pixel_correlation",
+        "power_spectrum_ratio",
+        "scattering_error_start",
+        "scattering_error_synth",
+        "scattering_improvement_pct",
+    }
+    assert [row["seed"] for row in results["seeds"]] == [3, 4]
+    assert results["final_loss"] == results["seeds"][0]["final_loss"]
+    assert results["final_loss"] < 0.5 * results["start_loss"]
+    assert results["validation"] == results["seeds"][0]["validation"]
+
+
+def test_maps_are_nested_float32_and_the_ones_that_were_validated(outcome, map_file):
+    with fits.open(outcome.folder / "maps.fits") as units:
+        header, columns = units[1].header, units[1].columns
+        assert header["ORDERING"] == "NESTED" and header["NSIDE"] == NSIDE
+        assert columns.names == ["ORIGINAL", "START", "SEED_3", "SEED_4"]
+        assert {part.format[-1] for part in columns} == {"E"}
+    original = np.load(map_file)
+    np.testing.assert_array_equal(column(outcome.folder, "ORIGINAL"), original)
+    np.testing.assert_array_equal(column(outcome.folder, "START"), white_noise(original, 3))
+    std = outcome.results["statistics"]["synthesized_std"]
+    assert column(outcome.folder, "SEED_3").std() == pytest.approx(std, rel=1e-5)
+    other = outcome.results["seeds"][1]["statistics"]["synthesized_std"]
+    assert column(outcome.folder, "SEED_4").std() == pytest.approx(other, rel=1e-5)
+
+
+def test_history_goes_from_the_start_to_the_final_loss_of_each_seed(outcome):
+    with (outcome.folder / "history.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in outcome.results["seeds"]:
+        mine = [part for part in rows if part["seed"] == str(row["seed"])]
+        assert [int(part["step"]) for part in mine] == list(range(row["nsteps"] + 1))
+        assert float(mine[0]["loss"]) == row["start_loss"]
+        assert float(mine[-1]["loss"]) == row["final_loss"]
+        assert int(mine[-1]["evaluations"]) == row["evaluations"] >= row["nsteps"]
+
+
+def test_config_is_written_as_resolved(outcome, config):
+    tree = tomllib.loads((outcome.folder / "config.toml").read_text())
+    assert config_from_tree(tree) == config
+    assert tree["target"]["sigma"] == "pixels"  # a default
+
+
+def test_run_json_says_with_what_and_how_long(outcome):
+    run = json.loads((outcome.folder / "run.json").read_text())
+    assert run["versions"]["jax"] == jax.__version__
+    assert run["device"]["platform"] == jax.devices()[0].platform
+    assert run["seeds"] == [3, 4]
+    assert len(run["inputs_sha256"]["map_file"]) == 64
+    parts = {"load", "pyramid", "target", "compile", "synthesis", "validation", "total"}
+    assert set(run["seconds"]) == parts
+    assert run["seconds"]["total"] > run["seconds"]["validation"] > 0.0
+    assert (outcome.folder / "summary.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_validating_the_folder_again_gives_the_same_report(outcome):
+    reports = validate_run(outcome.folder)
+    assert list(reports) == ["SEED_3", "SEED_4"]
+    for row, report in zip(outcome.results["seeds"], reports.values(), strict=True):
+        assert_close(report, row["validation"])
+
+
+def assert_close(one, other):
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_close(one[key], other[key])
+    elif isinstance(one, list):
+        for left, right in zip(one, other, strict=True):
+            assert_close(left, right)
+    else:
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+
+
+class Interrupting(Observer):
+    def __init__(self):
+        self.seeds = []
+
+    def step(self, seed, progress):
+        self.seeds.append(seed)
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_the_best_map_so_far(config, tmp_path):
+    observer = Interrupting()
+    outcome = run_experiment(config, tmp_path / "run", observer=observer)
+    assert outcome.status == outcome.results["status"] == "interrupted"
+    assert observer.seeds == [3]  # the second seed was not begun
+    (row,) = outcome.results["seeds"]
+    assert row["status"] == "interrupted" and 0 < row["nsteps"] < 20
+    assert row["final_loss"] < row["start_loss"]
+    assert np.isfinite(column(tmp_path / "run", "SEED_3")).all()
+    assert (tmp_path / "run" / "summary.png").exists()
+
+
+def test_ctrl_c_before_the_synthesis_leaves_nothing(config, tmp_path):
+    class Impatient(Observer):
+        def stage(self, name):
+            if "wavelets" in name:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(config, tmp_path / "run", observer=Impatient())
+    assert left_over(tmp_path) == []
+
+
+def test_taken_folder_is_refused_before_anything_is_read(config, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(experiment, "read_inputs", lambda _: pytest.fail("must not be reached"))
+    with pytest.raises(FileExistsError, match="run"):
+        run_experiment(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ones(100), "100"),
+        (np.full(NPIX, 2.0), "map"),
+        (np.where(np.arange(NPIX) == 5, np.nan, np.arange(NPIX)), "map"),
+        (np.arange(NPIX) * 1j, "complex"),
+    ],
+    ids=["length", "constant", "NaN", "complex"],
+)
+def test_bad_map_is_refused_and_leaves_nothing(tmp_path, values, message):
+    np.save(tmp_path / "bad.npy", values)
+    with pytest.raises(ValueError, match=message):
+        run_experiment(settings(tmp_path / "bad.npy"), tmp_path / "out" / "run")
+    assert left_over(tmp_path) == ["bad.npy"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"data": {"nside": 8}}, "nside"),
+        ({"pyramid": {"scales": 9}}, "scales"),
+        ({"target": {"coarsest_nside": 64}}, "coarsest_nside"),
+    ],
+)
+def test_settings_that_do_not_fit_the_map_are_refused(map_file, tmp_path, sections, message):
+    with pytest.raises(ValueError, match=message):
+        run_experiment(settings(map_file, **sections), tmp_path / "run")
+    assert left_over(tmp_path) == []
+
+
+def test_float64_needs_the_64_bit_mode(map_file, tmp_path):
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(ValueError, match="jax_enable_x64"):
+            run_experiment(settings(map_file, run={"precision": "float64"}), tmp_path / "run")
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+def test_standardised_map_has_mean_zero_and_unit_spread(map_file):
+    inputs = read_inputs(settings(map_file, data={"transform": "standardise"}))
+    assert inputs.original.mean() == pytest.approx(0.0, abs=1e-12)
+    assert inputs.original.std() == pytest.approx(1.0)
+
+
+def test_mask_file_and_missing_pixels_make_one_mask(tmp_path):
+    map, given = np.arange(NPIX, dtype=float), np.ones(NPIX)
+    map[:10] = healpy.UNSEEN
+    given[5:20] = 0.5
+    np.save(tmp_path / "map.npy", map)
+    np.save(tmp_path / "mask.npy", given)
+    inputs = read_inputs(
+        settings(
+            tmp_path / "map.npy",
+            data={"unseen": "mask"},
+            target={"mask": str(tmp_path / "mask.npy")},
+        )
+    )
+    np.testing.assert_array_equal(inputs.mask, given * (np.arange(NPIX) >= 10))
+    assert inputs.original.min() >= 10
+    assert set(inputs.checksums) == {"map", "map_file", "mask_file"}
+
+
+def test_mask_of_another_size_is_refused(map_file, tmp_path):
+    np.save(tmp_path / "mask.npy", np.ones(48))
+    with pytest.raises(ValueError, match="48.*192"):
+        read_inputs(settings(map_file, target={"mask": str(tmp_path / "mask.npy")}))
+
+
+def test_masked_run_keeps_its_masks_for_validation(map_file, tmp_path):
+    masks = np.zeros((2, NPIX))
+    masks[0, :100], masks[1, 50:] = 1.0, 0.5
+    np.save(tmp_path / "mask.npy", masks)
+    config = settings(
+        map_file,
+        target={"mask": str(tmp_path / "mask.npy"), "coarsest_nside": 4},
+        synthesis={"seeds": [1], "max_steps": 10},
+    )
+    outcome = run_experiment(config, tmp_path / "run")
+    np.testing.assert_array_equal(column(tmp_path / "run", "MASK_2"), masks[1])
+    assert_close(validate_run(tmp_path / "run")["SEED_1"], outcome.results["validation"])
+
+
+def test_folder_that_no_run_has_written_cannot_be_validated(tmp_path):
+    with pytest.raises(FileNotFoundError, match="maps.fits"):
+        validate_run(tmp_path)

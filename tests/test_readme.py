@@ -1,0 +1,47 @@
+"""What the README tells people to type is what is tested, and works."""
+
+import re
+from pathlib import Path
+
+import jaxscat
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_two_commands_are_those_that_the_ci_takes_out_of_the_readme():
+    pattern = re.search(r"grep -E '(.*?)' README\.md", CI)
+    assert pattern is not None
+    commands = [line for line in README.splitlines() if re.search(pattern[1], line)]
+    assert commands == [
+        "pip install . && jaxscat run configs/quickstart.toml",
+        'pip install ".[test]" && pytest',
+    ]
+    assert [block.strip() for block in blocks("bash")[:2]] == commands
+    assert '"${commands[0]}"' in CI and CI.rstrip().endswith('"${commands[1]}"')
+
+
+def test_python_example_runs(monkeypatch, capsys):
+    (example,) = blocks("python")
+    # The same lines on a smaller map and with fewer steps.
+    monkeypatch.setattr(jaxscat, "synthesize", fewer_steps(jaxscat.synthesize))
+    exec(compile(example.replace("16", "4"), "README.md", "exec"), {})
+    status, loss, improvement = capsys.readouterr().out.rsplit(maxsplit=2)
+    assert status in ("step limit", "converged", "no progress")
+    assert float(loss) >= 0.0 and float(improvement) > 0.0
+
+
+def fewer_steps(synthesize):
+    return lambda *arguments, **options: synthesize(*arguments, **options | {"max_steps": 5})
+
+
+def test_every_file_that_the_readme_links_is_there():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert links
+    missing = [link for link in links if not (ROOT / link).exists()]
+    assert missing == []

@@ -1,0 +1,86 @@
+import healpy
+import numpy as np
+import pytest
+
+from jaxscat.validation.spectra import (
+    angular_power_spectrum,
+    binned_correlation,
+    binned_ratio,
+    harmonic_coefficients,
+    mean_ratio,
+    multipole_bins,
+)
+
+NSIDE = 16
+LMAX = 3 * NSIDE - 1
+
+
+def map_from(alm):
+    return healpy.reorder(healpy.alm2map(alm, NSIDE, lmax=LMAX), r2n=True)
+
+
+def noise(seed):
+    return np.random.default_rng(seed).standard_normal(12 * NSIDE**2)
+
+
+def test_one_harmonic_has_its_power_at_its_multipole_only():
+    alm = np.zeros(healpy.Alm.getsize(LMAX), complex)
+    alm[healpy.Alm.getidx(LMAX, 3, 2)] = 1.0 + 2.0j
+    spectrum = angular_power_spectrum(map_from(alm))
+    # m = 2 stands for m = -2 too: 2 |a|^2 / (2 l + 1)
+    assert spectrum[3] == pytest.approx(2 * 5.0 / 7.0, rel=1e-6)
+    assert np.delete(spectrum, 3).max() < 1e-6
+
+
+def test_white_noise_has_a_flat_spectrum_of_the_pixel_size():
+    spectrum = angular_power_spectrum(noise(0))
+    assert len(spectrum) == 3 * NSIDE
+    assert spectrum[2 : 2 * NSIDE].mean() == pytest.approx(4 * np.pi / (12 * NSIDE**2), rel=0.1)
+
+
+def test_cut_sky_is_corrected_for_its_area_and_ignores_what_is_outside():
+    z = np.array(healpy.pix2vec(NSIDE, np.arange(12 * NSIDE**2), nest=True))[2]
+    footprint = (z > 0.2).astype(float)
+    map = noise(1) + 5.0
+    cut = angular_power_spectrum(map, footprint)
+    level = 4 * np.pi / (12 * NSIDE**2)
+    assert cut[2 : 2 * NSIDE].mean() == pytest.approx(level, rel=0.15)
+    changed = np.where(footprint > 0, map, 1e3)
+    np.testing.assert_allclose(angular_power_spectrum(changed, footprint), cut, rtol=1e-12)
+
+
+@pytest.mark.parametrize("nside", [1, 2, 4, 8, 32, 128])
+def test_bins_cover_each_multipole_from_2_up_once(nside):
+    bins = multipole_bins(nside, per_octave=2)
+    covered = [multipole for low, high in bins for multipole in range(low, high + 1)]
+    assert covered == list(range(2, max(3 * nside, 3)))
+
+
+def test_ratios_of_a_map_twice_as_strong_are_four():
+    spectrum = angular_power_spectrum(noise(2))
+    assert mean_ratio(4 * spectrum, spectrum) == pytest.approx(4.0)
+    assert binned_ratio(4 * spectrum, spectrum, multipole_bins(NSIDE)) == pytest.approx(
+        [4.0] * len(multipole_bins(NSIDE))
+    )
+
+
+def test_binned_ratio_weighs_by_the_number_of_modes():
+    spectrum, reference = np.zeros(48), np.ones(48)
+    spectrum[2] = 1.0
+    # l = 2 and 3 have 5 and 7 modes
+    assert binned_ratio(spectrum, reference, [(2, 3)]) == pytest.approx([5 / 12])
+
+
+def test_mean_ratio_leaves_out_monopole_and_dipole():
+    spectrum = np.ones(48)
+    spectrum[:2] = 9.0
+    assert mean_ratio(spectrum, np.ones(48)) == pytest.approx(1.0)
+
+
+def test_correlation_finds_the_multipoles_that_two_maps_share():
+    first, second = harmonic_coefficients(noise(3)), harmonic_coefficients(noise(4))
+    multipole, _ = healpy.Alm.getlm(LMAX)
+    mixed = np.where(multipole < 8, -first, second)
+    low, high = binned_correlation(mixed, first, [(2, 7), (8, 32)])
+    assert low == pytest.approx(-1.0)
+    assert abs(high) < 0.15  # some 1000 modes
