@@ -1,4 +1,4 @@
-"""What a map is asked to satisfy: coefficients, their tolerance, and the mask they were taken in."""
+"""What a map is asked to satisfy: coefficients, their tolerance, and the mask of their means."""
 
 from typing import Literal
 
@@ -66,9 +66,9 @@ def make_target(
     if sigma not in ERROR_FORMULAS:
         raise ValueError(f"sigma: got {sigma!r}, expected one of {list(ERROR_FORMULAS)}")
     scales = covariance_scales(pyramid.spec, coarsest_nside)
-    map = maps.check_map(map, name="map", nside=pyramid.spec.nside)
-    mean = measure(map, pyramid, mask=mask)
-    spread = standard_error(map, pyramid, mask=mask, formula=sigma)
+    checked = jnp.asarray(maps.check_map(map, name="map", nside=pyramid.spec.nside))
+    mean = measure(checked, pyramid, mask=mask)
+    spread = standard_error(checked, pyramid, mask=mask, formula=sigma)
     mean, spread = finest_covariances(mean, scales), finest_covariances(spread, scales)
     _check_positive(spread)
     if mask is not None:

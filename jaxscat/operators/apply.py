@@ -9,6 +9,7 @@ from jaxtyping import Array, Complex, Float
 from jaxscat.operators import resolution, stencil
 from jaxscat.operators.pyramid import Level, Pyramid
 from jaxscat.operators.symmetry import fold, true_orientations, unfold
+from jaxscat.operators.table import DenseTable, SparseTable
 
 
 @partial(jax.jit, static_argnames="scale")
@@ -30,7 +31,8 @@ def convolve_map(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 2; `docs/conventions.md`, "Stencil".
     """
-    level = _level(pyramid, scale)
+    _check_scale(scale, len(pyramid.levels) - 1)
+    level = pyramid.levels[scale]
     field = _folded(maps, level, pyramid.spec.sectors)
     out = stencil.convolve(field, level.stencil)[:, :, :, :, 0]
     source, parity = true_orientations(pyramid.spec.orientations, pyramid.spec.sectors)
@@ -61,9 +63,9 @@ def downsample_map(
 
     Source: `docs/conventions.md`, "Downsampling".
     """
-    level = _level(pyramid, scale, stepping=True)
-    field = _folded(maps, level, pyramid.spec.sectors)
-    return _unfolded(resolution.downsample(field, level.downsampling), maps.shape[:-1])
+    downsampling = _downsampling(pyramid, scale)
+    field = _folded(maps, pyramid.levels[scale], pyramid.spec.sectors)
+    return _unfolded(resolution.downsample(field, downsampling), maps.shape[:-1])
 
 
 @partial(jax.jit, static_argnames="scale")
@@ -85,17 +87,22 @@ def upsample_map(
 
     Source: `docs/conventions.md`, "Upsampling".
     """
-    coarse = _level(pyramid, scale + 1)
-    field = _folded(maps, coarse, pyramid.spec.sectors)
-    downsampling = _level(pyramid, scale, stepping=True).downsampling
+    downsampling = _downsampling(pyramid, scale)
+    field = _folded(maps, pyramid.levels[scale + 1], pyramid.spec.sectors)
     return _unfolded(resolution.upsample(field, downsampling), maps.shape[:-1])
 
 
-def _level(pyramid: Pyramid, scale: int, stepping: bool = False) -> Level:
-    most = len(pyramid.levels) - 1 - stepping
-    if not 0 <= scale <= most:
-        raise ValueError(f"scale: got {scale}, expected 0 to {most} in this pyramid")
-    return pyramid.levels[scale]
+def _check_scale(scale: int, last: int) -> None:
+    if not 0 <= scale <= last:
+        raise ValueError(f"scale: got {scale}, expected 0 to {last} in this pyramid")
+
+
+def _downsampling(pyramid: Pyramid, scale: int) -> SparseTable | DenseTable:
+    steps = [level.downsampling for level in pyramid.levels if level.downsampling is not None]
+    if not steps:
+        raise ValueError(f"scale: got {scale}, expected a pyramid of two scales or more")
+    _check_scale(scale, len(steps) - 1)
+    return steps[scale]
 
 
 def _folded(maps: Array, level: Level, sectors: int) -> Float[Array, "rows fields 1 sectors"]:

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxscat.operators import healpix, symmetry
@@ -27,18 +28,18 @@ def upsample(
     field: Float[Array, "coarse_rows fields channels sectors"],
     downsampling: SparseTable | DenseTable,
 ) -> Float[Array, "fine_rows fields channels sectors"]:
-    """Take folded fields to twice their nside: the transposed downsampling, rows made to sum to one.
+    """Take folded fields to twice their nside: transposed downsampling, rows made to sum to one.
 
     Source: `docs/conventions.md`, "Upsampling".
     """
-    rows, _, channels, sectors = field.shape
+    rows, *_, sectors = field.shape
     total = spread(downsampling, jnp.ones((rows, 1, 1, sectors), field.dtype))
     raised = spread(downsampling, field) / total
     return raised.reshape(4 * rows, *field.shape[1:])
 
 
 def build_downsampling(
-    nside: int, sectors: int, exact: bool = True, dtype: np.dtype = np.dtype(np.float32)
+    nside: int, sectors: int, exact: bool = True, dtype: DTypeLike = np.float32
 ) -> SparseTable | DenseTable:
     """Tabulate the step from `nside` to half of it on the host.
 
@@ -69,7 +70,7 @@ def build_downsampling(
     # Turned around: for every parent, the coarse pixels that take its children.
     entries = np.ones((9, pixels.size), dtype=bool)
     takers, shares = pad_transpose(parents.T, weights, entries, pixels.size)
-    used = shares.any(axis=2)
+    used = (shares != 0).any(axis=2)
     first = symmetry.sector_pixels(coarse, sectors)
     return tabulate(
         coarse, takers[:, first], jnp.asarray(shares[:, first]), used[:, first], sectors

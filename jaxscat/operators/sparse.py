@@ -7,7 +7,7 @@ into the channels, so that one gathered row serves all of it.
 """
 
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -169,13 +169,13 @@ def _spread_rows(
 
 
 def _collect_rows(field, _indices, _weights, transposed_indices, transposed_weights, *halo):
-    outputs, *shape = field.shape[1:]
+    outputs, shape = field.shape[1], field.shape[2:]
     rows = field.reshape(-1, outputs, np.prod(shape))
-    total = sum(
+    parts = [
         transposed_weights[k][:, :, None] * _gather(rows, transposed_indices[k])
         for k in range(transposed_indices.shape[0])
-    )
-    return _reduce_halo(total.sum(1), shape, halo).reshape(-1, *shape)
+    ]
+    return _reduce_halo(reduce(jnp.add, parts).sum(1), shape, halo).reshape(-1, *shape)
 
 
 def _spread_shape(field, _indices, weights, *_rest):
@@ -190,7 +190,7 @@ def _collect_shape(field, _indices, _weights, transposed_indices, _transposed_we
 def _linear_jvp(primitive, primals, tangents):
     out = primitive.bind(*primals)
     if type(tangents[0]) is ad.Zero:
-        return out, ad.Zero.from_primal_value(out)
+        return out, ad.Zero(jax.typeof(out).to_tangent_aval())
     return out, primitive.bind(tangents[0], *primals[1:])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Complex, Float, Int
 
 from jaxscat.operators import healpix, symmetry
@@ -34,7 +35,7 @@ def build_stencil(
     orientations: int,
     kernel_size: int,
     exact: bool = True,
-    dtype: np.dtype = np.dtype(np.float32),
+    dtype: DTypeLike = np.float32,
     progress: Callable[[int], None] | None = None,
 ) -> SparseTable | DenseTable:
     """Tabulate the stencil of one nside on the host.
@@ -78,7 +79,7 @@ def build_stencil(
 def _rows(
     nside: int, pixels: np.ndarray, orientations: int, kernel_size: int, exact: bool
 ) -> tuple[Int[np.ndarray, "k p"], Float[np.ndarray, "k p 2L"]]:
-    """Return the pixels (-1 where unused) and weights of some rows, all orientations on one list."""
+    """Return pixels (-1 where unused) and weights of some rows, all orientations on one list."""
     kernel = wavelet_kernel(kernel_size)
     seen, weights = [], []
     for orientation in range(orientations):
@@ -108,6 +109,6 @@ def _rows(
     size = width * pixels.size * orientations
     parts = [
         np.bincount(flat, part[kept], minlength=size).reshape(width, pixels.size, orientations)
-        for part in (values.real, values.imag)
+        for part in (np.real(values), np.imag(values))
     ]
     return table, np.concatenate(parts, axis=2)

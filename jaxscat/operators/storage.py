@@ -76,8 +76,13 @@ def load_pyramid(path: str | os.PathLike[str]) -> Pyramid:
     check_spec(**dataclasses.asdict(spec))
     levels = []
     for scale in range(spec.scales):
-        tables = [_table(arrays, f"{scale}/{name}/") for name in ("stencil", "downsampling")]
-        levels.append(Level(stencil=tables[0], downsampling=tables[1], nside=spec.nside >> scale))
+        stencil = _table(arrays, f"{scale}/stencil/")
+        downsampling = _table(arrays, f"{scale}/downsampling/")
+        last = scale == spec.scales - 1
+        if stencil is None or (downsampling is None) != last:
+            raise ValueError(f"path: got {path}, whose tables do not fit its header")
+        level = Level(stencil=stencil, downsampling=downsampling, nside=spec.nside >> scale)
+        levels.append(level)
     return _checked(Pyramid(levels=tuple(levels), spec=spec), path)
 
 
@@ -93,10 +98,7 @@ def _table(arrays: dict[str, np.ndarray], prefix: str) -> SparseTable | DenseTab
 
 
 def _checked(pyramid: Pyramid, path: Path) -> Pyramid:
-    complete = all(level.stencil is not None for level in pyramid.levels) and all(
-        level.downsampling is not None for level in pyramid.levels[:-1]
-    )
-    weights = [leaf for leaf in jax.tree.leaves(eqx.filter(pyramid, eqx.is_inexact_array))]
-    if not complete or any(leaf.dtype.name != pyramid.spec.dtype for leaf in weights):
+    weights = jax.tree.leaves(eqx.filter(pyramid, eqx.is_inexact_array))
+    if any(leaf.dtype.name != pyramid.spec.dtype for leaf in weights):
         raise ValueError(f"path: got {path}, whose tables do not fit its header")
     return pyramid

@@ -68,15 +68,15 @@ def tabulate(
         used: boolean, false where an entry is padding.
         sectors: number of sectors of the fold.
     """
-    on_device, weights = weights, np.asarray(weights)  # NumPy sees the same memory
+    values = np.asarray(weights)  # the same memory, as NumPy sees it
     rows, sector = symmetry.locate(nside, pixels, sectors)
     in_rows = 12 * nside**2 // sectors
     sector = np.where(used, sector, 0)
     rows = np.where(used, rows, 0).astype(np.int32)
     if nside <= DENSE_NSIDE:
-        dense = np.zeros((weights.shape[1], sectors, in_rows, weights.shape[2]), weights.dtype)
-        out_rows = np.broadcast_to(np.arange(weights.shape[1]), rows.shape)
-        np.add.at(dense, (out_rows[used], sector[used], rows[used]), weights[used])
+        dense = np.zeros((values.shape[1], sectors, in_rows, values.shape[2]), values.dtype)
+        out_rows = np.broadcast_to(np.arange(values.shape[1]), rows.shape)
+        np.add.at(dense, (out_rows[used], sector[used], rows[used]), values[used])
         return DenseTable(weights=jnp.asarray(dense.transpose(0, 3, 1, 2)))
     away = sector > 0
     halo, position = np.unique(sector[away] * in_rows + rows[away], return_inverse=True)
@@ -86,7 +86,7 @@ def tabulate(
     repeats = np.full((max(sectors - 1, 1), repeated.size), halo.size)
     repeats[halo_shifts - 1, copies] = np.arange(halo.size)
     extended = in_rows + halo.size
-    transposed_indices, transposed_weights = pad_transpose(rows, weights, used, extended)
+    transposed_indices, transposed_weights = pad_transpose(rows, values, used, extended)
     integers = {
         "indices": rows,
         "transposed_indices": transposed_indices,
@@ -96,7 +96,7 @@ def tabulate(
         "repeats": repeats,
     }
     return SparseTable(
-        weights=on_device,
+        weights=weights,
         transposed_weights=jnp.asarray(transposed_weights),
         **{name: jnp.asarray(array, dtype=jnp.int32) for name, array in integers.items()},
     )

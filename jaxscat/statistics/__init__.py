@@ -1,0 +1,1 @@
+"""Numbers that describe a map: scattering covariances and their standard errors."""

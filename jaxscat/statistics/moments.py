@@ -25,7 +25,7 @@ def modulus(real: Float[Array, "*shape"], imaginary: Float[Array, "*shape"]) -> 
 
 
 def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Return the square root where the value is positive and zero elsewhere, gradient zero there."""
+    """Return the square root of positive values, and zero with a zero gradient elsewhere."""
     positive = value > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1.0)), 0.0)
 

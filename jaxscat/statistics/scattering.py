@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxscat import maps
@@ -96,17 +97,22 @@ def prepare(map: Array, mask: Array | None, spec: PyramidSpec) -> tuple[Array, A
     Raises:
         ValueError: as `measure` says.
     """
-    if isinstance(map, jax.core.Tracer):
+    return _prepare_map(map, spec), None if mask is None else _prepare_mask(mask, spec)
+
+
+def _prepare_map(map: Array, spec: PyramidSpec) -> Array:
+    if isinstance(map, Tracer):
         _check_traced("map", map, [(spec.npix,)])
-    else:
-        map = maps.check_map(map, name="map", nside=spec.nside, allow_constant=True)
-    if isinstance(mask, jax.core.Tracer):
+        return jnp.asarray(map, spec.dtype)
+    checked = maps.check_map(map, name="map", nside=spec.nside, allow_constant=True)
+    return jnp.asarray(checked, spec.dtype)
+
+
+def _prepare_mask(mask: Array, spec: PyramidSpec) -> Array:
+    if isinstance(mask, Tracer):
         _check_traced("mask", mask, [(spec.npix,), ("M", spec.npix)])
-    elif mask is not None:
-        mask = maps.check_mask(mask, spec.npix, name="mask")
-    if mask is not None:
-        mask = jnp.asarray(mask, spec.dtype)
-    return jnp.asarray(map, spec.dtype), mask
+        return jnp.asarray(mask, spec.dtype)
+    return jnp.asarray(maps.check_mask(mask, spec.npix, name="mask"), spec.dtype)
 
 
 def _check_traced(name: str, array: Array, shapes: list[tuple]) -> None:
@@ -246,28 +252,28 @@ def measure_scales(
     Returns:
         coefficients with a leading axis of masks (of length one without a mask).
     """
-    s0, s1, s2, products = None, [], [], []
+    s0, s1, s2, products = [], [], [], []
     for scale in _scales(map, pyramid, mask, covariances):
-        if s0 is None:
-            s0 = _mean_and_error(map, scale.weights, pyramid.spec)
+        if not s0:
+            s0.append(_mean_and_error(map, scale.weights, pyramid.spec))
         s1.append(combine_orientations(scale.weights.mean(scale.newest)))
         combined = combine_products(scale.weights.products(scale.convolved))
         s2.append(combined[:, 0, :, 0, 0])
         if len(products) < covariances:
             products.append((combined[:, 0], combined[:, 1]))
-    return _gather_groups(s0, s1, s2, products)
+    return _gather_groups(s0[0], s1, s2, products)
 
 
 @partial(jax.jit, static_argnames="formula")
 def _standard_error(
     map: Array, pyramid: Pyramid, mask: Array | None, formula: ErrorFormula
 ) -> ScatteringCovariance:
-    s0, s1, s2, products = None, [], [], []
+    s0, s1, s2, products = [], [], [], []
     for scale in _scales(map, pyramid, mask, pyramid.spec.scales):
         weights, total = scale.weights, scale.weights.total
-        if s0 is None:
+        if not s0:
             error = _mean_and_error(map, weights, pyramid.spec)[:, 1]
-            s0 = jnp.stack([error, error], axis=-1)
+            s0.append(jnp.stack([error, error], axis=-1))
         mean = combine_orientations(weights.mean(scale.newest))
         square = combine_orientations(weights.mean(scale.newest**2))
         s1.append(standard_error_of_mean(mean, square, like(total, mean)))
@@ -282,7 +288,7 @@ def _standard_error(
             plain = jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-1)
             squares = _complex(combine_products(weights.products(plain)))
         products.append((standard_error_of_mean(means, squares, like(total, means), formula),))
-    return _gather_groups(s0, s1, s2, products)
+    return _gather_groups(s0[0], s1, s2, products)
 
 
 def _complex(parts: Float[Array, "M 2 *rest"]) -> Array:

@@ -1,0 +1,1 @@
+"""Making maps that satisfy an objective."""

@@ -123,7 +123,7 @@ def advance(
         updates, optimizer_state = optimizer.update(
             gradient, state.optimizer, state.map, value=value, grad=gradient, value_fn=loss
         )
-        map = optax.apply_updates(state.map, updates)
+        map = jax.tree.map(jnp.add, state.map, updates)
         new_value = optax.tree.get(optimizer_state, "value")
         new_gradient = optax.tree.get(optimizer_state, "grad")
         search = optax.tree.get(optimizer_state, "info")

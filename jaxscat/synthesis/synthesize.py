@@ -97,7 +97,7 @@ def synthesize(
     if not 0 <= gradient_tolerance < 1:
         raise ValueError(f"gradient_tolerance: got {gradient_tolerance!r}, expected 0 up to 1")
     spec = pyramid.spec
-    start = maps.check_map(start, name="start", nside=spec.nside, allow_constant=True)
+    checked = maps.check_map(start, name="start", nside=spec.nside, allow_constant=True)
     _check_target(target, pyramid)
     # A chunk cannot be longer than the run, and one length serves all chunks: one compilation.
     chunk = min(chunk_steps, max_steps)
@@ -107,7 +107,7 @@ def synthesize(
         return advance(state, pyramid, target, jnp.int32(steps), tolerance, memory, chunk)
 
     began = time.perf_counter()
-    state = initial_state(jnp.asarray(start, spec.dtype), memory)
+    state = initial_state(jnp.asarray(checked, spec.dtype), memory)
     state, *_ = jax.block_until_ready(run(state, 0))
     compile_seconds = time.perf_counter() - began
 
