@@ -15,9 +15,6 @@ import numpy as np
 import pytest
 
 import jaxscat
-from jaxscat.operators.resolution import downsample
-from jaxscat.operators.stencil import convolve
-from jaxscat.operators.symmetry import fold, true_orientations, unfold
 
 OWN = Path(__file__).parent / "golden"
 GROUPS = ("s0", "s1", "s2", "s3", "s4")
@@ -192,19 +189,8 @@ def shared_matrix(name: str) -> np.ndarray:
 def test_convolution_of_every_unit_vector(load):
     expected = load("convolution")
     operators = pyramid(4)
-    sectors = operators.spec.sectors
-    units = fold(np.eye(192), sectors).transpose(1, 0, 2)[:, :, None, :]
-    # Axes: row, part (real, imaginary), orientation in the sector, unit vector, 1, sector.
-    parts = np.asarray(convolve(units, operators.levels[0].stencil))[:, :, :, :, 0]
-    source, parity = true_orientations(4, sectors)
-    matrix = np.empty((4, 192, 192), complex)
-    for orientation in range(4):
-        turned = np.stack(
-            [parts[:, :, source[s, orientation], :, s] for s in range(sectors)], axis=-1
-        )
-        real, imaginary = turned[:, 0], turned[:, 1] * parity[:, orientation]
-        folded = (real + 1j * imaginary).transpose(1, 0, 2)  # unit vector, row, sector
-        matrix[orientation] = np.asarray(unfold(folded)).T
+    columns = jaxscat.convolve_map(np.eye(192), operators)  # unit vector, orientation, pixel
+    matrix = np.asarray(columns).transpose(1, 2, 0)
     assert np.abs(matrix - expected).max() <= OPERATOR_BOUND
 
 
@@ -212,9 +198,7 @@ def test_convolution_of_every_unit_vector(load):
 def test_downsampling_of_every_unit_vector(load):
     expected = load("downsampling")
     operators = pyramid(8)
-    units = fold(np.eye(768), operators.spec.sectors).transpose(1, 0, 2)[:, :, None, :]
-    coarse = downsample(units, operators.levels[0].downsampling)[:, :, 0, :]
-    matrix = np.asarray(unfold(coarse.transpose(1, 0, 2))).T
+    matrix = np.asarray(jaxscat.downsample_map(np.eye(768), operators)).T
     assert np.abs(matrix - expected).max() <= OPERATOR_BOUND
 
 
