@@ -28,7 +28,7 @@ def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array,
     Source: FOSCAT's loss; `docs/conventions.md`, "Objective".
     """
     statistics = finest_covariances(statistics, target.covariance_scales)
-    total, count = jnp.zeros(()), 0
+    total, count = jnp.zeros((), target.mean.s1.dtype), 0
     groups = zip(
         statistics.groups().items(),
         target.mean.groups().values(),
