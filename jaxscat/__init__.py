@@ -1,6 +1,8 @@
 """Scattering covariances of maps on the sphere, in JAX."""
 
 from jaxscat.io import load_map as load_map
+from jaxscat.io import load_map_and_mask as load_map_and_mask
+from jaxscat.io import load_mask as load_mask
 from jaxscat.objectives.chi_square import chi_square as chi_square
 from jaxscat.objectives.chi_square import map_loss as map_loss
 from jaxscat.objectives.target import Target as Target

@@ -230,7 +230,7 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
         made[first].map,
         gaussian,
         made[first].losses,
-        title=f"{config.run.name}: {inputs.source}, nside {pyramid.spec.nside}, seed {first}",
+        title=f"{inputs.source}, nside {pyramid.spec.nside}, seed {first}",
         unit="standard deviations" if config.data.transform == "standardise" else "map units",
     )
     figure.savefig(draft / "summary.png")

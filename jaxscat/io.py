@@ -35,33 +35,25 @@ def load_map(
 ) -> Float[np.ndarray, " p"]:
     """Read one map from a file or a dataset and take it to a working nside.
 
-    Parameters
-    ----------
-    source
-        A `.npy` file of shape (npix,), a HEALPix FITS file, or one of `dataset_names()`.
-    nside
-        Working nside, a power of two up to the map's own; pixels are averaged by
-        `healpy.ud_grade`. None keeps the map's own.
-    order
-        "RING" or "NESTED". A FITS header says it too: then the two must agree. A `.npy` file
-        without it is taken as NESTED, the order of FOSCAT; nothing in such a file can tell.
-    field
-        Column of a FITS file, by number from 0 or by name.
-    unseen
-        What becomes of pixels without data (UNSEEN): "refuse" them, or set them to the "mean" of
-        the others. `load_map_and_mask` makes zeros of the mask of them.
+    Args:
+        source: a `.npy` file of shape (npix,), a HEALPix FITS file, or one of `dataset_names()`.
+        nside: working nside, a power of two up to the map's own; pixels are averaged by
+            `healpy.ud_grade`. None keeps the map's own.
+        order: "RING" or "NESTED". A FITS header says it too: then the two must agree. A `.npy`
+            file without it is taken as NESTED, the order of FOSCAT; nothing in such a file can
+            tell.
+        field: column of a FITS file, by number from 0 or by name.
+        unseen: what becomes of pixels without data (UNSEEN): "refuse" them, or set them to the
+            "mean" of the others. `load_map_and_mask` makes zeros of the mask of them.
 
-    Returns
-    -------
-    map
-        float64, NESTED, shape (12 nside^2,), in the units of the file.
+    Returns:
+        float64 NESTED map of `12 nside^2` pixels, in the units of the file.
 
-    Raises
-    ------
-    ValueError
-        A file that is missing, empty, damaged, pickled or of an unknown kind; an order that is
-        unknown, missing or contradicts the header; a working nside above the map's; and all that
-        `check_map` refuses. Integer maps are converted with a UserWarning.
+    Raises:
+        ValueError: a file that is missing, empty, damaged, pickled or of an unknown kind; an
+            order that is unknown, missing or contradicts the header; a working nside above the
+            map's; and all that `check_map` refuses. Integer maps are converted with a
+            UserWarning.
     """
     if unseen not in ("refuse", "mean"):
         raise ValueError(

@@ -16,7 +16,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxscat.operators.symmetry import seen_columns
 from jaxscat.operators.table import DenseTable, SparseTable
@@ -72,6 +72,15 @@ def _leaves(table: SparseTable) -> Sequence[Array]:
 def _gather(rows: Array, *indices: Array) -> Array:
     # The tables are checked when built, so no clamping is asked for.
     return rows.at[indices].get(mode="promise_in_bounds")
+
+
+def _gather_rows(rows: Float[Array, "n columns"], index: Int[Array, "*k"]) -> Array:
+    """Return whole rows; said in XLA's own terms, which saves the check for negative indices."""
+    numbers = jax.lax.GatherDimensionNumbers(
+        offset_dims=(index.ndim,), collapsed_slice_dims=(0,), start_index_map=(0,)
+    )
+    size = (1, rows.shape[1])
+    return jax.lax.gather(rows, index[..., None], numbers, size, mode="promise_in_bounds")
 
 
 def _seen_matrices(channels: int, sectors: int, dtype: DTypeLike) -> Array:
@@ -152,13 +161,13 @@ def _spread_rows(
     width = rows.shape[1]
     if weights.shape[1] <= _FEW_ROWS and width >= _WIDE_ROW:
         # All gathered rows fit a cache: one batched product.
-        gathered = _gather(rows, indices)
+        gathered = _gather_rows(rows, indices)
         total = jnp.einsum("kro,krc->roc", weights, gathered, precision="highest")
     else:
 
         def add(total, entry):
             index, weight = entry
-            return total + weight[:, :, None] * _gather(rows, index)[:, None, :], None
+            return total + weight[:, :, None] * _gather_rows(rows, index)[:, None, :], None
 
         start = jnp.zeros((*weights.shape[1:], width), rows.dtype)
         # Unrolled in parts it compiles in half the time; whole, it never leaves the registers,
@@ -170,10 +179,10 @@ def _spread_rows(
 
 def _collect_rows(field, _indices, _weights, transposed_indices, transposed_weights, *halo):
     outputs, shape = field.shape[1], field.shape[2:]
-    rows = field.reshape(-1, outputs, np.prod(shape))
+    rows = field.reshape(-1, outputs * np.prod(shape))
     parts = [
-        transposed_weights[k][:, :, None] * _gather(rows, transposed_indices[k])
-        for k in range(transposed_indices.shape[0])
+        weight[:, :, None] * _gather_rows(rows, index).reshape(-1, outputs, np.prod(shape))
+        for index, weight in zip(transposed_indices, transposed_weights, strict=True)
     ]
     return _reduce_halo(reduce(jnp.add, parts).sum(1), shape, halo).reshape(-1, *shape)
 
