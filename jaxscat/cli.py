@@ -96,7 +96,9 @@ def datasets() -> None:
     with _errors_in_one_line():
         table = Table()
         for heading in ("name", "nside", "what it is", "source", "licence", "on this machine"):
-            table.add_column(heading, justify="right" if heading == "nside" else "left")
+            table.add_column(
+                heading, justify="right" if heading == "nside" else "left", overflow="fold"
+            )
         for row in describe():
             table.add_row(
                 row.name, str(row.nside), row.description, row.source, row.licence, row.location

@@ -66,7 +66,7 @@ class ProgressLines(Observer):
     def __init__(self, console: Console, *, every_seconds: float = 10.0) -> None:
         self._console = console
         self._every = every_seconds
-        self._last = -float("inf")
+        self._began = self._last = -float("inf")
 
     def __enter__(self) -> ProgressLines:
         return self
@@ -76,16 +76,25 @@ class ProgressLines(Observer):
 
     def stage(self, name: str) -> None:
         """Write the name of the stage."""
-        self._last = -float("inf")
+        self._began, self._last = time.monotonic(), -float("inf")
         self._write(name)
+
+    def building(self, done: int, total: int) -> None:
+        """Write how much is built, if it takes long."""
+        if time.monotonic() - self._began >= self._every and self._due():
+            self._write(f"  {done / total:.0%} of the pixels")
 
     def step(self, seed: int, progress: Any) -> None:
         """Write step, loss and speed, unless the last line is only seconds old."""
+        if self._due() or progress.step == progress.max_steps:
+            self._write(f"  step {progress.step}/{progress.max_steps}  {_note(progress)}")
+
+    def _due(self) -> bool:
         now = time.monotonic()
-        if now - self._last < self._every and progress.step < progress.max_steps:
-            return
+        if now - self._last < self._every:
+            return False
         self._last = now
-        self._write(f"  step {progress.step}/{progress.max_steps}  {_note(progress)}")
+        return True
 
     def _write(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -132,7 +141,7 @@ def validation_table(report: Mapping[str, Any], *, title: str) -> Table:
     table.add_section()
     for name, values in report["scattering"].items():
         row(f"{name} relative error", values, ".5f")
-    row("S1 squared relative error", report["scattering_error"], ".5f")
+    row("scattering coefficient error (S1, squared)", report["scattering_error"], ".5f")
     if "scattering_improvement_pct" in report:
         gain = {"synthesized": report["scattering_improvement_pct"]}
         row("its improvement on the start [%]", gain, ".3f")

@@ -42,7 +42,7 @@ def invoke(*words):
 def test_run_then_validate(project):
     result = invoke("run", "tiny.toml", "--synthesis.seeds", 1, 2, "--synthesis.max_steps", 4)
     assert result.exit_code == 0, result.output
-    for word in ("S1 squared relative error", "Gaussian control", "seed 2", "wrote runs/tiny"):
+    for word in ("scattering coefficient error", "Gaussian control", "seed 2", "wrote runs/tiny"):
         assert word in result.stdout
     results = json.loads((project / "runs" / "tiny" / "results.json").read_text())
     assert [row["seed"] for row in results["seeds"]] == [1, 2]

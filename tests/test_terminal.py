@@ -85,6 +85,18 @@ def test_lines_are_sparse_and_always_have_the_last_step():
     ]
 
 
+def test_lines_tell_of_a_long_building_only():
+    written = []
+    for seconds in (1000.0, 0.0):
+        console = Console(file=io.StringIO())
+        with ProgressLines(console, every_seconds=seconds) as observer:
+            observer.stage("building the wavelets")
+            observer.building(1, 4)
+            observer.building(4, 4)
+        written.append(console.file.getvalue().splitlines()[1:])
+    assert written == [[], ["  25% of the pixels", "  100% of the pixels"]]
+
+
 def test_bar_shows_stages_loss_and_speed():
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with ProgressBar(console) as observer:
