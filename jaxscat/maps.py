@@ -102,6 +102,8 @@ def check_map(
     non-numeric values; more or less than one dimension; a length that is no 12 nside^2 or, when
     `nside` is given, belongs to another nside; NaN, infinite or UNSEEN pixels; and a constant map,
     unless `allow_constant` is true.
+
+    Source: `docs/conventions.md`, "Maps".
     """
     array = to_real(map, name=name)
     if array.ndim != 1:
@@ -131,6 +133,8 @@ def check_mask(
     Raises ValueError, which begins with `name`, for complex or non-numeric values; other than one
     or two dimensions; a length that is no 12 nside^2 or not the `npix` of the map; NaN, infinite,
     UNSEEN or negative weights; and a mask without any weight.
+
+    Source: `docs/conventions.md`, "Maps".
     """
     array = np.asarray(mask)
     # A mask of 0 and 1 loses nothing as float, so this needs no warning.

@@ -11,6 +11,8 @@ def white_noise(original: Float[np.ndarray, " p"], seed: int) -> Float[np.ndarra
     those of `np.random.seed(seed)` in the reference experiment; the global generator is untouched.
 
     `original` has any units, which the result shares; the result is float32 [p].
+
+    Source: `docs/conventions.md`, "Synthesis".
     """
     original = np.asarray(original, dtype=np.float32)
     noise = np.random.RandomState(seed).randn(1, original.size).astype(np.float32)[0]

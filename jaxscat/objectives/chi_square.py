@@ -61,6 +61,8 @@ def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float
 
     Raises:
         ValueError: as `measure`.
+
+    Source: `docs/conventions.md`, "Objective".
     """
     map, mask = prepare(map, target.mask, pyramid.spec)
     statistics = measure_scales(map, pyramid, mask, target.covariance_scales)

@@ -83,6 +83,8 @@ def covariance_scales(spec: PyramidSpec, coarsest_nside: int) -> int:
 
     Raises:
         ValueError: it is no power of two, or finer than the pyramid.
+
+    Source: `docs/conventions.md`, "Objective".
     """
     coarsest_nside = maps.check_nside(coarsest_nside, name="coarsest_nside")
     if coarsest_nside > spec.nside:

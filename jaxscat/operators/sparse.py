@@ -49,7 +49,10 @@ def collect(
     table: SparseTable | DenseTable,
     field: Float[Array, "out_rows outputs fields channels sectors"],
 ) -> Float[Array, "in_rows fields channels sectors"]:
-    """Apply the transpose of the matrix that `spread` applies."""
+    """Apply the transpose of the matrix that `spread` applies.
+
+    Source: `docs/conventions.md`, "Sectors".
+    """
     table = jax.lax.stop_gradient(table)
     if isinstance(table, DenseTable):
         return _collect_dense(table.weights, field)

@@ -26,7 +26,10 @@ def sector_count(orientations: int, exact: bool) -> int:
 
 
 def sector_pixels(nside: int, sectors: int) -> Int[np.ndarray, " rows"]:
-    """Return the NESTED pixels of the first sector, one for each row of a folded map."""
+    """Return the NESTED pixels of the first sector, one for each row of a folded map.
+
+    Source: `docs/conventions.md`, "Sectors".
+    """
     rows = 12 * nside**2 // sectors
     per_face_row = rows // FACE_ROWS
     row = np.arange(rows)
@@ -36,7 +39,10 @@ def sector_pixels(nside: int, sectors: int) -> Int[np.ndarray, " rows"]:
 def locate(
     nside: int, pixels: Int[np.ndarray, "*shape"], sectors: int
 ) -> tuple[Int[np.ndarray, "*shape"], Int[np.ndarray, "*shape"]]:
-    """Return the row and the sector of NESTED pixels."""
+    """Return the row and the sector of NESTED pixels.
+
+    Source: `docs/conventions.md`, "Sectors".
+    """
     per_face_row = 12 * nside**2 // (sectors * FACE_ROWS)
     face_row, within = np.divmod(pixels, per_face_row * sectors)
     sector, position = np.divmod(within, per_face_row)
@@ -44,14 +50,20 @@ def locate(
 
 
 def fold(maps: Float[Array, "*batch p"], sectors: int) -> Float[Array, "*batch rows sectors"]:
-    """Return maps with their pixels arranged by row and sector."""
+    """Return maps with their pixels arranged by row and sector.
+
+    Source: `docs/conventions.md`, "Sectors".
+    """
     *batch, npix = maps.shape
     split = maps.reshape(*batch, FACE_ROWS, sectors, npix // (FACE_ROWS * sectors))
     return split.swapaxes(-1, -2).reshape(*batch, npix // sectors, sectors)
 
 
 def unfold(folded: Float[Array, "*batch rows sectors"]) -> Float[Array, "*batch p"]:
-    """Return folded maps as NESTED maps; the inverse of `fold`."""
+    """Return folded maps as NESTED maps; the inverse of `fold`.
+
+    Source: `docs/conventions.md`, "Sectors".
+    """
     *batch, rows, sectors = folded.shape
     split = folded.reshape(*batch, FACE_ROWS, rows // FACE_ROWS, sectors)
     return split.swapaxes(-1, -2).reshape(*batch, rows * sectors)

@@ -1,11 +1,6 @@
-"""S0 to S4 of one map: the loop over scales.
+"""S0 to S4 of one map, and their standard errors."""
 
-Inside, fields are folded, `[row, field, orientation, sector]`; `docs/conventions.md`, "Sectors".
-"""
-
-from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,19 +9,16 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxscat import maps
-from jaxscat.operators.pyramid import Level, Pyramid, PyramidSpec
-from jaxscat.operators.resolution import downsample
-from jaxscat.operators.stencil import convolve
+from jaxscat.operators.pyramid import Pyramid, PyramidSpec
 from jaxscat.operators.symmetry import fold
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.moments import (
     ERROR_FORMULAS,
     ErrorFormula,
-    gram,
-    modulus,
     safe_sqrt,
     standard_error_of_mean,
 )
+from jaxscat.statistics.scales import Weights, walk_scales
 from jaxscat.statistics.sectors import combine_orientations, combine_products
 
 
@@ -132,80 +124,6 @@ def squeeze_masks(statistics: ScatteringCovariance, mask: Array | None) -> Scatt
     return jax.tree.map(lambda group: group[0], statistics)
 
 
-class _Weights(NamedTuple):
-    """Masks of one level, or their absence; `total` is what sums are divided by."""
-
-    rows: Float[Array, "M sectors rows"] | None
-    total: Float[Array, " M"]
-
-    def mean(self, field: Float[Array, "rows *rest sectors"]) -> Float[Array, "M *rest sectors"]:
-        """Sum over rows divided by the total weight; the mean once sectors are summed."""
-        if self.rows is None:
-            return field.sum(0)[None] / self.total[0]
-        field = jnp.moveaxis(field, (-1, 0), (0, 1))
-        sums = jnp.einsum("msr,sr...->m...s", self.rows, field, precision="highest")
-        return sums / like(self.total, sums)
-
-    def products(self, fields: Float[Array, "L sectors rows X"]) -> Float[Array, "M L sectors X X"]:
-        """Sum the products of all pairs of fields and divide by the total weight."""
-        if self.rows is None:
-            sums = gram(fields, None)[None]
-        else:
-            sums = jax.vmap(gram, in_axes=(None, 0))(fields, self.rows)
-        return sums / like(self.total, sums)
-
-
-def like(total: Float[Array, " M"], array: Array) -> Array:
-    """Return the total weights with axes of length one, to divide an array by them."""
-    return total.reshape(-1, *[1] * (array.ndim - 1))
-
-
-def _weights(masks: Float[Array, "rows M 1 sectors"] | None, level: Level, dtype) -> _Weights:
-    if masks is None:
-        return _Weights(None, jnp.full((1,), 12.0 * level.nside**2, dtype))
-    rows = masks[:, :, 0, :].transpose(1, 2, 0)
-    return _Weights(rows, rows.sum((1, 2)))
-
-
-class _Scale(NamedTuple):
-    """What one scale of a map contributes before means are taken."""
-
-    weights: _Weights
-    newest: Float[Array, "rows L sectors"]  # modulus of the coefficients of this scale
-    convolved: Float[Array, "L sectors rows 2X"]  # of the map and all finer moduli; Re, then Im
-
-
-def _scales(map: Array, pyramid: Pyramid, mask: Array | None, covariances: int) -> Iterator[_Scale]:
-    """Walk down the pyramid; moduli are convolved again at the finest `covariances` scales only."""
-    spec = pyramid.spec
-    field = fold(map, spec.sectors)[:, None, None, :]
-    masks = None if mask is None else fold(mask.reshape(-1, spec.npix), spec.sectors)
-    if masks is not None:
-        masks = masks.transpose(1, 0, 2)[:, :, None, :]
-    moduli = jnp.zeros((field.shape[0], 0, spec.orientations, spec.sectors), map.dtype)
-    for scale, level in enumerate(pyramid.levels):
-        coefficients = convolve(field, level.stencil)[:, :, :, 0]
-        newest = modulus(coefficients[:, 0, :, 0], coefficients[:, 1, :, 0])
-        convolved = coefficients
-        if scale < covariances:
-            moduli = jnp.concatenate([moduli, newest[:, None]], axis=1)
-            again = convolve(moduli, level.stencil)
-            again = again.reshape(*again.shape[:3], -1, spec.sectors)
-            convolved = jnp.concatenate([coefficients, again], axis=3)
-        # Pixels by fields is what matrix products want; without the barrier that layout would
-        # spread back into the gathers of the convolution.
-        convolved = convolved.transpose(2, 4, 0, 1, 3)
-        convolved = convolved.reshape(*convolved.shape[:3], -1)
-        convolved = jax.lax.optimization_barrier(convolved)
-        yield _Scale(_weights(masks, level, map.dtype), newest, convolved)
-        if level.downsampling is not None:
-            field = downsample(field, level.downsampling)
-            if scale + 1 < covariances:
-                moduli = downsample(moduli, level.downsampling)
-            if masks is not None:
-                masks = downsample(masks, level.downsampling)
-
-
 def _select_scales(products: Float[Array, "M L X X"]) -> tuple[Array, Array]:
     """Cut the products of one scale `j3` into its part of S3 and of S4."""
     masks, orientations, size, _ = products.shape
@@ -251,9 +169,11 @@ def measure_scales(
 
     Returns:
         coefficients with a leading axis of masks (of length one without a mask).
+
+    Source: `docs/conventions.md`, "Statistics".
     """
     s0, s1, s2, products = [], [], [], []
-    for scale in _scales(map, pyramid, mask, covariances):
+    for scale in walk_scales(map, pyramid, mask, covariances):
         if not s0:
             s0.append(_mean_and_error(map, scale.weights, pyramid.spec))
         s1.append(combine_orientations(scale.weights.mean(scale.newest)))
@@ -269,25 +189,25 @@ def _standard_error(
     map: Array, pyramid: Pyramid, mask: Array | None, formula: ErrorFormula
 ) -> ScatteringCovariance:
     s0, s1, s2, products = [], [], [], []
-    for scale in _scales(map, pyramid, mask, pyramid.spec.scales):
-        weights, total = scale.weights, scale.weights.total
+    for scale in walk_scales(map, pyramid, mask, pyramid.spec.scales):
+        weights = scale.weights
         if not s0:
             error = _mean_and_error(map, weights, pyramid.spec)[:, 1]
             s0.append(jnp.stack([error, error], axis=-1))
         mean = combine_orientations(weights.mean(scale.newest))
         square = combine_orientations(weights.mean(scale.newest**2))
-        s1.append(standard_error_of_mean(mean, square, like(total, mean)))
+        s1.append(standard_error_of_mean(mean, square, weights.divisor(mean)))
         means = _complex(combine_products(weights.products(scale.convolved)))
         real, imaginary = jnp.split(scale.convolved, 2, axis=-1)
         # Products of squared moduli are real and have no parity: they are combined as real parts.
         power = jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=-1)
         squares = combine_products(weights.products(power))[:, 0]
         mean, square = means[:, :, 0, 0], squares[:, :, 0, 0]
-        s2.append(standard_error_of_mean(mean.real, square, like(total, mean)))
+        s2.append(standard_error_of_mean(mean.real, square, weights.divisor(mean)))
         if formula == "foscat":
             plain = jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-1)
             squares = _complex(combine_products(weights.products(plain)))
-        products.append((standard_error_of_mean(means, squares, like(total, means), formula),))
+        products.append((standard_error_of_mean(means, squares, weights.divisor(means), formula),))
     return _gather_groups(s0[0], s1, s2, products)
 
 
@@ -296,7 +216,7 @@ def _complex(parts: Float[Array, "M 2 *rest"]) -> Array:
 
 
 def _mean_and_error(
-    map: Float[Array, " p"], weights: _Weights, spec: PyramidSpec
+    map: Float[Array, " p"], weights: Weights, spec: PyramidSpec
 ) -> Float[Array, "M 2"]:
     folded = fold(map, spec.sectors)
     mean = weights.mean(folded).sum(-1)

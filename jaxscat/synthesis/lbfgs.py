@@ -95,7 +95,7 @@ def advance(
         state: where to go on from; its buffers are reused.
         pyramid, target: the objective.
         steps: number of steps, at most `chunk`.
-        gradient_tolerance: the run has converged once the norm of the gradient is below this
+        gradient_tolerance: the run has converged once the norm of the gradient has fallen to this
             fraction of its first value.
         memory: number of corrections of L-BFGS.
         chunk: length of the records.
@@ -103,7 +103,8 @@ def advance(
     Returns:
         the new state, and loss and evaluations *before* each of the steps made.
 
-    Source: `optax.lbfgs` (Nocedal & Wright 2006, algorithms 7.4, 7.5 and 3.5).
+    Source: `optax.lbfgs` (Nocedal & Wright 2006, algorithms 7.4, 3.5 and 3.6);
+    `docs/conventions.md`, "Synthesis".
     """
     optimizer = _optimizer(memory)
     first = state.step

@@ -80,8 +80,9 @@ def synthesize(
         gradient_tolerance: "converged" once the norm of the gradient has fallen to this fraction
             of its first value.
         chunk_steps: steps made on the device between two looks from the host.
-        callback: called after every chunk. A KeyboardInterrupt, in it or at any time, ends the
-            run with status "interrupted" and the best map so far.
+        callback: called after every chunk. A KeyboardInterrupt, in it or during the steps, ends
+            the run with status "interrupted" and the best map so far; one during compilation
+            is not caught, since there is no map yet.
 
     Returns:
         result whose arrays are NumPy's, in the type of the pyramid.

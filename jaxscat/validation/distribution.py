@@ -12,6 +12,8 @@ def pixel_moments(
     Mean, std, min and max are in the map's units, the last two have none (0 for a Gaussian).
     `weights` (>= 0) count the pixels; extremes are over those with a weight above zero. Moments
     are plain averages, without corrections for the number of pixels.
+
+    Source: `docs/conventions.md`, "Validation".
     """
     map = np.asarray(map, dtype=np.float64)
     inside = map if weights is None else map[np.asarray(weights) > 0]

@@ -19,6 +19,8 @@ def gaussian_control(
     whole size; the mean (inside the footprint) is made that of the original instead. Float64 [p],
     in the original's units. The same seed gives the same map, and NumPy's global generator is left
     as it was.
+
+    Source: `docs/conventions.md`, "Validation".
     """
     import healpy  # loads matplotlib, so not at import
 

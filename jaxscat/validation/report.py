@@ -55,6 +55,8 @@ def validate(
     exist (a skewness of a constant map, say) are None.
 
     Raises `ValueError` when a map has another number of pixels or is not finite and real.
+
+    Source: `docs/conventions.md`, "Validation".
     """
     if pyramid is None:
         pyramid = build_pyramid(nside_of(np.size(original), name="original"))

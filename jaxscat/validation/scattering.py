@@ -22,7 +22,10 @@ def measure_on_host(map: Any, pyramid: Pyramid, mask: Any = None) -> ScatteringC
 def relative_errors(
     statistics: ScatteringCovariance, target: ScatteringCovariance
 ) -> dict[str, float]:
-    """Root mean square of the difference over that of the target, for each of S1, S2, S3, S4."""
+    """Root mean square of the difference over that of the target, for each of S1, S2, S3, S4.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
     errors = {}
     for name in ("s1", "s2", "s3", "s4"):
         wanted = np.asarray(getattr(target, name))
@@ -36,6 +39,8 @@ def scattering_error(statistics: ScatteringCovariance, target: ScatteringCovaria
 
     The square of the S1 entry of `relative_errors`. It is kept for its name in the reference
     experiment; a Gaussian map improves it nearly as much as a synthesis does.
+
+    Source: `docs/conventions.md`, "Validation".
     """
     return relative_errors(statistics, target)["S1"] ** 2
 

@@ -41,6 +41,8 @@ def multipole_bins(nside: int, *, per_octave: int = 2) -> list[tuple[int, int]]:
     """Inclusive logarithmic multipole bins [l_min, l_max] from 2 to 3 nside - 1.
 
     Beyond l = 2 nside the harmonics are poorly sampled by the pixels.
+
+    Source: `docs/conventions.md`, "Validation".
     """
     top = max(3 * nside - 1, 2)
     count = max(1, round(per_octave * np.log2((top + 1) / 2)))
@@ -53,7 +55,10 @@ def binned_ratio(
     reference: Float[np.ndarray, " l"],
     bins: list[tuple[int, int]],
 ) -> list[float]:
-    """Power of one spectrum over that of a reference in every bin, each l weighted by 2 l + 1."""
+    """Power of one spectrum over that of a reference in every bin, each l weighted by 2 l + 1.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
     weight = 2 * np.arange(len(spectrum)) + 1
     return [
         float(
@@ -65,7 +70,10 @@ def binned_ratio(
 
 
 def mean_ratio(spectrum: Float[np.ndarray, " l"], reference: Float[np.ndarray, " l"]) -> float:
-    """Mean over all l >= 2 of C_l / C_l of the reference, every l counting once."""
+    """Mean over all l >= 2 of C_l / C_l of the reference, every l counting once.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
     return float(np.mean(spectrum[2:] / reference[2:]))
 
 
@@ -78,6 +86,8 @@ def binned_correlation(
 
     One means that the maps share their structure at these scales (a copy), zero that they share
     nothing but possibly the power.
+
+    Source: `docs/conventions.md`, "Validation".
     """
     import healpy
 
