@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from jaxscat.operators import resolution, stencil
-from jaxscat.operators.pyramid import Level, Pyramid
+from jaxscat.operators.pyramid import Level, Pyramid, PyramidSpec
 from jaxscat.operators.symmetry import fold, true_orientations, unfold
 from jaxscat.operators.table import DenseTable, SparseTable
 
@@ -24,7 +24,8 @@ def convolve_map(
         scale: which of its levels to use.
 
     Returns:
-        complex wavelet coefficients, the orientations before the pixels.
+        complex wavelet coefficients in the precision of the pyramid, the orientations before the
+        pixels.
 
     Raises:
         ValueError: the pyramid has no such scale, or the maps are not of its nside.
@@ -33,7 +34,7 @@ def convolve_map(
     """
     _check_scale(scale, len(pyramid.levels) - 1)
     level = pyramid.levels[scale]
-    field = _folded(maps, level, pyramid.spec.sectors)
+    field = _folded(maps, level, pyramid.spec)
     out = stencil.convolve(field, level.stencil)[:, :, :, :, 0]
     source, parity = true_orientations(pyramid.spec.orientations, pyramid.spec.sectors)
     sectors = jnp.arange(pyramid.spec.sectors)[:, None]
@@ -64,7 +65,7 @@ def downsample_map(
     Source: `docs/conventions.md`, "Downsampling".
     """
     downsampling = _downsampling(pyramid, scale)
-    field = _folded(maps, pyramid.levels[scale], pyramid.spec.sectors)
+    field = _folded(maps, pyramid.levels[scale], pyramid.spec)
     return _unfolded(resolution.downsample(field, downsampling), maps.shape[:-1])
 
 
@@ -88,7 +89,7 @@ def upsample_map(
     Source: `docs/conventions.md`, "Upsampling".
     """
     downsampling = _downsampling(pyramid, scale)
-    field = _folded(maps, pyramid.levels[scale + 1], pyramid.spec.sectors)
+    field = _folded(maps, pyramid.levels[scale + 1], pyramid.spec)
     return _unfolded(resolution.upsample(field, downsampling), maps.shape[:-1])
 
 
@@ -105,14 +106,15 @@ def _downsampling(pyramid: Pyramid, scale: int) -> SparseTable | DenseTable:
     return steps[scale]
 
 
-def _folded(maps: Array, level: Level, sectors: int) -> Float[Array, "rows fields 1 sectors"]:
+def _folded(maps: Array, level: Level, spec: PyramidSpec) -> Float[Array, "rows fields 1 sectors"]:
     npix = 12 * level.nside**2
     if maps.ndim < 1 or maps.shape[-1] != npix or not jnp.issubdtype(maps.dtype, jnp.floating):
         raise ValueError(
             f"maps: got {maps.dtype} of shape {maps.shape}, expected real floats of shape "
             f"(..., {npix})"
         )
-    return fold(maps.reshape(-1, npix), sectors).transpose(1, 0, 2)[:, :, None, :]
+    maps = maps.reshape(-1, npix).astype(spec.dtype)
+    return fold(maps, spec.sectors).transpose(1, 0, 2)[:, :, None, :]
 
 
 def _unfolded(field: Float[Array, "rows fields 1 sectors"], batch: tuple[int, ...]) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 # over nside 1 to 128 and 1 to 8 orientations.
 _STENCIL_WIDTH = 23
 _TRANSPOSED_WIDTH = 26
+
+
+# Linux only.
+_MEMORY_FIGURES = Path("/proc/meminfo")
 
 
 def table_bytes(spec: PyramidSpec) -> int:
@@ -33,19 +37,25 @@ def table_bytes(spec: PyramidSpec) -> int:
     return total
 
 
-def available_bytes() -> int:
-    """Return how many bytes of this machine's memory are free for the host."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def available_bytes() -> int | None:
+    """Return how many bytes of this machine's memory are free, or None where it does not tell."""
+    try:
+        lines = _MEMORY_FIGURES.read_text().splitlines()
+    except OSError:
+        return None
+    figures = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
+    # What the system can make free counts too: file caches are no use of memory.
+    return int(figures["MemAvailable"][0]) * 1024 if "MemAvailable" in figures else None
 
 
 def require(needed: int, what: str) -> None:
-    """Refuse work whose tables cannot fit.
+    """Refuse work whose tables cannot fit; where free memory is unknown, nothing is refused.
 
     Raises:
         ValueError: less is free than `needed` and what building takes beside it.
     """
     free = available_bytes()
-    if 2 * needed > free:
+    if free is not None and 2 * needed > free:
         raise ValueError(
             f"{what}: its tables take {needed / 2**30:.1f} GiB and building them up to twice "
             f"that, but {free / 2**30:.1f} GiB are free; take a smaller nside or fewer orientations"

@@ -6,6 +6,7 @@ from math import log2
 from typing import Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
@@ -160,12 +161,19 @@ def check_spec(
         )
     if geometry not in ("exact", "foscat"):
         raise ValueError(f"geometry: got {geometry!r}, expected 'exact' or 'foscat'")
-    name = np.dtype(dtype).name
+    name = _dtype_name(dtype)
     if name not in ("float32", "float64"):
         raise ValueError(f"dtype: got {name}, expected float32 or float64")
-    if jnp.zeros((), name).dtype != np.dtype(name):
+    if jax.dtypes.canonicalize_dtype(name) != np.dtype(name):
         raise ValueError("dtype: got float64, expected float32 unless jax_enable_x64 is set")
     return PyramidSpec(nside, int(orientations), int(kernel_size), int(scales), geometry, name)
+
+
+def _dtype_name(dtype: DTypeLike) -> str:
+    try:
+        return "None" if dtype is None else np.dtype(dtype).name  # NumPy takes None for float64
+    except TypeError:
+        return repr(dtype)
 
 
 def _is_integer(value: object) -> bool:

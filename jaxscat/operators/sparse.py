@@ -21,12 +21,8 @@ from jaxtyping import Array, Float, Int
 from jaxscat.operators.symmetry import seen_columns
 from jaxscat.operators.table import DenseTable, SparseTable
 
-# With at most so many rows of at least so many numbers, all gathered rows are held at once.
-_FEW_ROWS = 4096
-_WIDE_ROW = 16
-# With more rows than this, the sum over gathered rows is one unrolled computation.
-_MANY_ROWS = 8192
-_UNROLL = 7
+# With at most so many rows, all gathered rows are held at once: they fit a cache.
+_FEW_ROWS = 8192
 
 
 def spread(
@@ -161,22 +157,20 @@ def _spread_rows(
 ):
     shape = field.shape[1:]
     rows = _extend(field, rows, shifts)
-    width = rows.shape[1]
-    if weights.shape[1] <= _FEW_ROWS and width >= _WIDE_ROW:
-        # All gathered rows fit a cache: one batched product.
-        gathered = _gather_rows(rows, indices)
-        total = jnp.einsum("kro,krc->roc", weights, gathered, precision="highest")
+    if weights.shape[1] <= _FEW_ROWS:
+        # One batched product compiles in a third of the time.
+        total = jnp.einsum(
+            "kro,krc->roc", weights, _gather_rows(rows, indices), precision="highest"
+        )
     else:
 
         def add(total, entry):
             index, weight = entry
             return total + weight[:, :, None] * _gather_rows(rows, index)[:, None, :], None
 
-        start = jnp.zeros((*weights.shape[1:], width), rows.dtype)
-        # Unrolled in parts it compiles in half the time; whole, it never leaves the registers,
-        # which counts once the sums no longer fit a cache.
-        unroll = _UNROLL if weights.shape[1] <= _MANY_ROWS else True
-        total, _ = jax.lax.scan(add, start, (indices, weights), unroll=unroll)
+        start = jnp.zeros((*weights.shape[1:], rows.shape[1]), rows.dtype)
+        # Unrolled, the sums never leave the registers.
+        total, _ = jax.lax.scan(add, start, (indices, weights), unroll=True)
     return total.reshape(weights.shape[1], weights.shape[2], *shape)
 
 

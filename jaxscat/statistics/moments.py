@@ -5,6 +5,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 ErrorFormula = Literal["pixels", "foscat"]
@@ -36,17 +37,22 @@ def gram(
 ) -> Float[Array, "*batch x x"]:
     """Return the weighted sums over rows of the products of all pairs of fields.
 
-    Derivatives are taken with respect to the fields only; the symmetry of the result halves the
-    work of the reverse pass.
+    The symmetry of the result halves the work of the reverse pass.
     """
     return _products(fields, fields, weights)
 
 
-@gram.defjvp
+@partial(gram.defjvp, symbolic_zeros=True)
 def _gram_jvp(primals, tangents):
     fields, weights = primals
-    half = _products(tangents[0], fields, weights)
-    return gram(fields, weights), half + half.mT
+    sums = gram(fields, weights)
+    tangent = jnp.zeros_like(sums)
+    if not isinstance(tangents[0], SymbolicZero):
+        half = _products(tangents[0], fields, weights)
+        tangent = half + half.mT
+    if weights is not None and not isinstance(tangents[1], SymbolicZero):
+        tangent = tangent + _products(fields, fields, tangents[1])
+    return sums, tangent
 
 
 def _products(left: Array, right: Array, weights: Array | None) -> Array:

@@ -4,7 +4,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
@@ -124,37 +123,26 @@ def squeeze_masks(statistics: ScatteringCovariance, mask: Array | None) -> Scatt
     return jax.tree.map(lambda group: group[0], statistics)
 
 
-def _select_scales(products: Float[Array, "M L X X"]) -> tuple[Array, Array]:
-    """Cut the products of one scale `j3` into its part of S3 and of S4."""
-    masks, orientations, size, _ = products.shape
+def _select_scales(products: Float[Array, "M parts L X X"]) -> tuple[Array, Array]:
+    """Cut the products of one scale `j3` into its parts of S3 and S4; axis 2 becomes that of j."""
+    masks, parts, orientations, size, _ = products.shape
     scales = (size - 1) // orientations
-    s3 = products[:, :, 0, 1:].reshape(masks, orientations, scales, orientations)
-    s4 = products[:, :, 1:, 1:].reshape(masks, orientations, *(scales, orientations) * 2)
-    pairs = [(j1, j2) for j2 in range(scales) for j1 in range(j2 + 1)]
-    chosen = np.zeros((len(pairs), scales, scales))
-    for position, pair in enumerate(pairs):
-        chosen[position][pair] = 1
-    # Axes mask, l3, j1, l1, j2, l2 become mask, (j1, j2), l2, l1, l3.
-    chosen = jnp.asarray(chosen, products.dtype)
-    s4 = jnp.einsum("tab,mkaubv->mtvuk", chosen, s4, precision="highest")
-    return s3.transpose(0, 2, 3, 1), s4
+    s3 = products[..., 0, 1:].reshape(masks, parts, orientations, scales, orientations)
+    s4 = products[..., 1:, 1:].reshape(masks, parts, orientations, *(scales, orientations) * 2)
+    # Axes l3, j1, l1, j2, l2 become j1, l2, l1, l3 at every j2 in turn.
+    s4 = [s4[..., : j2 + 1, :, j2, :].transpose(0, 1, 3, 5, 4, 2) for j2 in range(scales)]
+    return s3.transpose(0, 1, 3, 4, 2), jnp.concatenate(s4, axis=2)
 
 
 def _gather_groups(s0: Array, s1: list, s2: list, products: list) -> ScatteringCovariance:
-    """Put the scales of every group on one axis."""
-    # Real and imaginary parts are cut apart and meet in the end, so that products stay real.
-    groups = [[_select_scales(part) for part in parts] for parts in products]
-    s3, s4 = (
-        [jnp.concatenate([group[part][kind] for group in groups], axis=1) for part in range(count)]
-        for kind in range(2)
-        for count in [len(products[0])]
-    )
+    """Put the scales of every group on one axis.
+
+    Products are `[M, parts, L, X, X]` for every scale: real and imaginary part, or real numbers.
+    """
+    groups = zip(*[_select_scales(scale) for scale in products], strict=True)
+    s3, s4 = (_complex(jnp.concatenate(group, axis=2)) for group in groups)
     return ScatteringCovariance(
-        s0=s0,
-        s1=jnp.stack(s1, axis=1),
-        s2=jnp.stack(s2, axis=1),
-        s3=jax.lax.complex(*s3) if len(s3) == 2 else s3[0],
-        s4=jax.lax.complex(*s4) if len(s4) == 2 else s4[0],
+        s0=s0, s1=jnp.stack(s1, axis=1), s2=jnp.stack(s2, axis=1), s3=s3, s4=s4
     )
 
 
@@ -180,7 +168,7 @@ def measure_scales(
         combined = combine_products(scale.weights.products(scale.convolved))
         s2.append(combined[:, 0, :, 0, 0])
         if len(products) < covariances:
-            products.append((combined[:, 0], combined[:, 1]))
+            products.append(combined)
     return _gather_groups(s0[0], s1, s2, products)
 
 
@@ -207,12 +195,15 @@ def _standard_error(
         if formula == "foscat":
             plain = jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-1)
             squares = _complex(combine_products(weights.products(plain)))
-        products.append((standard_error_of_mean(means, squares, weights.divisor(means), formula),))
+        products.append(
+            standard_error_of_mean(means, squares, weights.divisor(means), formula)[:, None]
+        )
     return _gather_groups(s0[0], s1, s2, products)
 
 
-def _complex(parts: Float[Array, "M 2 *rest"]) -> Array:
-    return jax.lax.complex(parts[:, 0], parts[:, 1])
+def _complex(parts: Float[Array, "M parts *rest"]) -> Array:
+    """Join real and imaginary parts; numbers without imaginary part stay real."""
+    return jax.lax.complex(parts[:, 0], parts[:, 1]) if parts.shape[1] == 2 else parts[:, 0]
 
 
 def _mean_and_error(

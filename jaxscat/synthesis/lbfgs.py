@@ -1,5 +1,6 @@
 """L-BFGS steps on the device: the state that is carried, one jitted run of steps, how it ends."""
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -47,24 +48,56 @@ class SynthesisState(eqx.Module):
 
     @property
     def loss(self) -> Float[Array, ""]:
-        """Loss of the present map; infinite before the first evaluation."""
+        """Loss of the present map."""
         return optax.tree.get(self.optimizer, "value")
+
+    @property
+    def gradient(self) -> Float[Array, " p"]:
+        """Gradient of the loss at the present map."""
+        return optax.tree.get(self.optimizer, "grad")
+
+
+def evaluate_start(
+    start: Float[Array, " p"], pyramid: Pyramid, target: Target, memory: int, chunk: int
+) -> SynthesisState:
+    """Return the state before the first step; on the way `advance` is compiled.
+
+    Args:
+        start: map to start from.
+        pyramid, target, memory, chunk: as for `advance`.
+    """
+    # From an infinite loss with a vanishing gradient, the direction of a step is zero and its line
+    # search does nothing but evaluate the start. An evaluation beside it would be compiled again.
+    unknown = jnp.full((), jnp.inf, start.dtype), jnp.zeros_like(start)
+    probe, *_ = advance(
+        _initial_state(start, *unknown, memory),
+        pyramid,
+        target,
+        jnp.int32(1),
+        jnp.zeros((), start.dtype),
+        memory,
+        chunk,
+    )
+    state = _initial_state(start, probe.loss, probe.gradient, memory)
+    status = jnp.where(jnp.isfinite(state.loss), state.status, NOT_FINITE)
+    return dataclasses.replace(state, status=status, evaluations=probe.evaluations)
 
 
 # Jitted so that no two entries share a buffer: all of them are donated to the first step.
 @partial(jax.jit, static_argnames="memory")
-def initial_state(start: Float[Array, " p"], memory: int) -> SynthesisState:
-    """Return the state before the first evaluation: its losses are infinite."""
+def _initial_state(
+    start: Float[Array, " p"], loss: Float[Array, ""], gradient: Float[Array, " p"], memory: int
+) -> SynthesisState:
     zero = jnp.zeros((), jnp.int32)
-    infinite = jnp.full((), jnp.inf, start.dtype)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes types
         optimizer = _optimizer(memory).init(start)
+    optimizer = optax.tree.set(optimizer, value=loss, grad=gradient)
     state = SynthesisState(
         map=start,
         best_map=start,
-        best_loss=infinite,
+        best_loss=loss,
         optimizer=optimizer,
-        first_gradient=infinite,
+        first_gradient=jnp.linalg.norm(gradient),
         step=zero,
         evaluations=zero,
         fruitless=zero,
@@ -118,44 +151,44 @@ def advance(
 
     def step(carry: tuple[SynthesisState, Array, Array]) -> tuple:
         state, losses, evaluations = carry
-        fresh = jnp.isinf(state.loss)
-        value, gradient = optax.value_and_grad_from_state(loss)(state.map, state=state.optimizer)
-        spent = state.evaluations + fresh
         updates, optimizer_state = optimizer.update(
-            gradient, state.optimizer, state.map, value=value, grad=gradient, value_fn=loss
+            state.gradient,
+            state.optimizer,
+            state.map,
+            value=state.loss,
+            grad=state.gradient,
+            value_fn=loss,
         )
         map = jax.tree.map(jnp.add, state.map, updates)
-        new_value = optax.tree.get(optimizer_state, "value")
-        new_gradient = optax.tree.get(optimizer_state, "grad")
+        value = optax.tree.get(optimizer_state, "value")
+        norm = jnp.linalg.norm(optax.tree.get(optimizer_state, "grad"))
         search = optax.tree.get(optimizer_state, "info")
-        norm = jnp.linalg.norm(new_gradient)
-        first_norm = jnp.where(fresh, jnp.linalg.norm(gradient), state.first_gradient)
-        fruitless = jnp.where(new_value < value, 0, state.fruitless + 1)
+        fruitless = jnp.where(value < state.loss, 0, state.fruitless + 1)
         status = jnp.select(
             [
-                ~(jnp.isfinite(new_value) & jnp.isfinite(norm)),
-                norm <= gradient_tolerance * first_norm,
+                ~(jnp.isfinite(value) & jnp.isfinite(norm)),
+                norm <= gradient_tolerance * state.first_gradient,
                 fruitless >= _FRUITLESS_STEPS,
             ],
             [NOT_FINITE, CONVERGED, NO_PROGRESS],
             RUNNING,
         )
-        better = new_value < jnp.minimum(state.best_loss, value)
-        started_better = value < state.best_loss
-        best_map = jnp.where(better, map, jnp.where(started_better, state.map, state.best_map))
         row = state.step - first
+        losses = losses.at[row].set(state.loss)
+        evaluations = evaluations.at[row].set(state.evaluations)
+        spent = state.evaluations + search.num_linesearch_steps.astype(jnp.int32)
         state = SynthesisState(
             map=map,
-            best_map=best_map,
-            best_loss=jnp.minimum(state.best_loss, jnp.fmin(value, new_value)),
+            best_map=jnp.where(value < state.best_loss, map, state.best_map),
+            best_loss=jnp.fmin(state.best_loss, value),
             optimizer=optimizer_state,
-            first_gradient=first_norm,
+            first_gradient=state.first_gradient,
             step=state.step + 1,
-            evaluations=spent + search.num_linesearch_steps.astype(spent.dtype),
+            evaluations=spent,
             fruitless=fruitless.astype(state.fruitless.dtype),
             status=status.astype(state.status.dtype),
         )
-        return state, losses.at[row].set(value), evaluations.at[row].set(spent)
+        return state, losses, evaluations
 
     with jax.numpy_dtype_promotion("standard"):  # optax mixes types
         records = jnp.zeros(chunk, state.map.dtype), jnp.zeros(chunk, jnp.int32)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from jaxscat import maps
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.synthesis.lbfgs import NOT_FINITE, RUNNING, STATUS, advance, initial_state
+from jaxscat.synthesis.lbfgs import NOT_FINITE, RUNNING, STATUS, advance, evaluate_start
 
 STEP_LIMIT, INTERRUPTED = "step limit", "interrupted"
 
@@ -45,7 +45,8 @@ class SynthesisResult(NamedTuple):
         status: "converged" (the gradient has vanished), "step limit", "no progress" (line
             searches lowered the loss no more), "not finite" or "interrupted".
         steps: steps made.
-        compile_seconds: time to trace and compile, about zero when it was done before.
+        compile_seconds: time to trace and compile and to evaluate the start; little when compiled
+            before.
         run_seconds: time of the steps.
     """
 
@@ -108,8 +109,8 @@ def synthesize(
         return advance(state, pyramid, target, jnp.int32(steps), tolerance, memory, chunk)
 
     began = time.perf_counter()
-    state = initial_state(jnp.asarray(checked, spec.dtype), memory)
-    state, *_ = jax.block_until_ready(run(state, 0))
+    state = evaluate_start(jnp.asarray(checked, spec.dtype), pyramid, target, memory, chunk)
+    jax.block_until_ready(state)
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()

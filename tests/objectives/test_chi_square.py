@@ -1,0 +1,178 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxscat.objectives.chi_square import chi_square, map_loss
+from jaxscat.objectives.target import Target, finest_covariances, make_target
+from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.scattering import measure
+
+NPIX = 192
+
+loss_and_gradient = jax.jit(jax.value_and_grad(map_loss))
+
+
+@pytest.fixture(scope="module")
+def pyramid():
+    return build_pyramid(4, dtype="float64")
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return np.random.default_rng(2)
+
+
+@pytest.fixture(scope="module")
+def maps():
+    """An original, a start, and two masks."""
+    generator = np.random.default_rng(4)
+    masks = generator.random((2, NPIX))
+    masks[1, :60] = 0
+    return generator.gamma(2.0, size=NPIX), generator.standard_normal(NPIX), masks
+
+
+def filled(value: complex, scales: int = 2, masks: tuple[int, ...] = ()) -> ScatteringCovariance:
+    """Coefficients of two scales and one orientation that are all the same."""
+    pairs, triples = {1: (1, 1), 2: (3, 4)}[scales]
+    real = value.real if isinstance(value, complex) else value
+    return ScatteringCovariance(
+        s0=jnp.full((*masks, 2), real),
+        s1=jnp.full((*masks, 2, 1), real),
+        s2=jnp.full((*masks, 2, 1), real),
+        s3=jnp.full((*masks, pairs, 1, 1), value),
+        s4=jnp.full((*masks, triples, 1, 1, 1), value),
+    )
+
+
+def with_entry(statistics: ScatteringCovariance, group: str, value: complex):
+    groups = {name.lower(): array for name, array in statistics.groups().items()}
+    groups[group] = groups[group].at[(0,) * groups[group].ndim].set(value)
+    return ScatteringCovariance(**groups)
+
+
+@pytest.mark.parametrize("group", ["s0", "s1", "s2", "s3", "s4"])
+def test_one_difference_of_three_sigmas_among_thirteen_coefficients(group):
+    target = Target(mean=filled(1 + 0j), sigma=filled(0.5), mask=None)
+    statistics = with_entry(target.mean, group, 2.5)
+    assert chi_square(statistics, target) == pytest.approx(9 / 13, rel=1e-15)
+
+
+def test_complex_coefficient_counts_once_with_its_squared_modulus():
+    target = Target(mean=filled(0j), sigma=filled(2.0), mask=None)
+    statistics = with_entry(with_entry(target.mean, "s3", 3 - 4j), "s4", 6j)
+    loss = chi_square(statistics, target)
+    assert loss == pytest.approx((25 / 4 + 36 / 4) / 13, rel=1e-15)
+    assert loss.dtype == np.float64 and loss.shape == ()
+
+
+def test_every_coefficient_has_its_own_sigma(generator):
+    sigma = jax.tree.map(
+        lambda group: jnp.asarray(generator.uniform(1, 3, group.shape)), filled(1.0)
+    )
+    target = Target(mean=filled(0j), sigma=sigma, mask=None)
+    expected = np.mean(np.asarray(sigma.ravel()) ** -2)
+    assert chi_square(filled(1j + 0), target) < expected  # real parts of S0 to S2 are zero
+    assert chi_square(filled(1 + 0j), target) == pytest.approx(expected, rel=1e-14)
+
+
+def test_scales_that_the_target_leaves_out_do_not_count():
+    target = Target(
+        mean=finest_covariances(filled(0j), 1),
+        sigma=finest_covariances(filled(1.0), 1),
+        mask=None,
+    )
+    statistics = filled(1 + 0j)
+    far = ScatteringCovariance(
+        statistics.s0,
+        statistics.s1,
+        statistics.s2,
+        statistics.s3.at[1:].set(1e9),
+        statistics.s4.at[1:].set(np.nan),
+    )
+    assert chi_square(far, target) == 1
+    assert chi_square(with_entry(far, "s4", 3.0), target) == pytest.approx((7 + 9) / 8, rel=1e-15)
+
+
+def test_every_mask_adds_its_own_coefficients():
+    target = Target(mean=filled(0j, masks=(2,)), sigma=filled(1.0, masks=(2,)), mask=None)
+    assert chi_square(with_entry(target.mean, "s1", 26.0), target) == pytest.approx(26, rel=1e-15)
+
+
+def test_other_shapes_are_refused():
+    target = Target(mean=filled(0j), sigma=filled(1.0), mask=None)
+    with pytest.raises(ValueError, match=r"^statistics: got S0 of shape \(3, 2\)"):
+        chi_square(filled(0j, masks=(3,)), target)
+
+
+@pytest.mark.parametrize("coarsest", [1, 2])
+@pytest.mark.parametrize("masked", [False, True])
+def test_loss_of_a_map_is_the_distance_of_its_coefficients(pyramid, maps, coarsest, masked):
+    original, start, masks = maps
+    mask = masks if masked else None
+    target = make_target(original, pyramid, mask=mask, coarsest_nside=coarsest)
+    statistics = measure(start, pyramid, mask=mask)
+    loss = map_loss(start, pyramid, target)
+    assert loss == pytest.approx(float(chi_square(statistics, target)), rel=1e-12)
+    # By hand, from the list of all numbers.
+    kept = finest_covariances(statistics, target.covariance_scales).ravel()
+    terms = np.abs(np.asarray(kept - target.mean.ravel())) / np.asarray(target.sigma.ravel())
+    assert loss == pytest.approx(np.mean(terms**2), rel=1e-12)
+    assert loss > 1
+    assert map_loss(original, pyramid, target) <= 1e-20
+
+
+@pytest.mark.parametrize("kind", ["all", "masked", "fine"])
+def test_gradient_agrees_with_finite_differences(pyramid, generator, maps, kind):
+    original, start, masks = maps
+    options = {"all": {}, "masked": {"mask": masks}, "fine": {"coarsest_nside": 4}}[kind]
+    target = make_target(original, pyramid, **options)
+    _, gradient = loss_and_gradient(start, pyramid, target)
+    for direction in generator.standard_normal((3, NPIX)):
+        step = 1e-5 * direction
+        above, _ = loss_and_gradient(start + step, pyramid, target)
+        below, _ = loss_and_gradient(start - step, pyramid, target)
+        assert gradient @ direction == pytest.approx(float(above - below) / 2e-5, rel=1e-6)
+
+
+def test_forward_mode_agrees_with_reverse_mode(pyramid, maps):
+    original, start, _ = maps
+    target = make_target(original, pyramid)
+    value, gradient = loss_and_gradient(start, pyramid, target)
+    forward = jax.jit(jax.jacfwd(map_loss))(start, pyramid, target)
+    np.testing.assert_allclose(forward, gradient, rtol=0, atol=1e-12 * np.abs(gradient).max())
+    direction = np.random.default_rng(0).standard_normal(NPIX)
+    same, slope = jax.jvp(lambda map: map_loss(map, pyramid, target), (start,), (direction,))
+    assert same == pytest.approx(float(value), rel=1e-13)
+    assert slope == pytest.approx(float(gradient @ direction), rel=1e-11)
+
+
+def test_many_maps_at_once_are_many_single_maps(maps):
+    eight = build_pyramid(8, dtype="float64")  # its finest level is sparse
+    generator = np.random.default_rng(9)
+    target = make_target(generator.gamma(2.0, size=768), eight)
+    starts = generator.standard_normal((8, 768))
+    together = jax.jit(jax.vmap(jax.value_and_grad(map_loss), in_axes=(0, None, None)))
+    losses, gradients = together(starts, eight, target)
+    for position, start in enumerate(starts):
+        loss, gradient = loss_and_gradient(start, eight, target)
+        assert losses[position] == pytest.approx(float(loss), rel=1e-12)
+        error = np.linalg.norm(gradients[position] - gradient)
+        assert error <= 1e-12 * np.linalg.norm(gradient)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("constant", [0.0, 3.0, 0.1])
+def test_gradient_at_a_constant_map_is_finite(pyramid, maps, constant, masked):
+    original, _, masks = maps
+    target = make_target(original, pyramid, mask=masks if masked else None)
+    loss, gradient = loss_and_gradient(np.full(NPIX, constant), pyramid, target)
+    assert np.isfinite(loss) and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("bad", [np.ones(48), np.ones((2, NPIX)), np.full(NPIX, np.nan)])
+def test_bad_maps_are_refused(pyramid, maps, bad):
+    target = make_target(maps[0], pyramid)
+    with pytest.raises(ValueError, match=r"^map: got "):
+        map_loss(bad, pyramid, target)

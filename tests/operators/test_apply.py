@@ -1,0 +1,126 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxscat.operators.apply import convolve_map, downsample_map, upsample_map
+from jaxscat.operators.pyramid import build_pyramid
+
+FUNCTIONS = [convolve_map, downsample_map, upsample_map]
+
+
+@pytest.fixture(scope="module")
+def pyramid():
+    return build_pyramid(8, orientations=2, dtype="float64")
+
+
+def pixels_read(function, scale=0):
+    nside = 8 >> scale
+    return 3 * nside**2 if function is upsample_map else 12 * nside**2
+
+
+def random_maps(function, *batch, scale=0, seed=0):
+    shape = (*batch, pixels_read(function, scale))
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+@pytest.mark.parametrize("scale", range(3))
+def test_shapes_at_every_scale(pyramid, scale):
+    npix = 12 * (8 >> scale) ** 2
+    maps = random_maps(convolve_map, scale=scale)
+    assert convolve_map(maps, pyramid, scale).shape == (2, npix)
+    assert downsample_map(maps, pyramid, scale).shape == (npix // 4,)
+    assert upsample_map(maps[: npix // 4], pyramid, scale).shape == (npix,)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("batch", [(1,), (2, 3)])
+def test_batches_are_loops(pyramid, function, batch):
+    maps = random_maps(function, *batch)
+    found = function(maps, pyramid)
+    loop = np.stack([function(map, pyramid) for map in maps.reshape(-1, maps.shape[-1])])
+    assert found.shape == (*batch, *loop.shape[1:])
+    np.testing.assert_allclose(found.reshape(loop.shape), loop, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        jax.vmap(lambda some: function(some, pyramid))(maps), found, rtol=0, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_numpy_and_jax_arrays_are_alike(pyramid, function):
+    map = random_maps(function)
+    assert np.array_equal(function(map, pyramid), function(jnp.asarray(map), pyramid))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("scale", [0, 1])
+def test_derivative_is_the_function_itself(pyramid, function, scale):
+    map, change = (random_maps(function, scale=scale, seed=seed) for seed in (0, 1))
+    value, slope = jax.jvp(lambda x: function(x, pyramid, scale), (map,), (change,))
+    np.testing.assert_allclose(value, function(map, pyramid, scale), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(slope, function(change, pyramid, scale), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("scale", [0, 1])
+def test_gradient_is_the_finite_difference(pyramid, function, scale):
+    def total(map):
+        return jnp.sum(jnp.sin(jnp.abs(function(map, pyramid, scale)) ** 2))
+
+    map, change = (random_maps(function, scale=scale, seed=seed) for seed in (2, 3))
+    step = 1e-5
+    difference = float(total(map + step * change) - total(map - step * change)) / (2 * step)
+    slope = float(jnp.vdot(jax.grad(total)(map), change))
+    assert slope == pytest.approx(difference, rel=1e-6)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("scale", [0, 1])
+def test_float32_stays_float32(pyramid, function, scale):
+    single = build_pyramid(8, orientations=2)
+    map = random_maps(function, scale=scale)
+    found = np.asarray(function(map.astype(np.float32), single, scale))
+    assert found.dtype in (np.float32, np.complex64)
+    np.testing.assert_allclose(found, function(map, pyramid, scale), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("scale", [0, 1])
+@pytest.mark.parametrize(("of_map", "of_tables"), [("float32", "float64"), ("float64", "float32")])
+def test_maps_and_tables_may_differ_in_precision(function, scale, of_map, of_tables):
+    operators = build_pyramid(8, orientations=2, dtype=of_tables)
+    map = random_maps(function, scale=scale)
+    expected = function(map, build_pyramid(8, orientations=2, dtype="float64"), scale)
+    found = function(map.astype(of_map), operators, scale)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("bad", ["integers", "complex", "pixels", "scalar", "other nside"])
+def test_maps_that_do_not_fit_are_refused_with_the_shape(pyramid, function, bad):
+    npix = pixels_read(function)
+    maps = {
+        "integers": np.zeros(npix, int),
+        "complex": np.zeros(npix, complex),
+        "pixels": np.zeros((2, npix + 1)),
+        "scalar": np.float64(1),
+        "other nside": np.zeros(4 * npix),
+    }[bad]
+    with pytest.raises(ValueError, match=rf"maps: got {maps.dtype} of shape .*\(\.\.\., {npix}\)"):
+        function(maps, pyramid)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("scale", [-1, 4])
+def test_scale_that_is_not_there_is_refused(pyramid, function, scale):
+    last = 3 if function is convolve_map else 2
+    with pytest.raises(ValueError, match=f"scale: got {scale}, expected 0 to {last}"):
+        function(random_maps(function), pyramid, scale)
+
+
+@pytest.mark.parametrize("function", [downsample_map, upsample_map])
+def test_coarsest_scale_has_no_step(pyramid, function):
+    with pytest.raises(ValueError, match="scale: got 3, expected 0 to 2"):
+        function(np.zeros(12), pyramid, 3)
+    with pytest.raises(ValueError, match="scale: got 0, expected a pyramid of two scales or more"):
+        function(random_maps(function), build_pyramid(8, scales=1))

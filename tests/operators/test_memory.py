@@ -1,0 +1,90 @@
+import os
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxscat.operators import memory, pyramid
+from jaxscat.operators.pyramid import build_pyramid, check_spec
+
+
+@pytest.mark.parametrize(
+    ("orientations", "dtype", "geometry"),
+    [(4, "float32", "exact"), (8, "float64", "exact"), (3, "float32", "exact"),
+     (1, "float32", "exact"), (4, "float32", "foscat")],
+)  # fmt: skip
+def test_estimate_is_near_what_the_tables_take(orientations, dtype, geometry):
+    operators = build_pyramid(32, orientations=orientations, dtype=dtype, geometry=geometry)
+    taken = sum(leaf.nbytes for leaf in jax.tree.leaves(operators))
+    assert memory.table_bytes(operators.spec) == pytest.approx(taken, rel=0.25)
+
+
+@pytest.mark.parametrize("geometry", ["exact", "foscat"])
+@pytest.mark.parametrize("integer", [int, np.int32])
+def test_sizes_beyond_32_bits_are_exact(geometry, integer):
+    def finest(nside):
+        spec, coarser = (
+            check_spec(integer(n), integer(8), geometry=geometry) for n in (nside, nside // 2)
+        )
+        return memory.table_bytes(spec) - memory.table_bytes(coarser)
+
+    large = finest(8192)
+    assert type(memory.table_bytes(check_spec(integer(8192)))) is int
+    # Every orientation, pixel and entry of the table: more than an int32 or even a uint32 counts.
+    assert large > 8 * 12 * 8192**2 * 9 > 2**32
+    assert large == 256**2 * finest(32)
+
+
+def test_rows_can_be_counted_in_int32_up_to_the_largest_tables():
+    spec = check_spec(8192, geometry="foscat")
+    assert spec.npix // spec.sectors == 805_306_368 < 2**31
+
+
+def test_nside_that_cannot_fit_is_refused_at_once_with_the_figure(monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("something was built")
+
+    monkeypatch.setattr(pyramid, "build_stencil", never)
+    monkeypatch.setattr(pyramid, "build_downsampling", never)
+    figure = f"{memory.table_bytes(check_spec(16384)) / 2**30:.1f} GiB"
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=rf"nside=16384.*{figure}.*are free") as caught:
+        build_pyramid(16384)
+    assert time.monotonic() - start < 1
+    assert "smaller nside" in str(caught.value)
+
+
+def test_limit_is_twice_the_tables(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2000)
+    memory.require(1000, "tables")
+    with pytest.raises(ValueError, match="tables: its tables take 0.0 GiB"):
+        memory.require(1001, "tables")
+
+
+def test_building_asks_for_the_memory_of_all_scales(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2 * memory.table_bytes(check_spec(8)))
+    build_pyramid(8)
+    monkeypatch.setattr(
+        memory, "available_bytes", lambda: 2 * memory.table_bytes(check_spec(8)) - 1
+    )
+    with pytest.raises(ValueError, match="build_pyramid.nside=8."):
+        build_pyramid(8)
+    build_pyramid(8, orientations=2)
+
+
+def test_free_memory_is_some_of_what_there_is():
+    free = memory.available_bytes()
+    assert type(free) is int
+    assert 0 < free <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_machine_that_does_not_tell_its_free_memory_still_builds(monkeypatch, tmp_path):
+    other = tmp_path / "meminfo"  # missing, as on macOS, then without the figure
+    monkeypatch.setattr(memory, "_MEMORY_FIGURES", other)
+    assert memory.available_bytes() is None
+    assert build_pyramid(2).spec.nside == 2
+    other.write_text("MemTotal: 3 kB\n")
+    assert memory.available_bytes() is None
+    other.write_text("MemTotal: 3 kB\nMemAvailable:     2 kB\n")
+    assert memory.available_bytes() == 2048

@@ -1,0 +1,132 @@
+from functools import cache
+from pathlib import Path
+
+import healpy
+import jax
+import numpy as np
+import pytest
+
+from jaxscat.operators import resolution
+from jaxscat.operators.apply import downsample_map, upsample_map
+from jaxscat.operators.pyramid import build_pyramid
+
+OWN = Path(__file__).parents[1] / "golden"
+ROUNDING = 36 * np.finfo(float).eps  # of a sum over the 36 entries of a row
+SCALES = range(4)  # from nside 16, 8, 4 and 2 to half of it
+
+
+@cache
+def pyramid(geometry="exact", orientations=4):
+    return build_pyramid(16, orientations=orientations, dtype="float64", geometry=geometry)
+
+
+def matrices(operators, scale):
+    """Downsampling `[coarse, fine]` and upsampling `[fine, coarse]` as dense matrices."""
+    npix = 12 * operators.levels[scale].nside ** 2
+    down = np.asarray(downsample_map(np.eye(npix), operators, scale)).T
+    return down, np.asarray(upsample_map(np.eye(npix // 4), operators, scale)).T
+
+
+@cache
+def dense_downsampling(nside, rounded=False):
+    """The mean over a pixel and its neighbours, entry by entry, as it is defined."""
+    coarse = nside // 2
+    matrix = np.zeros((12 * coarse**2, 12 * nside**2))
+    for pixel in range(12 * coarse**2):
+        parents = [pixel]
+        for neighbour in healpy.get_all_neighbours(coarse, pixel, nest=True):
+            parents.append(parents[-1] if neighbour < 0 else int(neighbour))
+        children = (4 * np.array(parents)[:, None] + np.arange(4)).ravel()
+        to = np.stack(healpy.pix2vec(nside, children, nest=True))
+        centre = np.array(healpy.pix2vec(coarse, pixel, nest=True))[:, None]
+        angle = 2 * np.arcsin(np.linalg.norm(to - centre, axis=0) / 2)
+        weights = np.exp(-2 * (angle / healpy.nside2resol(coarse)) ** 2)
+        weights /= weights.sum()
+        if rounded:
+            weights = weights.astype(np.float32)
+        np.add.at(matrix[pixel], children, weights)
+    return matrix
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=lambda scale: f"nside {16 >> scale}")
+@pytest.mark.parametrize("orientations", [3, 4])
+def test_resolution_changes_are_the_dense_matrix(scale, orientations):
+    down, up = matrices(pyramid("exact", orientations), scale)
+    expected = dense_downsampling(16 >> scale)
+    assert np.abs(down - expected).max() <= 1e-14
+    assert np.abs(up - expected.T / expected.T.sum(1, keepdims=True)).max() <= 1e-14
+
+
+def test_neighbour_that_repeats_counts_twice():
+    # Parents without an eighth neighbour: their children do not all have different weights.
+    missing = (healpy.get_all_neighbours(4, np.arange(192), nest=True) < 0).any(0)
+    down, _ = matrices(pyramid(), 1)
+    entries = (down != 0).sum(1)
+    assert missing.sum() == 24
+    assert np.all(entries[missing] == 32) and np.all(entries[~missing] == 36)
+
+
+def test_dense_matrix_is_that_of_foscat():
+    numbers = np.load(OWN / "foscat_operators.npz")
+    expected = np.zeros(numbers["downsampling_shape"])
+    expected[tuple(numbers["downsampling_indices"].astype(int))] = numbers["downsampling_values"]
+    assert np.abs(dense_downsampling(8) - expected).max() <= 1e-12
+
+
+def test_dense_matrix_is_that_of_foscat_in_float64(foscat_numbers):
+    numbers = np.load(foscat_numbers / "exact64_ops.npz")
+    expected = np.zeros(numbers["down8_shape"])
+    expected[numbers["down8_row"], numbers["down8_col"]] = numbers["down8_val"]
+    assert np.abs(dense_downsampling(8) - expected).max() <= 1e-12
+    assert np.abs(matrices(pyramid(), 1)[0] - expected).max() <= 1e-12
+
+
+@pytest.mark.parametrize("nside", [4, 8])
+def test_rounded_weights_are_those_of_foscat_as_it_is_shipped(foscat_numbers, nside):
+    numbers = np.load(foscat_numbers / f"downop_nside{nside}.npz")
+    down = np.zeros(numbers["shape"])
+    down[numbers["row"], numbers["col"]] = numbers["val"]
+    up = np.zeros(numbers["up_shape"])
+    up[numbers["up_row"], numbers["up_col"]] = numbers["up_val"]
+    found = matrices(pyramid("foscat"), int(np.log2(16 // nside)))
+    assert np.abs(found[0] - down).max() <= 1e-16
+    assert np.abs(found[1] - up).max() <= 1e-15
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=lambda scale: f"nside {16 >> scale}")
+def test_rounded_weights_are_float32(scale):
+    down, _ = matrices(pyramid("foscat"), scale)
+    expected = dense_downsampling(16 >> scale, rounded=True)
+    # A weight that sits on a rounding edge may fall to either side.
+    assert np.abs(down - expected).max() <= 1e-8
+    assert np.mean(down == expected) > 0.999
+    assert np.abs(down - dense_downsampling(16 >> scale)).max() > 1e-9
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=lambda scale: f"nside {16 >> scale}")
+def test_rows_sum_to_one_and_constants_stay(scale):
+    operators = pyramid()
+    for matrix in matrices(operators, scale):
+        assert np.abs(matrix.sum(1) - 1).max() <= ROUNDING
+        assert matrix.min() >= 0
+    fine = 12 * (16 >> scale) ** 2
+    down = downsample_map(np.full(fine, 7.0), operators, scale)
+    assert np.abs(down - 7.0).max() <= 7 * ROUNDING
+    up = upsample_map(np.full(fine // 4, 7.0), operators, scale)
+    assert np.abs(up - 7.0).max() <= 7 * ROUNDING
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=lambda scale: f"nside {16 >> scale}")
+def test_upsampling_is_the_transpose_with_rows_made_to_sum_to_one(scale):
+    down, up = matrices(pyramid(), scale)
+    np.testing.assert_allclose(up, down.T / down.T.sum(1, keepdims=True), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("nside", [8, 16])
+def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside):
+    whole = resolution.build_downsampling(nside, 4, dtype=np.float64)
+    monkeypatch.setattr(resolution, "_ROWS_AT_A_TIME", 7)
+    pieces = resolution.build_downsampling(nside, 4, dtype=np.float64)
+    assert jax.tree.structure(whole) == jax.tree.structure(pieces)
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(pieces), strict=True):
+        assert np.array_equal(one, other)

@@ -1,0 +1,159 @@
+from functools import cache
+from pathlib import Path
+
+import healpy
+import jax
+import numpy as np
+import pytest
+
+from jaxscat.operators import stencil
+from jaxscat.operators.apply import convolve_map
+from jaxscat.operators.pyramid import build_pyramid
+
+OWN = Path(__file__).parents[1] / "golden"
+
+
+@cache
+def pyramid(nside, orientations=4, geometry="exact"):
+    return build_pyramid(nside, orientations=orientations, dtype="float64", geometry=geometry)
+
+
+def columns(operators, scale=0):
+    """The operator as a dense matrix: orientation, output pixel, input pixel."""
+    units = np.eye(12 * operators.levels[scale].nside ** 2)
+    return np.asarray(convolve_map(units, operators, scale)).transpose(1, 2, 0)
+
+
+def kernel_values():
+    """The kernel by its formula: a dictionary from (along, across) to a complex number."""
+    grid = [(a, b) for b in (-1, 0, 1) for a in (-1, 0, 1)]
+    wave = [np.exp(-(a**2 + b**2)) * np.exp(1j * np.pi * a / np.sqrt(2)) for a, b in grid]
+    wave = np.array(wave) - np.mean(wave)
+    return dict(zip(grid, wave / np.abs(wave).sum(), strict=True))
+
+
+def dense_wavelet(nside, orientations):
+    """The wavelet operator pixel by pixel, without sectors and without tables."""
+    npix = 12 * nside**2
+    everyone = np.arange(npix)
+    theta, phi = healpy.pix2ang(nside, everyone, nest=True)
+    normal = np.stack(healpy.pix2vec(nside, everyone, nest=True))
+    south = np.stack([np.cos(theta) * np.cos(phi), np.cos(theta) * np.sin(phi), -np.sin(theta)])
+    east = np.stack([-np.sin(phi), np.cos(phi), np.zeros(npix)])
+    matrix = np.zeros((orientations, npix, npix), complex)
+    for g in range(orientations):
+        turn = g * np.pi / orientations
+        angle = np.where(normal[2] >= 0, turn - phi, phi - turn)
+        first = np.cos(angle) * south + np.sin(angle) * east
+        second = np.cos(angle) * east - np.sin(angle) * south
+        for (a, b), value in kernel_values().items():
+            distance = healpy.nside2resol(nside) * np.sqrt(a**2 + b**2)
+            azimuth = np.arctan2(b, a)
+            tangent = np.cos(azimuth) * first + np.sin(azimuth) * second
+            point = np.cos(distance) * normal + np.sin(distance) * tangent
+            pixels, weights = healpy.get_interp_weights(nside, *healpy.vec2ang(point.T), nest=True)
+            weights /= weights.sum(0)
+            for pixel, weight in zip(pixels, weights, strict=True):
+                np.add.at(matrix[g], (everyone, pixel), value * weight)
+    return matrix
+
+
+@pytest.mark.parametrize("orientations", [3, 4, 8])
+@pytest.mark.parametrize("scale", range(4), ids=lambda scale: f"nside {8 >> scale}")
+def test_convolution_is_the_dense_matrix(orientations, scale):
+    matrix = columns(pyramid(8, orientations), scale)
+    expected = dense_wavelet(8 >> scale, orientations)
+    assert matrix.shape == expected.shape
+    assert np.abs(matrix - expected).max() <= 1e-12
+
+
+@pytest.mark.parametrize("orientations", [1, 2])
+@pytest.mark.parametrize("scale", range(4), ids=lambda scale: f"nside {8 >> scale}")
+def test_one_and_two_orientations_are_the_first_of_more(orientations, scale):
+    map = np.random.default_rng(0).standard_normal((2, 12 * (8 >> scale) ** 2))
+    few = np.asarray(convolve_map(map, pyramid(8, orientations), scale))
+    more = np.asarray(convolve_map(map, pyramid(8, 4), scale))
+    assert np.abs(few - more[:, :: 4 // orientations]).max() <= 1e-13
+
+
+def test_dense_matrix_is_that_of_foscat():
+    numbers = np.load(OWN / "foscat_operators.npz")
+    expected = np.zeros(numbers["convolution_shape"], complex)
+    expected[tuple(numbers["convolution_indices"].astype(int))] = numbers["convolution_values"]
+    assert np.abs(dense_wavelet(4, 4) - expected).max() <= 1e-12
+
+
+def test_dense_matrix_is_that_of_foscat_in_float64(foscat_numbers):
+    numbers = np.load(foscat_numbers / "exact64_ops.npz")
+    expected = np.zeros(numbers["conv4_shape"], complex)
+    expected[numbers["conv4_row"], numbers["conv4_col"]] = numbers["conv4_val"]
+    expected = expected.reshape(4, 192, 192)
+    assert np.abs(dense_wavelet(4, 4) - expected).max() <= 1e-12
+    assert np.abs(columns(pyramid(4)) - expected).max() <= 1e-12
+
+
+@pytest.mark.parametrize(("nside", "orientations"), [(4, 4), (8, 4), (4, 8)])
+def test_rounded_geometry_has_the_bias_of_foscat_as_it_is_shipped(
+    foscat_numbers, nside, orientations
+):
+    numbers = np.load(foscat_numbers / f"convop_L{orientations}_K3_nside{nside}.npz")
+    shipped = np.zeros(numbers["shape"], complex)
+    shipped[numbers["row"], numbers["col"]] = numbers["val"]
+    shipped = shipped.reshape(orientations, 12 * nside**2, 12 * nside**2)
+    exact = columns(pyramid(nside, orientations))
+    rounded = columns(pyramid(nside, orientations, "foscat"))
+    # Single entries carry float32 noise that differs from library to library.
+    noise = np.abs(rounded - shipped).max() / np.abs(shipped).max()
+    assert noise < 1.6e-6 * nside
+    assert np.linalg.norm(rounded - shipped) < np.linalg.norm(exact - shipped)
+
+    # What the noise takes from the centre of the stencil does not: it is what biases S1 and S2.
+    def lost(matrix):
+        return np.einsum("lpp->", matrix - exact).real / exact[:, 0].shape[0]
+
+    assert lost(shipped) < 0
+    assert lost(rounded) == pytest.approx(lost(shipped), rel=0.05)
+
+
+@pytest.mark.parametrize("geometry", ["exact", "foscat"])
+@pytest.mark.parametrize("scale", range(4), ids=lambda scale: f"nside {8 >> scale}")
+def test_rows_sum_to_zero_and_a_constant_map_gives_nothing(geometry, scale):
+    operators = pyramid(8, 4, geometry)
+    npix = 12 * (8 >> scale) ** 2
+    assert np.abs(columns(operators, scale).sum(-1)).max() < 2e-15
+    assert np.abs(convolve_map(np.full(npix, 1e3), operators, scale)).max() < 2e-12
+
+
+@pytest.mark.parametrize("nside", [4, 8])
+@pytest.mark.parametrize("exact", [True, False])
+def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside, exact):
+    # With two orientations later rows are longer than the first: the table grows on the way.
+    whole = stencil.build_stencil(nside, 2, 3, exact=exact, dtype=np.float64)
+    monkeypatch.setattr(stencil, "_ROWS_AT_A_TIME", 1)
+    pieces = stencil.build_stencil(nside, 2, 3, exact=exact, dtype=np.float64)
+    assert jax.tree.structure(whole) == jax.tree.structure(pieces)
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(pieces), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(("orientations", "exact"), [(4, True), (3, True), (4, False)])
+def test_progress_counts_every_pixel_once(monkeypatch, orientations, exact):
+    monkeypatch.setattr(stencil, "_ROWS_AT_A_TIME", 100)
+    steps = []
+    stencil.build_stencil(8, orientations, 3, exact=exact, progress=steps.append)
+    assert len(steps) > 1
+    assert sum(steps) == 768
+
+
+def test_real_and_imaginary_parts_stand_on_their_own_axis():
+    operators = pyramid(8)
+    field = np.random.default_rng(0).standard_normal((192, 2, 4, 4))
+    out = np.asarray(stencil.convolve(field, operators.levels[0].stencil))
+    assert out.shape == (192, 2, 4, 2, 4, 4)
+    # In the first sector orientations are those of the sphere; a plain map has one channel.
+    single = np.asarray(stencil.convolve(field[:, :1, :1], operators.levels[0].stencil))
+    map = field[:, 0, 0].reshape(3, 64, 4).swapaxes(1, 2).reshape(-1)
+    first = np.arange(768).reshape(3, 4, 64)[:, 0].ravel()
+    expected = np.asarray(convolve_map(map, operators))[:, first].T
+    assert np.array_equal(single[:, 0, :, 0, 0, 0], expected.real)
+    assert np.array_equal(single[:, 1, :, 0, 0, 0], expected.imag)

@@ -1,0 +1,243 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jaxscat.operators.apply import convolve_map
+from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.operators.storage import load_pyramid, save_pyramid
+
+
+@pytest.fixture(scope="module")
+def pyramid():
+    return build_pyramid(8)
+
+
+@pytest.fixture
+def path(tmp_path, pyramid):
+    path = tmp_path / "operators.npz"
+    save_pyramid(path, pyramid)
+    return path
+
+
+def assert_same(one, other):
+    assert one.spec == other.spec
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for first, second in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        assert first.dtype == second.dtype
+        assert np.array_equal(first, second)
+
+
+def rewrite(path, change):
+    """Change the arrays of a file, and its header as a dictionary."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays["header"]))
+    change(arrays, header)
+    if "header" in arrays:
+        arrays["header"] = np.array(json.dumps(header))
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"nside": 16, "dtype": "float64"},
+        {"nside": 16, "orientations": 3, "scales": 2},
+        {"nside": 8, "geometry": "foscat"},
+        {"nside": 1},
+    ],
+    ids=str,
+)
+def test_a_pyramid_comes_back_to_the_last_bit(tmp_path, arguments):
+    made = build_pyramid(**arguments)
+    save_pyramid(tmp_path / "operators.npz", made)
+    assert_same(load_pyramid(tmp_path / "operators.npz"), made)
+
+
+def test_loaded_pyramid_shares_the_compiled_functions(path, pyramid):
+    map = np.random.default_rng(0).standard_normal(768).astype(np.float32)
+    expected = convolve_map(map, pyramid)
+    before = convolve_map._cache_size()
+    assert np.array_equal(convolve_map(map, load_pyramid(path)), expected)
+    assert convolve_map._cache_size() == before
+
+
+def test_path_may_be_a_string_and_needs_no_suffix(tmp_path, pyramid, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_pyramid("operators", pyramid)
+    assert [file.name for file in tmp_path.iterdir()] == ["operators"]
+    assert_same(load_pyramid("operators"), pyramid)
+
+
+def test_saving_replaces_what_was_there(path):
+    other = build_pyramid(2)
+    save_pyramid(path, other)
+    assert_same(load_pyramid(path), other)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_saved_file_is_as_readable_as_any_other(path):
+    other = path.with_name("other")
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode
+
+
+def test_saving_to_a_folder_that_is_not_there_is_an_os_error(tmp_path, pyramid):
+    with pytest.raises(OSError):
+        save_pyramid(tmp_path / "none" / "operators.npz", pyramid)
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_writing_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypatch, error):
+    before = path.read_bytes()
+
+    def fail(file, **_):
+        file.write(b"half of it")
+        raise error
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(type(error)):
+        save_pyramid(path, build_pyramid(2))
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_first_writing_that_fails_leaves_nothing(tmp_path, pyramid, monkeypatch):
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("read-only")))
+    with pytest.raises(OSError, match="read-only"):
+        save_pyramid(tmp_path / "operators.npz", pyramid)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none.npz"):
+        load_pyramid(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+def test_truncated_file_is_refused(path, kept):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(ValueError, match="path: got .*operators.npz, which is no whole pyramid"):
+        load_pyramid(path)
+
+
+@pytest.mark.parametrize("content", [b"not a pyramid", b"PK\x03\x04 nor an archive"])
+def test_file_of_another_kind_is_refused(tmp_path, content):
+    path = tmp_path / "operators.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="path: got .*operators.npz, which is no whole pyramid"):
+        load_pyramid(path)
+
+
+def test_single_array_is_refused(tmp_path):
+    np.save(tmp_path / "map.npy", np.zeros(12))
+    with pytest.raises(ValueError, match="path: got .*map.npy, which is no whole pyramid"):
+        load_pyramid(tmp_path / "map.npy")
+
+
+def test_pickled_objects_are_never_opened(path):
+    rewrite(path, lambda arrays, _: arrays.update({"0/stencil/weights": np.array([{}])}))
+    with pytest.raises(ValueError, match="path: got .*, which is no whole pyramid .*pickle"):
+        load_pyramid(path)
+
+
+def test_changed_bits_are_noticed(tmp_path):
+    small, path = build_pyramid(2), tmp_path / "operators.npz"
+    save_pyramid(path, small)
+    content = path.read_bytes()
+    generator = np.random.default_rng(0)
+    # Anywhere, and at the end, where the table of contents stands.
+    places = [*generator.integers(0, len(content), 60), *-generator.integers(1, 1500, 60)]
+    refused = 0
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(generator.integers(8))
+        path.write_bytes(changed)
+        try:
+            loaded = load_pyramid(path)
+        except ValueError as error:
+            assert str(error).startswith(f"path: got {path}")
+            refused += 1
+        else:
+            assert_same(loaded, small)  # bits that mean nothing, such as the date
+    assert refused > 100
+
+
+def unknown_compression(content):
+    content[content.rindex(b"PK\x01\x02") + 10] = 99
+
+
+def unclosed_header(content):
+    # Of an array so large that its header is read before its check sum.
+    content[content.index(b"}", content.index(b"0/stencil/weights"))] = ord(" ")
+
+
+@pytest.mark.parametrize("damage", [unknown_compression, unclosed_header])
+def test_damaged_headers_inside_are_refused(path, damage):
+    content = bytearray(path.read_bytes())
+    damage(content)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="path: got .*operators.npz, which is no whole pyramid"):
+        load_pyramid(path)
+
+
+@pytest.mark.parametrize("found", [0, 2, "1", None])
+def test_another_format_is_refused_with_its_number(path, found):
+    rewrite(path, lambda _, header: header.update(format=found))
+    with pytest.raises(ValueError, match=f"path: got .* of format {found}, expected format 1"):
+        load_pyramid(path)
+
+
+CHANGES = {
+    "no header": lambda arrays, _: arrays.pop("header"),
+    "no format": lambda _, header: header.pop("format"),
+    "no spec": lambda _, header: header.pop("spec"),
+    "spec lacks nside": lambda _, header: header["spec"].pop("nside"),
+    "spec has more": lambda _, header: header["spec"].update(gauge="cosmo"),
+    "spec is a number": lambda _, header: header.update(spec=8),
+    "no stencil": lambda arrays, _: [
+        arrays.pop(name) for name in list(arrays) if name.startswith("1/stencil/")
+    ],
+    "no downsampling": lambda arrays, _: [
+        arrays.pop(name) for name in list(arrays) if name.startswith("0/downsampling/")
+    ],
+    "part of a stencil": lambda arrays, _: arrays.pop("0/stencil/indices"),
+    "unknown part": lambda arrays, _: arrays.update({"0/stencil/more": np.zeros(3)}),
+    "other type of weights": lambda _, header: header["spec"].update(dtype="float64"),
+    "other nside": lambda _, header: header["spec"].update(nside=16),
+    "other orientations": lambda _, header: header["spec"].update(orientations=2),
+    "other geometry": lambda _, header: header["spec"].update(geometry="foscat"),
+    "fewer scales": lambda _, header: header["spec"].update(scales=3),
+    "weights of another shape": lambda arrays, _: arrays.update(
+        {"0/stencil/weights": arrays["0/stencil/weights"][:, :-1]}
+    ),
+    "index out of bounds": lambda arrays, _: arrays.update(
+        {"0/stencil/indices": arrays["0/stencil/indices"] + 10**6}
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_tables_that_do_not_fit_the_header_are_refused(path, change):
+    rewrite(path, CHANGES[change])
+    with pytest.raises(ValueError, match="path: got .*operators.npz"):
+        load_pyramid(path)
+
+
+def test_spec_out_of_range_is_refused(path):
+    rewrite(path, lambda _, header: header["spec"].update(orientations=0))
+    with pytest.raises(ValueError, match="orientations: got 0"):
+        load_pyramid(path)
+
+
+def test_float64_weights_without_x64_are_refused(tmp_path):
+    save_pyramid(tmp_path / "operators.npz", build_pyramid(2, dtype="float64"))
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(ValueError, match=r"dtype: got float64, expected float32 unless .*x64"):
+            load_pyramid(tmp_path / "operators.npz")
+    finally:
+        jax.config.update("jax_enable_x64", True)

@@ -1,0 +1,189 @@
+"""How often functions are traced, and that tables of operators are arguments, never constants."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxscat.objectives.chi_square import map_loss
+from jaxscat.objectives.target import Target, make_target
+from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.statistics.scattering import measure, measure_scales
+from jaxscat.synthesis.lbfgs import advance, evaluate_start
+from jaxscat.synthesis.synthesize import synthesize
+
+# Matrices that put orientations into one gauge are constants; tables of nside 16 are far larger.
+LARGEST_CONSTANT = 16_000  # bytes
+
+
+def counted(function):
+    """The function under `jax.jit`, and a list that grows whenever it is traced."""
+    traces = []
+
+    def traced(*arguments, **options):
+        traces.append(1)
+        return function(*arguments, **options)
+
+    return jax.jit(traced), traces
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def twins():
+    """Two pyramids of one spec with other weights."""
+    first = build_pyramid(4, dtype="float64")
+    second = jax.tree.map(
+        lambda leaf: leaf * 2 if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
+        build_pyramid(4, dtype="float64"),
+    )
+    return first, second
+
+
+def test_measure_is_traced_once_per_shape(generator, twins):
+    function, traces = counted(measure)
+    for pyramid in twins:
+        for map in generator.standard_normal((2, 192)):
+            function(map, pyramid)
+    assert len(traces) == function._cache_size() == 1
+    # The weights are read from the argument: another pyramid gives another result.
+    first, second = (function(map, pyramid).s1[0] for pyramid in twins)
+    np.testing.assert_allclose(second, 2 * first, rtol=1e-12)
+    function(map, twins[0], mask=np.ones(192))
+    function(map, twins[1], mask=np.full(192, 0.5))
+    assert len(traces) == 2
+    function(map, twins[0], mask=np.ones((3, 192)))
+    assert len(traces) == 3
+
+
+def test_measure_of_plain_arrays_compiles_itself_once_per_shape(generator):
+    pyramids = [build_pyramid(4, orientations=2, dtype="float64") for _ in range(2)]
+    before = measure_scales._cache_size()
+    for pyramid in pyramids:
+        measure(generator.standard_normal(192), pyramid)
+        measure(generator.standard_normal(192).astype(np.float32), pyramid)
+        measure(jnp.asarray(generator.standard_normal(192)), pyramid)
+    assert measure_scales._cache_size() - before == 1
+    measure(generator.standard_normal(192), build_pyramid(4, orientations=2, dtype="float32"))
+    assert measure_scales._cache_size() - before == 2
+
+
+def test_gradient_is_traced_once_for_all_maps_targets_and_pyramids(generator, twins):
+    function, traces = counted(jax.grad(map_loss))
+    for pyramid in twins:
+        for original in generator.gamma(2.0, size=(2, 192)):
+            target = make_target(original, pyramid)
+            function(generator.standard_normal(192), pyramid, target)
+    assert len(traces) == function._cache_size() == 1
+    function(
+        generator.standard_normal(192), pyramid, make_target(original, pyramid, sigma="foscat")
+    )
+    assert len(traces) == 1
+    fewer = make_target(original, pyramid, coarsest_nside=2)
+    function(generator.standard_normal(192), pyramid, fewer)
+    assert len(traces) == 2
+
+
+def test_advance_is_compiled_once_for_all_values(generator, twins):
+    before = advance._cache_size()
+    for pyramid, steps, tolerance in zip(twins, (2, 1), (1e-6, 1e-3), strict=True):
+        target = make_target(generator.gamma(2.0, size=192), pyramid)
+        start = jnp.asarray(generator.standard_normal(192))
+        state = evaluate_start(start, pyramid, target, 3, 2)
+        for _ in range(2):
+            state, *_ = advance(
+                state, pyramid, target, jnp.int32(steps), jnp.float64(tolerance), 3, 2
+            )
+    assert advance._cache_size() - before == 1
+    # From the host: other limits, tolerances and starts, and the shorter last chunk, add nothing.
+    for max_steps, tolerance in ((5, 1e-6), (3, 0.1)):
+        synthesize(
+            target,
+            pyramid,
+            generator.standard_normal(192),
+            max_steps=max_steps,
+            memory=3,
+            gradient_tolerance=tolerance,
+            chunk_steps=2,
+        )
+    assert advance._cache_size() - before == 1
+    with_mask = make_target(generator.gamma(2.0, size=192), pyramid, mask=np.ones(192))
+    evaluate_start(jnp.ones(192), pyramid, with_mask, 3, 2)
+    assert advance._cache_size() - before == 2
+
+
+def constants_of_jaxpr(closed) -> list[int]:
+    """Bytes of all constants of a program, those of the programs inside it too."""
+    sizes = [constant.nbytes for constant in closed.consts if hasattr(constant, "nbytes")]
+    for equation in closed.jaxpr.eqns:
+        for leaf in jax.tree.leaves(
+            equation.params, is_leaf=lambda value: isinstance(value, jax.extend.core.ClosedJaxpr)
+        ):
+            if isinstance(leaf, jax.extend.core.ClosedJaxpr):
+                sizes += constants_of_jaxpr(leaf)
+    return sizes
+
+
+def constants_of_text(text: str) -> list[int]:
+    """Bytes of all constants of a lowered program but those of one repeated value."""
+    sizes = []
+    for value, shape, bits in re.findall(
+        r"stablehlo\.constant dense(?:_resource)?<(.*?)> : tensor<([\dx]*?)x?[a-z]+(\d+)>", text
+    ):
+        if value.startswith(("[", '"', "__")):
+            sizes.append(int(np.prod([int(n) for n in shape.split("x")])) * int(bits) // 8)
+    return sizes
+
+
+@pytest.fixture(scope="module")
+def sixteen():
+    """A pyramid whose sparse tables take megabytes."""
+    return build_pyramid(16, scales=2, dtype="float64")
+
+
+def programs(pyramid):
+    """Functions and (shapes of) arguments of all jitted entry points."""
+    map = jnp.ones(3072)
+    mean = jax.eval_shape(measure, map, pyramid)
+    sigma = jax.tree.map(lambda group: jax.ShapeDtypeStruct(group.shape, map.dtype), mean)
+    target = Target(mean, sigma, None)
+
+    def start(map, pyramid, target):
+        return evaluate_start(map, pyramid, target, 3, 2)
+
+    state = jax.eval_shape(start, map, pyramid, target)
+    return {
+        "measure": (measure, (map, pyramid)),
+        "gradient": (jax.grad(map_loss), (map, pyramid, target)),
+        "advance": (
+            lambda *arguments: advance(*arguments, 3, 2),
+            (state, pyramid, target, jnp.int32(1), jnp.float64(0.1)),
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["measure", "gradient", "advance"])
+def test_no_table_is_a_constant(sixteen, name):
+    function, arguments = programs(sixteen)[name]
+    tables = sum(leaf.nbytes for leaf in jax.tree.leaves(sixteen))
+    assert tables > 100 * LARGEST_CONSTANT
+    traced = constants_of_jaxpr(jax.make_jaxpr(function)(*arguments))
+    lowered = constants_of_text(jax.jit(function).lower(*arguments).as_text())
+    for sizes in (traced, lowered):
+        assert sizes, "the small constant matrices were not found"
+        assert max(sizes) <= LARGEST_CONSTANT
+
+
+def test_a_table_that_is_a_constant_is_found(sixteen):
+    def closed_over(map):
+        return measure(map, sixteen)
+
+    map = jnp.ones(3072)
+    assert max(constants_of_jaxpr(jax.make_jaxpr(closed_over)(map))) > 10 * LARGEST_CONSTANT
+    text = jax.jit(closed_over).lower(map).as_text()
+    assert max(constants_of_text(text)) > 10 * LARGEST_CONSTANT
