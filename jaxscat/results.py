@@ -40,7 +40,7 @@ def summarize(
             "status": result.status,
             "nsteps": int(result.steps),
             "start_loss": float(result.losses[0]),
-            "final_loss": float(result.losses[-1]),
+            "final_loss": float(result.loss),
             "evaluations": int(result.evaluations[-1]),
             "compile_seconds": float(result.compile_seconds),
             "run_seconds": float(result.run_seconds),

@@ -41,9 +41,9 @@ def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array,
                 f"statistics: got {name} of shape {group.shape}, expected {mean.shape} as in the "
                 "target"
             )
-        difference = group - mean
-        squared = jnp.real(difference) ** 2 + jnp.imag(difference) ** 2
-        total = total + jnp.sum(squared / sigma**2)
+        # Divided first: squares of weak coefficients leave the range of float32.
+        scaled = (group - mean) / sigma
+        total = total + jnp.sum(jnp.real(scaled) ** 2 + jnp.imag(scaled) ** 2)
         count += group.size
     return total / count
 

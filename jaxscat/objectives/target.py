@@ -108,6 +108,12 @@ def finest_covariances(statistics: ScatteringCovariance, scales: int) -> Scatter
 
 def _check_positive(sigma: ScatteringCovariance) -> None:
     for name, group in sigma.groups().items():
+        bad = int(jnp.sum(~jnp.isfinite(group)))
+        if bad:
+            raise ValueError(
+                f"map: got {bad} of {group.size} coefficients of {name} that {group.dtype} cannot "
+                "hold, expected a map in a smaller unit"
+            )
         bad = int(jnp.sum(~(group > 0)))
         if bad:
             raise ValueError(

@@ -44,6 +44,22 @@ class Weights(NamedTuple):
         return self.total.reshape(-1, *[1] * (array.ndim - 1))
 
 
+def in_own_unit(map: Float[Array, " p"]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
+    """Return a map about its mean, in a unit near its standard deviation, and that unit.
+
+    Wavelets do not see the mean, but rounding does; and the floor of the modulus has to be small
+    beside the map. The unit is a power of two, so that nothing is rounded; one for a constant map.
+    Both are constants of derivatives.
+
+    Source: `docs/conventions.md`, "Modulus".
+    """
+    centre, spread = jax.lax.stop_gradient((jnp.mean(map), jnp.std(map)))
+    usable = jnp.isfinite(spread) & (spread > 0)
+    exponent = jnp.round(jnp.log2(jnp.where(usable, spread, 1.0)))
+    unit = jnp.ldexp(jnp.ones_like(spread), exponent.astype(jnp.int32))
+    return (map - centre) / unit, unit
+
+
 def _level_weights(masks: Float[Array, "rows M 1 sectors"] | None, level: Level, dtype) -> Weights:
     if masks is None:
         return Weights(None, jnp.full((1,), 12.0 * level.nside**2, dtype))

@@ -17,7 +17,7 @@ from jaxscat.statistics.moments import (
     safe_sqrt,
     standard_error_of_mean,
 )
-from jaxscat.statistics.scales import Weights, walk_scales
+from jaxscat.statistics.scales import Weights, in_own_unit, walk_scales
 from jaxscat.statistics.sectors import combine_orientations, combine_products
 
 
@@ -161,7 +161,8 @@ def measure_scales(
     Source: `docs/conventions.md`, "Statistics".
     """
     s0, s1, s2, products = [], [], [], []
-    for scale in walk_scales(map, pyramid, mask, covariances):
+    own, unit = in_own_unit(map)
+    for scale in walk_scales(own, pyramid, mask, covariances):
         if not s0:
             s0.append(_mean_and_error(map, scale.weights, pyramid.spec))
         s1.append(combine_orientations(scale.weights.mean(scale.newest)))
@@ -169,7 +170,7 @@ def measure_scales(
         s2.append(combined[:, 0, :, 0, 0])
         if len(products) < covariances:
             products.append(combined)
-    return _gather_groups(s0[0], s1, s2, products)
+    return _in_unit(_gather_groups(s0[0], s1, s2, products), unit)
 
 
 @partial(jax.jit, static_argnames="formula")
@@ -177,7 +178,8 @@ def _standard_error(
     map: Array, pyramid: Pyramid, mask: Array | None, formula: ErrorFormula
 ) -> ScatteringCovariance:
     s0, s1, s2, products = [], [], [], []
-    for scale in walk_scales(map, pyramid, mask, pyramid.spec.scales):
+    own, unit = in_own_unit(map)
+    for scale in walk_scales(own, pyramid, mask, pyramid.spec.scales):
         weights = scale.weights
         if not s0:
             error = _mean_and_error(map, weights, pyramid.spec)[:, 1]
@@ -198,7 +200,18 @@ def _standard_error(
         products.append(
             standard_error_of_mean(means, squares, weights.divisor(means), formula)[:, None]
         )
-    return _gather_groups(s0[0], s1, s2, products)
+    return _in_unit(_gather_groups(s0[0], s1, s2, products), unit)
+
+
+def _in_unit(statistics: ScatteringCovariance, unit: Float[Array, ""]) -> ScatteringCovariance:
+    """Give S1 to S4 of a map the unit in which it was measured; S0 has it already."""
+    return ScatteringCovariance(
+        s0=statistics.s0,
+        s1=statistics.s1 * unit,
+        s2=statistics.s2 * unit**2,
+        s3=statistics.s3 * unit**2,
+        s4=statistics.s4 * unit**2,
+    )
 
 
 def _complex(parts: Float[Array, "M parts *rest"]) -> Array:

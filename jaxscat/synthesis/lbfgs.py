@@ -25,7 +25,8 @@ class SynthesisState(eqx.Module):
     """What one step hands to the next.
 
     Attributes:
-        map: the present map.
+        map: the present map, in a unit near its standard deviation: L-BFGS begins with a step of
+            at most that length.
         best_map: the map with the lowest loss so far.
         best_loss: its loss.
         optimizer: state of optax's L-BFGS, with the present loss and gradient.
@@ -58,13 +59,18 @@ class SynthesisState(eqx.Module):
 
 
 def evaluate_start(
-    start: Float[Array, " p"], pyramid: Pyramid, target: Target, memory: int, chunk: int
+    start: Float[Array, " p"],
+    pyramid: Pyramid,
+    target: Target,
+    unit: Float[Array, ""],
+    memory: int,
+    chunk: int,
 ) -> SynthesisState:
     """Return the state before the first step; on the way `advance` is compiled.
 
     Args:
-        start: map to start from.
-        pyramid, target, memory, chunk: as for `advance`.
+        start: map to start from, in the unit.
+        pyramid, target, unit, memory, chunk: as for `advance`.
     """
     # From an infinite loss with a vanishing gradient, the direction of a step is zero and its line
     # search does nothing but evaluate the start. An evaluation beside it would be compiled again.
@@ -73,6 +79,7 @@ def evaluate_start(
         _initial_state(start, *unknown, memory),
         pyramid,
         target,
+        unit,
         jnp.int32(1),
         jnp.zeros((), start.dtype),
         memory,
@@ -117,6 +124,7 @@ def advance(
     state: SynthesisState,
     pyramid: Pyramid,
     target: Target,
+    unit: Float[Array, ""],
     steps: Int[Array, ""],
     gradient_tolerance: Float[Array, ""],
     memory: int,
@@ -127,6 +135,7 @@ def advance(
     Args:
         state: where to go on from; its buffers are reused.
         pyramid, target: the objective.
+        unit: what the maps of the state are multiplied with, a power of two.
         steps: number of steps, at most `chunk`.
         gradient_tolerance: the run has converged once the norm of the gradient has fallen to this
             fraction of its first value.
@@ -143,7 +152,7 @@ def advance(
     first = state.step
 
     def loss(map: Array) -> Array:
-        return map_loss(map, pyramid, target)
+        return map_loss(unit * map, pyramid, target)
 
     def going(carry: tuple[SynthesisState, Array, Array]) -> Bool[Array, ""]:
         state, *_ = carry

@@ -40,6 +40,7 @@ class SynthesisResult(NamedTuple):
 
     Attributes:
         map: the map with the lowest loss that was met; always finite.
+        loss: its loss.
         losses: loss before every step and after the last; `losses[0]` is the start's.
         evaluations: values and gradients computed up to each of these losses.
         status: "converged" (the gradient has vanished), "step limit", "no progress" (line
@@ -51,6 +52,7 @@ class SynthesisResult(NamedTuple):
     """
 
     map: Float[np.ndarray, " p"]
+    loss: float
     losses: Float[np.ndarray, " steps_and_one"]
     evaluations: Int[np.ndarray, " steps_and_one"]
     status: str
@@ -104,18 +106,20 @@ def synthesize(
     # A chunk cannot be longer than the run, and one length serves all chunks: one compilation.
     chunk = min(chunk_steps, max_steps)
     tolerance = jnp.asarray(gradient_tolerance, spec.dtype)
+    unit = jnp.asarray(_unit(target, pyramid), spec.dtype)
 
     def run(state, steps):
-        return advance(state, pyramid, target, jnp.int32(steps), tolerance, memory, chunk)
+        return advance(state, pyramid, target, unit, jnp.int32(steps), tolerance, memory, chunk)
 
     began = time.perf_counter()
-    state = evaluate_start(jnp.asarray(checked, spec.dtype), pyramid, target, memory, chunk)
+    start_in_unit = jnp.asarray(checked, spec.dtype) / unit
+    state = evaluate_start(start_in_unit, pyramid, target, unit, memory, chunk)
     jax.block_until_ready(state)
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
     losses, evaluations, status = [], [], STEP_LIMIT
-    latest = _Snapshot.of(state)
+    latest = _Snapshot.of(state, float(unit))
     try:
         while latest.step < max_steps and latest.code == RUNNING:
             steps = min(chunk, max_steps - latest.step)
@@ -123,7 +127,7 @@ def synthesize(
             made = int(state.step) - latest.step
             losses += np.asarray(chunk_losses)[:made].tolist()
             evaluations += np.asarray(chunk_evaluations)[:made].tolist()
-            latest = _Snapshot.of(state)
+            latest = _Snapshot.of(state, float(unit))
             if callback is not None:
                 seconds = time.perf_counter() - began
                 callback(Progress(latest.step, max_steps, latest.loss, latest.evaluations, seconds))
@@ -137,6 +141,7 @@ def synthesize(
         status = STATUS[NOT_FINITE] if status != INTERRUPTED else status
     return SynthesisResult(
         map=latest.map,
+        loss=latest.loss,
         losses=np.asarray(losses, dtype=spec.dtype),
         evaluations=np.asarray(evaluations),
         status=status,
@@ -157,15 +162,22 @@ class _Snapshot(NamedTuple):
     evaluations: int
 
     @classmethod
-    def of(cls, state) -> "_Snapshot":
+    def of(cls, state, unit: float) -> "_Snapshot":
         return cls(
-            map=np.array(state.best_map),
+            map=np.array(state.best_map) * np.asarray(unit, state.best_map.dtype),
             step=int(state.step),
             code=int(state.status),
             loss=float(state.best_loss),
             present_loss=float(state.loss),
             evaluations=int(state.evaluations),
         )
+
+
+def _unit(target: Target, pyramid: Pyramid) -> float:
+    """Return the power of two next to the standard deviation of the map that the target is of."""
+    weight = pyramid.spec.npix if target.mask is None else np.sum(np.asarray(target.mask), axis=-1)
+    spread = float(np.max(np.asarray(target.mean.s0)[..., 1] * np.sqrt(weight)))
+    return 2.0 ** round(np.log2(spread)) if np.isfinite(spread) and spread > 0 else 1.0
 
 
 def _check_target(target: Target, pyramid: Pyramid) -> None:

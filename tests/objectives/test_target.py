@@ -14,6 +14,12 @@ def pyramid():
     return build_pyramid(4, dtype="float64")
 
 
+def test_map_that_float32_cannot_hold_is_refused():
+    map = 1e25 * np.random.default_rng(0).gamma(2.0, size=192)
+    with pytest.raises(ValueError, match="map: got .* that float32 cannot hold"):
+        make_target(map, build_pyramid(4))
+
+
 @pytest.fixture(scope="module")
 def map():
     return np.random.default_rng(0).gamma(2.0, size=NPIX)

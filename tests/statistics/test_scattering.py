@@ -106,6 +106,23 @@ def test_weights_of_a_mask_count_only_relative_to_each_other(pyramid):
     np.testing.assert_allclose(thrice.s0[1], once.s0[1] / np.sqrt(3), rtol=1e-12)
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 3.0, 1e9])
+@pytest.mark.parametrize("function", [measure, standard_error])
+def test_coefficients_follow_the_unit_of_the_map(pyramid, function, unit):
+    operators, map = pyramid(8), skewed_map(8)
+    expected, found = function(map, operators).groups(), function(unit * map, operators).groups()
+    for name, group in expected.items():
+        scale = unit if name in ("S0", "S1") else unit**2
+        np.testing.assert_allclose(found[name], scale * group, rtol=1e-9, atol=1e-13 * scale)
+
+
+def test_large_mean_changes_the_mean_only(pyramid):
+    operators, map = pyramid(8), skewed_map(8)
+    found, expected = measure(map + 1e6, operators), measure(map, operators)
+    assert found.s0[0] == pytest.approx(float(expected.s0[0]) + 1e6, rel=1e-15)
+    np.testing.assert_allclose(found.ravel()[1:], expected.ravel()[1:], rtol=1e-7, atol=1e-9)
+
+
 def test_float32_is_close_to_float64():
     map = skewed_map(16).astype(np.float32)
     single, double = (

@@ -25,12 +25,21 @@ def problem():
 
 def run(problem, state, steps, tolerance=0.0):
     pyramid, target, _ = problem
-    return advance(state, pyramid, target, jnp.int32(steps), jnp.float64(tolerance), MEMORY, CHUNK)
+    return advance(
+        state,
+        pyramid,
+        target,
+        jnp.ones(()),
+        jnp.int32(steps),
+        jnp.float64(tolerance),
+        MEMORY,
+        CHUNK,
+    )
 
 
 def begin(problem):
     pyramid, target, start = problem
-    return evaluate_start(start, pyramid, target, MEMORY, CHUNK)
+    return evaluate_start(start, pyramid, target, jnp.ones(()), MEMORY, CHUNK)
 
 
 def test_start_is_evaluated_once(problem):
@@ -48,7 +57,7 @@ def test_start_is_evaluated_once(problem):
 def test_start_without_a_finite_loss_is_the_end(problem):
     pyramid, target, start = problem
     tiny = Target(target.mean, jax.tree.map(lambda sigma: sigma * 1e-200, target.sigma), None)
-    state = evaluate_start(start, pyramid, tiny, MEMORY, CHUNK)
+    state = evaluate_start(start, pyramid, tiny, jnp.ones(()), MEMORY, CHUNK)
     assert int(state.status) == NOT_FINITE and int(state.step) == 0
     np.testing.assert_array_equal(state.best_map, start)
 

@@ -53,6 +53,19 @@ def test_loss_falls_to_a_tenth_and_the_best_map_is_returned(result, target, pyra
     assert best == pytest.approx(result.losses.min(), rel=1e-9)
 
 
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**30])
+def test_unit_of_the_map_changes_nothing(result, original, pyramid, start, unit):
+    scaled = synthesize(make_target(unit * original, pyramid), pyramid, unit * start, **OPTIONS)
+    np.testing.assert_array_equal(scaled.map, unit * result.map)
+    np.testing.assert_array_equal(scaled.losses, result.losses)
+    np.testing.assert_array_equal(scaled.evaluations, result.evaluations)
+
+
+def test_loss_belongs_to_the_map(result, pyramid, target):
+    assert result.loss == result.losses.min()
+    assert result.loss == pytest.approx(float(map_loss(result.map, pyramid, target)), rel=1e-9)
+
+
 def test_histories_have_an_entry_before_every_step_and_one_after_the_last(result):
     assert result.losses.shape == result.evaluations.shape == (51,)
     assert np.isfinite(result.losses).all()
