@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -34,8 +35,10 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line and end the process: 0, 1 (diverged), 2 (bad input), 130 (Ctrl-C)."""
+    """Run the command line; exit 0, 1 (diverged), 2 (bad input) or 130 (Ctrl-C, SIGTERM)."""
     warnings.showwarning = _show_warning
+    # A batch system's time limit is an interruption like any other: the best map is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
 
 
@@ -134,8 +137,8 @@ def _configure(config: Config) -> None:
     jax.config.update("jax_enable_x64", config.run.precision == "float64")
     try:
         jax.devices()
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, AssertionError) as error:  # JAX asserts that a platform has devices
+        reason = (str(error) or "no such device").splitlines()[0]
         raise ValueError(f"run.platform = {config.run.platform!r}: {reason}") from None
 
 
@@ -145,6 +148,8 @@ def _errors_in_one_line() -> Iterator[None]:
         yield
     except (ValueError, OSError, MemoryError) as error:
         _fail("error: " + " ".join(str(error).split()), BAD_INPUT)
+    except jax.errors.JaxRuntimeError as error:  # out of memory, mostly
+        _fail("error: JAX: " + str(error).splitlines()[0], BAD_INPUT)
     except KeyboardInterrupt:
         _fail("interrupted before there was a map; nothing is written", INTERRUPTED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -137,7 +138,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Sequence[str]] | None 
     for location, words in (overrides or {}).items():
         _override(tree, location, words)
     if isinstance(tree.setdefault("run", {}), dict):
-        tree["run"].setdefault("name", path.stem)
+        tree["run"].setdefault("name", re.sub(r"[^A-Za-z0-9_.-]|^[.-]", "_", path.stem))
     return config_from_tree(tree, source=str(path))
 
 

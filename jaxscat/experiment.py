@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxscat.config import Config, load_config
-from jaxscat.datasets import dataset_path
-from jaxscat.io import load_map, load_map_and_mask, load_mask, save_maps
+from jaxscat.inputs import footprint_of, read_inputs
+from jaxscat.io import load_map, load_mask, save_maps
 from jaxscat.maps import nside_of
 from jaxscat.objectives.target import make_target
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.plotting import plot_summary
 from jaxscat.provenance import (
     Clock,
-    array_sha256,
     describe_devices,
-    file_sha256,
     git_commit,
     versions,
 )
@@ -43,16 +41,6 @@ class Observer:
 
     def step(self, seed: int, progress: Any) -> None:
         """The synthesis of a seed has advanced (`progress`: step, max_steps, loss, ...)."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a run reads: the original [p], the mask [p] or [M p] or None, and their origin."""
-
-    original: np.ndarray
-    mask: np.ndarray | None
-    source: str
-    checksums: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,18 +95,23 @@ def validate_run(folder: str | Path) -> dict[str, dict[str, Any]]:
     columns = {name: load_map(maps, field=name) for name in names if not name.startswith("MASK_")}
     masks = [load_mask(maps, field=name) for name in names if name.startswith("MASK_")]
     mask = np.stack(masks) if masks else None
+    seeds = {name: name.removeprefix("SEED_") for name in columns if name.startswith("SEED_")}
+    if "ORIGINAL" not in columns or not seeds or not all(map(str.isdecimal, seeds.values())):
+        raise ValueError(
+            f"{str(maps)!r} has the columns {', '.join(names)}; expected ORIGINAL and SEED_<number>"
+        )
     original = columns["ORIGINAL"]
+    footprint = footprint_of(mask)
     pyramid = _pyramid(config, original.size, Observer())
     return {
         name: validate(
             original,
             columns[name],
-            start=white_noise(original, int(name.removeprefix("SEED_"))),
+            start=white_noise(original, int(seed), footprint=footprint),
             pyramid=pyramid,
             mask=mask,
         )
-        for name in columns
-        if name.startswith("SEED_")
+        for name, seed in seeds.items()
     }
 
 
@@ -127,42 +120,6 @@ def column_names(path: Path) -> list[str]:
     from astropy.io import fits
 
     return [str(name) for name in fits.getheader(path, 1)["TTYPE*"].values()]
-
-
-def read_inputs(config: Config) -> Inputs:
-    """Read the original and the mask of an experiment, NESTED, float64, at the working nside.
-
-    Raises `ValueError` for all that `load_map` and `load_mask` refuse and for a mask of another
-    number of pixels than the map.
-    """
-    data = config.data
-    source = data.dataset or data.path
-    assert source is not None  # the config has exactly one of the two
-    # A path is made a Path, so that it is never taken for the name of a dataset.
-    place = data.dataset or Path(source)
-    if data.unseen == "mask":
-        original, mask = load_map_and_mask(place, data.nside, order=data.order, field=data.field)
-        mask = None if mask.all() and mask.min() == 1.0 else mask
-    else:
-        original = load_map(place, data.nside, order=data.order, field=data.field)
-        mask = None
-    checksums = {"map": array_sha256(original)}
-    file = Path(source) if data.dataset is None else dataset_path(data.dataset)
-    if file is not None:
-        checksums["map_file"] = file_sha256(file)
-    if config.target.mask is not None:
-        path = Path(config.target.mask)
-        given = load_mask(path, data.nside)
-        if given.shape[-1] != original.size:
-            raise ValueError(
-                f"target.mask: {str(path)!r} has {given.shape[-1]} pixels, "
-                f"expected {original.size} as the map"
-            )
-        mask = given if mask is None else mask * given
-        checksums["mask_file"] = file_sha256(path)
-    if data.transform == "standardise":
-        original = (original - original.mean()) / original.std()
-    return Inputs(original, mask, source, checksums)
 
 
 def _run(config: Config, draft: Path, observer: Observer, config_path: Path | None) -> Outcome:
@@ -185,23 +142,30 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
             sigma=config.target.sigma,
             coarsest_nside=config.target.coarsest_nside,
         )
-    starts, made = {}, {}
+    footprint = footprint_of(mask)
+    starts, made, interrupted = {}, {}, False
     for seed in config.synthesis.seeds:
         observer.stage(f"synthesizing seed {seed}")
-        starts[seed] = white_noise(original, seed).astype(dtype)
-        made[seed] = synthesize(
-            target,
-            pyramid,
-            jnp.asarray(starts[seed]),
-            max_steps=config.synthesis.max_steps,
-            memory=config.synthesis.memory,
-            callback=lambda progress, seed=seed: observer.step(seed, progress),
-        )
-        if made[seed].status == "interrupted":
+        try:
+            starts[seed] = white_noise(original, seed, footprint=footprint).astype(dtype)
+            made[seed] = synthesize(
+                target,
+                pyramid,
+                jnp.asarray(starts[seed]),
+                max_steps=config.synthesis.max_steps,
+                memory=config.synthesis.memory,
+                callback=lambda progress, seed=seed: observer.step(seed, progress),
+            )
+        except KeyboardInterrupt:
+            if not made:
+                raise
+            interrupted = True  # before this seed had a map; those made are kept
+        if interrupted or made[seed].status == "interrupted":
+            interrupted = True
             break
     with clock.measure("validation"):
         observer.stage("validating")
-        gaussian = gaussian_control(original, footprint=_footprint(mask))
+        gaussian = gaussian_control(original, footprint=footprint)
         reports = {
             seed: validate(
                 original,
@@ -215,6 +179,8 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
         }
     observer.stage("writing")
     results = summarize(config, inputs.source, made, reports)
+    if interrupted:
+        results["status"] = "interrupted"
     write_json(draft / "results.json", results)
     (draft / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     first = next(iter(made))
@@ -230,6 +196,7 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
         made[first].map,
         gaussian,
         made[first].losses,
+        footprint=footprint,
         title=f"{inputs.source}, nside {pyramid.spec.nside}, seed {first}",
         unit="standard deviations" if config.data.transform == "standardise" else "map units",
     )
@@ -253,7 +220,7 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
             },
         },
     )
-    return Outcome(draft, results, list(made.values())[-1].status)
+    return Outcome(draft, results, results["status"])
 
 
 def _pyramid(config: Config, npix: int, observer: Observer) -> Pyramid:
@@ -276,11 +243,6 @@ def _check_precision(config: Config) -> None:
             "run.precision = 'float64': JAX is in 32-bit mode; expected "
             "jax.config.update('jax_enable_x64', True) first (the command line does it)"
         )
-
-
-def _footprint(mask: np.ndarray | None) -> np.ndarray | None:
-    """The union of all masks, where the control has to have the original's spectrum."""
-    return None if mask is None else np.atleast_2d(mask).max(axis=0)
 
 
 def _history(made: dict[int, SynthesisResult]) -> list[tuple[int, int, float, int]]:

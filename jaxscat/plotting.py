@@ -31,6 +31,7 @@ def plot_summary(
     gaussian: Map,
     losses: Sequence[float] | Float[np.ndarray, " steps"],
     *,
+    footprint: Map | None = None,
     title: str = "",
     unit: str = "map units",
 ) -> Figure:
@@ -38,7 +39,9 @@ def plot_summary(
 
     All maps are NESTED [p] of one nside and in one `unit`; `losses` starts with the loss of the
     start map. The three Mollweide maps share one colour scale, that of the original between its
-    0.5 and 99.5 percentiles. Returns the figure, which belongs to no window.
+    0.5 and 99.5 percentiles. With a `footprint` (weights of the pixels, such as a mask) pixels
+    without weight are left blank, and spectra and histograms are those of the footprint. Returns
+    the figure, which belongs to no window.
     """
     from matplotlib.figure import Figure
 
@@ -49,10 +52,10 @@ def plot_summary(
         figure.suptitle(title, fontsize=13)
     grid = figure.add_gridspec(2, 1, height_ratios=[1.0, 1.25])
     upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
-    _draw_maps(upper, maps, unit)
+    _draw_maps(upper, maps, footprint, unit)
     spectra, histograms, history = lower.subplots(1, 3)
-    _draw_spectra(spectra, curves, unit)
-    _draw_histograms(histograms, curves, unit)
+    _draw_spectra(spectra, curves, footprint, unit)
+    _draw_histograms(histograms, curves, footprint, unit)
     _draw_losses(history, losses)
     handles, labels = spectra.get_legend_handles_labels()
     lower.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
@@ -83,15 +86,16 @@ def mollweide_image(map: Map, *, width: int = 800) -> Float[np.ndarray, "h w"]:
     return image
 
 
-def _draw_maps(figure: Any, maps: Mapping[str, Map], unit: str) -> None:
+def _draw_maps(figure: Any, maps: Mapping[str, Map], footprint: Map | None, unit: str) -> None:
     from matplotlib.patches import Ellipse
 
-    low, high = np.percentile(maps["original"], [0.5, 99.5])
+    inside = np.ones(len(maps["original"]), bool) if footprint is None else footprint > 0
+    low, high = np.percentile(maps["original"][inside], [0.5, 99.5])
     axes = figure.subplots(1, len(maps))
     image = None
     for axis, (name, map) in zip(axes, maps.items(), strict=True):
         image = axis.imshow(
-            mollweide_image(map),
+            mollweide_image(np.where(inside, map, np.nan)),
             extent=(-2.0, 2.0, -1.0, 1.0),
             vmin=low,
             vmax=high,
@@ -109,9 +113,9 @@ def _draw_maps(figure: Any, maps: Mapping[str, Map], unit: str) -> None:
     bar.set_label(unit)
 
 
-def _draw_spectra(axis: Any, maps: Mapping[str, Map], unit: str) -> None:
+def _draw_spectra(axis: Any, maps: Mapping[str, Map], footprint: Map | None, unit: str) -> None:
     for name, map in _in_order(maps):
-        spectrum = angular_power_spectrum(map)
+        spectrum = angular_power_spectrum(map, footprint)
         multipole = np.arange(len(spectrum))
         shown = slice(1, None)
         power = multipole * (multipole + 1) * spectrum / (2.0 * np.pi)
@@ -123,11 +127,12 @@ def _draw_spectra(axis: Any, maps: Mapping[str, Map], unit: str) -> None:
     axis.set_title("angular power spectrum", fontsize=12)
 
 
-def _draw_histograms(axis: Any, maps: Mapping[str, Map], unit: str) -> None:
-    values = np.concatenate([maps["original"], maps["synthesized"]])
+def _draw_histograms(axis: Any, maps: Mapping[str, Map], footprint: Map | None, unit: str) -> None:
+    weights = np.ones(len(maps["original"])) if footprint is None else footprint
+    values = np.concatenate([maps[name][weights > 0] for name in ("original", "synthesized")])
     edges = np.linspace(values.min(), values.max(), 61)
     for name, map in _in_order(maps):
-        density, _ = np.histogram(map, bins=edges, density=True)
+        density, _ = np.histogram(map, bins=edges, weights=weights, density=True)
         axis.stairs(density, edges, label=name, **STYLES[name])
     axis.set_yscale("log")
     axis.set_xlabel(f"pixel value [{unit}]")

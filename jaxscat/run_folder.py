@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-# What makes a folder recognisable as one that a run has written.
-MARKERS = ("config.toml", "results.json", "run.json")
+# What makes a folder recognisable as one that a run has written, and all that a run writes.
+MARKERS = {"config.toml", "results.json", "run.json"}
+CONTENT = MARKERS | {"maps.fits", "history.csv", "summary.png"}
 
 
 def check_destination(folder: Path, *, overwrite: bool = False) -> None:
@@ -30,7 +31,13 @@ def check_destination(folder: Path, *, overwrite: bool = False) -> None:
         )
     former = folder.is_dir() and not folder.is_symlink()
     if former and any(folder.iterdir()):
-        former = all((folder / marker).is_file() for marker in MARKERS)
+        found = {path.name for path in folder.iterdir()}
+        former = found >= MARKERS
+        if former and found - CONTENT:
+            raise FileExistsError(
+                f"output folder {str(folder)!r} holds {', '.join(sorted(found - CONTENT))}, which "
+                "no run has written; it is not replaced"
+            )
     if not former:
         raise FileExistsError(
             f"output folder {str(folder)!r} is not the folder of a former run; it is not replaced"
@@ -72,7 +79,11 @@ def _put_in_place(draft: Path, folder: Path, *, overwrite: bool) -> None:
             return
         former = draft.with_name(draft.name + ".former")
         folder.rename(former)
-        draft.rename(folder)
+        try:
+            draft.rename(folder)
+        except BaseException:
+            former.rename(folder)
+            raise
     except OSError as error:
         raise OSError(f"{error}; the results are kept in {str(draft)!r}") from error
     shutil.rmtree(former, ignore_errors=True)

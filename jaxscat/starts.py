@@ -3,17 +3,41 @@
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.maps import check_map, check_mask
 
-def white_noise(original: Float[np.ndarray, " p"], seed: int) -> Float[np.ndarray, " p"]:
+
+def white_noise(
+    original: Float[np.ndarray, " p"],
+    seed: int,
+    *,
+    footprint: Float[np.ndarray, " p"] | None = None,
+) -> Float[np.ndarray, " p"]:
     """White noise with the mean and the standard deviation of a map.
 
     All arithmetic is in float32 and the generator is NumPy's legacy one, so that the numbers are
     those of `np.random.seed(seed)` in the reference experiment; the global generator is untouched.
 
-    `original` has any units, which the result shares; the result is float32 [p].
+    Args:
+        original: map in any unit, which the result shares.
+        seed: integer from 0 to 2^32 - 1.
+        footprint: weights of the pixels in mean and standard deviation, such as a mask.
+
+    Returns:
+        float32 map.
+
+    Raises:
+        ValueError: `original` is no map (see `check_map`), the seed is out of range, or the
+            footprint is no mask of the map.
 
     Source: `docs/conventions.md`, "Synthesis".
     """
-    original = np.asarray(original, dtype=np.float32)
+    original = check_map(original, name="original", allow_constant=True).astype(np.float32)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed: got {seed!r}, expected an integer from 0 to {2**32 - 1}")
     noise = np.random.RandomState(seed).randn(1, original.size).astype(np.float32)[0]
-    return noise * original.std() + original.mean()
+    if footprint is None:
+        return noise * original.std() + original.mean()
+    weights = check_mask(footprint, original.size, name="footprint")
+    mean = np.average(original, weights=weights)
+    spread = np.sqrt(np.average((original - mean) ** 2, weights=weights))
+    return (noise * spread + mean).astype(np.float32)

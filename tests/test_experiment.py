@@ -10,7 +10,9 @@ from astropy.io import fits
 
 from jaxscat import experiment
 from jaxscat.config import config_from_tree
-from jaxscat.experiment import Observer, read_inputs, run_experiment, validate_run
+from jaxscat.experiment import Observer, run_experiment, validate_run
+from jaxscat.inputs import read_inputs
+from jaxscat.io import save_maps
 from jaxscat.starts import white_noise
 
 NSIDE = 4
@@ -173,6 +175,32 @@ def test_ctrl_c_keeps_the_best_map_so_far(config, tmp_path):
     assert row["final_loss"] < row["start_loss"]
     assert np.isfinite(column(tmp_path / "run", "SEED_3")).all()
     assert (tmp_path / "run" / "summary.png").exists()
+
+
+def test_ctrl_c_between_seeds_keeps_the_finished_one(config, tmp_path, monkeypatch):
+    class Once(Observer):
+        calls = 0
+
+        def noise(self, *arguments, **options):
+            self.calls += 1
+            if self.calls == 2:
+                raise KeyboardInterrupt
+            return white_noise(*arguments, **options)
+
+    monkeypatch.setattr(experiment, "white_noise", Once().noise)
+    outcome = run_experiment(config, tmp_path / "run")
+    assert outcome.status == outcome.results["status"] == "interrupted"
+    assert [row["seed"] for row in outcome.results["seeds"]] == [3]
+    assert outcome.results["seeds"][0]["status"] != "interrupted"
+    assert np.isfinite(column(tmp_path / "run", "SEED_3")).all()
+
+
+def test_folder_without_its_maps_cannot_be_validated(config, tmp_path):
+    run_experiment(config, tmp_path / "run")
+    maps = tmp_path / "run" / "maps.fits"
+    save_maps(maps, {"START": np.arange(192.0)}, overwrite=True)
+    with pytest.raises(ValueError, match="has the columns START; expected ORIGINAL and SEED_"):
+        validate_run(tmp_path / "run")
 
 
 def test_ctrl_c_before_the_synthesis_leaves_nothing(config, tmp_path):

@@ -19,6 +19,7 @@ LAYERS = [
     {"validation"},
     {"plotting", "cosmic_web", "download_bar", "map_files", "datasets", "io", "config"},
     {"provenance", "run_folder", "results"},
+    {"inputs"},
     {"experiment"},
     {"terminal"},
     {"cli"},

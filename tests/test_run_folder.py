@@ -74,6 +74,17 @@ def test_overwrite_never_replaces_what_no_run_has_written(tmp_path):
     assert (precious / "thesis.tex").exists()
 
 
+def test_overwrite_keeps_a_folder_with_files_of_its_user(tmp_path):
+    folder = former_run(tmp_path / "run")
+    (folder / "notes.txt").touch()
+    with (
+        pytest.raises(FileExistsError, match=r"holds notes\.txt, which no run has written"),
+        new_run_folder(folder, overwrite=True),
+    ):
+        pytest.fail("the block must not run")
+    assert (folder / "notes.txt").exists()
+
+
 def test_results_are_kept_when_their_place_is_taken_meanwhile(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(OSError, match=r"kept in '(.*)'"), new_run_folder(folder) as draft:

@@ -18,6 +18,24 @@ def test_is_the_reference_experiments_noise():
     assert start.dtype == np.float32
 
 
+def test_footprint_gives_the_mean_and_the_spread():
+    generator = np.random.default_rng(0)
+    original, footprint = generator.gamma(2.0, size=768), generator.random(768)
+    footprint[:100], original[:100] = 0.0, 1e6
+    inside = np.average(original, weights=footprint)
+    spread = np.sqrt(np.average((original - inside) ** 2, weights=footprint))
+    plain = white_noise(np.arange(768.0), 5)
+    plain = (plain - np.arange(768).mean()) / np.arange(768).std()
+    found = white_noise(original, 5, footprint=footprint)
+    np.testing.assert_allclose(found, inside + spread * plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, None, "1", True])
+def test_seeds_out_of_range_are_refused(seed):
+    with pytest.raises(ValueError, match="seed: got .*expected an integer from 0"):
+        white_noise(np.arange(12.0), seed)
+
+
 @pytest.mark.parametrize("nside", [8, 16, 32])
 def test_is_the_start_of_the_golden_numbers(nside):
     folder = os.environ.get("JAXSCAT_DATA")

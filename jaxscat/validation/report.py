@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxscat.maps import check_map, nside_of
+from jaxscat.maps import check_map, check_mask, nside_of
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.validation.distribution import pixel_correlation, pixel_moments
 from jaxscat.validation.gaussian import gaussian_control
@@ -54,7 +54,8 @@ def validate(
     are those of the masks; everything else is computed inside their union. Numbers that do not
     exist (a skewness of a constant map, say) are None.
 
-    Raises `ValueError` when a map has another number of pixels or is not finite and real.
+    Raises `ValueError` when a map or the mask has another number of pixels or is not finite and
+    real, or when the mask is negative or without weight.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -67,7 +68,10 @@ def validate(
         for name, map in named.items()
         if map is not None
     }
-    footprint = None if mask is None else np.atleast_2d(np.asarray(mask, np.float64)).max(axis=0)
+    footprint = None
+    if mask is not None:
+        mask = check_mask(mask, maps["original"].size).astype(np.float64)
+        footprint = np.atleast_2d(mask).max(axis=0)
     if gaussian is None:
         maps["gaussian"] = gaussian_control(maps["original"], seed=seed, footprint=footprint)
     original = maps.pop("original")

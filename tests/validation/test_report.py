@@ -104,6 +104,16 @@ def test_bad_maps_are_refused_by_name(pyramid, maps, name, bad):
         validate(pyramid=pyramid, **good)
 
 
+@pytest.mark.parametrize(
+    "mask",
+    [np.ones(48), np.zeros(NPIX), -np.ones(NPIX), np.full(NPIX, np.nan), np.full(NPIX, "a")],
+    ids=["shape", "empty", "negative", "NaN", "text"],
+)
+def test_bad_masks_are_refused_by_name(pyramid, maps, mask):
+    with pytest.raises(ValueError, match="mask: got"):
+        validate(maps[0], maps[1], pyramid=pyramid, mask=mask)
+
+
 def test_finite_or_none_reaches_every_level():
     tree = {"a": [1.0, float("nan"), {"b": float("inf")}], "c": 3, "d": "text"}
     assert finite_or_none(tree) == {"a": [1.0, None, {"b": None}], "c": 3, "d": "text"}
