@@ -94,10 +94,10 @@ def test_advance_is_compiled_once_for_all_values(generator, twins):
     for pyramid, steps, tolerance in zip(twins, (2, 1), (1e-6, 1e-3), strict=True):
         target = make_target(generator.gamma(2.0, size=192), pyramid)
         start = jnp.asarray(generator.standard_normal(192))
-        state = evaluate_start(start, pyramid, target, jnp.ones(()), 3, 2)
+        state = evaluate_start(start, pyramid, target, np.float64(1), 3, 2)
         for _ in range(2):
             state, *_ = advance(
-                state, pyramid, target, jnp.ones(()), jnp.int32(steps), jnp.float64(tolerance), 3, 2
+                state, pyramid, target, np.float64(1), np.int32(steps), np.float64(tolerance), 3, 2
             )
     assert advance._cache_size() - before == 1
     # From the host: other limits, tolerances and starts, and the shorter last chunk, add nothing.
@@ -113,7 +113,7 @@ def test_advance_is_compiled_once_for_all_values(generator, twins):
         )
     assert advance._cache_size() - before == 1
     with_mask = make_target(generator.gamma(2.0, size=192), pyramid, mask=np.ones(192))
-    evaluate_start(jnp.ones(192), pyramid, with_mask, jnp.ones(()), 3, 2)
+    evaluate_start(jnp.ones(192), pyramid, with_mask, np.float64(1), 3, 2)
     assert advance._cache_size() - before == 2
 
 
@@ -154,7 +154,7 @@ def programs(pyramid):
     target = Target(mean, sigma, None)
 
     def start(map, pyramid, target):
-        return evaluate_start(map, pyramid, target, jnp.ones(()), 3, 2)
+        return evaluate_start(map, pyramid, target, np.float64(1), 3, 2)
 
     state = jax.eval_shape(start, map, pyramid, target)
     return {
@@ -162,7 +162,7 @@ def programs(pyramid):
         "gradient": (jax.grad(map_loss), (map, pyramid, target)),
         "advance": (
             lambda *arguments: advance(*arguments, 3, 2),
-            (state, pyramid, target, jnp.ones(()), jnp.int32(1), jnp.float64(0.1)),
+            (state, pyramid, target, np.float64(1), np.int32(1), np.float64(0.1)),
         ),
     }
 

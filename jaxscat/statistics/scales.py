@@ -4,6 +4,7 @@ Inside, fields are folded, `[row, field, orientation, sector]`; `docs/convention
 """
 
 from collections.abc import Iterator
+from math import gcd
 from typing import NamedTuple
 
 import jax
@@ -15,6 +16,9 @@ from jaxscat.operators.resolution import downsample
 from jaxscat.operators.stencil import convolve
 from jaxscat.operators.symmetry import fold
 from jaxscat.statistics.moments import gram, modulus
+
+# The number of rows is 3, 6 or 12 times a power of four.
+_BLOCK_ROWS = 48
 
 
 class Weights(NamedTuple):
@@ -31,7 +35,9 @@ class Weights(NamedTuple):
         sums = jnp.einsum("msr,sr...->m...s", self.rows, field, precision="highest")
         return sums / self.divisor(sums)
 
-    def products(self, fields: Float[Array, "L sectors rows X"]) -> Float[Array, "M L sectors X X"]:
+    def products(
+        self, fields: Float[Array, "L sectors *blocks rows X"]
+    ) -> Float[Array, "M L sectors *blocks X X"]:
         """Sum the products of all pairs of fields and divide by the total weight."""
         if self.rows is None:
             sums = gram(fields, None)[None]
@@ -39,21 +45,33 @@ class Weights(NamedTuple):
             sums = jax.vmap(gram, in_axes=(None, 0))(fields, self.rows)
         return sums / self.divisor(sums)
 
+    def precise_products(
+        self, fields: Float[Array, "L sectors rows X"]
+    ) -> Float[Array, "M L sectors X X"]:
+        """Return `products`, summed in blocks of rows: float32 loses fewer digits."""
+        orientations, sectors, count, size = fields.shape
+        block = gcd(count, _BLOCK_ROWS)
+        rows = None if self.rows is None else self.rows.reshape(-1, sectors, count // block, block)
+        fields = fields.reshape(orientations, sectors, count // block, block, size)
+        return Weights(rows, self.total).products(fields).sum(3)
+
     def divisor(self, array: Float[Array, "M *rest"]) -> Array:
         """Return the total weights with axes of length one, to divide an array by them."""
         return self.total.reshape(-1, *[1] * (array.ndim - 1))
 
 
 def in_own_unit(map: Float[Array, " p"]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
-    """Return a map about its mean, in a unit near its standard deviation, and that unit.
+    """Return a map without a large mean, in a unit near its standard deviation, and that unit.
 
-    Wavelets do not see the mean, but rounding does; and the floor of the modulus has to be small
-    beside the map. The unit is a power of two, so that nothing is rounded; one for a constant map.
-    Both are constants of derivatives.
+    Wavelets do not see the mean, but a mean above the standard deviation costs digits; a smaller
+    one is left, since taking it off rounds too. The floor of the modulus has to be small beside
+    the map. The unit is a power of two, which rounds nothing; it is one for a constant map. Both
+    are constants of derivatives.
 
     Source: `docs/conventions.md`, "Modulus".
     """
     centre, spread = jax.lax.stop_gradient((jnp.mean(map), jnp.std(map)))
+    centre = jnp.where(jnp.abs(centre) > spread, centre, 0.0)
     usable = jnp.isfinite(spread) & (spread > 0)
     exponent = jnp.round(jnp.log2(jnp.where(usable, spread, 1.0)))
     unit = jnp.ldexp(jnp.ones_like(spread), exponent.astype(jnp.int32))

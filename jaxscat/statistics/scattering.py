@@ -187,16 +187,16 @@ def _standard_error(
         mean = combine_orientations(weights.mean(scale.newest))
         square = combine_orientations(weights.mean(scale.newest**2))
         s1.append(standard_error_of_mean(mean, square, weights.divisor(mean)))
-        means = _complex(combine_products(weights.products(scale.convolved)))
+        means = _complex(combine_products(weights.precise_products(scale.convolved)))
         real, imaginary = jnp.split(scale.convolved, 2, axis=-1)
         # Products of squared moduli are real and have no parity: they are combined as real parts.
         power = jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=-1)
-        squares = combine_products(weights.products(power))[:, 0]
+        squares = combine_products(weights.precise_products(power))[:, 0]
         mean, square = means[:, :, 0, 0], squares[:, :, 0, 0]
         s2.append(standard_error_of_mean(mean.real, square, weights.divisor(mean)))
         if formula == "foscat":
             plain = jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-1)
-            squares = _complex(combine_products(weights.products(plain)))
+            squares = _complex(combine_products(weights.precise_products(plain)))
         products.append(
             standard_error_of_mean(means, squares, weights.divisor(means), formula)[:, None]
         )

@@ -1,12 +1,12 @@
 """L-BFGS steps on the device: the state that is carried, one jitted run of steps, how it ends."""
 
-import dataclasses
 from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
@@ -74,26 +74,22 @@ def evaluate_start(
     """
     # From an infinite loss with a vanishing gradient, the direction of a step is zero and its line
     # search does nothing but evaluate the start. An evaluation beside it would be compiled again.
-    unknown = jnp.full((), jnp.inf, start.dtype), jnp.zeros_like(start)
-    probe, *_ = advance(
-        _initial_state(start, *unknown, memory),
-        pyramid,
-        target,
-        unit,
-        jnp.int32(1),
-        jnp.zeros((), start.dtype),
-        memory,
-        chunk,
-    )
-    state = _initial_state(start, probe.loss, probe.gradient, memory)
-    status = jnp.where(jnp.isfinite(state.loss), state.status, NOT_FINITE)
-    return dataclasses.replace(state, status=status, evaluations=probe.evaluations)
+    real, none = start.dtype.type, np.int32(0)
+    unknown = _initial_state(start, real(np.inf), np.zeros_like(start), none, none, memory)
+    probe, *_ = advance(unknown, pyramid, target, unit, np.int32(1), real(0), memory, chunk)
+    status = np.int32(RUNNING if np.isfinite(probe.loss) else NOT_FINITE)
+    return _initial_state(start, probe.loss, probe.gradient, probe.evaluations, status, memory)
 
 
 # Jitted so that no two entries share a buffer: all of them are donated to the first step.
 @partial(jax.jit, static_argnames="memory")
 def _initial_state(
-    start: Float[Array, " p"], loss: Float[Array, ""], gradient: Float[Array, " p"], memory: int
+    start: Float[Array, " p"],
+    loss: Float[Array, ""],
+    gradient: Float[Array, " p"],
+    evaluations: Int[Array, ""],
+    status: Int[Array, ""],
+    memory: int,
 ) -> SynthesisState:
     zero = jnp.zeros((), jnp.int32)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes types
@@ -106,9 +102,9 @@ def _initial_state(
         optimizer=optimizer,
         first_gradient=jnp.linalg.norm(gradient),
         step=zero,
-        evaluations=zero,
+        evaluations=evaluations,
         fruitless=zero,
-        status=zero,
+        status=status,
     )
     # Weak types, which optax leaves, would have the first call compile for nothing.
     return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), state)

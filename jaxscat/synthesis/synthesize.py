@@ -105,21 +105,22 @@ def synthesize(
     _check_target(target, pyramid)
     # A chunk cannot be longer than the run, and one length serves all chunks: one compilation.
     chunk = min(chunk_steps, max_steps)
-    tolerance = jnp.asarray(gradient_tolerance, spec.dtype)
-    unit = jnp.asarray(_unit(target, pyramid), spec.dtype)
+    # NumPy's numbers: arithmetic with JAX's would be compiled, one small program after another.
+    real = np.dtype(spec.dtype).type
+    tolerance, unit = real(gradient_tolerance), real(_unit(target, pyramid))
 
     def run(state, steps):
-        return advance(state, pyramid, target, unit, jnp.int32(steps), tolerance, memory, chunk)
+        return advance(state, pyramid, target, unit, np.int32(steps), tolerance, memory, chunk)
 
     began = time.perf_counter()
-    start_in_unit = jnp.asarray(checked, spec.dtype) / unit
+    start_in_unit = jnp.asarray(checked.astype(spec.dtype) / unit)
     state = evaluate_start(start_in_unit, pyramid, target, unit, memory, chunk)
     jax.block_until_ready(state)
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
     losses, evaluations, status = [], [], STEP_LIMIT
-    latest = _Snapshot.of(state, float(unit))
+    latest = _Snapshot.of(state, unit)
     try:
         while latest.step < max_steps and latest.code == RUNNING:
             steps = min(chunk, max_steps - latest.step)
@@ -127,7 +128,7 @@ def synthesize(
             made = int(state.step) - latest.step
             losses += np.asarray(chunk_losses)[:made].tolist()
             evaluations += np.asarray(chunk_evaluations)[:made].tolist()
-            latest = _Snapshot.of(state, float(unit))
+            latest = _Snapshot.of(state, unit)
             if callback is not None:
                 seconds = time.perf_counter() - began
                 callback(Progress(latest.step, max_steps, latest.loss, latest.evaluations, seconds))
@@ -162,9 +163,9 @@ class _Snapshot(NamedTuple):
     evaluations: int
 
     @classmethod
-    def of(cls, state, unit: float) -> "_Snapshot":
+    def of(cls, state, unit: np.floating) -> "_Snapshot":
         return cls(
-            map=np.array(state.best_map) * np.asarray(unit, state.best_map.dtype),
+            map=np.array(state.best_map) * unit,
             step=int(state.step),
             code=int(state.status),
             loss=float(state.best_loss),

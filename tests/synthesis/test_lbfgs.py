@@ -29,9 +29,9 @@ def run(problem, state, steps, tolerance=0.0):
         state,
         pyramid,
         target,
-        jnp.ones(()),
-        jnp.int32(steps),
-        jnp.float64(tolerance),
+        np.float64(1),
+        np.int32(steps),
+        np.float64(tolerance),
         MEMORY,
         CHUNK,
     )
@@ -39,7 +39,7 @@ def run(problem, state, steps, tolerance=0.0):
 
 def begin(problem):
     pyramid, target, start = problem
-    return evaluate_start(start, pyramid, target, jnp.ones(()), MEMORY, CHUNK)
+    return evaluate_start(start, pyramid, target, np.float64(1), MEMORY, CHUNK)
 
 
 def test_start_is_evaluated_once(problem):
@@ -57,7 +57,7 @@ def test_start_is_evaluated_once(problem):
 def test_start_without_a_finite_loss_is_the_end(problem):
     pyramid, target, start = problem
     tiny = Target(target.mean, jax.tree.map(lambda sigma: sigma * 1e-200, target.sigma), None)
-    state = evaluate_start(start, pyramid, tiny, jnp.ones(()), MEMORY, CHUNK)
+    state = evaluate_start(start, pyramid, tiny, np.float64(1), MEMORY, CHUNK)
     assert int(state.status) == NOT_FINITE and int(state.step) == 0
     np.testing.assert_array_equal(state.best_map, start)
 
