@@ -11,7 +11,7 @@ from jaxscat.objectives.chi_square import map_loss
 from jaxscat.objectives.target import Target, make_target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.scattering import measure, measure_scales
-from jaxscat.synthesis.lbfgs import advance, evaluate_start
+from jaxscat.synthesis.lbfgs import _initial_state, advance, evaluate_start
 from jaxscat.synthesis.synthesize import synthesize
 
 # Matrices that put orientations into one gauge are constants; tables of nside 16 are far larger.
@@ -153,10 +153,10 @@ def programs(pyramid):
     sigma = jax.tree.map(lambda group: jax.ShapeDtypeStruct(group.shape, map.dtype), mean)
     target = Target(mean, sigma, None)
 
-    def start(map, pyramid, target):
-        return evaluate_start(map, pyramid, target, np.float64(1), 3, 2)
+    def before_the_first_step(map):
+        return _initial_state(map, map[0], map, np.int32(1), np.int32(0), 3)
 
-    state = jax.eval_shape(start, map, pyramid, target)
+    state = jax.eval_shape(before_the_first_step, map)
     return {
         "measure": (measure, (map, pyramid)),
         "gradient": (jax.grad(map_loss), (map, pyramid, target)),
