@@ -115,7 +115,8 @@ def test_ctrl_c_before_there_is_a_map(project, monkeypatch):
     assert not (project / "runs").exists()
 
 
-def test_ctrl_c_during_the_synthesis_keeps_the_map(project):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent):
     # Large enough that a synthesis goes on for thousands of steps, long after the signal.
     np.save(project / "large.npy", np.random.default_rng(0).gamma(2.0, size=12 * 16**2))
     options = ["--data.path", str(project / "large.npy"), "--pyramid.scales", "5"]
@@ -126,6 +127,8 @@ def test_ctrl_c_during_the_synthesis_keeps_the_map(project):
         stdout=subprocess.DEVNULL,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        # A shell has its background jobs ignore Ctrl-C, and the tests may run in one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     shown = ""
@@ -134,7 +137,7 @@ def test_ctrl_c_during_the_synthesis_keeps_the_map(project):
         if "step" in line and "loss" in line:
             break
     time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     shown += process.stderr.read()
     assert process.wait(timeout=120) == 130, shown
     assert shown.splitlines()[-1] == "interrupted; the best map so far is written"
