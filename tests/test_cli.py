@@ -121,15 +121,16 @@ def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent):
     np.save(project / "large.npy", np.random.default_rng(0).gamma(2.0, size=12 * 16**2))
     options = ["--data.path", str(project / "large.npy"), "--pyramid.scales", "5"]
     options += ["--synthesis.max_steps", "10000000", "--synthesis.seeds", "1", "2"]
+    # A shell has its background jobs ignore Ctrl-C, and the tests may run in one.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "jaxscat", "run", str(project / "tiny.toml"), *options],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        # A shell has its background jobs ignore Ctrl-C, and the tests may run in one.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    signal.signal(signal.SIGINT, before)
     assert process.stderr is not None
     shown = ""
     for line in process.stderr:
