@@ -1,10 +1,13 @@
 """Scattering covariances of maps on the sphere, in JAX."""
 
+from jaxscat.gaussianization import Gaussianization as Gaussianization
+from jaxscat.gaussianization import gaussianize as gaussianize
 from jaxscat.io import load_map as load_map
 from jaxscat.io import load_map_and_mask as load_map_and_mask
 from jaxscat.io import load_mask as load_mask
 from jaxscat.objectives.chi_square import chi_square as chi_square
 from jaxscat.objectives.chi_square import map_loss as map_loss
+from jaxscat.objectives.target import Normalization as Normalization
 from jaxscat.objectives.target import Target as Target
 from jaxscat.objectives.target import make_target as make_target
 from jaxscat.operators.apply import convolve_map as convolve_map
@@ -16,9 +19,21 @@ from jaxscat.operators.pyramid import build_pyramid as build_pyramid
 from jaxscat.operators.storage import load_pyramid as load_pyramid
 from jaxscat.operators.storage import save_pyramid as save_pyramid
 from jaxscat.starts import white_noise as white_noise
+from jaxscat.statistics.alignment import Alignment as Alignment
+from jaxscat.statistics.alignment import align_orientations as align_orientations
+from jaxscat.statistics.angular import FourierHarmonics as FourierHarmonics
+from jaxscat.statistics.angular import IsotropicMean as IsotropicMean
+from jaxscat.statistics.angular import ReducedCovariance as ReducedCovariance
+from jaxscat.statistics.angular import isotropic_spread as isotropic_spread
+from jaxscat.statistics.coefficient_maps import CoefficientMaps as CoefficientMaps
+from jaxscat.statistics.coefficient_maps import coefficient_maps as coefficient_maps
 from jaxscat.statistics.coefficients import ScatteringCovariance as ScatteringCovariance
+from jaxscat.statistics.errors import standard_error as standard_error
+from jaxscat.statistics.normalization import normalize as normalize
+from jaxscat.statistics.power import wavelet_power as wavelet_power
 from jaxscat.statistics.scattering import measure as measure
-from jaxscat.statistics.scattering import standard_error as standard_error
+from jaxscat.statistics.storage import load_statistics as load_statistics
+from jaxscat.statistics.storage import save_statistics as save_statistics
 from jaxscat.synthesis.synthesize import SynthesisResult as SynthesisResult
 from jaxscat.synthesis.synthesize import synthesize as synthesize
 from jaxscat.validation import validate as validate

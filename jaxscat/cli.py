@@ -15,11 +15,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from jaxscat.config import Config, load_config, parse_overrides
-from jaxscat.datasets import dataset_path, describe
+from jaxscat.coefficient_tables import comparison_table, summary_table
+from jaxscat.comparing import compare_statistics, errors_of
+from jaxscat.config import load_config, parse_overrides
+from jaxscat.datasets import dataset_names, dataset_path, describe
 from jaxscat.experiment import run_experiment, validate_run
+from jaxscat.measuring import Measurement, check_output, curves, draw, measure_files
 from jaxscat.provenance import describe_devices, versions
 from jaxscat.run_folder import check_destination
+from jaxscat.statistics.storage import load_statistics, save_statistics
 from jaxscat.terminal import observer_for, outcome_table, validation_table
 
 # JAX's names of the platforms that a config names.
@@ -65,7 +69,7 @@ def run(
         settings = load_config(config, parse_overrides(context.args))
         folder = output if output is not None else Path("runs") / settings.run.name
         check_destination(folder, overwrite=overwrite)
-        _configure(settings)
+        _configure(settings.run.platform, settings.run.precision)
         if settings.data.dataset is not None:
             dataset_path(settings.data.dataset)  # a download draws a bar of its own, so before ours
         with observer_for(_errors()) as observer:
@@ -88,9 +92,105 @@ def validate(
 ) -> None:
     """Validate the maps of a run folder again and print the tables."""
     with _errors_in_one_line():
-        _configure(load_config(folder / "config.toml"))
+        settings = load_config(folder / "config.toml")
+        _configure(settings.run.platform, settings.run.precision)
         for name, report in validate_run(folder).items():
             _print(validation_table(report, title=f"{folder}: {name}"))
+
+
+@app.command("measure")
+def measure_command(
+    map: Annotated[str, typer.Argument(metavar="MAP", help="A .npy or FITS file, or a dataset.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File for the coefficients (.npz).")
+    ],
+    second: Annotated[str | None, typer.Option(help="Measure both maps together.")] = None,
+    nside: Annotated[int | None, typer.Option(help="Working nside; default the map's.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Weights of the pixels.")] = None,
+    mask_threshold: Annotated[
+        float | None, typer.Option(help="Ignore coarse pixels with no more weight than this.")
+    ] = None,
+    orientations: Annotated[int, typer.Option(help="Number of orientations.")] = 4,
+    kernel_size: Annotated[int, typer.Option(help="Side of the kernel, pixels.")] = 3,
+    scales: Annotated[int | None, typer.Option(help="Number of scales; default all.")] = None,
+    order: Annotated[str | None, typer.Option(help="RING or NESTED.")] = None,
+    field: Annotated[str, typer.Option(help="Column of a FITS file, number or name.")] = "0",
+    unseen: Annotated[str, typer.Option(help="Pixels without data: refuse or mask.")] = "refuse",
+    geometry: Annotated[str, typer.Option(help="exact or foscat.")] = "exact",
+    precision: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    error_formula: Annotated[str, typer.Option(help="pixels or foscat.")] = "pixels",
+    both_triangles: Annotated[
+        bool, typer.Option("--both-triangles", help="S4 of two maps with j1 > j2 too.")
+    ] = False,
+    figure: Annotated[Path | None, typer.Option(help="Draw them (.png, .pdf, .svg).")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there.")
+    ] = False,
+) -> None:
+    """Measure the scattering covariance of a map, or of two, with standard errors."""
+    with _errors_in_one_line("interrupted; nothing is written"):
+        measurement = Measurement(
+            map=map,
+            second=second,
+            nside=nside,
+            mask=mask,
+            mask_threshold=mask_threshold,
+            orientations=orientations,
+            kernel_size=kernel_size,
+            scales=scales,
+            order=order,
+            field=int(field) if field.isdecimal() else field,
+            unseen=unseen,
+            geometry=geometry,
+            precision=precision,
+            error_formula=error_formula,
+            both_triangles=both_triangles,
+        )
+        measurement.check()
+        inputs = [map, second, mask]
+        check_output("output", output, inputs, overwrite=overwrite)
+        if figure is not None:
+            check_output("figure", figure, [*inputs, output], overwrite=overwrite, figure=True)
+        _configure("default", precision)
+        for name in (map, second):
+            if name in dataset_names():
+                dataset_path(name)  # a download draws a bar of its own, so before ours
+        with observer_for(_errors()) as observer:
+            stored = measure_files(measurement, observer=observer)
+            observer.stage("writing")
+            save_statistics(
+                output,
+                stored.statistics,
+                stored.spec,
+                errors=stored.errors,
+                description=stored.description,
+            )
+            if figure is not None:
+                draw(figure, curves(stored.description or map, stored.statistics))
+        _print(summary_table(stored))
+        _say(f"wrote {output}" + ("" if figure is None else f" and {figure}"))
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A.npz", help="Coefficients, the reference.")],
+    other: Annotated[Path, typer.Argument(metavar="B.npz", help="Coefficients of the same kind.")],
+    figure: Annotated[Path | None, typer.Option(help="Draw both (.png, .pdf, .svg).")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a figure that is there.")
+    ] = False,
+) -> None:
+    """Compare two files that `jaxscat measure` has written."""
+    with _errors_in_one_line("interrupted; nothing is written"):
+        if figure is not None:
+            check_output("figure", figure, [first, other], overwrite=overwrite, figure=True)
+        one, two = load_statistics(first), load_statistics(other)
+        rows = compare_statistics(one, two)
+        if figure is not None:
+            names = [str(first), str(other) if other != first else f"{other} (again)"]
+            both = dict(zip(names, (one.statistics, two.statistics), strict=True))
+            draw(figure, both, errors_of(one, two))
+        _print(comparison_table(rows, title=f"{other} against {first}"))
 
 
 @app.command()
@@ -130,20 +230,22 @@ def _version(
         raise typer.Exit
 
 
-def _configure(config: Config) -> None:
+def _configure(platform: str, precision: str) -> None:
     """Set what JAX can only be told before its first computation."""
-    if config.run.platform != "default":
-        jax.config.update("jax_platforms", PLATFORMS[config.run.platform])
-    jax.config.update("jax_enable_x64", config.run.precision == "float64")
+    if platform != "default":
+        jax.config.update("jax_platforms", PLATFORMS[platform])
+    jax.config.update("jax_enable_x64", precision == "float64")
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # JAX asserts that a platform has devices
         reason = (str(error) or "no such device").splitlines()[0]
-        raise ValueError(f"run.platform = {config.run.platform!r}: {reason}") from None
+        raise ValueError(f"run.platform = {platform!r}: {reason}") from None
 
 
 @contextmanager
-def _errors_in_one_line() -> Iterator[None]:
+def _errors_in_one_line(
+    interrupted: str = "interrupted before there was a map; nothing is written",
+) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, MemoryError) as error:
@@ -151,7 +253,7 @@ def _errors_in_one_line() -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:  # out of memory, mostly
         _fail("error: JAX: " + str(error).splitlines()[0], BAD_INPUT)
     except KeyboardInterrupt:
-        _fail("interrupted before there was a map; nothing is written", INTERRUPTED)
+        _fail(interrupted, INTERRUPTED)
 
 
 def _title(results: dict, seed: int) -> str:

@@ -80,12 +80,17 @@ class TargetConfig(_Section):
 
 
 class SynthesisConfig(_Section):
-    """How new maps are made (see `synthesize`): one map per seed, one after the other."""
+    """How new maps are made (see `synthesize`): one map per seed, one after the other.
+
+    `gaussianize` has them made from the original with a Gaussian histogram, which is taken back
+    from every new map (see `jaxscat.gaussianize`).
+    """
 
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)] = (1234,)
     start: Literal["white_noise"] = "white_noise"
     max_steps: int = Field(default=300, ge=1)
     memory: int = Field(default=50, ge=1)
+    gaussianize: bool = False
 
     @field_validator("seeds")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxscat.config import Config, load_config
+from jaxscat.gaussianization import gaussianize
 from jaxscat.inputs import footprint_of, read_inputs
 from jaxscat.io import load_map, load_mask, save_maps
 from jaxscat.maps import nside_of
@@ -67,10 +69,12 @@ def run_experiment(
     summary.png (first seed) and run.json. In results.json the keys of a single map are those of
     the first seed; `seeds` has all of them. When the synthesis is interrupted the best map so far
     is validated and written, the remaining seeds are left out and the status is "interrupted".
+    With `synthesis.gaussianize`, target and losses are of maps with a Gaussian histogram; all maps
+    that are validated, drawn and written have been taken back to the values of the original.
 
     Raises `ValueError` for float64 without JAX's 64-bit mode and for all that `load_map`,
-    `build_pyramid`, `make_target` and `synthesize` refuse, `FileExistsError` for a folder that is
-    taken (before anything is computed).
+    `build_pyramid`, `gaussianize`, `make_target` and `synthesize` refuse, `FileExistsError` for a
+    folder that is taken (before anything is computed).
     """
     observer = observer or Observer()
     _check_precision(config)
@@ -102,12 +106,13 @@ def validate_run(folder: str | Path) -> dict[str, dict[str, Any]]:
         )
     original = columns["ORIGINAL"]
     footprint = footprint_of(mask)
+    working, restore = _working_map(config, original.astype(config.run.precision), footprint)
     pyramid = _pyramid(config, original.size, Observer())
     return {
         name: validate(
             original,
             columns[name],
-            start=white_noise(original, int(seed), footprint=footprint),
+            start=restore(white_noise(working, int(seed), footprint=footprint)),
             pyramid=pyramid,
             mask=mask,
         )
@@ -130,32 +135,34 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
     dtype = np.dtype(config.run.precision)
     original = inputs.original.astype(dtype)
     mask = None if inputs.mask is None else inputs.mask.astype(dtype)
+    footprint = footprint_of(mask)
     with clock.measure("pyramid"):
         observer.stage("building the wavelets")
         pyramid = _pyramid(config, original.size, observer)
     with clock.measure("target"):
         observer.stage("measuring the map")
+        working, restore = _working_map(config, original, footprint)
         target = make_target(
-            jnp.asarray(original),
+            jnp.asarray(working),
             pyramid,
             mask=None if mask is None else jnp.asarray(mask),
             sigma=config.target.sigma,
             coarsest_nside=config.target.coarsest_nside,
         )
-    footprint = footprint_of(mask)
     starts, made, interrupted = {}, {}, False
     for seed in config.synthesis.seeds:
         observer.stage(f"synthesizing seed {seed}")
         try:
-            starts[seed] = white_noise(original, seed, footprint=footprint).astype(dtype)
-            made[seed] = synthesize(
+            start = white_noise(working, seed, footprint=footprint).astype(dtype)
+            result = synthesize(
                 target,
                 pyramid,
-                jnp.asarray(starts[seed]),
+                jnp.asarray(start),
                 max_steps=config.synthesis.max_steps,
                 memory=config.synthesis.memory,
                 callback=lambda progress, seed=seed: observer.step(seed, progress),
             )
+            starts[seed], made[seed] = restore(start), result._replace(map=restore(result.map))
         except KeyboardInterrupt:
             if not made:
                 raise
@@ -221,6 +228,16 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
         },
     )
     return Outcome(draft, results, results["status"])
+
+
+def _working_map(
+    config: Config, original: np.ndarray, footprint: np.ndarray | None
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """The map whose coefficients new maps get, and what gives those the original's histogram."""
+    if not config.synthesis.gaussianize:
+        return original, lambda map: map
+    normal, relation = gaussianize(original, weights=footprint)
+    return np.asarray(normal), lambda map: np.asarray(relation.inverse(jnp.asarray(map)))
 
 
 def _pyramid(config: Config, npix: int, observer: Observer) -> Pyramid:

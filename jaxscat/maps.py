@@ -93,9 +93,10 @@ def check_map(
     *,
     name: str = "map",
     nside: int | None = None,
+    cells: int | None = None,
     allow_constant: bool = False,
 ) -> Float[np.ndarray, " p"]:
-    """Return one map as a float array of `12 nside^2` pixels, or refuse it.
+    """Return one map as a float array of `12 nside^2` pixels, or of the `cells` of a patch.
 
     float32 and float64 keep their precision, float16 becomes float64, integers become float64
     with a UserWarning. Raises ValueError, which begins with `name`, for complex, boolean or
@@ -110,8 +111,12 @@ def check_map(
         raise ValueError(
             f"{name}: got an array of shape {array.shape}, expected one map of shape (npix,)"
         )
-    found = nside_of(array.size, name=name)
-    if nside is not None and found != nside:
+    if cells is not None:
+        if array.size != cells:
+            raise ValueError(
+                f"{name}: got {array.size} pixels, expected {cells} as the pyramid's cell_ids"
+            )
+    elif (found := nside_of(array.size, name=name)) != nside and nside is not None:
         raise ValueError(
             f"{name}: got {array.size} pixels (nside {found}), expected {12 * nside**2} "
             f"(nside {nside})"
@@ -125,14 +130,14 @@ def check_map(
 
 
 def check_mask(
-    mask: ArrayLike, npix: int | None = None, *, name: str = "mask"
+    mask: ArrayLike, npix: int | None = None, *, name: str = "mask", patch: bool = False
 ) -> Float[np.ndarray, "*M p"]:
     """Return one mask `[p]` or several `[M p]` as a float array of weights, or refuse them.
 
     Weights are from 0 (ignored) up, fractions are fine; boolean and integer masks become float64.
     Raises ValueError, which begins with `name`, for complex or non-numeric values; other than one
     or two dimensions; a length that is no 12 nside^2 or not the `npix` of the map; NaN, infinite,
-    UNSEEN or negative weights; and a mask without any weight.
+    UNSEEN or negative weights; and a mask without any weight. A `patch` may have any length.
 
     Source: `docs/conventions.md`, "Maps".
     """
@@ -145,7 +150,8 @@ def check_mask(
         )
     if npix is not None and array.shape[-1] != npix:
         raise ValueError(f"{name}: got {array.shape[-1]} pixels, expected {npix} as the map has")
-    nside_of(array.shape[-1], name=name)
+    if not patch:
+        nside_of(array.shape[-1], name=name)
     check_finite(array, name=name)
     if (array < 0).any():
         raise ValueError(

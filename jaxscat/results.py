@@ -62,6 +62,7 @@ def summarize(
             "elapsed_seconds": sum(row["compile_seconds"] + row["run_seconds"] for row in rows),
             "device": f"{device['platform']}: {device['devices'][0]}",
             "precision": config.run.precision,
+            "gaussianized": config.synthesis.gaussianize,
             "status": rows[-1]["status"],
             "statistics": first["statistics"],
             "start_loss": first["start_loss"],

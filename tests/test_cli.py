@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 
+import healpy
 import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from jaxscat import cli, experiment
+from jaxscat import build_pyramid, cli, experiment, load_statistics, measure, standard_error
 from jaxscat.cli import app
 
 NPIX = 12 * 4**2
@@ -166,6 +167,164 @@ def test_platform_that_is_not_there(project):
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: run.platform = 'tpu'")
     assert not (project / "runs").exists()
+
+
+def measured(*words):
+    """A file of coefficients that the command line has written."""
+    result = invoke("measure", *words)
+    assert result.exit_code == 0, result.output
+    return result, load_statistics(words[words.index("-o") + 1])
+
+
+def test_measure_writes_what_measure_returns(project):
+    result, stored = measured(
+        "map.npy", "-o", "s.npz", "--scales", 2, "--orientations", 3, "--precision", "float64"
+    )
+    assert jax.config.jax_enable_x64
+    map = np.load("map.npy")
+    pyramid = build_pyramid(4, orientations=3, scales=2, dtype="float64")
+    assert stored.spec == pyramid.spec and stored.description == "map.npy"
+    for found, expected in (
+        (stored.statistics, measure(map, pyramid)),
+        (stored.errors, standard_error(map, pyramid)),
+    ):
+        for name, group in found.groups().items():
+            np.testing.assert_allclose(group, expected.groups()[name], rtol=1e-12, atol=1e-15)
+    assert "wrote s.npz" in result.stdout
+    s1 = f"{stored.statistics.s1[1].mean():.5g} ± {stored.errors.s1[1].mean():.2g}"
+    assert re.search(rf"S1, scale 1 \(nside 2\).*3 .*{re.escape(s1)}", result.stdout)
+    assert sorted(path.name for path in project.iterdir()) == ["map.npy", "s.npz", "tiny.toml"]
+
+
+def test_measure_two_maps_under_two_masks(project):
+    rng = np.random.default_rng(1)
+    np.save("second.npy", rng.normal(size=NPIX))
+    np.save("masks.npy", rng.uniform(0.5, 1.0, size=(2, NPIX)))
+    words = ["--second", "second.npy", "--mask", "masks.npy", "--mask-threshold", 0.1]
+    words += ["--both-triangles", "--scales", 2, "--orientations", 2]
+    words += ["--error-formula", "foscat"]
+    result, stored = measured("map.npy", "-o", "s.npz", "--figure", "s.png", *words)
+    options = {
+        "second": np.load("second.npy").astype(np.float32),
+        "mask": np.load("masks.npy").astype(np.float32),
+        "mask_threshold": 0.1,
+        "both_triangles": True,
+    }
+    map, pyramid = np.load("map.npy").astype(np.float32), build_pyramid(4, orientations=2, scales=2)
+    expected = measure(map, pyramid, **options)
+    errors = standard_error(map, pyramid, **options, formula="foscat")
+    assert stored.statistics.kind == "cross" and stored.statistics.masks == 2
+    assert stored.statistics.both_triangles and stored.statistics.s1.dtype == np.float32
+    np.testing.assert_allclose(stored.statistics.s3p, expected.s3p, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(stored.errors.s4, errors.s4, rtol=1e-4, atol=1e-6)
+    assert "mask 1" in result.stdout and "map.npy and second.npy" in result.stdout
+    assert (project / "s.png").read_bytes().startswith(b"\x89PNG")
+    again = invoke("compare", "s.npz", "s.npz")
+    assert again.exit_code == 0 and "S3P" in again.stdout
+
+
+def test_measure_reads_orders_and_pixels_without_data(project):
+    nested = np.load("map.npy")
+    np.save("ring.npy", nested[healpy.ring2nest(4, np.arange(NPIX))])
+    _, one = measured("map.npy", "-o", "one.npz", "--scales", 1)
+    _, other = measured("ring.npy", "-o", "other.npz", "--order", "ring", "--scales", 1)
+    assert np.array_equal(one.statistics.s4, other.statistics.s4)
+    nested[:50] = healpy.UNSEEN
+    np.save("holes.npy", nested)
+    assert "UNSEEN" in invoke("measure", "holes.npy", "-o", "holes.npz").stderr
+    _, masked = measured("holes.npy", "-o", "holes.npz", "--unseen", "mask", "--scales", 1)
+    assert masked.statistics.s0[0] == pytest.approx(nested[50:].mean(), rel=1e-5)
+
+
+def test_measure_refuses_a_file_that_is_there_unless_told_to_replace_it(project, monkeypatch):
+    measured("map.npy", "-o", "s.npz", "--scales", 1)
+    before = (project / "s.npz").read_bytes()
+    for words in (["-o", "s.npz"], ["-o", "new.npz", "--figure", "s.npz"]):
+        with monkeypatch.context() as patch:
+            patch.setattr(cli, "measure_files", None)  # nothing may be computed
+            refused = invoke("measure", "map.npy", *words)
+        assert refused.exit_code == 2 and refused.stderr.startswith("error: ")
+    assert (project / "s.npz").read_bytes() == before
+    _, stored = measured("map.npy", "-o", "s.npz", "--scales", 2, "--overwrite")
+    assert stored.spec.scales == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["map.npy", "-o", "map.npy", "--overwrite"], "output: got 'map.npy', expected another"),
+        (["map.npy", "-o", "none/s.npz"], "output: got 'none/s.npz', but there is no folder"),
+        (["map.npy", "-o", "."], "output: got '.', expected a file, not a folder"),
+        (["map.npy", "-o", "s.npz", "--figure", "s.doc"], "figure: got 's.doc', expected a name"),
+        (["map.npy", "-o", "s.png", "--figure", "s.png"], "figure: got 's.png', expected another"),
+        (["none.npy", "-o", "s.npz"], "there is no such file"),
+        (["nothing", "-o", "s.npz"], "cosmic-web"),
+        (["map.npy", "-o", "s.npz", "--nside", 8], "nside: got 8, expected at most 4"),
+        (["map.npy", "-o", "s.npz", "--scales", 9], "scales: got 9"),
+        (["map.npy", "-o", "s.npz", "--kernel-size", 4], "kernel"),
+        (["map.npy", "-o", "s.npz", "--geometry", "flat"], "geometry: got 'flat'"),
+        (["map.npy", "-o", "s.npz", "--precision", "half"], "precision: got 'half', expected one"),
+        (["map.npy", "-o", "s.npz", "--error-formula", "no"], "error_formula: got 'no'"),
+        (["map.npy", "-o", "s.npz", "--unseen", "mean"], "unseen: got 'mean', expected one of"),
+        (["map.npy", "-o", "s.npz", "--order", "up"], "order: got 'up'"),
+        (["map.npy", "-o", "s.npz", "--field", "T"], "field: got 'T'"),
+        (["map.npy", "-o", "s.npz", "--both-triangles"], "both_triangles: got one map"),
+        (["map.npy", "-o", "s.npz", "--mask-threshold", 0.5], "mask_threshold: got a number"),
+        (["map.npy", "-o", "s.npz", "--second", "coarse.npy"], "second: got 'coarse.npy' of nside"),
+        (["map.npy", "-o", "s.npz", "--mask", "coarse.npy"], "mask: got 'coarse.npy' of 48 pixels"),
+    ],
+)
+def test_bad_measurements_are_one_line_and_write_nothing(project, words, message):
+    np.save("coarse.npy", np.random.default_rng(0).uniform(size=48))
+    before = sorted(project.rglob("*"))
+    result = invoke("measure", *words)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ") and message in result.stderr
+    assert sorted(project.rglob("*")) == before
+
+
+def test_measure_that_cannot_be_written_leaves_nothing(project, monkeypatch):
+    monkeypatch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    before = sorted(project.rglob("*"))
+    result = invoke("measure", "map.npy", "-o", "s.npz", "--scales", 1)
+    assert result.exit_code == 2 and "disk full" in result.stderr
+    assert sorted(project.rglob("*")) == before
+
+
+def test_compare(project):
+    np.save("other.npy", 2.0 * np.load("map.npy"))
+    for name in ("map", "other"):
+        measured(f"{name}.npy", "-o", f"{name}.npz", "--scales", 2)
+    result = invoke("compare", "map.npz", "other.npz", "--figure", "both.png")
+    assert result.exit_code == 0, result.output
+    cells = [row.split("│")[1:-1] for row in result.stdout.splitlines() if row.startswith("│")]
+    rows = {group.strip(): rest for group, *rest in cells}
+    assert list(rows) == ["S0", "S1", "S2", "S3", "S4"]
+    # S1 is linear in the map, S2 quadratic.
+    assert [float(cell) for cell in rows["S1"][:2]] == [8, pytest.approx(1.0, abs=1e-4)]
+    assert [float(cell) for cell in rows["S2"][:2]] == [8, pytest.approx(3.0, abs=1e-4)]
+    one = load_statistics("map.npz")
+    ratio = one.statistics.s1 / one.errors.s1
+    assert float(rows["S1"][2]) == pytest.approx((ratio**2).mean(), rel=1e-3)
+    assert float(rows["S1"][3]) == pytest.approx(ratio.max(), rel=1e-3)
+    scale, orientation = np.unravel_index(ratio.argmax(), ratio.shape)
+    assert rows["S1"][4].strip() == f"S1 j={scale} l={orientation}"
+    assert (project / "both.png").read_bytes().startswith(b"\x89PNG")
+    taken = invoke("compare", "map.npz", "other.npz", "--figure", "both.png")
+    assert taken.exit_code == 2 and "both.png' exists" in taken.stderr
+
+
+def test_compare_refuses_what_was_not_measured_alike(project):
+    measured("map.npy", "-o", "two.npz", "--scales", 2)
+    measured("map.npy", "-o", "one.npz", "--scales", 1)
+    for words, message in (
+        (["two.npz", "one.npz"], "coefficients: got scales 2 and 1, expected the same"),
+        (["two.npz", "map.npy"], "map.npy, which is no whole scattering covariance file"),
+        (["two.npz", "none.npz"], "none.npz"),
+    ):
+        result = invoke("compare", *words)
+        assert result.exit_code == 2 and message in " ".join(result.stderr.split())
+        assert len(result.stderr.splitlines()) == 1
 
 
 def test_datasets_and_info():

@@ -11,17 +11,17 @@ PACKAGE = Path(__file__).parents[1] / "jaxscat"
 
 # A module imports only from its own layer and from those before it. A folder counts as one name.
 LAYERS = [
-    {"maps"},
+    {"maps", "archive"},
     {"operators"},
     {"statistics"},
     {"objectives"},
-    {"synthesis", "starts"},
+    {"synthesis", "starts", "gaussianization"},
     {"validation"},
     {"plotting", "cosmic_web", "download_bar", "map_files", "datasets", "io", "config"},
     {"provenance", "run_folder", "results"},
     {"inputs"},
-    {"experiment"},
-    {"terminal"},
+    {"experiment", "measuring", "comparing"},
+    {"terminal", "coefficient_tables"},
     {"cli"},
     {"__main__"},
 ]

@@ -3,56 +3,71 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxscat.objectives.target import Target, finest_covariances
+from jaxscat.objectives.target import Power, Target
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
+from jaxscat.statistics.power import wavelet_power
 from jaxscat.statistics.scattering import measure_scales, prepare, squeeze_masks
 
 
 def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array, ""]:
     """Return the mean over all coefficients of the squared distance in units of sigma.
 
-    A complex coefficient counts once, with its squared modulus. S3 and S4 of scales that the
-    target leaves out do not count.
+    A complex coefficient counts once, with its squared modulus. S3 (S3P) and S4 of scales that
+    the target leaves out do not count. The target's normalization and reduction are applied here.
 
     Args:
-        statistics: coefficients of a map, with the target's masks.
+        statistics: coefficients of a map as `measure` returns them, with the target's masks.
         target: what they are compared with.
 
     Returns:
         real scalar.
 
     Raises:
-        ValueError: numbers of scales, orientations or masks differ.
+        ValueError: numbers of scales, orientations or masks differ; coefficients of one map for
+            a target of two or the other way round; a target of two maps that are normalized by
+            their own power, which coefficients of both do not tell (`map_loss` measures it).
 
     Source: FOSCAT's loss; `docs/conventions.md`, "Objective".
     """
-    statistics = finest_covariances(statistics, target.covariance_scales)
+    return _distance(statistics, target, None)
+
+
+def _distance(
+    statistics: ScatteringCovariance, target: Target, power: Power | None
+) -> Float[Array, ""]:
+    expected = (target.mean.kind, target.mean.both_triangles)
+    if (statistics.kind, statistics.both_triangles) != expected:
+        raise ValueError(
+            f"statistics: got {_described(statistics)}, expected {_described(target.mean)} as in "
+            "the target"
+        )
+    compared = target.comparable(statistics, power)
     total, count = jnp.zeros((), target.mean.s1.dtype), 0
-    groups = zip(
-        statistics.groups().items(),
-        target.mean.groups().values(),
-        target.sigma.groups().values(),
-        strict=True,
-    )
-    for (name, group), mean, sigma in groups:
-        if group.shape != mean.shape:
+    means, sigmas = target.mean.groups(), target.sigma.groups()
+    for name, group in compared.groups().items():
+        if group.shape != means[name].shape:
             raise ValueError(
-                f"statistics: got {name} of shape {group.shape}, expected {mean.shape} as in the "
-                "target"
+                f"statistics: got {name} of shape {group.shape}, expected {means[name].shape} as "
+                "in the target"
             )
         # Divided first: squares of weak coefficients leave the range of float32.
-        scaled = (group - mean) / sigma
+        scaled = (group - means[name]) / sigmas[name]
         total = total + jnp.sum(jnp.real(scaled) ** 2 + jnp.imag(scaled) ** 2)
         count += group.size
     return total / count
+
+
+def _described(statistics: AbstractCoefficients) -> str:
+    both = " with both triangles of S4" if statistics.both_triangles else ""
+    return f"{statistics.kind} coefficients{both}"
 
 
 def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float[Array, ""]:
     """Return the chi-square of a map, without computing what the target does not use.
 
     Args:
-        map: real NESTED map.
+        map: real NESTED map; measured together with the target's second map, if it has one.
         pyramid: operators for its nside.
         target: what its coefficients are compared with.
 
@@ -64,6 +79,24 @@ def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float
 
     Source: `docs/conventions.md`, "Objective".
     """
-    map, mask = prepare(map, target.mask, pyramid.spec)
-    statistics = measure_scales(map, pyramid, mask, target.covariance_scales)
-    return chi_square(squeeze_masks(statistics, mask), target)
+    maps, mask, threshold = prepare(
+        map,
+        pyramid,
+        target.second,
+        target.mask,
+        target.mask_threshold,
+        target.mean.both_triangles,
+    )
+    measured = measure_scales(
+        maps,
+        pyramid,
+        mask,
+        target.covariance_scales,
+        threshold,
+        target.mean.both_triangles,
+        target.alignment,
+    )
+    power = None
+    if target.normalization is not None and target.normalization.power is None:
+        power = wavelet_power(map, pyramid, mask=mask, mask_threshold=threshold)
+    return _distance(squeeze_masks(measured, mask), target, power)

@@ -1,6 +1,7 @@
-"""What a map is asked to satisfy: coefficients, their tolerance, and the mask of their means."""
+"""What a map is asked to satisfy: coefficients, their tolerance, and how a map is measured."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,74 +9,212 @@ from jaxtyping import Array, Float
 
 from jaxscat import maps
 from jaxscat.operators.pyramid import Pyramid, PyramidSpec
+from jaxscat.statistics.alignment import Alignment
+from jaxscat.statistics.angular import ReducedCovariance, Reduction
 from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.errors import standard_error
+from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
 from jaxscat.statistics.indices import scale_pairs, scale_triples
+from jaxscat.statistics.inputs import check_map_of, prepare_mask, prepare_threshold
 from jaxscat.statistics.moments import ERROR_FORMULAS
-from jaxscat.statistics.scattering import measure, standard_error
+from jaxscat.statistics.normalization import normalize
+from jaxscat.statistics.power import wavelet_power
+from jaxscat.statistics.scattering import Mask, measure
 
 SigmaSource = Literal["pixels", "foscat"]
+Power = Float[Array, "*masks J L"]
+
+
+class Normalization(eqx.Module):
+    """By which power the coefficients of a map are divided.
+
+    Attributes:
+        power: S2 of a reference; None takes the power of every map itself.
+        second_power: for two maps: S2 of the reference of the second one.
+    """
+
+    power: Power | None
+    second_power: Power | None = None
 
 
 class Target(eqx.Module):
-    """Coefficients that a map should have.
+    """Coefficients that a map should have, and how they are measured.
 
     Attributes:
-        mean: the coefficients; S3 and S4 of the scales that count only.
+        mean: the coefficients, normalized and reduced if that is asked for; S3 and S4 of the
+            scales that count only.
         sigma: tolerance of every coefficient, real, all positive, of the same shapes.
         mask: weights of the pixels under which a map is measured; None for the full sky.
+        second: the map together with which a map is measured; None for the map alone.
+        mask_threshold: threshold of the mask at every scale, or None.
+        normalization: what coefficients are divided by, or None.
+        reduction: how orientations are combined, or None.
+        alignment: turns of orientations, or None.
     """
 
-    mean: ScatteringCovariance
-    sigma: ScatteringCovariance
-    mask: Float[Array, " p"] | Float[Array, "M p"] | None
+    mean: ScatteringCovariance | ReducedCovariance
+    sigma: ScatteringCovariance | ReducedCovariance
+    mask: Mask | None = None
+    second: Float[Array, " p"] | None = None
+    mask_threshold: Float[Array, " J"] | None = None
+    normalization: Normalization | None = None
+    reduction: Reduction | None = eqx.field(static=True, default=None)
+    alignment: Alignment | None = None
 
     @property
     def covariance_scales(self) -> int:
         """Number of scales at which S3 and S4 count."""
-        pairs = self.mean.s3.shape[-3]
-        return next(j for j in range(self.mean.scales + 1) if j * (j + 1) // 2 == pairs)
+        return scales_of_pairs(len(self.mean.pairs))
+
+    def comparable(
+        self, statistics: ScatteringCovariance, power: Power | None = None
+    ) -> ScatteringCovariance | ReducedCovariance:
+        """Bring measured coefficients (or their errors) to the form of `mean`.
+
+        Args:
+            statistics: as `measure` returns them.
+            power: S2 of the map alone, where its own power normalizes; needed for two maps only.
+
+        Raises:
+            ValueError: two maps are normalized by their own power, which is not given.
+        """
+        statistics = finest_covariances(statistics, self.covariance_scales)
+        if self.normalization is not None:
+            reference = self.normalization.power
+            if reference is None:
+                reference = power if statistics.kind == "cross" else statistics.s2
+            if reference is None:
+                raise ValueError(
+                    "statistics: got coefficients of two maps for a target with normalization "
+                    "'own', which needs the power of the map; expected a call of map_loss"
+                )
+            statistics = normalize(statistics, reference, self.normalization.second_power)
+        return statistics if self.reduction is None else self.reduction.mean(statistics)
+
+    def reduced(self, reduction: Reduction) -> "Target":
+        """Return the same target with combined orientations; errors are propagated.
+
+        Raises:
+            ValueError: this target is reduced already.
+        """
+        return replace(
+            self,
+            mean=reduction.mean(_whole(self.mean)),
+            sigma=_positive(reduction.sigma(_whole(self.sigma))),
+            reduction=reduction,
+        )
 
 
 def make_target(
     map: Float[Array, " p"],
     pyramid: Pyramid,
     *,
-    mask: Float[Array, " p"] | Float[Array, "M p"] | None = None,
+    second: Float[Array, " p"] | None = None,
+    mask: Mask | None = None,
+    mask_threshold: float | Float[Array, " J"] | None = None,
+    both_triangles: bool = False,
     sigma: SigmaSource = "pixels",
     coarsest_nside: int = 1,
+    normalization: Literal["own", "target"] | Power | tuple[Power, Power] | None = None,
+    reduction: Reduction | None = None,
+    alignment: Alignment | None = None,
 ) -> Target:
-    """Make the target of a synthesis from one map.
+    """Make the target of a synthesis from one map, or from two measured together.
 
     Args:
         map: real NESTED map; not constant.
         pyramid: operators for its nside.
+        second: the map together with which `map`, and every map compared with the target, is
+            measured.
         mask: weights of the pixels in all means, also of every map compared with the target.
+        mask_threshold: as for `measure`.
+        both_triangles: as for `measure`.
         sigma: "pixels", standard errors with pixels taken as independent; "foscat", the formula
             of the FOSCAT package.
         coarsest_nside: S3 and S4 count only at scales whose grid has at least this nside.
+        normalization: what coefficients (and sigma) are divided by: "own", every map's own power,
+            which leaves S2 without information; "target", the power of `map`; or S2 of a
+            reference (a pair of such for two maps); None divides by nothing.
+        reduction: combination of orientations, such as `IsotropicMean()`.
+        alignment: as for `measure`.
 
     Returns:
         target in the type of the pyramid.
 
     Raises:
-        ValueError: bad map or mask (as `measure`), a constant map, an unknown sigma, a
-            coefficient whose sigma is zero, or no scale as fine as `coarsest_nside`.
+        ValueError: bad maps or masks (as `measure`), a constant map, an unknown sigma or
+            normalization, a coefficient whose sigma is zero, or no scale as fine as
+            `coarsest_nside`.
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Objective".
     """
     if sigma not in ERROR_FORMULAS:
         raise ValueError(f"sigma: got {sigma!r}, expected one of {list(ERROR_FORMULAS)}")
-    scales = covariance_scales(pyramid.spec, coarsest_nside)
-    checked = jnp.asarray(maps.check_map(map, name="map", nside=pyramid.spec.nside))
-    mean = measure(checked, pyramid, mask=mask)
-    spread = standard_error(checked, pyramid, mask=mask, formula=sigma)
-    mean, spread = finest_covariances(mean, scales), finest_covariances(spread, scales)
-    _check_positive(spread)
-    if mask is not None:
-        mask = jnp.asarray(
-            maps.check_mask(mask, pyramid.spec.npix, name="mask"), pyramid.spec.dtype
+    spec = pyramid.spec
+    scales = covariance_scales(spec, coarsest_nside)
+    checked = jnp.asarray(check_map_of(map, spec, allow_constant=False))
+    if second is not None:
+        second = jnp.asarray(
+            check_map_of(second, spec, name="second", allow_constant=False), spec.dtype
         )
-    return Target(mean=mean, sigma=spread, mask=mask)
+    how = {
+        "second": second,
+        "mask": mask,
+        "mask_threshold": mask_threshold,
+        "both_triangles": both_triangles,
+        "alignment": alignment,
+    }
+    mean = finest_covariances(measure(checked, pyramid, **how), scales)
+    spread = finest_covariances(standard_error(checked, pyramid, **how, formula=sigma), scales)
+    weights = prepare_mask(mask, spec)
+    target = Target(
+        mean=mean,
+        sigma=_positive(spread),
+        mask=weights,
+        second=second,
+        mask_threshold=prepare_threshold(mask_threshold, weights, spec),
+        alignment=alignment,
+    )
+    if normalization is not None:
+        target = _normalized(target, checked, pyramid, normalization)
+    return target if reduction is None else target.reduced(reduction)
+
+
+def _normalized(
+    target: Target,
+    map: Float[Array, " p"],
+    pyramid: Pyramid,
+    normalization: str | Power | tuple[Power, Power],
+) -> Target:
+    """Return a target whose coefficients and errors are divided by a power."""
+    masked = {"mask": target.mask, "mask_threshold": target.mask_threshold}
+    second = None
+    if isinstance(normalization, str):
+        if normalization not in ("own", "target"):
+            raise ValueError(
+                f"normalization: got {normalization!r}, expected 'own', 'target' or an array"
+            )
+        power = wavelet_power(map, pyramid, **masked)
+        if target.second is not None:
+            second = wavelet_power(target.second, pyramid, **masked)
+        kept = Normalization(None if normalization == "own" else power, second)
+    else:
+        first, other = normalization if isinstance(normalization, tuple) else (normalization, None)
+        power = jnp.asarray(first)
+        second = None if other is None else jnp.asarray(other)
+        kept = Normalization(power, second)
+    return replace(
+        target,
+        mean=normalize(_whole(target.mean), power, second),
+        sigma=normalize(_whole(target.sigma), power, second),
+        normalization=kept,
+    )
+
+
+def _whole(statistics: ScatteringCovariance | ReducedCovariance) -> ScatteringCovariance:
+    if isinstance(statistics, ReducedCovariance):
+        raise ValueError("target: got reduced coefficients, expected those of all orientations")
+    return statistics
 
 
 def covariance_scales(spec: PyramidSpec, coarsest_nside: int) -> int:
@@ -87,26 +226,32 @@ def covariance_scales(spec: PyramidSpec, coarsest_nside: int) -> int:
     Source: `docs/conventions.md`, "Objective".
     """
     coarsest_nside = maps.check_nside(coarsest_nside, name="coarsest_nside")
-    if coarsest_nside > spec.nside:
+    if coarsest_nside > spec.finest_nside:
         raise ValueError(
-            f"coarsest_nside: got {coarsest_nside}, expected at most the pyramid's {spec.nside}"
+            f"coarsest_nside: got {coarsest_nside}, expected at most the pyramid's "
+            f"{spec.finest_nside}"
         )
-    return sum(spec.nside >> j >= coarsest_nside for j in range(spec.scales))
+    return sum(spec.finest_nside >> j >= coarsest_nside for j in range(spec.scales))
 
 
 def finest_covariances(statistics: ScatteringCovariance, scales: int) -> ScatteringCovariance:
-    """Drop S3 and S4 of all but the finest `scales` scales."""
+    """Drop S3 (S3P) and S4 of all but the finest `scales` scales."""
+    pairs, triples = len(scale_pairs(scales)), len(scale_triples(scales, statistics.both_triangles))
+    s3p = statistics.s3p
     return eqx.tree_at(
-        lambda groups: (groups.s3, groups.s4),
+        lambda groups: (groups.s3, groups.s4, groups.s3p),
         statistics,
         (
-            statistics.s3[..., : len(scale_pairs(scales)), :, :],
-            statistics.s4[..., : len(scale_triples(scales)), :, :, :],
+            statistics.s3[..., :pairs, :, :],
+            statistics.s4[..., :triples, :, :, :],
+            None if s3p is None else s3p[..., :pairs, :, :],
         ),
+        is_leaf=lambda leaf: leaf is None,
     )
 
 
-def _check_positive(sigma: ScatteringCovariance) -> None:
+def _positive(sigma: ScatteringCovariance | ReducedCovariance) -> Any:
+    """Return errors that a difference can be divided by, or refuse them."""
     for name, group in sigma.groups().items():
         bad = int(jnp.sum(~jnp.isfinite(group)))
         if bad:
@@ -120,3 +265,4 @@ def _check_positive(sigma: ScatteringCovariance) -> None:
                 f"map: got {bad} of {group.size} coefficients of {name} whose standard error is "
                 "zero, expected a map (and a mask) that varies at every scale"
             )
+    return sigma

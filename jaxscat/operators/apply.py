@@ -4,12 +4,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Int
 
 from jaxscat.operators import resolution, stencil
 from jaxscat.operators.pyramid import Level, Pyramid, PyramidSpec
 from jaxscat.operators.symmetry import fold, true_orientations, unfold
-from jaxscat.operators.table import DenseTable, SparseTable
 
 
 @partial(jax.jit, static_argnames="scale")
@@ -19,7 +18,8 @@ def convolve_map(
     """Correlate maps with the wavelet in every orientation.
 
     Args:
-        maps: real NESTED maps with the nside of the scale.
+        maps: real NESTED maps with the nside of the scale; on a patch, its pixels at that scale in
+            ascending order, at the nside of the pyramid in the order of its `cell_ids`.
         pyramid: operators.
         scale: which of its levels to use.
 
@@ -34,10 +34,21 @@ def convolve_map(
     """
     _check_scale(scale, len(pyramid.levels) - 1)
     level = pyramid.levels[scale]
-    field = _folded(maps, level, pyramid.spec)
-    out = stencil.convolve(field, level.stencil)[:, :, :, :, 0]
-    source, parity = true_orientations(pyramid.spec.orientations, pyramid.spec.sectors)
-    sectors = jnp.arange(pyramid.spec.sectors)[:, None]
+    maps = _checked(maps, _pixels(level), pyramid.spec)
+    maps = _ascending(maps, level.nside, pyramid)
+    return in_named_order(convolve_level(maps, level, pyramid.spec), level.nside, pyramid)
+
+
+def convolve_level(
+    maps: Float[Array, "*batch p"], level: Level, spec: PyramidSpec
+) -> Complex[Array, "*batch L p"]:
+    """Correlate maps whose pixels are ascending with the wavelets of one level; nothing is checked.
+
+    Source: `docs/conventions.md`, "Stencil".
+    """
+    out = stencil.convolve(_folded(maps, spec), level.stencil)[:, :, :, :, 0]
+    source, parity = true_orientations(spec.orientations, spec.sectors)
+    sectors = jnp.arange(spec.sectors)[:, None]
     # From orientations inside each sector to the gauge of the sphere, with conjugates.
     out = out.transpose(1, 2, 4, 3, 0)[:, source, sectors]
     out = out.at[1].multiply(jnp.asarray(parity, out.dtype)[:, :, None, None])
@@ -52,21 +63,35 @@ def downsample_map(
     """Take maps from the nside of one scale to half of it.
 
     Args:
-        maps: real NESTED maps with the nside of the scale.
+        maps: real NESTED maps with the nside of the scale; of a patch as for `convolve_map`.
         pyramid: operators.
         scale: the finer of the two scales.
 
     Returns:
-        NESTED maps of a quarter of the pixels.
+        NESTED maps of a quarter of the pixels (on a patch: of all parents of its pixels).
 
     Raises:
         ValueError: the pyramid has no coarser scale, or the maps are not of the scale's nside.
 
     Source: `docs/conventions.md`, "Downsampling".
     """
-    downsampling = _downsampling(pyramid, scale)
-    field = _folded(maps, pyramid.levels[scale], pyramid.spec)
-    return _unfolded(resolution.downsample(field, downsampling), maps.shape[:-1])
+    level = _level_with_downsampling(pyramid, scale)
+    maps = _checked(maps, _pixels(level), pyramid.spec)
+    maps = _ascending(maps, level.nside, pyramid)
+    coarse = downsample_level(maps, level, pyramid.spec)
+    return in_named_order(coarse, level.nside // 2, pyramid)
+
+
+def downsample_level(
+    maps: Float[Array, "*batch p"], level: Level, spec: PyramidSpec
+) -> Float[Array, "*batch q"]:
+    """Take maps whose pixels are ascending to half the nside of a level; nothing is checked.
+
+    Source: `docs/conventions.md`, "Downsampling".
+    """
+    assert level.downsampling is not None
+    field = resolution.downsample(_folded(maps, spec), level.downsampling, level.slots)
+    return _unfolded(field, maps.shape[:-1])
 
 
 @partial(jax.jit, static_argnames="scale")
@@ -76,7 +101,7 @@ def upsample_map(
     """Take maps to the nside of one scale from half of it.
 
     Args:
-        maps: real NESTED maps with half the nside of the scale.
+        maps: real NESTED maps with half the nside of the scale; of a patch as for `convolve_map`.
         pyramid: operators.
         scale: the finer of the two scales.
 
@@ -88,9 +113,25 @@ def upsample_map(
 
     Source: `docs/conventions.md`, "Upsampling".
     """
-    downsampling = _downsampling(pyramid, scale)
-    field = _folded(maps, pyramid.levels[scale + 1], pyramid.spec)
-    return _unfolded(resolution.upsample(field, downsampling), maps.shape[:-1])
+    level = _level_with_downsampling(pyramid, scale)
+    assert level.downsampling is not None
+    coarse = level.downsampling.rows * pyramid.spec.sectors
+    maps = _checked(maps, coarse, pyramid.spec)
+    maps = _ascending(maps, level.nside // 2, pyramid)
+    fine = upsample_level(maps, level, pyramid.spec)
+    return in_named_order(fine, level.nside, pyramid)
+
+
+def upsample_level(
+    maps: Float[Array, "*batch q"], level: Level, spec: PyramidSpec
+) -> Float[Array, "*batch p"]:
+    """Take maps whose pixels are ascending to the nside of a level; nothing is checked.
+
+    Source: `docs/conventions.md`, "Upsampling".
+    """
+    assert level.downsampling is not None
+    field = resolution.upsample(_folded(maps, spec), level.downsampling, level.slots)
+    return _unfolded(field, maps.shape[:-1])
 
 
 def _check_scale(scale: int, last: int) -> None:
@@ -98,22 +139,54 @@ def _check_scale(scale: int, last: int) -> None:
         raise ValueError(f"scale: got {scale}, expected 0 to {last} in this pyramid")
 
 
-def _downsampling(pyramid: Pyramid, scale: int) -> SparseTable | DenseTable:
-    steps = [level.downsampling for level in pyramid.levels if level.downsampling is not None]
-    if not steps:
+def _level_with_downsampling(pyramid: Pyramid, scale: int) -> Level:
+    levels = [level for level in pyramid.levels if level.downsampling is not None]
+    if not levels:
         raise ValueError(f"scale: got {scale}, expected a pyramid of two scales or more")
-    _check_scale(scale, len(steps) - 1)
-    return steps[scale]
+    _check_scale(scale, len(levels) - 1)
+    return levels[scale]
 
 
-def _folded(maps: Array, level: Level, spec: PyramidSpec) -> Float[Array, "rows fields 1 sectors"]:
-    npix = 12 * level.nside**2
+def _pixels(level: Level) -> int:
+    return 12 * level.nside**2 if level.cells is None else level.cells.shape[0]
+
+
+def _checked(maps: Array, npix: int, spec: PyramidSpec) -> Float[Array, "*batch p"]:
     if maps.ndim < 1 or maps.shape[-1] != npix or not jnp.issubdtype(maps.dtype, jnp.floating):
         raise ValueError(
             f"maps: got {maps.dtype} of shape {maps.shape}, expected real floats of shape "
             f"(..., {npix})"
         )
-    maps = maps.reshape(-1, npix).astype(spec.dtype)
+    return maps.astype(spec.dtype)
+
+
+def _order(pyramid: Pyramid, nside: int) -> Int[Array, " p"] | None:
+    """Return the order of the maps of an nside: only those of the pyramid's own come unsorted."""
+    return pyramid.order if nside == pyramid.spec.nside else None
+
+
+def _ascending(maps: Array, nside: int, pyramid: Pyramid) -> Float[Array, "*batch p"]:
+    order = _order(pyramid, nside)
+    return maps if order is None else maps[..., order]
+
+
+def in_named_order(
+    maps: Float[Array, "*batch p"], nside: int, pyramid: Pyramid
+) -> Float[Array, "*batch p"]:
+    """Bring maps of one nside with ascending pixels into the order of `pyramid.pixels`.
+
+    Source: `docs/conventions.md`, "Partial sky".
+    """
+    order = _order(pyramid, nside)
+    if order is None:
+        return maps
+    return jnp.zeros_like(maps).at[..., order].set(maps, unique_indices=True)
+
+
+def _folded(
+    maps: Float[Array, "*batch p"], spec: PyramidSpec
+) -> Float[Array, "rows fields 1 sectors"]:
+    maps = maps.reshape(-1, maps.shape[-1])
     return fold(maps, spec.sectors).transpose(1, 0, 2)[:, :, None, :]
 
 

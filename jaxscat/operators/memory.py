@@ -10,11 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxscat.operators.pyramid import PyramidSpec
 
-# Most pixels that one stencil row touches, and that touch one pixel, for a 3 x 3 kernel; measured
-# over nside 1 to 128 and 1 to 8 orientations.
-_STENCIL_WIDTH = 23
-_TRANSPOSED_WIDTH = 26
-
+# Most pixels that one stencil row touches, and that touch one pixel, for every size of kernel;
+# measured over nside 1 to 128 and 1 to 8 orientations.
+_WIDTHS = {3: (23, 26), 5: (55, 57), 7: (94, 96)}
 
 # Linux only.
 _MEMORY_FIGURES = Path("/proc/meminfo")
@@ -29,10 +27,11 @@ def table_bytes(spec: PyramidSpec) -> int:
     """
     real = np.dtype(spec.dtype).itemsize
     entry = 4 + 2 * spec.orientations * real
+    finest = spec.npix * (4 if spec.raised else 1)
     total = 0
     for j in range(spec.scales):
-        rows = 12 * (spec.nside >> j) ** 2 // spec.sectors
-        total += rows * (_STENCIL_WIDTH + _TRANSPOSED_WIDTH) * entry
+        rows = (finest >> 2 * j) // spec.sectors
+        total += rows * sum(_WIDTHS[spec.kernel_size]) * entry
         total += (rows // 4) * 20 * (4 + 4 * real)
     return total
 

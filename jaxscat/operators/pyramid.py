@@ -2,16 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable
-from math import log2
 from typing import Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, Int
 
 from jaxscat import maps
+from jaxscat.operators import cells as patches
 from jaxscat.operators import memory, symmetry
 from jaxscat.operators.resolution import build_downsampling
 from jaxscat.operators.stencil import build_stencil
@@ -29,9 +30,11 @@ class PyramidSpec:
         nside: resolution of the maps.
         orientations: number of wavelet orientations `L` in half a turn.
         kernel_size: side of the wavelet kernel, pixels.
-        scales: number of scales `J`; scale `j` works at `nside / 2^j`.
+        scales: number of scales `J`; scale `j` works at `finest_nside / 2^j`.
         geometry: "exact" (float64) or "foscat" (rounded to float32 as the FOSCAT package does).
         dtype: name of the type of the weights.
+        cells: checksum of the pixels of a patch; None is the full sky.
+        cell_count: number of pixels of the patch; None is the full sky.
     """
 
     nside: int
@@ -40,15 +43,29 @@ class PyramidSpec:
     scales: int
     geometry: Geometry
     dtype: str
+    cells: str | None = None
+    cell_count: int | None = None
 
     @property
     def npix(self) -> int:
         """Number of pixels of the maps."""
-        return 12 * self.nside**2
+        return 12 * self.nside**2 if self.cell_count is None else self.cell_count
+
+    @property
+    def raised(self) -> bool:
+        """Whether maps are taken to twice their nside first, as large kernels ask for."""
+        return self.kernel_size > 3
+
+    @property
+    def finest_nside(self) -> int:
+        """Resolution at which the finest scale works."""
+        return 2 * self.nside if self.raised else self.nside
 
     @property
     def sectors(self) -> int:
         """Number of sectors into which maps are folded."""
+        if self.cell_count is not None:
+            return 1
         return symmetry.sector_count(self.orientations, self.geometry == "exact")
 
 
@@ -57,12 +74,18 @@ class Level(eqx.Module):
 
     Attributes:
         stencil: the oriented wavelet.
-        downsampling: the step to half the nside; None at the coarsest scale.
+        downsampling: the step to half the nside; None at the coarsest scale, unless it is needed
+            to raise maps to that scale.
+        slots: where the pixels of a patch stand among all children of the coarser level; None if
+            they are all there, as in the full sky.
+        cells: the pixels of a patch, ascending; None is the full sky.
         nside: resolution of the level.
     """
 
     stencil: SparseTable | DenseTable
     downsampling: SparseTable | DenseTable | None
+    slots: Int[Array, " p"] | None
+    cells: Int[Array, " p"] | None
     nside: int = eqx.field(static=True)
 
 
@@ -71,11 +94,27 @@ class Pyramid(eqx.Module):
 
     Attributes:
         levels: one for each scale.
+        order: brings the pixels of a map, in the order in which they were named, into ascending
+            order; None if they are.
         spec: what the pyramid was built for.
     """
 
     levels: tuple[Level, ...]
+    order: Int[Array, " p"] | None
     spec: PyramidSpec = eqx.field(static=True)
+
+    def pixels(self, scale: int = 0) -> Int[np.ndarray, " p"]:
+        """Return the NESTED pixels of maps of one scale, in the order in which they stand.
+
+        At the nside of the pyramid that is the order of its `cell_ids`, else ascending.
+        """
+        level = self.levels[scale]
+        cells = np.arange(12 * level.nside**2) if level.cells is None else np.asarray(level.cells)
+        if self.order is None or level.nside != self.spec.nside:
+            return cells
+        named = np.empty_like(cells)
+        named[np.asarray(self.order)] = cells
+        return named
 
 
 def build_pyramid(
@@ -86,6 +125,7 @@ def build_pyramid(
     scales: int | None = None,
     dtype: DTypeLike = jnp.float32,
     geometry: Geometry = "exact",
+    cell_ids: ArrayLike | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pyramid:
     """Build the wavelet operators of all scales of maps with a given nside.
@@ -93,10 +133,14 @@ def build_pyramid(
     Args:
         nside: resolution of the maps, a power of two.
         orientations: number of wavelet orientations in half a turn.
-        kernel_size: side of the wavelet kernel, pixels.
-        scales: number of scales, at most (and by default) `log2(nside) + 1`.
+        kernel_size: side of the wavelet kernel, pixels: 3, 5 or 7. From 5 on, maps are first taken
+            to twice their nside, and there is one more scale.
+        scales: number of scales, at most `log2(nside) + 1` (one more with a large kernel); that is
+            the default for the full sky, while a patch stops at about 16 pixels.
         dtype: float32 or float64 weights; float64 needs JAX's x64 mode.
         geometry: "exact", or "foscat" to reproduce the float32 rounding of the FOSCAT package.
+        cell_ids: NESTED pixels of a patch, in the order in which its maps hold them; None is the
+            full sky. The pyramid belongs to these pixels and no others.
         progress: called with the number of pixels done and their total.
 
     Returns:
@@ -107,13 +151,23 @@ def build_pyramid(
             tables cannot fit into this machine's memory (the figure is given).
 
     Source: Delouis et al. 2022, A&A 668, A122, section 2; `docs/conventions.md`, "Wavelet" to
-    "Downsampling".
+    "Upsampling".
     """
-    spec = check_spec(nside, orientations, kernel_size, scales, dtype, geometry)
+    nside = maps.check_nside(nside)
+    cells, order = None, None
+    if cell_ids is not None:
+        cells, order = patches.check_cells(cell_ids, nside)
+        if cells.size == 12 * nside**2:  # the full sky, however its pixels are ordered
+            cells = None
+    spec = check_spec(nside, orientations, kernel_size, scales, dtype, geometry, cells)
     memory.require(memory.table_bytes(spec), f"build_pyramid(nside={spec.nside})")
     exact = spec.geometry == "exact"
     weights_type = np.dtype(spec.dtype)
-    total = sum(12 * (spec.nside >> j) ** 2 for j in range(spec.scales))
+    at_level = _cells_of_levels(spec, cells)
+    total = sum(
+        12 * (spec.finest_nside >> j) ** 2 if ids is None else ids.size
+        for j, ids in enumerate(at_level)
+    )
     done = 0
 
     def advance(pixels: int) -> None:
@@ -123,16 +177,32 @@ def build_pyramid(
             progress(done, total)
 
     levels = []
-    for j in range(spec.scales):
-        level_nside = spec.nside >> j
+    for j, ids in enumerate(at_level):
+        level_nside = spec.finest_nside >> j
         stencil = build_stencil(
-            level_nside, spec.orientations, spec.kernel_size, exact, weights_type, advance
+            level_nside, spec.orientations, spec.kernel_size, exact, weights_type, advance, ids
         )
-        downsampling = None
-        if j + 1 < spec.scales:
-            downsampling = build_downsampling(level_nside, spec.sectors, exact, weights_type)
-        levels.append(Level(stencil=stencil, downsampling=downsampling, nside=level_nside))
-    return Pyramid(levels=tuple(levels), spec=spec)
+        downsampling = slots = None
+        if j + 1 < spec.scales or (j == 0 and spec.raised):
+            downsampling = build_downsampling(level_nside, spec.sectors, exact, weights_type, ids)
+            slots = None if ids is None else patches.block_slots(ids)
+        levels.append(Level(stencil, downsampling, _indices(slots), _indices(ids), level_nside))
+    return Pyramid(levels=tuple(levels), order=_indices(order), spec=spec)
+
+
+def _cells_of_levels(
+    spec: PyramidSpec, cells: Int[np.ndarray, " p"] | None
+) -> list[Int[np.ndarray, " q"] | None]:
+    if cells is None:
+        return [None] * spec.scales
+    found = [patches.children(cells) if spec.raised else cells]
+    while len(found) < spec.scales:
+        found.append(patches.parents(found[-1]))
+    return [*found]
+
+
+def _indices(values: np.ndarray | None) -> Array | None:
+    return None if values is None else jnp.asarray(values, dtype=jnp.int32)
 
 
 def check_spec(
@@ -142,8 +212,11 @@ def check_spec(
     scales: int | None = None,
     dtype: DTypeLike = jnp.float32,
     geometry: Geometry = "exact",
+    cells: Int[np.ndarray, " p"] | None = None,
 ) -> PyramidSpec:
     """Return the spec of a pyramid after checking every argument of `build_pyramid`.
+
+    The pixels of a patch, `cells`, are ascending and checked before.
 
     Raises:
         ValueError: an argument is outside its range, or float64 is asked for without x64.
@@ -152,12 +225,16 @@ def check_spec(
     if not _is_integer(orientations) or orientations < 1:
         raise ValueError(f"orientations: got {orientations!r}, expected an integer of at least 1")
     wavelet_kernel(kernel_size)
-    most = int(log2(nside)) + 1
+    raised = kernel_size > 3
+    most = nside.bit_length() + raised
     if scales is None:
         scales = most
+        if cells is not None:
+            scales = patches.default_scales(cells.size * (4 if raised else 1), most)
     if not _is_integer(scales) or not 1 <= scales <= most:
         raise ValueError(
-            f"scales: got {scales!r}, expected 1 to {most} (log2(nside) + 1 at nside {nside})"
+            f"scales: got {scales!r}, expected 1 to {most} with kernel_size {kernel_size} at nside "
+            f"{nside}"
         )
     if geometry not in ("exact", "foscat"):
         raise ValueError(f"geometry: got {geometry!r}, expected 'exact' or 'foscat'")
@@ -166,7 +243,16 @@ def check_spec(
         raise ValueError(f"dtype: got {name}, expected float32 or float64")
     if jax.dtypes.canonicalize_dtype(name) != np.dtype(name):
         raise ValueError("dtype: got float64, expected float32 unless jax_enable_x64 is set")
-    return PyramidSpec(nside, int(orientations), int(kernel_size), int(scales), geometry, name)
+    return PyramidSpec(
+        nside=nside,
+        orientations=int(orientations),
+        kernel_size=int(kernel_size),
+        scales=int(scales),
+        geometry=geometry,
+        dtype=name,
+        cells=None if cells is None else patches.digest(nside, cells),
+        cell_count=None if cells is None else cells.size,
+    )
 
 
 def _dtype_name(dtype: DTypeLike) -> str:

@@ -3,9 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxscat.operators import healpix, symmetry
+from jaxscat.operators.cells import find
+from jaxscat.operators.cells import parents as cell_parents
 from jaxscat.operators.sparse import collect, spread
 from jaxscat.operators.table import DenseTable, SparseTable, pad_transpose, tabulate
 
@@ -14,32 +16,55 @@ _ROWS_AT_A_TIME = 1 << 14
 
 
 def downsample(
-    field: Float[Array, "fine_rows fields channels sectors"], downsampling: SparseTable | DenseTable
+    field: Float[Array, "fine_rows fields channels sectors"],
+    downsampling: SparseTable | DenseTable,
+    slots: Int[Array, " fine_rows"] | None = None,
 ) -> Float[Array, "coarse_rows fields channels sectors"]:
     """Take folded fields to half their nside.
+
+    Args:
+        field: fine fields.
+        downsampling: table from `build_downsampling`.
+        slots: where the rows stand among all children of the coarse rows; None if all are there.
 
     Source: `docs/conventions.md`, "Downsampling".
     """
     rows, *rest = field.shape
+    if slots is not None:
+        rows = 4 * downsampling.rows
+        blocks = jnp.zeros((rows, *rest), field.dtype)
+        field = blocks.at[slots].set(field, unique_indices=True, indices_are_sorted=True)
     return collect(downsampling, field.reshape(rows // 4, 4, *rest))
 
 
 def upsample(
     field: Float[Array, "coarse_rows fields channels sectors"],
     downsampling: SparseTable | DenseTable,
+    slots: Int[Array, " fine_rows"] | None = None,
 ) -> Float[Array, "fine_rows fields channels sectors"]:
     """Take folded fields to twice their nside: transposed downsampling, rows made to sum to one.
+
+    Args:
+        field: coarse fields.
+        downsampling: table from `build_downsampling`.
+        slots: as for `downsample`.
 
     Source: `docs/conventions.md`, "Upsampling".
     """
     rows, *_, sectors = field.shape
     total = spread(downsampling, jnp.ones((rows, 1, 1, sectors), field.dtype))
-    raised = spread(downsampling, field) / total
-    return raised.reshape(4 * rows, *field.shape[1:])
+    # A child that is not in a patch has no weight; it is dropped below.
+    raised = spread(downsampling, field) / jnp.where(total > 0, total, 1)
+    raised = raised.reshape(4 * rows, *field.shape[1:])
+    return raised if slots is None else raised[slots]
 
 
 def build_downsampling(
-    nside: int, sectors: int, exact: bool = True, dtype: DTypeLike = np.float32
+    nside: int,
+    sectors: int,
+    exact: bool = True,
+    dtype: DTypeLike = np.float32,
+    cells: Int[np.ndarray, " p"] | None = None,
 ) -> SparseTable | DenseTable:
     """Tabulate the step from `nside` to half of it on the host.
 
@@ -51,11 +76,13 @@ def build_downsampling(
         sectors: number of sectors of the fold.
         exact: weights in float64; False rounds them to float32 as the FOSCAT package does.
         dtype: type of the weights.
+        cells: the pixels of the fine map if it is a patch, ascending; None is the full sky.
 
-    Source: `docs/conventions.md`, "Downsampling".
+    Source: `docs/conventions.md`, "Downsampling" and "Partial sky".
     """
     coarse = nside // 2
-    pixels = np.arange(12 * coarse**2)
+    above = None if cells is None else cell_parents(cells)
+    pixels = np.arange(12 * coarse**2) if above is None else above
     parents = healpix.parents_with_neighbours(coarse, pixels)
     weights = np.empty((9, pixels.size, 4), dtype=dtype)
     for start in range(0, pixels.size, _ROWS_AT_A_TIME):
@@ -63,15 +90,18 @@ def build_downsampling(
         children = 4 * parents[part, :, None] + np.arange(4)
         angle = healpix.angular_distance(coarse, pixels[part, None, None], nside, children)
         shares = np.exp(-2 * (angle / healpix.resolution(coarse)) ** 2)
+        if cells is not None:
+            shares = np.where(find(cells, children)[1], shares, 0.0)
         shares /= shares.sum(axis=(1, 2), keepdims=True)
         if not exact:
             shares = shares.astype(np.float32)
         weights[:, part] = shares.transpose(1, 0, 2)
     # Turned around: for every parent, the coarse pixels that take its children.
-    entries = np.ones((9, pixels.size), dtype=bool)
-    takers, shares = pad_transpose(parents.T, weights, entries, pixels.size)
+    rows, entries = parents.T, np.ones((9, pixels.size), dtype=bool)
+    if above is not None:
+        rows, entries = find(above, rows)
+    takers, shares = pad_transpose(rows, weights, entries, pixels.size)
     used = (shares != 0).any(axis=2)
-    first = symmetry.sector_pixels(coarse, sectors)
-    return tabulate(
-        coarse, takers[:, first], jnp.asarray(shares[:, first]), used[:, first], sectors
-    )
+    first = slice(None) if above is not None else symmetry.sector_pixels(coarse, sectors)
+    shares = jnp.asarray(shares[:, first])
+    return tabulate(coarse, pixels[takers[:, first]], shares, used[:, first], sectors, above)

@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Complex, Float, Int
 
 from jaxscat.operators import healpix, symmetry
+from jaxscat.operators.cells import find
 from jaxscat.operators.sparse import spread
 from jaxscat.operators.table import DenseTable, SparseTable, tabulate
 from jaxscat.operators.wavelet import wavelet_kernel
@@ -37,6 +38,7 @@ def build_stencil(
     exact: bool = True,
     dtype: DTypeLike = np.float32,
     progress: Callable[[int], None] | None = None,
+    cells: Int[np.ndarray, " p"] | None = None,
 ) -> SparseTable | DenseTable:
     """Tabulate the stencil of one nside on the host.
 
@@ -47,19 +49,23 @@ def build_stencil(
         exact: geometry in float64; False rounds it to float32 as the FOSCAT package does.
         dtype: type of the weights.
         progress: called with the number of pixels finished since the last call.
+        cells: the pixels of a patch, ascending; None is the full sky.
 
     Returns:
         table whose outputs are the real parts of all orientations, then the imaginary parts.
 
-    Source: `docs/conventions.md`, "Stencil".
+    Source: `docs/conventions.md`, "Stencil" and "Partial sky".
     """
-    sectors = symmetry.sector_count(orientations, exact)
-    pixels = symmetry.sector_pixels(nside, sectors)
+    if cells is None:
+        sectors = symmetry.sector_count(orientations, exact)
+        pixels = symmetry.sector_pixels(nside, sectors)
+    else:
+        sectors, pixels = 1, cells
     columns = np.full((0, pixels.size), -1, dtype=np.int32)
     weights = np.zeros((0, pixels.size, 2 * orientations), dtype=dtype)
     for start in range(0, pixels.size, _ROWS_AT_A_TIME):
         part = slice(start, start + _ROWS_AT_A_TIME)
-        seen, shares = _rows(nside, pixels[part], orientations, kernel_size, exact)
+        seen, shares = _rows(nside, pixels[part], orientations, kernel_size, exact, cells)
         missing = seen.shape[0] - columns.shape[0]
         if missing > 0:  # almost always only for the first piece, before anything is written
             more = np.full((missing, pixels.size), -1, dtype=np.int32)
@@ -73,11 +79,16 @@ def build_stencil(
     used = columns >= 0
     columns = np.maximum(columns, 0, out=columns)
     weights = jnp.asarray(weights)
-    return tabulate(nside, columns, weights, used, sectors)
+    return tabulate(nside, columns, weights, used, sectors, cells)
 
 
 def _rows(
-    nside: int, pixels: np.ndarray, orientations: int, kernel_size: int, exact: bool
+    nside: int,
+    pixels: np.ndarray,
+    orientations: int,
+    kernel_size: int,
+    exact: bool,
+    cells: np.ndarray | None,
 ) -> tuple[Int[np.ndarray, "k p"], Float[np.ndarray, "k p 2L"]]:
     """Return pixels (-1 where unused) and weights of some rows, all orientations on one list."""
     kernel = wavelet_kernel(kernel_size)
@@ -87,6 +98,8 @@ def _rows(
             nside, pixels, orientation, orientations, kernel_size, single_precision=not exact
         )
         columns, shares = healpix.interpolation(nside, theta, phi, single_precision=not exact)
+        if cells is not None:
+            columns, shares = _inside(columns, shares, cells)
         seen.append(columns.transpose(1, 2, 0).reshape(pixels.size, -1))
         weights.append((shares * kernel).transpose(1, 2, 0).reshape(pixels.size, -1))
     columns = np.concatenate(seen, axis=1)
@@ -112,3 +125,21 @@ def _rows(
         for part in (np.real(values), np.imag(values))
     ]
     return table, np.concatenate(parts, axis=2)
+
+
+def _inside(
+    columns: Int[np.ndarray, "4 p points"],
+    shares: Float[np.ndarray, "4 p points"],
+    cells: Int[np.ndarray, " c"],
+) -> tuple[Int[np.ndarray, "4 p points"], Float[np.ndarray, "4 p points"]]:
+    """Interpolate inside a patch only; a point that sees none of it falls on the stencil's centre.
+
+    Source: `docs/conventions.md`, "Partial sky".
+    """
+    shares = np.where(find(cells, columns)[1], shares, 0.0)
+    total = shares.sum(axis=0)
+    lost = total == 0
+    shares = shares / np.where(lost, 1.0, total)
+    centre = columns.shape[2] // 2
+    columns = np.where(lost, columns[:, :, centre, None], columns)
+    return columns, np.where(lost, shares[:, :, centre, None], shares)

@@ -1,18 +1,18 @@
 """Pyramids on disk: one `.npz` without pickle, written whole or not at all."""
 
 import dataclasses
-import hashlib
-import json
 import os
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
+from jaxscat.archive import read_archive, write_archive
 from jaxscat.operators.pyramid import Level, Pyramid, PyramidSpec, check_spec
 from jaxscat.operators.table import DenseTable, SparseTable
 
-_FORMAT = 1
+_CONTENT, _FORMAT = "pyramid", 2
 
 
 def save_pyramid(path: str | os.PathLike[str], pyramid: Pyramid) -> None:
@@ -25,7 +25,6 @@ def save_pyramid(path: str | os.PathLike[str], pyramid: Pyramid) -> None:
     Raises:
         OSError: the folder is missing or cannot be written.
     """
-    path = Path(path)
     arrays = {
         f"{scale}/{operator}/{field.name}": np.asarray(getattr(table, field.name))
         for scale, level in enumerate(pyramid.levels)
@@ -33,16 +32,16 @@ def save_pyramid(path: str | os.PathLike[str], pyramid: Pyramid) -> None:
         if (table := getattr(level, operator)) is not None
         for field in dataclasses.fields(table)
     }
-    spec = dataclasses.asdict(pyramid.spec)
-    header = {"format": _FORMAT, "spec": spec, "sha256": _digest(spec, arrays)}
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(draft, "xb") as file:
-            np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    arrays |= {
+        f"{scale}/{name}": np.asarray(getattr(level, name))
+        for scale, level in enumerate(pyramid.levels)
+        for name in ("slots", "cells")
+        if getattr(level, name) is not None
+    }
+    if pyramid.order is not None:
+        arrays["order"] = np.asarray(pyramid.order)
+    header = {"spec": dataclasses.asdict(pyramid.spec)}
+    write_archive(path, _CONTENT, _FORMAT, header, arrays)
 
 
 def load_pyramid(path: str | os.PathLike[str]) -> Pyramid:
@@ -56,42 +55,34 @@ def load_pyramid(path: str | os.PathLike[str]) -> Pyramid:
         ValueError: it is damaged, of another format, or not a pyramid; or it holds float64
             weights while x64 is off.
     """
-    path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(str(arrays.pop("header")))
-        found, fields = header["format"], header["spec"]
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # damaged archives raise all kinds
-        raise ValueError(f"path: got {path}, which is no whole pyramid file ({error})") from error
-    if found != _FORMAT:
-        raise ValueError(f"path: got {path} of format {found}, expected format {_FORMAT}")
-    try:
-        spec = PyramidSpec(**fields)
-    except TypeError as error:
-        raise ValueError(f"path: got {path}, whose header is not that of a pyramid") from error
-    check_spec(**dataclasses.asdict(spec))
-    if header.get("sha256") != _digest(fields, arrays):
-        raise ValueError(f"path: got {path}, whose tables have changed since they were saved")
+    header, arrays = read_archive(path, _CONTENT, _FORMAT)
+    spec = _checked_spec(header, Path(path))
     levels = []
     for scale in range(spec.scales):
         stencil = _table(arrays, f"{scale}/stencil/")
         assert stencil is not None  # the digest has said so
         downsampling = _table(arrays, f"{scale}/downsampling/")
-        level = Level(stencil=stencil, downsampling=downsampling, nside=spec.nside >> scale)
-        levels.append(level)
-    return Pyramid(levels=tuple(levels), spec=spec)
+        slots, cells = (_indices(arrays, f"{scale}/{name}") for name in ("slots", "cells"))
+        levels.append(Level(stencil, downsampling, slots, cells, spec.finest_nside >> scale))
+    return Pyramid(levels=tuple(levels), order=_indices(arrays, "order"), spec=spec)
 
 
-def _digest(spec: dict, arrays: dict[str, np.ndarray]) -> str:
-    """Return a checksum of what a file holds beside it."""
-    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+def _checked_spec(header: dict, path: Path) -> PyramidSpec:
+    """Refuse what no pyramid can have been built for, and float64 while x64 is off."""
+    try:
+        spec = PyramidSpec(**header["spec"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"path: got {path}, whose header is not that of a pyramid") from error
+    values = dataclasses.asdict(spec)
+    digest, count = values.pop("cells"), values.pop("cell_count")
+    check_spec(**values)
+    if (digest is None) != (count is None):
+        raise ValueError(f"path: got {path}, whose header names a patch without its pixels")
+    return spec
+
+
+def _indices(arrays: dict[str, np.ndarray], name: str) -> Array | None:
+    return jnp.asarray(arrays[name]) if name in arrays else None
 
 
 def _table(arrays: dict[str, np.ndarray], prefix: str) -> SparseTable | DenseTable | None:

@@ -55,6 +55,8 @@ def fold(maps: Float[Array, "*batch p"], sectors: int) -> Float[Array, "*batch r
     Source: `docs/conventions.md`, "Sectors".
     """
     *batch, npix = maps.shape
+    if sectors == 1:  # a patch of the sphere has no three rows of faces
+        return maps[..., None]
     split = maps.reshape(*batch, FACE_ROWS, sectors, npix // (FACE_ROWS * sectors))
     return split.swapaxes(-1, -2).reshape(*batch, npix // sectors, sectors)
 
@@ -65,6 +67,8 @@ def unfold(folded: Float[Array, "*batch rows sectors"]) -> Float[Array, "*batch 
     Source: `docs/conventions.md`, "Sectors".
     """
     *batch, rows, sectors = folded.shape
+    if sectors == 1:
+        return folded[..., 0]
     split = folded.reshape(*batch, FACE_ROWS, rows // FACE_ROWS, sectors)
     return split.swapaxes(-1, -2).reshape(*batch, rows * sectors)
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxscat.operators import symmetry
+from jaxscat.operators.cells import find
 
 
 class SparseTable(eqx.Module):
@@ -35,6 +36,11 @@ class SparseTable(eqx.Module):
     repeated_rows: Int[Array, " repeated"]
     repeats: Int[Array, "copies repeated"]
 
+    @property
+    def rows(self) -> int:
+        """Number of rows that the matrix writes."""
+        return self.weights.shape[1]
+
 
 class DenseTable(eqx.Module):
     """The same kind of matrix held whole, for the few pixels of the coarsest grids.
@@ -46,9 +52,14 @@ class DenseTable(eqx.Module):
 
     weights: Float[Array, "out_rows outputs sectors in_rows"]
 
+    @property
+    def rows(self) -> int:
+        """Number of rows that the matrix writes."""
+        return self.weights.shape[0]
 
-# Up to this nside a matrix product costs less than gathers, and compiles in no time.
-DENSE_NSIDE = 4
+
+# Up to so many pixels (nside 4) a matrix product costs less than gathers, and compiles in no time.
+_DENSE_PIXELS = 192
 
 
 def tabulate(
@@ -57,6 +68,7 @@ def tabulate(
     weights: Float[Array, "k rows outputs"],
     used: np.ndarray,
     sectors: int,
+    cells: Int[np.ndarray, " p"] | None = None,
 ) -> SparseTable | DenseTable:
     """Make a table from the NESTED pixels that every row of the first sector reads.
 
@@ -67,13 +79,17 @@ def tabulate(
             of the largest array is alive.
         used: boolean, false where an entry is padding.
         sectors: number of sectors of the fold.
+        cells: the pixels of the map that is read if it is a patch, ascending; one sector then.
     """
     values = np.asarray(weights)  # the same memory, as NumPy sees it
-    rows, sector = symmetry.locate(nside, pixels, sectors)
-    in_rows = 12 * nside**2 // sectors
+    if cells is None:
+        rows, sector = symmetry.locate(nside, pixels, sectors)
+        in_rows = 12 * nside**2 // sectors
+    else:
+        rows, sector, in_rows = find(cells, pixels)[0], np.zeros_like(pixels), cells.size
     sector = np.where(used, sector, 0)
     rows = np.where(used, rows, 0).astype(np.int32)
-    if nside <= DENSE_NSIDE:
+    if in_rows * sectors <= _DENSE_PIXELS:
         dense = np.zeros((values.shape[1], sectors, in_rows, values.shape[2]), values.dtype)
         out_rows = np.broadcast_to(np.arange(values.shape[1]), rows.shape)
         np.add.at(dense, (out_rows[used], sector[used], rows[used]), values[used])

@@ -8,7 +8,7 @@ from jaxtyping import Complex, Float
 
 # Radial frequency of the oscillation and inverse width of the envelope for every kernel that is
 # defined (Delouis et al. 2022, A&A 668, A122; constants of the FOSCAT package, version 2026.6.1).
-_KERNEL_CONSTANTS = {3: (1.0 / np.sqrt(2.0), 1.0)}
+_KERNEL_CONSTANTS = {3: (1.0 / np.sqrt(2.0), 1.0), 5: (0.75, 0.5), 7: (0.5, 0.25)}
 
 KERNEL_SIZES = tuple(_KERNEL_CONSTANTS)
 

@@ -1,49 +1,56 @@
-"""The scattering covariance of a map: five arrays, their names and their order."""
+"""The scattering covariance of a map or of two: arrays, their names and their order."""
+
+from collections.abc import Iterator
+from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from jaxscat.statistics.indices import scale_pairs, scale_triples
+from jaxscat.statistics.indices import covariance_scales, scale_pairs, scale_triples
+
+Kind = Literal["auto", "cross"]
+Index = dict[str, int]  # the names of the axes of one coefficient and where it stands on them
 
 
-class ScatteringCovariance(eqx.Module):
-    """The coefficients S0 to S4 of one map, or real arrays of the same shapes (standard errors).
+class AbstractCoefficients(eqx.Module):
+    """Groups of coefficients S0 to S4 (S3P in the cross case), whatever their last axes mean.
 
     With several masks every array has a leading axis `M`. Only the scales that were asked for
-    stand in S3 and S4; the first ones are the finest. It is a pytree: `jax.tree.map` is its
-    arithmetic.
-
-    Attributes:
-        s0: mean of the map and standard error of that mean.
-        s1: mean modulus of the wavelet coefficients.
-        s2: mean squared modulus.
-        s3: mean of a coefficient times the conjugate coefficient of a modulus, axes `(j2, j3)`,
-            `l2`, `l3`.
-        s4: mean product of the coefficients of two moduli, axes `(j1, j2, j3)`, `l2`, `l1`, `l3`.
-
-    Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics".
+    stand in S3 and S4; the first ones are the finest. Coefficients are pytrees: `jax.tree.map` is
+    their arithmetic, and refuses to mix kinds.
     """
 
-    s0: Float[Array, "*masks 2"]
-    s1: Float[Array, "*masks J L"]
-    s2: Float[Array, "*masks J L"]
-    s3: Complex[Array, "*masks P L L"] | Float[Array, "*masks P L L"]
-    s4: Complex[Array, "*masks T L L L"] | Float[Array, "*masks T L L L"]
+    s0: eqx.AbstractVar[Array]
+    s1: eqx.AbstractVar[Array]
+    s2: eqx.AbstractVar[Array]
+    s3: eqx.AbstractVar[Array]
+    s4: eqx.AbstractVar[Array]
+    s3p: eqx.AbstractVar[Array | None]
+    both_triangles: eqx.AbstractVar[bool]
 
     @property
-    def scales(self) -> int:
-        """Number of scales `J`."""
-        return self.s1.shape[-2]
+    def kind(self) -> Kind:
+        """Whether the numbers are those of one map ("auto") or of two ("cross")."""
+        return "auto" if self.s3p is None else "cross"
 
     @property
-    def orientations(self) -> int:
-        """Number of orientations `L`."""
-        return self.s1.shape[-1]
+    def masks(self) -> int | None:
+        """Number of masks on the leading axis; None without such an axis."""
+        return self.s0.shape[0] if self.s0.ndim == 2 else None
 
     def groups(self) -> dict[str, Array]:
-        """Return the five arrays by the names "S0" to "S4"."""
-        return {"S0": self.s0, "S1": self.s1, "S2": self.s2, "S3": self.s3, "S4": self.s4}
+        """Return the arrays by the names "S0" to "S4"; S3P stands after S3."""
+        crossed = {} if self.s3p is None else {"S3P": self.s3p}
+        return {
+            "S0": self.s0,
+            "S1": self.s1,
+            "S2": self.s2,
+            "S3": self.s3,
+            **crossed,
+            "S4": self.s4,
+        }
 
     def ravel(self) -> Array:
         """Return all coefficients on one axis, S0 to S4, after the axis of masks if there is one.
@@ -58,25 +65,116 @@ class ScatteringCovariance(eqx.Module):
     def names(self) -> list[str]:
         """Return the name of every coefficient of one mask, in the order of `ravel`.
 
-        A name gives scales and orientations, such as `S3 j2=0 j3=1 l2=2 l3=3`.
+        A name gives the group and where the coefficient stands, such as
+        `S3 j2=0 j3=1 l2=2 l3=3`.
         """
+        return [
+            " ".join([group, *(f"{axis}={at}" for axis, at in index.items())]) if index else name
+            for group, index, name in self._entries()
+        ]
+
+    def table(self) -> dict[str, np.ndarray]:
+        """Return all coefficients as the columns of a table, for pandas or for NumPy.
+
+        Returns:
+            columns of equal length: `name` and `group` (text), `mask` if there is an axis of
+            masks, one column of integers for every axis (-1 where a group has no such axis), and
+            `value`, in the order of `ravel`.
+        """
+        entries = list(self._entries())
+        axes = dict.fromkeys(axis for _, index, _ in entries for axis in index)
+        columns = {
+            "name": np.array(self.names()),
+            "group": np.array([group for group, _, _ in entries]),
+            **{
+                axis: np.array([index.get(axis, -1) for _, index, _ in entries], dtype=int)
+                for axis in axes
+            },
+        }
+        values = np.asarray(self.ravel())
+        if self.masks is None:
+            return {**columns, "value": values}
+        repeated = {name: np.tile(column, self.masks) for name, column in columns.items()}
+        mask = np.repeat(np.arange(self.masks), len(entries))
+        return {"mask": mask, **repeated, "value": values.reshape(-1)}
+
+    def _entries(self) -> Iterator[tuple[str, Index, str]]:
+        """Yield group, index and, where there is no index, the name of every coefficient."""
+        for name in ("S0 mean", "S0 error"):
+            yield "S0", {}, name
+        for group in [name for name in self.groups() if name != "S0"]:
+            for index in self._indices(group):
+                yield group, index, ""
+
+    def _indices(self, group: str) -> Iterator[Index]:
+        """Yield where every coefficient of a group stands, in the order of its array."""
+        raise NotImplementedError
+
+
+class ScatteringCovariance(AbstractCoefficients):
+    """The coefficients S0 to S4 of one map or of two, or real arrays of the same shapes (errors).
+
+    With several masks every array has a leading axis `M`. Only the scales that were asked for
+    stand in S3 and S4; the first ones are the finest. It is a pytree: `jax.tree.map` is its
+    arithmetic.
+
+    Attributes:
+        s0: mean of the map and standard error of that mean (cross: of the signed root of the
+            product of the maps).
+        s1: mean modulus of the wavelet coefficients (cross: signed root of their product).
+        s2: mean squared modulus (cross: real part of the product).
+        s3: mean of a coefficient times the conjugate coefficient of a modulus, axes `(j2, j3)`,
+            `l2`, `l3` (cross: coefficient of the first map, modulus of the second).
+        s4: mean product of the coefficients of two moduli, axes `(j1, j2, j3)`, `l2`, `l1`, `l3`
+            (cross: `j1` of the first map, `j2` of the second).
+        s3p: cross only: as S3, with the maps exchanged.
+        both_triangles: whether S4 has j1 > j2 too.
+
+    Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics".
+    """
+
+    s0: Float[Array, "*masks 2"]
+    s1: Float[Array, "*masks J L"]
+    s2: Float[Array, "*masks J L"]
+    s3: Complex[Array, "*masks P L L"] | Float[Array, "*masks P L L"]
+    s4: Complex[Array, "*masks T L L L"] | Float[Array, "*masks T L L L"]
+    s3p: Complex[Array, "*masks P L L"] | Float[Array, "*masks P L L"] | None = None
+    both_triangles: bool = eqx.field(static=True, default=False)
+
+    @property
+    def scales(self) -> int:
+        """Number of scales `J`."""
+        return self.s1.shape[-2]
+
+    @property
+    def orientations(self) -> int:
+        """Number of orientations `L`."""
+        return self.s1.shape[-1]
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Scales `(j2, j3)` of the entries of S3 that are there."""
+        return scale_pairs(covariance_scales(self.s3.shape[-3]))
+
+    @property
+    def triples(self) -> list[tuple[int, int, int]]:
+        """Scales `(j1, j2, j3)` of the entries of S4 that are there."""
+        return scale_triples(covariance_scales(self.s3.shape[-3]), self.both_triangles)
+
+    def _indices(self, group: str) -> Iterator[Index]:
         orientations = range(self.orientations)
-        names = ["S0 mean", "S0 error"]
-        for group in ("S1", "S2"):
-            names += [f"{group} j={j} l={m}" for j in range(self.scales) for m in orientations]
-        pairs = scale_pairs(self.scales)[: self.s3.shape[-3]]
-        names += [
-            f"S3 j2={j2} j3={j3} l2={l2} l3={l3}"
-            for j2, j3 in pairs
-            for l2 in orientations
-            for l3 in orientations
-        ]
-        triples = scale_triples(self.scales)[: self.s4.shape[-4]]
-        names += [
-            f"S4 j1={j1} j2={j2} j3={j3} l1={l1} l2={l2} l3={l3}"
-            for j1, j2, j3 in triples
-            for l2 in orientations
-            for l1 in orientations
-            for l3 in orientations
-        ]
-        return names
+        if group in ("S1", "S2"):
+            for j in range(self.scales):
+                for m in orientations:
+                    yield {"j": j, "l": m}
+        elif group in ("S3", "S3P"):
+            for j2, j3 in self.pairs:
+                for l2 in orientations:
+                    for l3 in orientations:
+                        yield {"j2": j2, "j3": j3, "l2": l2, "l3": l3}
+        else:
+            for j1, j2, j3 in self.triples:
+                for l2 in orientations:
+                    for l1 in orientations:
+                        for l3 in orientations:
+                            yield {"j1": j1, "j2": j2, "j3": j3, "l1": l1, "l2": l2, "l3": l3}

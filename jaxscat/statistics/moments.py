@@ -25,6 +25,18 @@ def modulus(real: Float[Array, "*shape"], imaginary: Float[Array, "*shape"]) -> 
     return jnp.where(nonzero, jnp.sqrt(jnp.where(nonzero, power, 1.0) + _MODULUS_FLOOR), 0.0)
 
 
+def signed_root(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return the square root of the absolute value with the sign of a real field.
+
+    Its derivative is finite, and zero where the field is zero.
+
+    Source: FOSCAT's absolute value; `docs/conventions.md`, "Two maps".
+    """
+    nonzero = value != 0
+    root = jnp.sqrt(jnp.where(nonzero, jnp.abs(value), 1.0) + _MODULUS_FLOOR)
+    return jnp.where(nonzero, jnp.sign(value) * root, 0.0)
+
+
 def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return the square root of positive values, and zero with a zero gradient elsewhere."""
     positive = value > 0
@@ -39,7 +51,7 @@ def gram(
 
     The symmetry of the result halves the work of the reverse pass.
     """
-    return _products(fields, fields, weights)
+    return products(fields, fields, weights)
 
 
 @partial(gram.defjvp, symbolic_zeros=True)
@@ -48,14 +60,19 @@ def _gram_jvp(primals, tangents):
     sums = gram(fields, weights)
     tangent = jnp.zeros_like(sums)
     if not isinstance(tangents[0], SymbolicZero):
-        half = _products(tangents[0], fields, weights)
+        half = products(tangents[0], fields, weights)
         tangent = half + half.mT
     if weights is not None and not isinstance(tangents[1], SymbolicZero):
-        tangent = tangent + _products(fields, fields, tangents[1])
+        tangent = tangent + products(fields, fields, tangents[1])
     return sums, tangent
 
 
-def _products(left: Array, right: Array, weights: Array | None) -> Array:
+def products(
+    left: Float[Array, "*batch rows x"],
+    right: Float[Array, "*batch rows y"],
+    weights: Float[Array, "*#batch rows"] | None,
+) -> Float[Array, "*batch x y"]:
+    """Return the weighted sums over rows of the products of the fields of two sets."""
     if weights is not None:
         right = weights[..., None] * right
     return jnp.einsum("...rx,...ry->...xy", left, right, precision="highest")

@@ -1,4 +1,4 @@
-"""One map, scale by scale: its coefficients, its moduli convolved again, and the masks.
+"""Maps, scale by scale: their coefficients, their moduli convolved again, and the masks.
 
 Inside, fields are folded, `[row, field, orientation, sector]`; `docs/conventions.md`, "Sectors".
 """
@@ -11,14 +11,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxscat.operators.pyramid import Level, Pyramid
-from jaxscat.operators.resolution import downsample
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.resolution import downsample, upsample
 from jaxscat.operators.stencil import convolve
-from jaxscat.operators.symmetry import fold
-from jaxscat.statistics.moments import gram, modulus
+from jaxscat.operators.symmetry import fold, unfold
+from jaxscat.statistics.moments import gram, modulus, products
 
-# The number of rows is 3, 6 or 12 times a power of four.
+# The number of rows of a full sky is 3, 6 or 12 times a power of four.
 _BLOCK_ROWS = 48
+
+Field = Float[Array, "rows fields 1 sectors"]
 
 
 class Weights(NamedTuple):
@@ -36,100 +38,160 @@ class Weights(NamedTuple):
         return sums / self.divisor(sums)
 
     def products(
-        self, fields: Float[Array, "L sectors *blocks rows X"]
-    ) -> Float[Array, "M L sectors *blocks X X"]:
-        """Sum the products of all pairs of fields and divide by the total weight."""
-        if self.rows is None:
-            sums = gram(fields, None)[None]
-        else:
-            sums = jax.vmap(gram, in_axes=(None, 0))(fields, self.rows)
+        self,
+        left: Float[Array, "L sectors *blocks rows X"],
+        right: Float[Array, "L sectors *blocks rows Y"] | None = None,
+    ) -> Float[Array, "M L sectors *blocks X Y"]:
+        """Sum the products of all pairs of fields and divide by the total weight.
+
+        Without `right` the pairs are those of the fields of `left` themselves.
+        """
+
+        def sums_of(weights: Array | None) -> Array:
+            return gram(left, weights) if right is None else products(left, right, weights)
+
+        sums = sums_of(None)[None] if self.rows is None else jax.vmap(sums_of)(self.rows)
         return sums / self.divisor(sums)
 
     def precise_products(
-        self, fields: Float[Array, "L sectors rows X"]
-    ) -> Float[Array, "M L sectors X X"]:
+        self,
+        left: Float[Array, "L sectors rows X"],
+        right: Float[Array, "L sectors rows Y"] | None = None,
+    ) -> Float[Array, "M L sectors X Y"]:
         """Return `products`, summed in blocks of rows: float32 loses fewer digits."""
-        orientations, sectors, count, size = fields.shape
+        orientations, sectors, count, _ = left.shape
         block = gcd(count, _BLOCK_ROWS)
         rows = None if self.rows is None else self.rows.reshape(-1, sectors, count // block, block)
-        fields = fields.reshape(orientations, sectors, count // block, block, size)
-        return Weights(rows, self.total).products(fields).sum(3)
+        shape = (orientations, sectors, count // block, block, -1)
+        right = None if right is None else right.reshape(shape)
+        return Weights(rows, self.total).products(left.reshape(shape), right).sum(3)
 
     def divisor(self, array: Float[Array, "M *rest"]) -> Array:
         """Return the total weights with axes of length one, to divide an array by them."""
         return self.total.reshape(-1, *[1] * (array.ndim - 1))
 
 
-def in_own_unit(map: Float[Array, " p"]) -> tuple[Float[Array, " p"], Float[Array, ""]]:
-    """Return a map without a large mean, in a unit near its standard deviation, and that unit.
+class Scale(NamedTuple):
+    """What one scale of `m` maps contributes before means are taken.
+
+    Attributes:
+        weights: masks of the scale.
+        coefficients: of the maps, real and imaginary parts.
+        newest: moduli of the coefficients.
+        convolved: coefficients of every map and of all its finer moduli; real parts, then
+            imaginary parts.
+    """
+
+    weights: Weights
+    coefficients: Float[Array, "rows 2 L m sectors"]
+    newest: Float[Array, "rows m L sectors"]
+    convolved: Float[Array, "m L sectors rows 2X"]
+
+
+def enter(maps: Float[Array, "m p"], pyramid: Pyramid) -> Field:
+    """Return maps as fields of the finest scale: sorted, folded, and raised for large kernels.
+
+    Source: `docs/conventions.md`, "Larger kernels" and "Partial sky".
+    """
+    if pyramid.order is not None:
+        maps = maps[:, pyramid.order]
+    field = fold(maps, pyramid.spec.sectors).transpose(1, 0, 2)[:, :, None, :]
+    if not pyramid.spec.raised:
+        return field
+    finest = pyramid.levels[0]
+    assert finest.downsampling is not None
+    return upsample(field, finest.downsampling, finest.slots)
+
+
+def enter_flat(maps: Float[Array, "m p"], pyramid: Pyramid) -> Float[Array, "m q"]:
+    """Return maps at the finest scale with ascending pixels, not folded.
+
+    Source: `docs/conventions.md`, "Larger kernels" and "Partial sky".
+    """
+    return unfold(enter(maps, pyramid)[:, :, 0].transpose(1, 0, 2))
+
+
+def own_units(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+    """Return what is taken off every map, and the unit in which it is measured then.
 
     Wavelets do not see the mean, but a mean above the standard deviation costs digits; a smaller
     one is left, since taking it off rounds too. The floor of the modulus has to be small beside
-    the map. The unit is a power of two, which rounds nothing; it is one for a constant map. Both
-    are constants of derivatives.
+    the map. The unit is a power of two near the standard deviation, which rounds nothing; it is
+    one for a constant map. Both are constants of derivatives.
 
     Source: `docs/conventions.md`, "Modulus".
     """
-    centre, spread = jax.lax.stop_gradient((jnp.mean(map), jnp.std(map)))
+    maps = jax.lax.stop_gradient(maps)
+    centre, spread = jnp.mean(maps, axis=1), jnp.std(maps, axis=1)
     centre = jnp.where(jnp.abs(centre) > spread, centre, 0.0)
     usable = jnp.isfinite(spread) & (spread > 0)
     exponent = jnp.round(jnp.log2(jnp.where(usable, spread, 1.0)))
-    unit = jnp.ldexp(jnp.ones_like(spread), exponent.astype(jnp.int32))
-    return (map - centre) / unit, unit
+    return centre, jnp.ldexp(jnp.ones_like(spread), exponent.astype(jnp.int32))
 
 
-def _level_weights(masks: Float[Array, "rows M 1 sectors"] | None, level: Level, dtype) -> Weights:
-    if masks is None:
-        return Weights(None, jnp.full((1,), 12.0 * level.nside**2, dtype))
-    rows = masks[:, :, 0, :].transpose(1, 2, 0)
-    return Weights(rows, rows.sum((1, 2)))
+def walk_masks(
+    mask: Array | None, pyramid: Pyramid, threshold: Float[Array, " J"] | None
+) -> Iterator[Weights]:
+    """Yield the masks of every scale: taken down the pyramid, and cut off below a threshold.
 
-
-class Scale(NamedTuple):
-    """What one scale of a map contributes before means are taken."""
-
-    weights: Weights
-    newest: Float[Array, "rows L sectors"]  # modulus of the coefficients of this scale
-    convolved: Float[Array, "L sectors rows 2X"]  # of the map and all finer moduli; Re, then Im
+    Source: `docs/conventions.md`, "Masks".
+    """
+    if mask is None:
+        for level in pyramid.levels:
+            pixels = 12 * level.nside**2 if level.cells is None else level.cells.shape[0]
+            yield Weights(None, jnp.full((1,), float(pixels), pyramid.spec.dtype))
+        return
+    field = enter(mask.reshape(-1, mask.shape[-1]), pyramid)
+    for scale, level in enumerate(pyramid.levels):
+        if threshold is not None:
+            field = jnp.where(field > threshold[scale], field, 0.0)
+        rows = field[:, :, 0, :].transpose(1, 2, 0)
+        yield Weights(rows, rows.sum((1, 2)))
+        if scale + 1 < len(pyramid.levels):
+            assert level.downsampling is not None
+            field = downsample(field, level.downsampling, level.slots)
 
 
 def walk_scales(
-    map: Array, pyramid: Pyramid, mask: Array | None, covariances: int
+    field: Field, pyramid: Pyramid, masks: Iterator[Weights], covariances: int
 ) -> Iterator[Scale]:
     """Walk down the pyramid; moduli are convolved again at the finest `covariances` scales only.
 
     Args:
-        map: NESTED map `[p]`.
+        field: maps at the finest scale, from `enter`.
         pyramid: operators.
-        mask: weights `[p]` or `[M p]`, or None.
+        masks: of every scale, from `walk_masks`.
         covariances: number of scales at which S3 and S4 are wanted.
 
     Source: `docs/conventions.md`, "Statistics".
     """
-    spec = pyramid.spec
-    field = fold(map, spec.sectors)[:, None, None, :]
-    masks = None if mask is None else fold(mask.reshape(-1, spec.npix), spec.sectors)
-    if masks is not None:
-        masks = masks.transpose(1, 0, 2)[:, :, None, :]
-    moduli = jnp.zeros((field.shape[0], 0, spec.orientations, spec.sectors), map.dtype)
-    for scale, level in enumerate(pyramid.levels):
-        coefficients = convolve(field, level.stencil)[:, :, :, 0]
-        newest = modulus(coefficients[:, 0, :, 0], coefficients[:, 1, :, 0])
+    orientations, sectors = pyramid.spec.orientations, pyramid.spec.sectors
+    count = field.shape[1]
+    moduli = jnp.zeros((field.shape[0], count, 0, orientations, sectors), field.dtype)
+    for scale, (level, weights) in enumerate(zip(pyramid.levels, masks, strict=True)):
+        coefficients = convolve(field, level.stencil)
+        newest = modulus(coefficients[:, 0, :, :, 0], coefficients[:, 1, :, :, 0])
+        newest = newest.transpose(0, 2, 1, 3)
         convolved = coefficients
         if scale < covariances:
-            moduli = jnp.concatenate([moduli, newest[:, None]], axis=1)
-            again = convolve(moduli, level.stencil)
-            again = again.reshape(*again.shape[:3], -1, spec.sectors)
-            convolved = jnp.concatenate([coefficients, again], axis=3)
+            moduli = jnp.concatenate([moduli, newest[:, :, None]], axis=2)
+            again = convolve(_as_fields(moduli), level.stencil)
+            again = again.reshape(*again.shape[:3], count, -1, sectors)
+            convolved = jnp.concatenate([coefficients, again], axis=4)
         # Pixels by fields is what matrix products want; without the barrier that layout would
         # spread back into the gathers of the convolution.
-        convolved = convolved.transpose(2, 4, 0, 1, 3)
-        convolved = convolved.reshape(*convolved.shape[:3], -1)
+        convolved = convolved.transpose(3, 2, 5, 0, 1, 4)
+        convolved = convolved.reshape(*convolved.shape[:4], -1)
         convolved = jax.lax.optimization_barrier(convolved)
-        yield Scale(_level_weights(masks, level, map.dtype), newest, convolved)
-        if level.downsampling is not None:
-            field = downsample(field, level.downsampling)
+        yield Scale(weights, coefficients[:, :, :, :, 0], newest, convolved)
+        if scale + 1 < len(pyramid.levels):
+            assert level.downsampling is not None
+            field = downsample(field, level.downsampling, level.slots)
             if scale + 1 < covariances:
-                moduli = downsample(moduli, level.downsampling)
-            if masks is not None:
-                masks = downsample(masks, level.downsampling)
+                coarse = downsample(_as_fields(moduli), level.downsampling, level.slots)
+                moduli = coarse.reshape(-1, *moduli.shape[1:])
+
+
+def _as_fields(moduli: Float[Array, "rows m j L sectors"]) -> Float[Array, "rows fields L sectors"]:
+    rows, maps, scales, *rest = moduli.shape
+    return moduli.reshape(rows, maps * scales, *rest)

@@ -1,119 +1,125 @@
-"""S0 to S4 of one map, and their standard errors."""
+"""S0 to S4 of one map, or of two."""
 
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from jaxscat import maps
-from jaxscat.operators.pyramid import Pyramid, PyramidSpec
-from jaxscat.operators.symmetry import fold
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.alignment import Alignment, walk_aligned
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.moments import (
-    ERROR_FORMULAS,
-    ErrorFormula,
-    safe_sqrt,
-    standard_error_of_mean,
+from jaxscat.statistics.groups import cut_products, gather_scales
+from jaxscat.statistics.inputs import is_known, prepare_map, prepare_mask, prepare_threshold
+from jaxscat.statistics.moments import safe_sqrt, signed_root
+from jaxscat.statistics.scales import (
+    Field,
+    Scale,
+    Weights,
+    enter,
+    own_units,
+    walk_masks,
+    walk_scales,
 )
-from jaxscat.statistics.scales import Weights, in_own_unit, walk_scales
 from jaxscat.statistics.sectors import combine_orientations, combine_products
+
+Mask = Float[Array, " p"] | Float[Array, "M p"]
 
 
 def measure(
     map: Float[Array, " p"],
     pyramid: Pyramid,
     *,
-    mask: Float[Array, " p"] | Float[Array, "M p"] | None = None,
+    second: Float[Array, " p"] | None = None,
+    mask: Mask | None = None,
+    mask_threshold: float | Float[Array, " J"] | None = None,
+    both_triangles: bool = False,
+    alignment: Alignment | None = None,
 ) -> ScatteringCovariance:
-    """Measure the scattering covariance of one map.
+    """Measure the scattering covariance of one map, or of two together.
 
     The function is pure and works under `jax.jit`, `jax.grad`, `jax.jvp` and `jax.vmap`; called
     on concrete arrays it compiles itself once per shape.
 
     Args:
-        map: real NESTED map in the type of the pyramid.
+        map: real NESTED map in the type of the pyramid; on a patch, its pixels in the order of
+            the pyramid's `cell_ids`.
         pyramid: operators for its nside.
+        second: another map; then the coefficients are those of both together ("cross").
         mask: weights of the pixels in all means, none negative; with a leading axis `M`, several
             masks whose results stand on a leading axis of every coefficient.
+        mask_threshold: weights of a coarse pixel that are not above it become zero; one number
+            for all scales but the finest, or one for each scale.
+        both_triangles: cross only: S4 also for j1 > j2.
+        alignment: from `align_orientations`; orientations are counted from the dominant ones.
 
     Returns:
         coefficients in the unit of the map (S0, S1) or its square (S2, S3, S4); S0[1] is the
-        standard error of the mean.
+        standard error of S0[0]. For two maps the unit is the root of the product of theirs.
 
     Raises:
-        ValueError: wrong shape or type, values that are not finite, a mask without weight.
+        ValueError: wrong shape or type, values that are not finite, a mask without weight (at any
+            scale), both triangles of one map.
 
-    Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics".
+    Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics",
+    "Masks" and "Two maps".
     """
-    map, mask = prepare(map, mask, pyramid.spec)
-    return squeeze_masks(measure_scales(map, pyramid, mask, pyramid.spec.scales), mask)
+    maps, mask, threshold = prepare(map, pyramid, second, mask, mask_threshold, both_triangles)
+    statistics = measure_scales(
+        maps, pyramid, mask, pyramid.spec.scales, threshold, both_triangles, alignment
+    )
+    return squeeze_masks(statistics, mask)
 
 
-def standard_error(
-    map: Float[Array, " p"],
+def prepare(
+    map: Array,
     pyramid: Pyramid,
-    *,
-    mask: Float[Array, " p"] | Float[Array, "M p"] | None = None,
-    formula: ErrorFormula = "pixels",
-) -> ScatteringCovariance:
-    """Return the standard error of every coefficient of one map, taking pixels as independent.
-
-    Args:
-        map, pyramid, mask: as for `measure`.
-        formula: "pixels", the right one; "foscat", the one of the FOSCAT package for complex
-            means, which can come out near zero.
-
-    Returns:
-        real arrays of the shapes that `measure` returns; both entries of S0 hold the error of
-        the mean.
-
-    Raises:
-        ValueError: as `measure`, or the formula is unknown.
-
-    Source: `docs/conventions.md`, "Standard errors".
-    """
-    if formula not in ERROR_FORMULAS:
-        raise ValueError(f"formula: got {formula!r}, expected one of {list(ERROR_FORMULAS)}")
-    map, mask = prepare(map, mask, pyramid.spec)
-    return squeeze_masks(_standard_error(map, pyramid, mask, formula), mask)
-
-
-def prepare(map: Array, mask: Array | None, spec: PyramidSpec) -> tuple[Array, Array | None]:
-    """Check a map and a mask as far as their values are known, in the type of the pyramid.
+    second: Array | None,
+    mask: Array | None,
+    mask_threshold: float | Float[Array, " J"] | None,
+    both_triangles: bool,
+) -> tuple[Float[Array, "m p"], Mask | None, Float[Array, " J"] | None]:
+    """Check what is to be measured, in the type of the pyramid.
 
     Under a transformation of JAX only shapes and types are known and checked.
+
+    Returns:
+        one or two maps, masks, and their threshold at every scale.
 
     Raises:
         ValueError: as `measure` says.
     """
-    return _prepare_map(map, spec), None if mask is None else _prepare_mask(mask, spec)
-
-
-def _prepare_map(map: Array, spec: PyramidSpec) -> Array:
-    if isinstance(map, Tracer):
-        _check_traced("map", map, [(spec.npix,)])
-        return jnp.asarray(map, spec.dtype)
-    checked = maps.check_map(map, name="map", nside=spec.nside, allow_constant=True)
-    return jnp.asarray(checked, spec.dtype)
-
-
-def _prepare_mask(mask: Array, spec: PyramidSpec) -> Array:
-    if isinstance(mask, Tracer):
-        _check_traced("mask", mask, [(spec.npix,), ("M", spec.npix)])
-        return jnp.asarray(mask, spec.dtype)
-    return jnp.asarray(maps.check_mask(mask, spec.npix, name="mask"), spec.dtype)
-
-
-def _check_traced(name: str, array: Array, shapes: list[tuple]) -> None:
-    fits = any(len(shape) == array.ndim and array.shape[-1] == shape[-1] for shape in shapes)
-    if not fits or not jnp.issubdtype(array.dtype, jnp.floating):
-        expected = " or ".join(str(shape) for shape in shapes)
+    spec = pyramid.spec
+    if both_triangles and second is None:
         raise ValueError(
-            f"{name}: got {array.dtype} of shape {array.shape}, expected real floats of shape "
-            f"{expected}"
+            "both_triangles: got True for one map, whose S4 is Hermitian; expected a second map"
         )
+    maps = [prepare_map(map, spec)]
+    if second is not None:
+        maps.append(prepare_map(second, spec, name="second"))
+    weights = prepare_mask(mask, spec)
+    threshold = prepare_threshold(mask_threshold, weights, spec)
+    if weights is not None and threshold is not None and is_known(weights, threshold):
+        _check_weight_of_scales(weights, pyramid, threshold)
+    return jnp.stack(maps), weights, threshold
+
+
+def _check_weight_of_scales(mask: Array, pyramid: Pyramid, threshold: Array) -> None:
+    """Refuse masks that lose all weight; only a threshold can do that, coarse weights are means."""
+    for scale, totals in enumerate(_total_weights(mask, pyramid, threshold)):
+        lost = [str(index) for index, total in enumerate(totals.tolist()) if total == 0]
+        if lost:
+            which = "the mask" if mask.ndim == 1 else f"mask {', '.join(lost)}"
+            raise ValueError(
+                f"mask_threshold: got {float(threshold[scale]):g}, which leaves {which} without "
+                f"weight at scale {scale} (nside {pyramid.levels[scale].nside}), expected less"
+            )
+
+
+@jax.jit
+def _total_weights(mask: Array, pyramid: Pyramid, threshold: Array) -> list[Float[Array, " M"]]:
+    return [weights.total for weights in walk_masks(mask, pyramid, threshold)]
 
 
 def squeeze_masks(statistics: ScatteringCovariance, mask: Array | None) -> ScatteringCovariance:
@@ -123,109 +129,115 @@ def squeeze_masks(statistics: ScatteringCovariance, mask: Array | None) -> Scatt
     return jax.tree.map(lambda group: group[0], statistics)
 
 
-def _select_scales(products: Float[Array, "M parts L X X"]) -> tuple[Array, Array]:
-    """Cut the products of one scale `j3` into its parts of S3 and S4; axis 2 becomes that of j."""
-    masks, parts, orientations, size, _ = products.shape
-    scales = (size - 1) // orientations
-    s3 = products[..., 0, 1:].reshape(masks, parts, orientations, scales, orientations)
-    s4 = products[..., 1:, 1:].reshape(masks, parts, orientations, *(scales, orientations) * 2)
-    # Axes l3, j1, l1, j2, l2 become j1, l2, l1, l3 at every j2 in turn.
-    s4 = [s4[..., : j2 + 1, :, j2, :].transpose(0, 1, 3, 5, 4, 2) for j2 in range(scales)]
-    return s3.transpose(0, 1, 3, 4, 2), jnp.concatenate(s4, axis=2)
-
-
-def _gather_groups(s0: Array, s1: list, s2: list, products: list) -> ScatteringCovariance:
-    """Put the scales of every group on one axis.
-
-    Products are `[M, parts, L, X, X]` for every scale: real and imaginary part, or real numbers.
-    """
-    groups = zip(*[_select_scales(scale) for scale in products], strict=True)
-    s3, s4 = (_complex(jnp.concatenate(group, axis=2)) for group in groups)
-    return ScatteringCovariance(
-        s0=s0, s1=jnp.stack(s1, axis=1), s2=jnp.stack(s2, axis=1), s3=s3, s4=s4
-    )
-
-
-@partial(jax.jit, static_argnames="covariances")
+@partial(jax.jit, static_argnames=("covariances", "both_triangles"))
 def measure_scales(
-    map: Float[Array, " p"],
+    maps: Float[Array, "m p"],
     pyramid: Pyramid,
-    mask: Float[Array, " p"] | Float[Array, "M p"] | None,
+    mask: Mask | None,
     covariances: int,
+    threshold: Float[Array, " J"] | None = None,
+    both_triangles: bool = False,
+    alignment: Alignment | None = None,
 ) -> ScatteringCovariance:
-    """Measure one map without checks, with S3 and S4 at the finest `covariances` scales only.
+    """Measure one map or two without checks, with S3 and S4 at the finest scales only.
+
+    Args:
+        maps, pyramid, mask, threshold: from `prepare`.
+        both_triangles, alignment: as for `measure`.
+        covariances: number of scales, from the finest, at which S3 and S4 are measured.
 
     Returns:
         coefficients with a leading axis of masks (of length one without a mask).
 
     Source: `docs/conventions.md`, "Statistics".
     """
-    s0, s1, s2, products = [], [], [], []
-    own, unit = in_own_unit(map)
-    for scale in walk_scales(own, pyramid, mask, covariances):
-        if not s0:
-            s0.append(_mean_and_error(map, scale.weights, pyramid.spec))
-        s1.append(combine_orientations(scale.weights.mean(scale.newest)))
-        combined = combine_products(scale.weights.products(scale.convolved))
-        s2.append(combined[:, 0, :, 0, 0])
-        if len(products) < covariances:
-            products.append(combined)
-    return _in_unit(_gather_groups(s0[0], s1, s2, products), unit)
+    s1, groups = [], []
+    for scale in walk_in_own_units(maps, pyramid, mask, threshold, covariances, alignment):
+        s1.append(combine_orientations(scale.weights.mean(newest_modulus(scale))))
+        pairs, exchanged = products_of_pairs(scale.convolved, scale.weights.products)
+        groups.append(cut_products(pairs, exchanged, both_triangles, len(groups) < covariances))
+    s0 = mean_and_error(maps, pyramid, next(walk_masks(mask, pyramid, threshold)))
+    return gather_scales(s0, s1, groups, both_triangles, common_unit(maps))
 
 
-@partial(jax.jit, static_argnames="formula")
-def _standard_error(
-    map: Array, pyramid: Pyramid, mask: Array | None, formula: ErrorFormula
-) -> ScatteringCovariance:
-    s0, s1, s2, products = [], [], [], []
-    own, unit = in_own_unit(map)
-    for scale in walk_scales(own, pyramid, mask, pyramid.spec.scales):
-        weights = scale.weights
-        if not s0:
-            error = _mean_and_error(map, weights, pyramid.spec)[:, 1]
-            s0.append(jnp.stack([error, error], axis=-1))
-        mean = combine_orientations(weights.mean(scale.newest))
-        square = combine_orientations(weights.mean(scale.newest**2))
-        s1.append(standard_error_of_mean(mean, square, weights.divisor(mean)))
-        means = _complex(combine_products(weights.precise_products(scale.convolved)))
-        real, imaginary = jnp.split(scale.convolved, 2, axis=-1)
-        # Products of squared moduli are real and have no parity: they are combined as real parts.
-        power = jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=-1)
-        squares = combine_products(weights.precise_products(power))[:, 0]
-        mean, square = means[:, :, 0, 0], squares[:, :, 0, 0]
-        s2.append(standard_error_of_mean(mean.real, square, weights.divisor(mean)))
-        if formula == "foscat":
-            plain = jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-1)
-            squares = _complex(combine_products(weights.precise_products(plain)))
-        products.append(
-            standard_error_of_mean(means, squares, weights.divisor(means), formula)[:, None]
-        )
-    return _in_unit(_gather_groups(s0[0], s1, s2, products), unit)
+def products_of_pairs(
+    fields: Float[Array, "m L sectors rows 2X"], sum_products: Callable[..., Array]
+) -> tuple[Float[Array, "M 2 L X X"], Float[Array, "M 2 L 1 X"] | None]:
+    """Return the mean products of all pairs of fields, for two maps of the first with the second.
+
+    For two maps the products of the second map itself with the fields of the first come beside;
+    they and their counterparts are summed alike, so that exchanging the maps exchanges them to
+    the last bit.
+
+    Args:
+        fields: convolved fields of one map or two, real parts before imaginary parts.
+        sum_products: `Weights.products`, or `Weights.precise_products`.
+    """
+    if fields.shape[0] == 1:
+        return combine_products(sum_products(fields[0])), None
+    first, second = fields
+    size = first.shape[-1] // 2
+    direct = combine_products(sum_products(first[..., ::size], second))
+    exchanged = combine_products(sum_products(second[..., ::size], first))
+    pairs = combine_products(sum_products(first, second))
+    return jnp.concatenate([direct, pairs[..., 1:, :]], axis=-2), exchanged
 
 
-def _in_unit(statistics: ScatteringCovariance, unit: Float[Array, ""]) -> ScatteringCovariance:
-    """Give S1 to S4 of a map the unit in which it was measured; S0 has it already."""
-    return ScatteringCovariance(
-        s0=statistics.s0,
-        s1=statistics.s1 * unit,
-        s2=statistics.s2 * unit**2,
-        s3=statistics.s3 * unit**2,
-        s4=statistics.s4 * unit**2,
-    )
+def walk_in_own_units(
+    maps: Float[Array, "m p"],
+    pyramid: Pyramid,
+    mask: Mask | None,
+    threshold: Float[Array, " J"] | None,
+    covariances: int,
+    alignment: Alignment | None = None,
+) -> Iterator[Scale]:
+    """Walk down the scales of maps, each without its mean and in its own unit."""
+    masks = walk_masks(mask, pyramid, threshold)
+    if alignment is not None:
+        return walk_aligned(maps, pyramid, masks, covariances, alignment)
+    centre, unit = (values[:, None, None] for values in own_units(maps))
+    return walk_scales((enter(maps, pyramid) - centre) / unit, pyramid, masks, covariances)
 
 
-def _complex(parts: Float[Array, "M parts *rest"]) -> Array:
-    """Join real and imaginary parts; numbers without imaginary part stay real."""
-    return jax.lax.complex(parts[:, 0], parts[:, 1]) if parts.shape[1] == 2 else parts[:, 0]
+def common_unit(maps: Float[Array, "m p"]) -> Float[Array, ""]:
+    """Return the unit of S1: that of the map, or the root of the product of those of two."""
+    _, units = own_units(maps)
+    return units[0] if units.size == 1 else jnp.sqrt(units[0] * units[1])
 
 
-def _mean_and_error(
-    map: Float[Array, " p"], weights: Weights, spec: PyramidSpec
+def newest_modulus(scale: Scale) -> Float[Array, "rows L sectors"]:
+    """Return the field whose mean is S1: the modulus, or for two maps the signed root.
+
+    Source: `docs/conventions.md`, "Two maps".
+    """
+    if scale.newest.shape[1] == 1:
+        return scale.newest[:, 0]
+    return signed_root(real_product(scale))
+
+
+def real_product(scale: Scale) -> Float[Array, "rows L sectors"]:
+    """Return the real part of the coefficients of one map times the conjugate of the other's."""
+    first, second = scale.coefficients[:, :, :, 0], scale.coefficients[:, :, :, 1]
+    return first[:, 0] * second[:, 0] + first[:, 1] * second[:, 1]
+
+
+def mean_and_error(
+    maps: Float[Array, "m p"], pyramid: Pyramid, weights: Weights
 ) -> Float[Array, "M 2"]:
-    folded = fold(map, spec.sectors)
-    mean = weights.mean(folded).sum(-1)
+    """Return S0: the mean of the map (of the signed root of the product of two), and its error.
+
+    Source: `docs/conventions.md`, "Statistics" and "Two maps".
+    """
+    field: Field = enter(maps, pyramid)
+    if maps.shape[0] == 1:
+        pixels = field[:, 0, 0]
+    else:
+        _, unit = own_units(maps)
+        scaled = field / unit[:, None, None]
+        pixels = common_unit(maps) * signed_root(scaled[:, 0, 0] * scaled[:, 1, 0])
+    mean = weights.mean(pixels).sum(-1)
     # Taken about the mean: the difference of two large squares would lose digits.
     spread = jnp.stack(
-        [weights.mean((folded - centre) ** 2).sum(-1)[m] for m, centre in enumerate(mean)]
+        [weights.mean((pixels - centre) ** 2).sum(-1)[m] for m, centre in enumerate(mean)]
     )
     return jnp.stack([mean, safe_sqrt(spread / weights.total)], axis=-1)

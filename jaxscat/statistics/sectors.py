@@ -22,37 +22,43 @@ def combine_orientations(values: Float[Array, "*batch L sectors"]) -> Float[Arra
 
 
 def combine_products(
-    sums: Float[Array, "*batch L sectors 2X 2X"],
-) -> Float[Array, "*batch 2 L X X"]:
+    sums: Float[Array, "*batch L sectors 2X 2Y"],
+) -> Float[Array, "*batch 2 L X Y"]:
     """Sum products of convolved fields over sectors, as real and imaginary part of `a conj(b)`.
 
     The fields are the map itself and then, for every scale, one modulus for each orientation:
-    `X = 1 + scales * L`; their real parts stand before their imaginary parts. The axis `L` is the
-    orientation of the convolution, under which both factors become their conjugates together.
+    `X = 1 + scales * L` (one, for the map alone); their real parts stand before their imaginary
+    parts. The axis `L` is the orientation of the convolution, under which both factors become
+    their conjugates together.
 
     Source: `docs/conventions.md`, "Sectors".
     """
-    orientations, sectors, size = sums.shape[-4:-1]
-    size //= 2
+    orientations, sectors = sums.shape[-4:-2]
+    left, right = sums.shape[-2] // 2, sums.shape[-1] // 2
     turn, parity = _turns(orientations, sectors)
     # a conj(b) from the real (0) and imaginary (1) parts of a and b; parity conjugates it.
     product = np.array([[[1, 0], [0, 1]], [[0, -1], [1, 0]]])
     signs = np.stack([np.ones_like(parity), parity])
     combine = np.einsum("csk,skl,cij->cklsij", signs, turn, product)
+    return jnp.einsum(
+        "cklsij,sax,sby,...lsixjy->...ckab",
+        jnp.asarray(combine, sums.dtype),
+        jnp.asarray(_turned_fields(left, turn), sums.dtype),
+        jnp.asarray(_turned_fields(right, turn), sums.dtype),
+        sums.reshape(*sums.shape[:-2], 2, left, 2, right),
+        precision="highest",
+    )
+
+
+def _turned_fields(size: int, turn: np.ndarray) -> np.ndarray:
+    """Return, for every sector, the matrix that turns the moduli and leaves the map in front."""
+    sectors, orientations, _ = turn.shape
     fields = np.zeros((sectors, size, size))
     fields[:, 0, 0] = 1
     for start in range(1, size, orientations):
         scale = slice(start, start + orientations)
         fields[:, scale, scale] = turn
-    fields = jnp.asarray(fields, sums.dtype)
-    return jnp.einsum(
-        "cklsij,sax,sby,...lsixjy->...ckab",
-        jnp.asarray(combine, sums.dtype),
-        fields,
-        fields,
-        sums.reshape(*sums.shape[:-2], 2, size, 2, size),
-        precision="highest",
-    )
+    return fields
 
 
 def _turns(orientations: int, sectors: int) -> tuple[np.ndarray, np.ndarray]:

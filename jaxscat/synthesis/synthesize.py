@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxscat import maps
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.angular import Reduction
+from jaxscat.statistics.inputs import check_map_of
 from jaxscat.synthesis.lbfgs import NOT_FINITE, RUNNING, STATUS, advance, evaluate_start
 
 STEP_LIMIT, INTERRUPTED = "step limit", "interrupted"
@@ -70,6 +71,7 @@ def synthesize(
     memory: int = 50,
     gradient_tolerance: float = 1e-6,
     chunk_steps: int = 10,
+    reduction: Reduction | None = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> SynthesisResult:
     """Change a map by L-BFGS until its coefficients are those of the target.
@@ -83,6 +85,7 @@ def synthesize(
         gradient_tolerance: "converged" once the norm of the gradient has fallen to this fraction
             of its first value.
         chunk_steps: steps made on the device between two looks from the host.
+        reduction: combination of orientations, short for `target.reduced(reduction)`.
         callback: called after every chunk. A KeyboardInterrupt, in it or during the steps, ends
             the run with status "interrupted" and the best map so far; one during compilation
             is not caught, since there is no map yet.
@@ -101,8 +104,10 @@ def synthesize(
     if not 0 <= gradient_tolerance < 1:
         raise ValueError(f"gradient_tolerance: got {gradient_tolerance!r}, expected 0 up to 1")
     spec = pyramid.spec
-    checked = maps.check_map(start, name="start", nside=spec.nside, allow_constant=True)
+    checked = check_map_of(start, spec, name="start")
     _check_target(target, pyramid)
+    if reduction is not None:
+        target = target.reduced(reduction)
     # A chunk cannot be longer than the run, and one length serves all chunks: one compilation.
     chunk = min(chunk_steps, max_steps)
     # NumPy's numbers: arithmetic with JAX's would be compiled, one small program after another.
@@ -178,6 +183,8 @@ def _unit(target: Target, pyramid: Pyramid) -> float:
     """Return the power of two next to the standard deviation of the map that the target is of."""
     weight = pyramid.spec.npix if target.mask is None else np.sum(np.asarray(target.mask), axis=-1)
     spread = float(np.max(np.asarray(target.mean.s0)[..., 1] * np.sqrt(weight)))
+    if target.second is not None:  # S0 has the unit of the root of the product of both maps
+        spread = spread**2 / float(np.std(np.asarray(target.second)))
     return 2.0 ** round(np.log2(spread)) if np.isfinite(spread) and spread > 0 else 1.0
 
 
@@ -189,11 +196,12 @@ def _check_target(target: Target, pyramid: Pyramid) -> None:
             f"target: got {found[0]} scales and {found[1]} orientations, expected "
             f"{spec.scales} and {spec.orientations} as in the pyramid"
         )
-    if target.mask is not None and target.mask.shape[-1] != spec.npix:
-        raise ValueError(
-            f"target: got a mask of {target.mask.shape[-1]} pixels, expected {spec.npix} as in "
-            "the pyramid"
-        )
+    for name, pixels in (("mask", target.mask), ("second map", target.second)):
+        if pixels is not None and pixels.shape[-1] != spec.npix:
+            raise ValueError(
+                f"target: got a {name} of {pixels.shape[-1]} pixels, expected {spec.npix} as in "
+                "the pyramid"
+            )
     if target.mean.s1.dtype != np.dtype(spec.dtype):
         raise ValueError(
             f"target: got {target.mean.s1.dtype} coefficients, expected {spec.dtype} as in the "

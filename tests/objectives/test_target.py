@@ -4,7 +4,8 @@ import pytest
 
 from jaxscat.objectives.target import covariance_scales, finest_covariances, make_target
 from jaxscat.operators.pyramid import build_pyramid, check_spec
-from jaxscat.statistics.scattering import measure, standard_error
+from jaxscat.statistics.errors import standard_error
+from jaxscat.statistics.scattering import measure
 
 NPIX = 192
 

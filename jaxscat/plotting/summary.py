@@ -1,4 +1,4 @@
-"""The summary figure of a run. The only module that draws; matplotlib is loaded when it does."""
+"""The summary figure of a run."""
 
 from __future__ import annotations
 

@@ -1,0 +1,101 @@
+"""Two sets of measured coefficients compared, group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.storage import StoredStatistics, spec_differences
+
+
+class GroupDifference(NamedTuple):
+    """How far one group of coefficients lies from another one.
+
+    Attributes:
+        group: "S0" to "S4".
+        number: number of coefficients of all masks.
+        relative_rms: root of sum |difference|^2 / sum |first|^2; None if the first is zero.
+        chi_square: mean of |difference / error|^2; None without errors that are not zero.
+        largest: largest |difference / error|.
+        name: name of that coefficient.
+    """
+
+    group: str
+    number: int
+    relative_rms: float | None
+    chi_square: float | None
+    largest: float | None
+    name: str | None
+
+
+def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[GroupDifference]:
+    """Compare two sets of coefficients group by group, in float64.
+
+    Differences are taken in units of the errors of the first or, if it has none, of the other;
+    coefficients whose error is zero are left out of that.
+
+    Raises:
+        ValueError: the two were not measured alike. Different precisions may be compared.
+    """
+    _check_alike(one, other)
+    errors = errors_of(one, other)
+    names = one.statistics.names()
+    theirs, rows, start = other.statistics.groups(), [], 0
+    for group, reference in one.statistics.groups().items():
+        reference = np.asarray(reference).astype(np.complex128)
+        difference = np.abs(np.asarray(theirs[group]).astype(np.complex128) - reference)
+        scale = (np.abs(reference) ** 2).sum()
+        relative = float(np.sqrt((difference**2).sum() / scale)) if scale > 0 else None
+        size = reference.size // (one.statistics.masks or 1)
+        sigma = None if errors is None else errors.groups()[group]
+        in_errors = _in_errors(difference, sigma, names[start : start + size])
+        rows.append(GroupDifference(group, reference.size, relative, *in_errors))
+        start += size
+    return rows
+
+
+def errors_of(one: StoredStatistics, other: StoredStatistics) -> ScatteringCovariance | None:
+    """Return the errors in whose units the two are compared: those of the first that has some."""
+    return one.errors if one.errors is not None else other.errors
+
+
+def _in_errors(
+    difference: Float[np.ndarray, "*shape"], sigma: Any, names: list[str]
+) -> tuple[float | None, float | None, str | None]:
+    """Return mean square and largest of difference / error, and the name of the largest."""
+    if sigma is None:
+        return None, None, None
+    sigma = np.asarray(sigma, dtype=np.float64).reshape(-1)
+    known = np.flatnonzero(sigma > 0)
+    if known.size == 0:
+        return None, None, None
+    ratio = difference.reshape(-1)[known] / sigma[known]
+    at = int(known[ratio.argmax()])
+    name = names[at % len(names)]
+    if sigma.size > len(names):
+        name += f" (mask {at // len(names)})"
+    return float((ratio**2).mean()), float(ratio.max()), name
+
+
+def _check_alike(one: StoredStatistics, other: StoredStatistics) -> None:
+    different: Mapping[str, tuple[Any, Any]] = {
+        **spec_differences(one.spec, other.spec),
+        **{
+            name: values
+            for name in ("kind", "both_triangles", "masks")
+            if (values := (getattr(one.statistics, name), getattr(other.statistics, name)))[0]
+            != values[1]
+        },
+    }
+    # Both precisions mean the same coefficients.
+    different = {name: values for name, values in different.items() if name != "dtype"}
+    pairs = len(one.statistics.pairs), len(other.statistics.pairs)
+    if not different and pairs[0] != pairs[1]:
+        different = {"pairs of scales": pairs}
+    if different:
+        listed = "; ".join(f"{name} {a!r} and {b!r}" for name, (a, b) in different.items())
+        raise ValueError(f"coefficients: got {listed}, expected the same in both files")

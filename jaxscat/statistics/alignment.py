@@ -1,0 +1,183 @@
+"""Orientations counted from the locally dominant one, instead of from a fixed direction."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, Int
+
+from jaxscat.operators.apply import convolve_level, downsample_level
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.symmetry import unfold
+from jaxscat.statistics.inputs import prepare_map
+from jaxscat.statistics.moments import modulus
+from jaxscat.statistics.scales import Scale, Weights, enter_flat, own_units
+
+Compatibility = Literal["foscat"] | None
+
+
+class Turn(eqx.Module):
+    """By how many orientations every pixel is turned: a whole number and a share of the next one.
+
+    Attributes:
+        whole: orientations to turn by, from 0 to L - 1.
+        share: weight of the orientation after; that of the first is one minus it.
+    """
+
+    whole: Int[Array, "*shape p"]
+    share: Float[Array, "*shape p"]
+
+    def apply(self, fields: Array, axis: int) -> Array:
+        """Turn the orientations on an axis, counted from the end, of fields that end in pixels."""
+        orientations = fields.shape[axis]
+        steps = jnp.arange(orientations).reshape(-1, *[1] * (-axis - 1))
+        first = steps + jnp.expand_dims(self.whole, axis)
+        first, second = first % orientations, (first + 1) % orientations
+        share = jnp.expand_dims(self.share, axis)
+        one, other = (
+            jnp.take_along_axis(fields, jnp.broadcast_to(at, fields.shape), axis)
+            for at in (first, second)
+        )
+        return (1 - share) * one + share * other
+
+
+class Alignment(eqx.Module):
+    """The turns of every scale, found in one map and applied to any.
+
+    Attributes:
+        outer: turns `[p]` of the coefficients of every scale.
+        inner: turns of the convolved moduli at every scale `j3`: `[j2, l3, p]`, of `l2`; with
+            FOSCAT's way the axis of j2 has length one.
+
+    Source: FOSCAT's `stat_cfft`; `docs/conventions.md`, "Orientation alignment".
+    """
+
+    outer: tuple[Turn, ...]
+    inner: tuple[Turn, ...]
+
+
+def align_orientations(
+    map: Float[Array, " p"], pyramid: Pyramid, *, compatibility: Compatibility = None
+) -> Alignment:
+    """Find the locally dominant orientation of a map at every scale.
+
+    Args:
+        map: real NESTED map.
+        pyramid: operators for its nside.
+        compatibility: "foscat" finds the turn of every convolved modulus in the modulus of the
+            present scale and rounds weights to float32, as the FOSCAT package does.
+
+    Returns:
+        alignment for `measure(..., alignment=...)`, a constant of derivatives.
+
+    Raises:
+        ValueError: a bad map (as `measure`), or an unknown compatibility.
+
+    Source: FOSCAT's `stat_cfft`; `docs/conventions.md`, "Orientation alignment".
+    """
+    if compatibility not in (None, "foscat"):
+        raise ValueError(f"compatibility: got {compatibility!r}, expected None or 'foscat'")
+    return _find_turns(prepare_map(map, pyramid.spec), pyramid, compatibility == "foscat")
+
+
+@eqx.filter_jit
+def _find_turns(map: Float[Array, " p"], pyramid: Pyramid, foscat: bool) -> Alignment:
+    spec = pyramid.spec
+    field = jax.lax.stop_gradient(enter_flat(map[None], pyramid))
+    centre, unit = own_units(map[None])
+    field = (field - centre[:, None]) / unit[:, None]
+    moduli = jnp.zeros((0, spec.orientations, field.shape[-1]), field.dtype)
+    outer, inner = [], []
+    for scale, level in enumerate(pyramid.levels):
+        coefficients = convolve_level(field[0], level, spec)
+        strength = jnp.abs(coefficients)
+        turn = _dominant_turn(strength, axis=-2)
+        if foscat:
+            seen = turn.apply(strength, axis=-2)[None]
+        else:
+            aligned = turn.apply(coefficients, axis=-2)
+            newest = modulus(aligned.real, aligned.imag)
+            seen = moduli = jnp.concatenate([moduli, newest[None]])
+        # Fields j2, l2, l3, pixel: l2 is turned, for every l3 by itself.
+        again = _dominant_turn(jnp.abs(convolve_level(seen, level, spec)), axis=-3)
+        outer.append(_rounded(turn) if foscat else turn)
+        inner.append(_rounded(again) if foscat else again)
+        if scale + 1 < len(pyramid.levels):
+            field = downsample_level(field, level, spec)
+            if not foscat:
+                moduli = downsample_level(moduli, level, spec)
+    return Alignment(tuple(outer), tuple(inner))
+
+
+def _dominant_turn(strength: Float[Array, "*shape p"], axis: int) -> Turn:
+    """Return the turn that brings the dominant orientation on an axis to its beginning."""
+    orientations = strength.shape[axis]
+    angles = 2 * np.pi * np.arange(orientations) / orientations
+    strength = jnp.moveaxis(strength, axis, -1)
+    along, across = (
+        (strength * jnp.asarray(wave(angles), strength.dtype)).mean(-1) for wave in (np.cos, np.sin)
+    )
+    # An angle just below zero can come out as a whole turn after rounding.
+    place = orientations * (jnp.arctan2(across, along) % (2 * np.pi)) / (2 * np.pi)
+    whole = jnp.minimum(jnp.floor(place), orientations - 1)
+    share = jnp.sin(np.pi / 2 * (place - whole)) ** 2
+    return Turn(whole.astype(jnp.int32), share)
+
+
+def _rounded(turn: Turn) -> Turn:
+    return Turn(turn.whole, turn.share.astype(jnp.float32).astype(turn.share.dtype))
+
+
+def walk_aligned(
+    maps: Float[Array, "m p"],
+    pyramid: Pyramid,
+    masks: Iterator[Weights],
+    covariances: int,
+    alignment: Alignment,
+) -> Iterator[Scale]:
+    """Walk down the pyramid as `walk_scales` does, with aligned orientations.
+
+    Fields are not folded here (their axis of sectors has length one), since turned orientations
+    are the same in all sectors.
+
+    Source: `docs/conventions.md`, "Orientation alignment".
+    """
+    spec = pyramid.spec
+    centre, unit = own_units(maps)
+    field = (enter_flat(maps, pyramid) - centre[:, None]) / unit[:, None]
+    moduli = jnp.zeros((field.shape[0], 0, spec.orientations, field.shape[-1]), field.dtype)
+    for scale, (level, weights) in enumerate(zip(pyramid.levels, masks, strict=True)):
+        coefficients = alignment.outer[scale].apply(convolve_level(field, level, spec), axis=-2)
+        newest = modulus(coefficients.real, coefficients.imag)
+        fields = coefficients[:, :, None]  # map, l3, field, pixel
+        if scale < covariances:
+            moduli = jnp.concatenate([moduli, newest[:, None]], axis=1)
+            again = convolve_level(moduli, level, spec)
+            again = alignment.inner[scale].apply(again, axis=-3)
+            again = again.transpose(0, 3, 1, 2, 4).reshape(*fields.shape[:2], -1, fields.shape[-1])
+            fields = jnp.concatenate([fields, again], axis=2)
+        parts = jnp.concatenate([fields.real, fields.imag], axis=2)
+        yield Scale(
+            weights=_unfolded_weights(weights),
+            coefficients=_rows_first(coefficients),
+            newest=newest.transpose(2, 0, 1)[..., None],
+            convolved=parts.transpose(0, 1, 3, 2)[:, :, None],
+        )
+        if scale + 1 < len(pyramid.levels):
+            field = downsample_level(field, level, spec)
+            if scale + 1 < covariances:
+                moduli = downsample_level(moduli, level, spec)
+
+
+def _rows_first(coefficients: Complex[Array, "m L p"]) -> Float[Array, "p 2 L m 1"]:
+    parts = jnp.stack([coefficients.real, coefficients.imag])
+    return parts.transpose(3, 0, 2, 1)[..., None]
+
+
+def _unfolded_weights(weights: Weights) -> Weights:
+    if weights.rows is None:
+        return weights
+    return Weights(unfold(weights.rows.swapaxes(-1, -2))[:, None], weights.total)

@@ -1,0 +1,81 @@
+"""From the product matrices of every scale to the groups S2, S3 and S4."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxscat.statistics.coefficients import ScatteringCovariance
+
+ScaleGroups = dict[str, Array]  # s2, s3, s4 and, for two maps, s3p of one scale
+
+
+def cut_products(
+    products: Float[Array, "M parts L X X"],
+    exchanged: Float[Array, "M parts L 1 X"] | None,
+    both_triangles: bool,
+    covariances: bool,
+) -> ScaleGroups:
+    """Cut the products `a conj(b)` of one scale `j3` into its parts of S2, S3 (S3P) and S4.
+
+    Args:
+        products: real and imaginary part on axis 1, or real numbers only; the fields are the map
+            and then one modulus for every scale and orientation.
+        exchanged: for two maps, the products of the second map itself with the fields of the
+            first, from which S3P is cut.
+        both_triangles: whether S4 is wanted for j1 > j2 too.
+        covariances: whether S3 and S4 are wanted at all.
+
+    Returns:
+        arrays with an axis of masks, then (S3, S4) the axis of scales; complex with two parts.
+
+    Source: `docs/conventions.md`, "Statistics" and "Two maps".
+    """
+    groups = {"s2": products[:, 0, :, 0, 0]}
+    if not covariances:
+        return groups
+    masks, parts, orientations, size, _ = products.shape
+    scales = (size - 1) // orientations
+
+    def with_modulus(part: Array) -> Array:
+        # Axes l3, (j2, l2) become j2, l2, l3.
+        part = part.reshape(masks, parts, orientations, scales, orientations)
+        return part.transpose(0, 1, 3, 4, 2)
+
+    groups["s3"] = with_modulus(products[..., 0, 1:])
+    if exchanged is not None:
+        groups["s3p"] = with_modulus(exchanged[..., 0, 1:])
+    s4 = products[..., 1:, 1:].reshape(masks, parts, orientations, *(scales, orientations) * 2)
+    # Axes l3, j1, l1, j2, l2 become j1, l2, l1, l3 at every j2 in turn.
+    s4 = [
+        s4[..., : scales if both_triangles else j2 + 1, :, j2, :].transpose(0, 1, 3, 5, 4, 2)
+        for j2 in range(scales)
+    ]
+    groups["s4"] = jnp.concatenate(s4, axis=2)
+    return groups | {name: as_complex(groups[name]) for name in groups if name != "s2"}
+
+
+def as_complex(parts: Float[Array, "M parts *rest"]) -> Array:
+    """Join real and imaginary parts; numbers without imaginary part stay real."""
+    return jax.lax.complex(parts[:, 0], parts[:, 1]) if parts.shape[1] == 2 else parts[:, 0]
+
+
+def gather_scales(
+    s0: Float[Array, "M 2"],
+    s1: list[Float[Array, "M L"]],
+    scales: list[ScaleGroups],
+    both_triangles: bool,
+    unit: Float[Array, ""],
+) -> ScatteringCovariance:
+    """Put the scales of every group on one axis, S1 to S4 in the unit of the map (its square).
+
+    For two maps the unit is the root of the product of theirs; S0 has its unit already.
+    """
+    groups = {
+        name: unit**2 * jnp.concatenate([scale[name] for scale in scales if name in scale], axis=1)
+        for name in scales[0]
+        if name != "s2"
+    }
+    s2 = unit**2 * jnp.stack([scale["s2"] for scale in scales], axis=1)
+    return ScatteringCovariance(
+        s0=s0, s1=unit * jnp.stack(s1, axis=1), s2=s2, both_triangles=both_triangles, **groups
+    )

@@ -1,0 +1,194 @@
+"""Measured coefficients on disk: one `.npz` without pickle, written whole or not at all."""
+
+import dataclasses
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxscat.archive import read_archive, write_archive
+from jaxscat.operators.pyramid import PyramidSpec
+from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.indices import scale_triples
+
+CONTENT, VERSION = "scattering covariance", 1
+_TYPES = {"float32", "float64", "complex64", "complex128"}
+
+
+class StoredStatistics(NamedTuple):
+    """What a file of coefficients holds.
+
+    Attributes:
+        statistics: the coefficients, NumPy arrays in the type in which they were measured.
+        errors: their standard errors, or None.
+        spec: the pyramid they were measured with.
+        description: what the user said about them, or None.
+    """
+
+    statistics: ScatteringCovariance
+    errors: ScatteringCovariance | None
+    spec: PyramidSpec
+    description: str | None
+
+
+def save_statistics(
+    path: str | os.PathLike[str],
+    statistics: ScatteringCovariance,
+    spec: PyramidSpec,
+    *,
+    errors: ScatteringCovariance | None = None,
+    description: str | None = None,
+) -> None:
+    """Write the coefficients of one map or of two, first under a temporary name.
+
+    Args:
+        path: file to write; an existing one is replaced once the new one is whole.
+        statistics: what `measure` returned.
+        spec: that of the pyramid they were measured with, `pyramid.spec`.
+        errors: what `standard_error` returned for them.
+        description: free text, such as the name of the map.
+
+    Raises:
+        ValueError: other coefficients than `ScatteringCovariance`, or shapes that do not fit each
+            other or the spec.
+        OSError: the folder is missing or cannot be written.
+
+    Source: `docs/conventions.md`, "Files of coefficients".
+    """
+    if not isinstance(spec, PyramidSpec):
+        raise ValueError(f"spec: got {type(spec).__name__}, expected the spec of a pyramid")
+    if description is not None and not isinstance(description, str):
+        raise ValueError(f"description: got {type(description).__name__}, expected text or None")
+    arrays = _arrays("statistics", statistics)
+    _check_shapes("statistics", statistics, spec)
+    if errors is not None:
+        errors_of = _arrays("errors", errors)
+        for name, array in errors_of.items():
+            if array.dtype.kind != "f":
+                raise ValueError(f"errors.{name}: got {array.dtype}, expected real numbers")
+        if _layout(errors) != _layout(statistics):
+            raise ValueError(
+                f"errors: got {_layout(errors)}, expected {_layout(statistics)} as the statistics"
+            )
+        arrays |= {f"error_{name}": array for name, array in errors_of.items()}
+    header = {
+        "kind": statistics.kind,
+        "both_triangles": statistics.both_triangles,
+        "spec": dataclasses.asdict(spec),
+        "description": description,
+    }
+    write_archive(path, CONTENT, VERSION, header, arrays)
+
+
+def load_statistics(
+    path: str | os.PathLike[str], spec: PyramidSpec | None = None
+) -> StoredStatistics:
+    """Read coefficients that `save_statistics` wrote.
+
+    Args:
+        path: file to read.
+        spec: the only spec to accept; None takes any.
+
+    Returns:
+        NumPy arrays, so that float64 stays float64 while x64 is off.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, of another format, or holds something else; or the coefficients
+            were measured with another pyramid than `spec`.
+
+    Source: `docs/conventions.md`, "Files of coefficients".
+    """
+    header, arrays = read_archive(path, CONTENT, VERSION)
+    groups: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
+    for name, array in arrays.items():
+        (errors if name.startswith("error_") else groups)[name.removeprefix("error_")] = array
+    try:
+        found = PyramidSpec(**{name: _plain(value) for name, value in header["spec"].items()})
+        triangles, kind = header["both_triangles"], header["kind"]
+        statistics = ScatteringCovariance(**groups, both_triangles=triangles)
+        its_errors = ScatteringCovariance(**errors, both_triangles=triangles) if errors else None
+        _check_shapes("statistics", statistics, found)
+        if kind != statistics.kind:
+            raise ValueError(f"kind: got {kind}, expected {statistics.kind} as the arrays are")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"path: got {path}, whose header and arrays do not fit this version of jaxscat "
+            f"({error})"
+        ) from error
+    if spec is not None and spec != found:
+        different = spec_differences(found, spec)
+        raise ValueError(
+            f"path: got {path}, measured with {_listed(different, 0)}; "
+            f"expected {_listed(different, 1)}"
+        )
+    return StoredStatistics(statistics, its_errors, found, header.get("description"))
+
+
+def spec_differences(one: PyramidSpec, other: PyramidSpec) -> dict[str, tuple[Any, Any]]:
+    """Return the fields in which two specs differ, with both values."""
+    return {
+        field.name: values
+        for field in dataclasses.fields(PyramidSpec)
+        if (values := (getattr(one, field.name), getattr(other, field.name)))[0] != values[1]
+    }
+
+
+def _listed(differences: dict[str, tuple[Any, Any]], side: int) -> str:
+    return ", ".join(f"{name} {values[side]!r}" for name, values in differences.items())
+
+
+def _plain(value: Any) -> Any:
+    """Make tuples of JSON's lists, since a spec has to be hashable."""
+    return tuple(map(_plain, value)) if isinstance(value, list) else value
+
+
+def _arrays(name: str, coefficients: ScatteringCovariance) -> dict[str, np.ndarray]:
+    """Return the groups as NumPy arrays by the names of the fields."""
+    if type(coefficients) is not ScatteringCovariance:
+        raise ValueError(
+            f"{name}: got {type(coefficients).__name__}, expected a ScatteringCovariance: other "
+            "coefficients are not stored"
+        )
+    arrays = {group.lower(): np.asarray(array) for group, array in coefficients.groups().items()}
+    for group, array in arrays.items():
+        if array.dtype.name not in _TYPES:
+            raise ValueError(
+                f"{name}.{group}: got {array.dtype}, expected one of {', '.join(sorted(_TYPES))}"
+            )
+    return arrays
+
+
+def _layout(coefficients: ScatteringCovariance) -> str:
+    """Return kind and shapes in words, which are equal for coefficients that fit each other."""
+    shapes = [f"{name} {tuple(array.shape)}" for name, array in coefficients.groups().items()]
+    triangles = ", both triangles" if coefficients.both_triangles else ""
+    return f"{coefficients.kind} coefficients with {', '.join(shapes)}{triangles}"
+
+
+def _check_shapes(name: str, coefficients: ScatteringCovariance, spec: PyramidSpec) -> None:
+    """Refuse arrays whose axes are not those of the spec or of each other."""
+    orientations = spec.orientations
+    pairs = coefficients.s3.shape[-3] if coefficients.s3.ndim >= 3 else -1
+    # The number of covariances is free; a number of pairs that fits none is compared with all.
+    fitting = [j for j in range(spec.scales + 1) if j * (j + 1) // 2 == pairs]
+    kept = fitting[0] if fitting else spec.scales
+    triples = len(scale_triples(kept, coefficients.both_triangles))
+    covariances = (kept * (kept + 1) // 2, orientations, orientations)
+    expected = {
+        "S0": (2,),
+        "S1": (spec.scales, orientations),
+        "S2": (spec.scales, orientations),
+        "S3": covariances,
+        "S3P": covariances,
+        "S4": (triples, orientations, orientations, orientations),
+    }
+    masks = coefficients.s0.shape[:-1]
+    for group, array in coefficients.groups().items():
+        if array.shape != masks + expected[group] or len(masks) > 1:
+            raise ValueError(
+                f"{name}: got {group} of shape {tuple(array.shape)}, expected "
+                f"{masks + expected[group]} with {spec.scales} scales and {orientations} "
+                "orientations of the spec"
+            )
