@@ -6,6 +6,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -14,6 +15,7 @@ import tomli_w
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -32,7 +34,15 @@ def _power_of_two(value: int) -> int:
     return value
 
 
+def _thresholds(value: Any) -> Any:
+    given = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not given or any(type(part) not in (int, float) or not 0 <= part < inf for part in given):
+        raise ValueError("a number from 0 up or a list of one for every scale")
+    return given if isinstance(value, list | tuple) else value
+
+
 Nside = Annotated[int, AfterValidator(_power_of_two)]
+Threshold = Annotated[float | tuple[float, ...], BeforeValidator(_thresholds)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -66,17 +76,43 @@ class PyramidConfig(_Section):
     """The wavelets and the scales at which they look (see `build_pyramid`)."""
 
     orientations: int = Field(default=4, ge=1)
-    kernel_size: int = Field(default=3, ge=3)
+    kernel_size: Literal[3, 5, 7] = 3
     scales: int | None = Field(default=None, ge=1)
     geometry: Literal["exact", "foscat"] = "exact"
 
 
 class TargetConfig(_Section):
-    """What the new map is held to (see `make_target`); `mask` is the path of a map of weights."""
+    """What the new map is held to, and how maps are measured for it (see `make_target`).
+
+    `mask` is the path of a map of weights; `mask_threshold` is one number or one for every scale.
+    `second` is a dataset or the path of a second map, with which every map is measured; it is read
+    and transformed as the original is. `reduction` "isotropic" is `IsotropicMean`, "harmonics" is
+    `FourierHarmonics` with that many `harmonics` (one if it does not say). `alignment` "target"
+    counts the orientations of every map from those that dominate the original.
+    """
 
     sigma: Literal["pixels", "foscat"] = "pixels"
     coarsest_nside: Nside = 1
     mask: str | None = None
+    mask_threshold: Threshold | None = None
+    normalization: Literal["none", "target", "own"] = "none"
+    reduction: Literal["none", "isotropic", "harmonics"] = "none"
+    harmonics: int | None = Field(default=None, ge=1)
+    second: str | None = None
+    alignment: Literal["none", "target"] = "none"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_harmonic(cls, entries: Any) -> Any:
+        if isinstance(entries, dict) and entries.get("reduction") == "harmonics":
+            return {"harmonics": 1} | entries
+        return entries
+
+    @model_validator(mode="after")
+    def _harmonics_of_a_reduction(self) -> TargetConfig:
+        if self.harmonics is not None and self.reduction != "harmonics":
+            raise ValueError("target.harmonics only with target.reduction = 'harmonics'")
+        return self
 
 
 class SynthesisConfig(_Section):
@@ -117,6 +153,15 @@ class Config(_Section):
     target: TargetConfig = TargetConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     run: RunConfig = RunConfig()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Config:
+        target = self.target
+        if target.mask_threshold is not None and target.mask is None and self.data.unseen != "mask":
+            raise ValueError("target.mask_threshold only with target.mask or data.unseen = 'mask'")
+        if 2 * (target.harmonics or 0) > self.pyramid.orientations:
+            raise ValueError("target.harmonics of at most half the pyramid.orientations")
+        return self
 
     def to_toml(self) -> str:
         """The config as TOML, all defaults written out and unset entries left out."""
@@ -191,7 +236,7 @@ def _override(tree: dict[str, Any], location: str, words: Sequence[str]) -> None
     table = tree.setdefault(section, {})
     if not isinstance(table, dict):
         return  # the wrong type of the section itself is reported by the validation
-    if tuple in kinds:
+    if tuple in kinds and (len(values) > 1 or kinds == {tuple}):
         table[key] = values
     elif len(values) > 1:
         raise ConfigError(f"--{location} {' '.join(words)}: expected one value")
@@ -238,6 +283,8 @@ def _describe(problem: Mapping[str, Any]) -> str:
     expected = problem["msg"]
     for opening in ("Input should be ", "Value error, "):
         expected = expected.removeprefix(opening)
+    if problem["type"] == "value_error" and not problem["loc"]:  # sections contradict each other
+        return f"expected {expected}"
     if problem["type"] == "model_type":
         expected = f"a table [{location}]"
     return f"{location} = {problem['input']!r}: expected {expected}"

@@ -16,7 +16,6 @@ from jaxscat.gaussianization import gaussianize
 from jaxscat.inputs import footprint_of, read_inputs
 from jaxscat.io import load_map, load_mask, save_maps
 from jaxscat.maps import nside_of
-from jaxscat.objectives.target import make_target
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.plotting import plot_summary
 from jaxscat.provenance import (
@@ -29,6 +28,7 @@ from jaxscat.results import summarize
 from jaxscat.run_folder import new_run_folder, write_history, write_json
 from jaxscat.starts import white_noise
 from jaxscat.synthesis.synthesize import SynthesisResult, synthesize
+from jaxscat.targets import experiment_target
 from jaxscat.validation import gaussian_control, validate
 
 
@@ -71,6 +71,8 @@ def run_experiment(
     is validated and written, the remaining seeds are left out and the status is "interrupted".
     With `synthesis.gaussianize`, target and losses are of maps with a Gaussian histogram; all maps
     that are validated, drawn and written have been taken back to the values of the original.
+    With `target.second`, target and losses are of each map together with the second one, which
+    stays as it is; whatever the target is, the validation compares the maps alone.
 
     Raises `ValueError` for float64 without JAX's 64-bit mode and for all that `load_map`,
     `build_pyramid`, `gaussianize`, `make_target` and `synthesize` refuse, `FileExistsError` for a
@@ -135,6 +137,7 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
     dtype = np.dtype(config.run.precision)
     original = inputs.original.astype(dtype)
     mask = None if inputs.mask is None else inputs.mask.astype(dtype)
+    second = None if inputs.second is None else inputs.second.astype(dtype)
     footprint = footprint_of(mask)
     with clock.measure("pyramid"):
         observer.stage("building the wavelets")
@@ -142,13 +145,7 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
     with clock.measure("target"):
         observer.stage("measuring the map")
         working, restore = _working_map(config, original, footprint)
-        target = make_target(
-            jnp.asarray(working),
-            pyramid,
-            mask=None if mask is None else jnp.asarray(mask),
-            sigma=config.target.sigma,
-            coarsest_nside=config.target.coarsest_nside,
-        )
+        target = experiment_target(config, working, pyramid, mask=mask, second=second)
     starts, made, interrupted = {}, {}, False
     for seed in config.synthesis.seeds:
         observer.stage(f"synthesizing seed {seed}")

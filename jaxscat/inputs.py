@@ -1,49 +1,57 @@
-"""What an experiment reads: the original, the mask, and where they come from."""
+"""What an experiment reads: the original, the mask, a second map, and where they come from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jaxscat.config import Config
-from jaxscat.datasets import dataset_path
+from jaxscat.config import Config, DataConfig
+from jaxscat.datasets import dataset_names, dataset_path
 from jaxscat.io import load_map, load_map_and_mask, load_mask
+from jaxscat.maps import nside_of
 from jaxscat.provenance import array_sha256, file_sha256
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run reads: the original [p], the mask [p] or [M p] or None, and their origin."""
+    """What a run reads: the original [p], the mask [p] or [M p] or None, and their origin.
+
+    `second` is the map [p] together with which every map is measured, or None.
+    """
 
     original: np.ndarray
     mask: np.ndarray | None
     source: str
     checksums: dict[str, str] = field(default_factory=dict)
+    second: np.ndarray | None = None
 
 
 def read_inputs(config: Config) -> Inputs:
-    """Read the original and the mask of an experiment, NESTED, float64, at the working nside.
+    """Read the maps and the mask of an experiment, NESTED, float64, at the working nside.
 
-    Raises `ValueError` for all that `load_map` and `load_mask` refuse and for a mask of another
-    number of pixels than the map.
+    With `data.unseen` "mask" the mask leaves out what is missing in either map. The second map is
+    taken to the original's resolution; `data.order` and `data.field` are those of its file, too.
+
+    Raises `ValueError` for all that `load_map` and `load_mask` refuse, for a mask of another
+    number of pixels than the map, and where no pixel with weight is left.
     """
     data = config.data
     source = data.dataset or data.path
     assert source is not None  # the config has exactly one of the two
     # A path is made a Path, so that it is never taken for the name of a dataset.
     place = data.dataset or Path(source)
-    if data.unseen == "mask":
-        original, mask = load_map_and_mask(place, data.nside, order=data.order, field=data.field)
-        mask = None if mask.all() and mask.min() == 1.0 else mask
-    else:
-        original = load_map(place, data.nside, order=data.order, field=data.field)
-        mask = None
-    checksums = {"map": array_sha256(original)}
-    file = Path(source) if data.dataset is None else dataset_path(data.dataset)
-    if file is not None:
-        checksums["map_file"] = file_sha256(file)
+    original, mask = _read(place, data, data.nside)
+    checksums = {"map": array_sha256(original)} | _file_checksum("map_file", place)
+    second = None
+    if config.target.second is not None:
+        name = config.target.second
+        place = name if name in dataset_names() else Path(name)
+        second, present = _read(place, data, nside_of(original.size))
+        mask = _times(mask, present, f"target.second: {name!r}")
+        checksums |= {"second": array_sha256(second)} | _file_checksum("second_file", place)
     if config.target.mask is not None:
         path = Path(config.target.mask)
         given = load_mask(path, data.nside)
@@ -52,13 +60,46 @@ def read_inputs(config: Config) -> Inputs:
                 f"target.mask: {str(path)!r} has {given.shape[-1]} pixels, "
                 f"expected {original.size} as the map"
             )
-        mask = given if mask is None else mask * given
+        mask = _times(mask, given, f"target.mask: {str(path)!r}")
         checksums["mask_file"] = file_sha256(path)
     if data.transform == "standardise":
         weights = footprint_of(mask)
-        mean = np.average(original, weights=weights)
-        original = (original - mean) / np.sqrt(np.average((original - mean) ** 2, weights=weights))
-    return Inputs(original, mask, source, checksums)
+        original = _standardised(original, weights)
+        second = None if second is None else _standardised(second, weights)
+    return Inputs(original, mask, source, checksums, second)
+
+
+def _read(
+    place: str | Path, data: DataConfig, nside: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return a map and the mask of what is missing in it, None where nothing is."""
+    options: dict[str, Any] = {}
+    if isinstance(place, Path) or place == data.dataset:  # a second dataset has an order of its own
+        options = {"order": data.order, "field": data.field}
+    if data.unseen == "refuse":
+        return load_map(place, nside, **options), None
+    values, mask = load_map_and_mask(place, nside, **options)
+    return values, None if mask.min() == 1.0 else mask
+
+
+def _file_checksum(name: str, place: str | Path) -> dict[str, str]:
+    """Return the checksum of a map's file under a name; nothing for a map that is computed."""
+    file = place if isinstance(place, Path) else dataset_path(place)
+    return {} if file is None else {name: file_sha256(file)}
+
+
+def _times(mask: np.ndarray | None, other: np.ndarray | None, name: str) -> np.ndarray | None:
+    if mask is None or other is None:
+        return other if mask is None else mask
+    both = mask * other
+    if (both.sum(axis=-1) == 0).any():
+        raise ValueError(f"{name} leaves no pixel with data that has weight, expected at least one")
+    return both
+
+
+def _standardised(map: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    mean = np.average(map, weights=weights)
+    return (map - mean) / np.sqrt(np.average((map - mean) ** 2, weights=weights))
 
 
 def footprint_of(mask: np.ndarray | None) -> np.ndarray | None:

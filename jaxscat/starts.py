@@ -18,7 +18,7 @@ def white_noise(
     those of `np.random.seed(seed)` in the reference experiment; the global generator is untouched.
 
     Args:
-        original: map in any unit, which the result shares.
+        original: map (or patch of one) in any unit, which the result shares.
         seed: integer from 0 to 2^32 - 1.
         footprint: weights of the pixels in mean and standard deviation, such as a mask.
 
@@ -31,13 +31,15 @@ def white_noise(
 
     Source: `docs/conventions.md`, "Synthesis".
     """
-    original = check_map(original, name="original", allow_constant=True).astype(np.float32)
+    # The pixels may be those of a patch, whose number only its pyramid knows.
+    original = check_map(original, name="original", cells=np.size(original), allow_constant=True)
+    original = original.astype(np.float32)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed: got {seed!r}, expected an integer from 0 to {2**32 - 1}")
     noise = np.random.RandomState(seed).randn(1, original.size).astype(np.float32)[0]
     if footprint is None:
         return noise * original.std() + original.mean()
-    weights = check_mask(footprint, original.size, name="footprint")
+    weights = check_mask(footprint, original.size, name="footprint", patch=True)
     mean = np.average(original, weights=weights)
     spread = np.sqrt(np.average((original - mean) ** 2, weights=weights))
     return (noise * spread + mean).astype(np.float32)

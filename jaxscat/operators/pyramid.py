@@ -21,6 +21,8 @@ from jaxscat.operators.wavelet import wavelet_kernel
 
 Geometry = Literal["exact", "foscat"]
 
+_LARGEST_PATCH_NSIDE = 8192
+
 
 @dataclasses.dataclass(frozen=True)
 class PyramidSpec:
@@ -226,6 +228,11 @@ def check_spec(
         raise ValueError(f"orientations: got {orientations!r}, expected an integer of at least 1")
     wavelet_kernel(kernel_size)
     raised = kernel_size > 3
+    if cells is not None and nside << raised > _LARGEST_PATCH_NSIDE:
+        raise ValueError(
+            f"nside: got {nside} with kernel_size {kernel_size}, expected at most "
+            f"{_LARGEST_PATCH_NSIDE >> raised} for a patch, whose pixels are counted in 32 bits"
+        )
     most = nside.bit_length() + raised
     if scales is None:
         scales = most

@@ -24,11 +24,13 @@ class Turn(eqx.Module):
 
     Attributes:
         whole: orientations to turn by, from 0 to L - 1.
-        share: weight of the orientation after; that of the first is one minus it.
+        near: weight of the orientation that many on.
+        far: weight of the one after it; both sum to one.
     """
 
     whole: Int[Array, "*shape p"]
-    share: Float[Array, "*shape p"]
+    near: Float[Array, "*shape p"]
+    far: Float[Array, "*shape p"]
 
     def apply(self, fields: Array, axis: int) -> Array:
         """Turn the orientations on an axis, counted from the end, of fields that end in pixels."""
@@ -36,12 +38,12 @@ class Turn(eqx.Module):
         steps = jnp.arange(orientations).reshape(-1, *[1] * (-axis - 1))
         first = steps + jnp.expand_dims(self.whole, axis)
         first, second = first % orientations, (first + 1) % orientations
-        share = jnp.expand_dims(self.share, axis)
+        near, far = jnp.expand_dims(self.near, axis), jnp.expand_dims(self.far, axis)
         one, other = (
             jnp.take_along_axis(fields, jnp.broadcast_to(at, fields.shape), axis)
             for at in (first, second)
         )
-        return (1 - share) * one + share * other
+        return near * one + far * other
 
 
 class Alignment(eqx.Module):
@@ -123,12 +125,13 @@ def _dominant_turn(strength: Float[Array, "*shape p"], axis: int) -> Turn:
     # An angle just below zero can come out as a whole turn after rounding.
     place = orientations * (jnp.arctan2(across, along) % (2 * np.pi)) / (2 * np.pi)
     whole = jnp.minimum(jnp.floor(place), orientations - 1)
-    share = jnp.sin(np.pi / 2 * (place - whole)) ** 2
-    return Turn(whole.astype(jnp.int32), share)
+    angle = np.pi / 2 * (place - whole)
+    return Turn(whole.astype(jnp.int32), near=jnp.cos(angle) ** 2, far=jnp.sin(angle) ** 2)
 
 
 def _rounded(turn: Turn) -> Turn:
-    return Turn(turn.whole, turn.share.astype(jnp.float32).astype(turn.share.dtype))
+    near, far = (weight.astype(jnp.float32) for weight in (turn.near, turn.far))
+    return Turn(turn.whole, near.astype(turn.near.dtype), far.astype(turn.far.dtype))
 
 
 def walk_aligned(
@@ -143,9 +146,13 @@ def walk_aligned(
     Fields are not folded here (their axis of sectors has length one), since turned orientations
     are the same in all sectors.
 
+    Raises:
+        ValueError: the alignment belongs to other scales, pixels or orientations.
+
     Source: `docs/conventions.md`, "Orientation alignment".
     """
     spec = pyramid.spec
+    _check_fit(alignment, pyramid)
     centre, unit = own_units(maps)
     field = (enter_flat(maps, pyramid) - centre[:, None]) / unit[:, None]
     moduli = jnp.zeros((field.shape[0], 0, spec.orientations, field.shape[-1]), field.dtype)
@@ -170,6 +177,20 @@ def walk_aligned(
             field = downsample_level(field, level, spec)
             if scale + 1 < covariances:
                 moduli = downsample_level(moduli, level, spec)
+
+
+def _check_fit(alignment: Alignment, pyramid: Pyramid) -> None:
+    pixels = [
+        12 * level.nside**2 if level.cells is None else level.cells.shape[0]
+        for level in pyramid.levels
+    ]
+    turned = [turn.whole.shape[-1] for turn in alignment.outer]
+    orientations = {turn.whole.shape[-2] for turn in alignment.inner}
+    if turned != pixels or orientations != {pyramid.spec.orientations}:
+        raise ValueError(
+            f"alignment: got turns of {sorted(orientations)} orientations at scales of {turned} "
+            f"pixels, expected {pyramid.spec.orientations} orientations and {pixels} pixels"
+        )
 
 
 def _rows_first(coefficients: Complex[Array, "m L p"]) -> Float[Array, "p 2 L m 1"]:

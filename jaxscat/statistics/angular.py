@@ -12,7 +12,7 @@ import numpy as np
 from jax.lax import stop_gradient
 from jaxtyping import Array, Complex, Float
 
-from jaxscat.statistics.coefficients import AbstractCoefficients, Index, ScatteringCovariance
+from jaxscat.statistics.coefficients import AbstractCoefficients, Index, Kind, ScatteringCovariance
 from jaxscat.statistics.indices import covariance_scales, scale_pairs, scale_triples
 from jaxscat.statistics.moments import safe_sqrt
 
@@ -66,6 +66,7 @@ class ReducedCovariance(AbstractCoefficients):
         reduction: what made them.
         s3p: two maps only: as S3, with the maps exchanged.
         both_triangles: whether S4 has j1 > j2 too.
+        kind: whether the numbers are those of one map ("auto") or of two ("cross").
 
     Source: FOSCAT's `iso_mean` and `fft_ang`; `docs/conventions.md`, "Angular reductions".
     """
@@ -78,6 +79,7 @@ class ReducedCovariance(AbstractCoefficients):
     reduction: Reduction = eqx.field(static=True)
     s3p: Complex[Array, "*masks P L H"] | Float[Array, "*masks P L H"] | None = None
     both_triangles: bool = eqx.field(static=True, default=False)
+    kind: Kind = eqx.field(static=True, init=False)
 
     @property
     def scales(self) -> int:

@@ -29,11 +29,11 @@ class AbstractCoefficients(eqx.Module):
     s4: eqx.AbstractVar[Array]
     s3p: eqx.AbstractVar[Array | None]
     both_triangles: eqx.AbstractVar[bool]
+    kind: eqx.AbstractVar[Kind]
 
-    @property
-    def kind(self) -> Kind:
-        """Whether the numbers are those of one map ("auto") or of two ("cross")."""
-        return "auto" if self.s3p is None else "cross"
+    def __post_init__(self):
+        # Part of the tree's structure: a leaf of one kind would match the None of the other.
+        self.kind = "auto" if self.s3p is None else "cross"
 
     @property
     def masks(self) -> int | None:
@@ -129,6 +129,7 @@ class ScatteringCovariance(AbstractCoefficients):
             (cross: `j1` of the first map, `j2` of the second).
         s3p: cross only: as S3, with the maps exchanged.
         both_triangles: whether S4 has j1 > j2 too.
+        kind: whether the numbers are those of one map ("auto") or of two ("cross").
 
     Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics".
     """
@@ -140,6 +141,7 @@ class ScatteringCovariance(AbstractCoefficients):
     s4: Complex[Array, "*masks T L L L"] | Float[Array, "*masks T L L L"]
     s3p: Complex[Array, "*masks P L L"] | Float[Array, "*masks P L L"] | None = None
     both_triangles: bool = eqx.field(static=True, default=False)
+    kind: Kind = eqx.field(static=True, init=False)
 
     @property
     def scales(self) -> int:

@@ -1,0 +1,56 @@
+"""The target of an experiment, as its config describes it."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxscat.config import Config, TargetConfig
+from jaxscat.objectives.target import Target, make_target
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.alignment import align_orientations
+from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean, Reduction
+
+
+def experiment_target(
+    config: Config,
+    original: np.ndarray,
+    pyramid: Pyramid,
+    *,
+    mask: np.ndarray | None = None,
+    second: np.ndarray | None = None,
+) -> Target:
+    """Measure the original of an experiment, with all that its config says about the target.
+
+    Orientations are aligned to the same map [p] whose coefficients new maps get. Raises
+    `ValueError` for all that `make_target` refuses.
+    """
+    settings = config.target
+    map = jnp.asarray(original)
+    return make_target(
+        map,
+        pyramid,
+        second=None if second is None else jnp.asarray(second),
+        mask=None if mask is None else jnp.asarray(mask),
+        mask_threshold=_threshold(settings),
+        sigma=settings.sigma,
+        coarsest_nside=settings.coarsest_nside,
+        normalization=None if settings.normalization == "none" else settings.normalization,
+        reduction=_reduction(settings),
+        alignment=align_orientations(map, pyramid) if settings.alignment == "target" else None,
+    )
+
+
+def _threshold(settings: TargetConfig) -> float | Array | None:
+    given = settings.mask_threshold
+    return jnp.asarray(given) if isinstance(given, tuple) else given
+
+
+def _reduction(settings: TargetConfig) -> Reduction | None:
+    if settings.reduction == "isotropic":
+        return IsotropicMean()
+    if settings.reduction == "harmonics":
+        assert settings.harmonics is not None  # the config has put a number there
+        return FourierHarmonics(settings.harmonics)
+    return None
