@@ -19,6 +19,8 @@ def write(tmp_path):
 
 
 MINIMAL = '[data]\ndataset = "cosmic-web"\n'
+MASKED = '[target]\nmask = "mask.npy"\n'
+THRESHOLD = "target.mask_threshold = "
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
@@ -50,6 +52,39 @@ def test_resolved_toml_reads_back_the_same(write):
     assert config.synthesis.seeds == (1, 2, 3)
 
 
+def test_target_options_are_off_unless_asked_for(write):
+    target = load_config(write(MINIMAL)).target
+    assert (target.mask_threshold, target.harmonics, target.second) == (None, None, None)
+    assert (target.normalization, target.reduction, target.alignment) == ("none", "none", "none")
+
+
+def test_target_options_are_read_and_written(write):
+    options = """
+        [pyramid]
+        kernel_size = 7
+        [target]
+        mask = "mask.npy"
+        mask_threshold = [0, 0.25]
+        normalization = "own"
+        reduction = "harmonics"
+        harmonics = 2
+        second = "lss"
+        alignment = "target"
+    """
+    config = load_config(write(MINIMAL + options))
+    assert config.pyramid.kernel_size == 7
+    assert config.target.mask_threshold == (0.0, 0.25)
+    assert (config.target.normalization, config.target.reduction) == ("own", "harmonics")
+    assert (config.target.harmonics, config.target.second) == (2, "lss")
+    assert config.target.alignment == "target"
+    assert config_from_tree(tomllib.loads(config.to_toml())) == config
+
+
+def test_harmonics_are_one_unless_said(write):
+    config = load_config(write(MINIMAL + '[target]\nreduction = "harmonics"\n'))
+    assert tomllib.loads(config.to_toml())["target"]["harmonics"] == 1
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
@@ -72,6 +107,50 @@ def test_resolved_toml_reads_back_the_same(write):
         ("target = 3\n" + MINIMAL, ["target = 3", "table [target]"]),
         (MINIMAL + "nside = 12\n", ["data.nside", "12", "power of two"]),
         (MINIMAL + 'path = "x.npy"\n', ["data", "exactly one of data.dataset and data.path"]),
+        (MINIMAL + "[pyramid]\nkernel_size = 4\n", ["pyramid.kernel_size = 4", "3, 5 or 7"]),
+        (MINIMAL + "[pyramid]\nkernel_size = 9\n", ["pyramid.kernel_size = 9", "3, 5 or 7"]),
+        (
+            MINIMAL + '[target]\nnormalization = "self"\n',
+            ["target.normalization = 'self'", "'none', 'target' or 'own'"],
+        ),
+        (
+            MINIMAL + '[target]\nreduction = "mean"\n',
+            ["target.reduction = 'mean'", "'none', 'isotropic' or 'harmonics'"],
+        ),
+        (
+            MINIMAL + '[target]\nalignment = "own"\n',
+            ["target.alignment = 'own'", "'none' or 'target'"],
+        ),
+        (MINIMAL + "[target]\nsecond = 2\n", ["target.second = 2", "string"]),
+        (MINIMAL + '[target]\nsecund = "lss"\n', ["target.secund", "did you mean 'second'"]),
+        (
+            MINIMAL + '[target]\nreduction = "harmonics"\nharmonics = 0\n',
+            ["target.harmonics = 0", "greater than or equal to 1"],
+        ),
+        (
+            MINIMAL + "[target]\nharmonics = 1\n",
+            ["target = {", "target.harmonics only with target.reduction = 'harmonics'"],
+        ),
+        (
+            MINIMAL + '[target]\nreduction = "isotropic"\nharmonics = 1\n',
+            ["target = {", "target.harmonics only with target.reduction = 'harmonics'"],
+        ),
+        (
+            MINIMAL + '[target]\nreduction = "harmonics"\nharmonics = 3\n',
+            ["target.harmonics of at most half the pyramid.orientations"],
+        ),
+        (MINIMAL + MASKED + "mask_threshold = -0.1\n", [THRESHOLD + "-0.1", "from 0 up"]),
+        (MINIMAL + MASKED + "mask_threshold = inf\n", [THRESHOLD + "inf", "from 0 up"]),
+        (MINIMAL + MASKED + "mask_threshold = true\n", [THRESHOLD + "True", "from 0 up"]),
+        (MINIMAL + MASKED + "mask_threshold = []\n", [THRESHOLD + "[]", "one for every scale"]),
+        (
+            MINIMAL + MASKED + 'mask_threshold = [0, "1"]\n',
+            [THRESHOLD + "[0, '1']", "one for every scale"],
+        ),
+        (
+            MINIMAL + "[target]\nmask_threshold = 0.1\n",
+            ["target.mask_threshold only with target.mask or data.unseen = 'mask'"],
+        ),
         ("[run]\n", ["data is missing"]),
         (MINIMAL + '[run]\nname = "../up"\n', ["run.name", "'../up'"]),
         (MINIMAL + "[synthesis\n", ["not valid TOML", "line 3"]),
@@ -113,6 +192,23 @@ def test_override_of_the_path_replaces_the_dataset_and_none_unsets(write):
 
 
 @pytest.mark.parametrize(
+    ("words", "expected"),
+    [(["0.25"], 0.25), (["0", "0.25"], (0.0, 0.25)), (["[0.25]"], (0.25,)), (["none"], None)],
+)
+def test_threshold_on_the_command_line_is_one_or_several(write, words, expected):
+    path = write(MINIMAL + MASKED + "mask_threshold = 0.5\n")
+    assert load_config(path, {"target.mask_threshold": words}).target.mask_threshold == expected
+
+
+def test_target_options_on_the_command_line(write):
+    path = write(MINIMAL + '[target]\nsecond = "lss"\nnormalization = "own"\n')
+    words = "--target.second none --target.normalization none --pyramid.kernel_size 5".split()
+    config = load_config(path, parse_overrides(words))
+    assert (config.target.second, config.target.normalization) == (None, "none")
+    assert config.pyramid.kernel_size == 5
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--synthesis.max_step", "3"], "did you mean 'max_steps'"),
@@ -123,6 +219,8 @@ def test_override_of_the_path_replaces_the_dataset_and_none_unsets(write):
         (["--synthesis.max_steps", "3", "4"], "expected one value"),
         (["--synthesis.max_steps", "soon"], "'soon': expected a valid integer"),
         (["--synthesis.seeds", "1", "x"], "synthesis.seeds.1 = 'x'"),
+        (["--target.mask_threshold", "low"], "target.mask_threshold = 'low'"),
+        (["--target.second", "a", "b"], "expected one value"),
     ],
 )
 def test_bad_overrides(write, words, message):

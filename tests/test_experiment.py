@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 import tomllib
 
@@ -309,3 +310,118 @@ def test_masked_run_keeps_its_masks_for_validation(map_file, tmp_path):
 def test_folder_that_no_run_has_written_cannot_be_validated(tmp_path):
     with pytest.raises(FileNotFoundError, match="maps.fits"):
         validate_run(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def second_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("second") / "second.npy"
+    np.save(path, np.random.default_rng(1).gamma(2.0, size=4 * NPIX))  # of twice the nside
+    return path
+
+
+@pytest.fixture(scope="module")
+def short(map_file, tmp_path_factory):
+    """A plain run of few steps, beside which others are set."""
+    synthesis = {"seeds": [3], "max_steps": 3}
+    return run_experiment(
+        settings(map_file, synthesis=synthesis), tmp_path_factory.mktemp("runs") / "short"
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "entries"),
+    [
+        ("pyramid", {"kernel_size": 5}),
+        ("target", {"second": None}),
+        ("target", {"normalization": "own"}),
+        ("target", {"reduction": "isotropic"}),
+        ("target", {"reduction": "harmonics", "harmonics": 2}),
+        ("target", {"alignment": "target"}),
+    ],
+    ids=str,
+)
+def test_option_changes_the_run_and_is_written(
+    map_file, second_file, short, tmp_path, section, entries
+):
+    if "second" in entries:
+        entries = {"second": str(second_file)}
+    config = settings(map_file, **{section: entries, "synthesis": {"seeds": [3], "max_steps": 3}})
+    outcome = run_experiment(config, tmp_path / "run")
+    tree = tomllib.loads((outcome.folder / "config.toml").read_text())
+    assert config_from_tree(tree) == config and entries.items() <= tree[section].items()
+    for key in ("start_loss", "final_loss"):
+        assert outcome.results[key] != pytest.approx(short.results[key], rel=1e-3)
+    assert outcome.results["final_loss"] < outcome.results["start_loss"]
+    one, other = (column(folder, "SEED_3") for folder in (outcome.folder, short.folder))
+    assert np.abs(one - other).max() > 1e-3 * other.std()
+    checksums = json.loads((outcome.folder / "run.json").read_text())["inputs_sha256"]
+    if "second" in entries:
+        assert len(checksums["second"]) == 64
+        assert checksums["second_file"] == hashlib.sha256(second_file.read_bytes()).hexdigest()
+    # The start is compared with the original as ever, whatever the target is.
+    rows = [each.results["validation"]["distribution"]["std"] for each in (outcome, short)]
+    assert rows[0]["start"] == rows[1]["start"]
+
+
+def test_threshold_changes_a_masked_run(map_file, tmp_path):
+    np.save(tmp_path / "mask.npy", np.linspace(0.0, 1.0, NPIX))
+    losses = []
+    for name, entries in (("plain", {}), ("threshold", {"mask_threshold": [0.0, 0.5]})):
+        target = {"mask": str(tmp_path / "mask.npy")} | entries
+        config = settings(map_file, target=target, synthesis={"seeds": [3], "max_steps": 1})
+        outcome = run_experiment(config, tmp_path / name)
+        tree = tomllib.loads((outcome.folder / "config.toml").read_text())
+        assert target.items() <= tree["target"].items()
+        losses.append(outcome.results["final_loss"])
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
+def test_second_map_is_read_like_the_original(map_file, second_file):
+    inputs = read_inputs(settings(map_file, target={"second": str(second_file)}))
+    assert inputs.second is not None
+    np.testing.assert_allclose(inputs.second, np.load(second_file).reshape(-1, 4).mean(-1))
+    assert set(inputs.checksums) == {"map", "map_file", "second", "second_file"}
+    assert inputs.checksums["second_file"] != inputs.checksums["map_file"]
+    standardised = read_inputs(
+        settings(map_file, data={"transform": "standardise"}, target={"second": str(second_file)})
+    )
+    assert standardised.second is not None
+    assert standardised.second.mean() == pytest.approx(0.0, abs=1e-12)
+    assert standardised.second.std() == pytest.approx(1.0)
+
+
+def test_second_map_may_be_a_dataset_beside_a_file_in_ring_order(map_file, monkeypatch):
+    dataset = np.arange(4.0 * NPIX)
+    monkeypatch.setattr("jaxscat.io.load_dataset", {"cosmic-web": dataset}.__getitem__)
+    inputs = read_inputs(
+        settings(map_file, data={"order": "RING"}, target={"second": "cosmic-web"})
+    )
+    np.testing.assert_array_equal(inputs.second, dataset.reshape(-1, 4).mean(-1))
+    assert set(inputs.checksums) == {"map", "map_file", "second"}  # it comes from no file
+
+
+def test_pixels_that_either_map_lacks_are_masked(tmp_path):
+    first, second = np.arange(NPIX, dtype=float), np.arange(NPIX, dtype=float)
+    first[:10], second[5:20] = healpy.UNSEEN, healpy.UNSEEN
+    np.save(tmp_path / "first.npy", first)
+    np.save(tmp_path / "second.npy", second)
+    target = {"second": str(tmp_path / "second.npy")}
+    inputs = read_inputs(settings(tmp_path / "first.npy", data={"unseen": "mask"}, target=target))
+    np.testing.assert_array_equal(inputs.mask, np.arange(NPIX) >= 20)
+    with pytest.raises(ValueError, match="first.npy.*UNSEEN"):
+        read_inputs(settings(tmp_path / "first.npy", target=target))
+    first[10:] = healpy.UNSEEN
+    first[:10] = np.arange(10)
+    second[:10] = healpy.UNSEEN
+    np.save(tmp_path / "first.npy", first)
+    np.save(tmp_path / "second.npy", second)
+    with pytest.raises(ValueError, match="target.second.*no pixel"):
+        read_inputs(settings(tmp_path / "first.npy", data={"unseen": "mask"}, target=target))
+
+
+def test_second_map_that_is_coarser_or_missing_is_refused(map_file, tmp_path):
+    np.save(tmp_path / "coarse.npy", np.arange(48.0))
+    with pytest.raises(ValueError, match="at most 2.*coarse.npy"):
+        read_inputs(settings(map_file, target={"second": str(tmp_path / "coarse.npy")}))
+    with pytest.raises((ValueError, FileNotFoundError), match="nowhere.npy"):
+        read_inputs(settings(map_file, target={"second": str(tmp_path / "nowhere.npy")}))

@@ -350,11 +350,11 @@ def test_ranks_of_a_masked_run_are_those_of_the_footprint(lognormal_file, tmp_pa
     )
     measured = []
 
-    def make_target(map, *arguments, **options):
-        measured.append(map)
+    def experiment_target(config, original, *arguments, **options):
+        measured.append(original)
         raise KeyboardInterrupt  # all that follows is for other tests
 
-    monkeypatch.setattr(experiment, "make_target", make_target)
+    monkeypatch.setattr(experiment, "experiment_target", experiment_target)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(config, tmp_path / "masked")
     expected, _ = gaussianize(np.load(lognormal_file), weights=masks.max(axis=0))

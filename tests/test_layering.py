@@ -19,7 +19,7 @@ LAYERS = [
     {"validation"},
     {"plotting", "cosmic_web", "download_bar", "map_files", "datasets", "io", "config"},
     {"provenance", "run_folder", "results"},
-    {"inputs"},
+    {"inputs", "targets"},
     {"experiment", "measuring", "comparing"},
     {"terminal", "coefficient_tables"},
     {"cli"},

@@ -30,6 +30,13 @@ def test_footprint_gives_the_mean_and_the_spread():
     np.testing.assert_allclose(found, inside + spread * plain, rtol=1e-4, atol=1e-4)
 
 
+def test_patch_gets_noise_with_its_own_spread():
+    patch = 3 + 2 * np.random.default_rng(0).standard_normal(5000)
+    weights = (np.arange(5000) < 2500).astype(float)
+    assert white_noise(patch, 5).std() == pytest.approx(2, rel=0.05)
+    assert white_noise(patch, 5, footprint=weights).mean() == pytest.approx(3, rel=0.05)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, None, "1", True])
 def test_seeds_out_of_range_are_refused(seed):
     with pytest.raises(ValueError, match="seed: got .*expected an integer from 0"):

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +9,12 @@ import pytest
 from jaxscat.objectives.chi_square import chi_square, map_loss
 from jaxscat.objectives.target import Target, finest_covariances, make_target
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.statistics.alignment import align_orientations
+from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.errors import standard_error
+from jaxscat.statistics.normalization import normalize
+from jaxscat.statistics.power import wavelet_power
 from jaxscat.statistics.scattering import measure
 
 NPIX = 192
@@ -176,3 +184,130 @@ def test_bad_maps_are_refused(pyramid, maps, bad):
     target = make_target(maps[0], pyramid)
     with pytest.raises(ValueError, match=r"^map: got "):
         map_loss(bad, pyramid, target)
+
+
+# Two maps, thresholds, normalization, reductions, alignment.
+
+
+@pytest.mark.parametrize("group", ["s0", "s1", "s2", "s3", "s3p", "s4"])
+def test_every_group_of_two_maps_counts(group):
+    plain = filled(1 + 0j)
+    cross = ScatteringCovariance(plain.s0, plain.s1, plain.s2, plain.s3, plain.s4, s3p=plain.s3)
+    sigma = jax.tree.map(lambda array: jnp.full(array.shape, 0.5), cross)
+    statistics = with_entry(cross, group, 2.5)
+    loss = chi_square(statistics, Target(mean=cross, sigma=sigma))
+    assert loss == pytest.approx(9 / 16, rel=1e-15)
+
+
+def test_kinds_are_not_compared(pyramid, maps):
+    original, start, _ = maps
+    one = make_target(original, pyramid)
+    two = make_target(original, pyramid, second=start)
+    both = make_target(original, pyramid, second=start, both_triangles=True)
+    for target, statistics, got, expected in (
+        (one, two.mean, "cross", "auto"),
+        (two, one.mean, "auto", "cross"),
+        (two, both.mean, "cross coefficients with both triangles of S4", "cross"),
+    ):
+        with pytest.raises(ValueError, match=rf"^statistics: got {got}.*, expected {expected} "):
+            chi_square(statistics, target)
+
+
+OPTIONS = {
+    "second": {"second": True},
+    "both triangles": {"second": True, "both_triangles": True, "coarsest_nside": 2},
+    "threshold": {"mask": True, "mask_threshold": 0.4},
+    "own power": {"normalization": "own"},
+    "own power of two": {"second": True, "normalization": "own", "mask": True},
+    "power of the target": {"normalization": "target", "second": True},
+    "isotropic": {"reduction": IsotropicMean()},
+    "harmonics": {"reduction": FourierHarmonics(1), "normalization": "own", "mask": True},
+    "aligned": {"alignment": True, "second": True},
+}
+
+
+def options_of(name, pyramid, maps):
+    original, _, masks = maps
+    options = dict(OPTIONS[name])
+    if options.get("second"):
+        options["second"] = np.random.default_rng(8).gamma(1.0, size=NPIX) * 10
+    if options.get("mask"):
+        options["mask"] = masks
+    if options.get("alignment"):
+        options["alignment"] = align_orientations(original, pyramid)
+    return options
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_loss_is_that_of_the_coefficients_by_hand(pyramid, maps, name):
+    """Measured, normalized and reduced one after the other, then compared number by number."""
+    original, start, _ = maps
+    options = options_of(name, pyramid, maps)
+    target = make_target(original, pyramid, **options)
+    how = {
+        key: options[key]
+        for key in ("second", "mask", "mask_threshold", "both_triangles", "alignment")
+        if key in options
+    }
+    masked = {key: how[key] for key in ("mask", "mask_threshold") if key in how}
+    parts = []
+    for map, function in ((start, measure), (original, measure), (original, standard_error)):
+        statistics = function(map, pyramid, **how)
+        if "normalization" in options:
+            reference = map if options["normalization"] == "own" else original
+            power = wavelet_power(reference, pyramid, **masked)
+            second = how.get("second")
+            other = None if second is None else wavelet_power(second, pyramid, **masked)
+            statistics = normalize(statistics, power, other)
+        if "coarsest_nside" in options:
+            statistics = finest_covariances(statistics, 2)
+        if "reduction" in options:
+            reduce = (
+                options["reduction"].sigma
+                if function is standard_error
+                else (options["reduction"].mean)
+            )
+            statistics = reduce(statistics)
+        parts.append(np.asarray(statistics.ravel()))
+    found, expected, sigma = parts
+    loss = float(map_loss(start, pyramid, target))
+    assert loss == pytest.approx(np.mean(np.abs((found - expected) / sigma.real) ** 2), rel=1e-10)
+    assert loss > 0.1
+    assert map_loss(original, pyramid, target) <= 1e-20
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_gradient_with_options_agrees_with_finite_differences(pyramid, maps, name):
+    original, start, _ = maps
+    target = make_target(original, pyramid, **options_of(name, pyramid, maps))
+    _, gradient = loss_and_gradient(start, pyramid, target)
+    direction = np.random.default_rng(1).standard_normal(NPIX)
+    above, below = (
+        float(loss_and_gradient(start + step * direction, pyramid, target)[0])
+        for step in (1e-6, -1e-6)
+    )
+    assert gradient @ direction == pytest.approx((above - below) / 2e-6, rel=1e-5)
+
+
+def test_own_power_forgets_the_unit_of_the_map(pyramid, maps):
+    """S0 aside, which is not normalized."""
+    original, start, _ = maps
+    target = make_target(original, pyramid, normalization="own")
+    no_mean = replace(target, sigma=eqx.tree_at(lambda s: s.s0, target.sigma, jnp.full(2, jnp.inf)))
+    losses = [float(map_loss(factor * start, pyramid, no_mean)) for factor in (1, 0.1, 3, 10)]
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-9)
+    assert map_loss(10 * start, pyramid, target) > 1.05 * losses[0]
+
+
+def test_own_power_of_two_maps_needs_the_map(pyramid, maps):
+    original, start, _ = maps
+    target = make_target(original, pyramid, second=start, normalization="own")
+    with pytest.raises(ValueError, match=r"^statistics: .* expected a call of map_loss"):
+        chi_square(measure(start, pyramid, second=start), target)
+
+
+def test_coefficients_of_one_map_are_compared_by_their_own_power(pyramid, maps):
+    original, start, _ = maps
+    target = make_target(original, pyramid, normalization="own")
+    found = chi_square(measure(start, pyramid), target)
+    assert found == pytest.approx(float(map_loss(start, pyramid, target)), rel=1e-12)

@@ -46,6 +46,86 @@ def test_batches_are_loops(pyramid, function, batch):
     )
 
 
+PATCHES = {
+    "ragged": np.random.default_rng(0).permutation(192)[:70],
+    "all but one": np.random.default_rng(1).permutation(192)[1:],
+    "scattered": np.array([190, 3, 60, 77, 100]),
+    "one": np.array([42]),
+    "full sky": None,
+    "shuffled full sky": np.random.default_rng(2).permutation(192),
+}
+
+
+def pixels_of(nside, ids, own_nside):
+    """Pixels in the order in which maps hold them: that of the ids at their own nside only."""
+    if ids is None:
+        return np.arange(12 * nside**2)
+    if nside == own_nside:
+        return ids
+    if nside > own_nside:
+        return np.sort((4 * ids[:, None] + np.arange(4)).ravel())
+    return np.unique(ids // (own_nside // nside) ** 2)
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5, 7])
+@pytest.mark.parametrize("patch", PATCHES)
+def test_maps_keep_the_order_of_their_pixels(reference, patch, kernel_size):
+    ids = PATCHES[patch]
+    operators = build_pyramid(
+        4, orientations=2, kernel_size=kernel_size, scales=2, cell_ids=ids, dtype="float64"
+    )
+    finest = 4 if kernel_size == 3 else 8
+    generator = np.random.default_rng(3)
+    for scale in range(2):
+        nside = finest >> scale
+        pixels, coarse = pixels_of(nside, ids, 4), pixels_of(nside // 2, ids, 4)
+        whole = pixels.size == 12 * nside**2
+        cells = None if whole else tuple(sorted(pixels.tolist()))
+        assert np.array_equal(operators.pixels(scale), pixels)
+        sphere, out = (
+            generator.standard_normal(12 * nside**2),
+            np.zeros((2, 12 * nside**2), complex),
+        )
+        out[:, np.sort(pixels)] = (
+            reference.wavelet_matrix(nside, 2, kernel_size, cells) @ sphere[np.sort(pixels)]
+        )
+        found = convolve_map(sphere[pixels], operators, scale)
+        np.testing.assert_allclose(found, out[:, pixels], rtol=0, atol=1e-12)
+        if operators.levels[scale].downsampling is None:
+            continue
+        below = np.zeros(3 * nside**2)
+        below[np.sort(coarse)] = (
+            reference.downsampling_matrix(nside, cells) @ sphere[np.sort(pixels)]
+        )
+        found = downsample_map(sphere[pixels], operators, scale)
+        np.testing.assert_allclose(found, below[coarse], rtol=0, atol=1e-14)
+        above = np.zeros(12 * nside**2)
+        above[np.sort(pixels)] = reference.upsampling_matrix(nside, cells) @ below[np.sort(coarse)]
+        found = upsample_map(below[coarse], operators, scale)
+        np.testing.assert_allclose(found, above[pixels], rtol=0, atol=1e-14)
+
+
+def test_batches_on_a_patch_are_loops():
+    ids = PATCHES["ragged"]
+    operators = build_pyramid(4, orientations=3, kernel_size=5, cell_ids=ids, dtype="float64")
+    shapes = [(convolve_map, 1, ids.size), (downsample_map, 0, 280), (upsample_map, 0, ids.size)]
+    for function, scale, npix in shapes:
+        maps = np.random.default_rng(4).standard_normal((2, 3, npix))
+        found = function(maps, operators, scale)
+        loop = np.stack([function(map, operators, scale) for map in maps.reshape(6, npix)])
+        assert found.shape == (2, 3, *loop.shape[1:])
+        np.testing.assert_allclose(found.reshape(loop.shape), loop, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_maps_of_other_pixels_than_those_of_a_patch_are_refused(function):
+    operators = build_pyramid(4, cell_ids=PATCHES["ragged"])
+    npix = operators.levels[1].cells.size if function is upsample_map else 70
+    for wrong in (192, npix - 1):
+        with pytest.raises(ValueError, match=rf"maps: got .*\({wrong},\).* \(\.\.\., {npix}\)"):
+            function(np.zeros(wrong), operators)
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_numpy_and_jax_arrays_are_alike(pyramid, function):
     map = random_maps(function)

@@ -1,6 +1,7 @@
 import os
 import time
 
+import healpy
 import jax
 import numpy as np
 import pytest
@@ -18,6 +19,54 @@ def test_estimate_is_near_what_the_tables_take(orientations, dtype, geometry):
     operators = build_pyramid(32, orientations=orientations, dtype=dtype, geometry=geometry)
     taken = sum(leaf.nbytes for leaf in jax.tree.leaves(operators))
     assert memory.table_bytes(operators.spec) == pytest.approx(taken, rel=0.25)
+
+
+def disc(nside, count):
+    """Some pixels around one place, in no order."""
+    centre = healpy.ang2vec(1.0, 2.0)
+    found = healpy.query_disc(nside, centre, 1.3 * np.sqrt(4 / 12 * count) / nside, nest=True)
+    return np.random.default_rng(0).permutation(found[:count])
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "nside", "patch", "orientations"),
+    [
+        (5, 16, None, 4),
+        (7, 16, None, 4),
+        (5, 16, None, 3),
+        (3, 512, 4000, 4),
+        (5, 512, 1000, 4),
+        (7, 512, 1000, 4),
+    ],
+)
+def test_estimate_of_larger_kernels_and_of_patches(kernel_size, nside, patch, orientations):
+    operators = build_pyramid(
+        nside,
+        kernel_size=kernel_size,
+        orientations=orientations,
+        cell_ids=None if patch is None else disc(nside, patch),
+    )
+    taken = sum(leaf.nbytes for leaf in jax.tree.leaves(operators))
+    assert memory.table_bytes(operators.spec) == pytest.approx(taken, rel=0.25)
+
+
+def test_estimate_of_a_patch_is_that_of_its_pixels(monkeypatch):
+    ids = disc(8192, 64)
+    patch = check_spec(8192, cells=np.sort(ids), scales=2)
+    assert memory.table_bytes(patch) == memory.table_bytes(
+        check_spec(64, cells=np.arange(64), scales=2)
+    )
+    monkeypatch.setattr(memory, "available_bytes", lambda: 10**7)
+    assert build_pyramid(8192, cell_ids=ids).spec.npix == 64
+    with pytest.raises(ValueError, match="build_pyramid.nside=8192.: its tables take"):
+        build_pyramid(8192, scales=1)
+
+
+def test_larger_kernels_need_more():
+    needed = [memory.table_bytes(check_spec(64, kernel_size=size)) for size in (3, 5, 7)]
+    # Twice the nside has four times the pixels, and tables of 5 and 7 are that much wider.
+    assert needed[1] > 4 * 2 * needed[0]
+    assert needed[2] > 1.5 * needed[1]
 
 
 @pytest.mark.parametrize("geometry", ["exact", "foscat"])

@@ -122,11 +122,62 @@ def test_upsampling_is_the_transpose_with_rows_made_to_sum_to_one(scale):
     np.testing.assert_allclose(up, down.T / down.T.sum(1, keepdims=True), rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize("nside", [8, 16])
-def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside):
-    whole = resolution.build_downsampling(nside, 4, dtype=np.float64)
+# A hemisphere, whose border is smooth; pixels here and there; two that stand alone.
+PATCHES = {
+    "hemisphere": np.flatnonzero(healpy.pix2vec(8, np.arange(768), nest=True)[1] > 0.05),
+    "ragged": np.flatnonzero(np.random.default_rng(0).random(768) < 0.3),
+    "two": np.array([9, 600]),
+}
+
+
+@cache
+def patch_pyramid(patch, kernel_size=3):
+    return build_pyramid(
+        8,
+        orientations=1,
+        scales=3,
+        kernel_size=kernel_size,
+        cell_ids=PATCHES[patch],
+        dtype="float64",
+    )
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5])
+@pytest.mark.parametrize("patch", PATCHES)
+def test_constants_stay_on_a_patch(patch, kernel_size):
+    operators = patch_pyramid(patch, kernel_size)
+    for scale in (0, 1):
+        fine, coarse = (operators.pixels(scale + k).size for k in (0, 1))
+        down = downsample_map(np.full(fine, 7.0), operators, scale)
+        up = upsample_map(np.full(coarse, 7.0), operators, scale)
+        assert down.shape == (coarse,) and up.shape == (fine,)
+        assert np.abs(down - 7.0).max() <= 7 * ROUNDING
+        assert np.abs(up - 7.0).max() <= 7 * ROUNDING
+
+
+@pytest.mark.parametrize("patch", PATCHES)
+def test_children_outside_a_patch_leave_their_weight_to_the_others(patch):
+    operators = patch_pyramid(patch)
+    ids, above = operators.pixels(0), operators.pixels(1)
+    assert np.array_equal(above, np.unique(ids // 4))
+    down = np.asarray(downsample_map(np.eye(ids.size), operators)).T
+    up = np.asarray(upsample_map(np.eye(above.size), operators)).T
+    expected = dense_downsampling(8)[above][:, ids]
+    changed = expected.sum(1) < 1 - 1e-12
+    assert changed.any()
+    assert (~changed).any() == (patch == "hemisphere")
+    expected /= expected.sum(1, keepdims=True)
+    assert np.abs(down - expected).max() <= 1e-14
+    assert np.abs(up - expected.T / expected.T.sum(1, keepdims=True)).max() <= 1e-14
+
+
+@pytest.mark.parametrize(
+    ("nside", "sectors", "cells"), [(8, 4, None), (16, 4, None), (8, 1, PATCHES["ragged"])]
+)
+def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside, sectors, cells):
+    whole = resolution.build_downsampling(nside, sectors, dtype=np.float64, cells=cells)
     monkeypatch.setattr(resolution, "_ROWS_AT_A_TIME", 7)
-    pieces = resolution.build_downsampling(nside, 4, dtype=np.float64)
+    pieces = resolution.build_downsampling(nside, sectors, dtype=np.float64, cells=cells)
     assert jax.tree.structure(whole) == jax.tree.structure(pieces)
     for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(pieces), strict=True):
         assert np.array_equal(one, other)

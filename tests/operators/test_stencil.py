@@ -9,6 +9,7 @@ import pytest
 from jaxscat.operators import stencil
 from jaxscat.operators.apply import convolve_map
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.operators.symmetry import fold, sector_pixels
 
 OWN = Path(__file__).parents[1] / "golden"
 
@@ -76,6 +77,16 @@ def test_one_and_two_orientations_are_the_first_of_more(orientations, scale):
     assert np.abs(few - more[:, :: 4 // orientations]).max() <= 1e-13
 
 
+@pytest.mark.parametrize(("kernel_size", "orientations"), [(5, 3), (7, 4)])
+def test_convolution_with_a_larger_kernel_is_the_dense_matrix(reference, kernel_size, orientations):
+    operators = build_pyramid(
+        4, orientations=orientations, kernel_size=kernel_size, dtype="float64"
+    )
+    for scale, nside in enumerate((8, 4, 2, 1)):
+        expected = reference.wavelet_matrix(nside, orientations, kernel_size)
+        assert np.abs(columns(operators, scale) - expected).max() <= 1e-12
+
+
 def test_dense_matrix_is_that_of_foscat():
     numbers = np.load(OWN / "foscat_operators.npz")
     expected = np.zeros(numbers["convolution_shape"], complex)
@@ -125,13 +136,16 @@ def test_rows_sum_to_zero_and_a_constant_map_gives_nothing(geometry, scale):
     assert np.abs(convolve_map(np.full(npix, 1e3), operators, scale)).max() < 2e-12
 
 
-@pytest.mark.parametrize("nside", [4, 8])
+SOME = np.flatnonzero(np.random.default_rng(0).random(768) < 0.4)  # of the pixels of nside 8
+
+
+@pytest.mark.parametrize(("nside", "cells"), [(4, None), (8, None), (8, SOME)])
 @pytest.mark.parametrize("exact", [True, False])
-def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside, exact):
+def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside, cells, exact):
     # With two orientations later rows are longer than the first: the table grows on the way.
-    whole = stencil.build_stencil(nside, 2, 3, exact=exact, dtype=np.float64)
+    whole = stencil.build_stencil(nside, 2, 3, exact=exact, dtype=np.float64, cells=cells)
     monkeypatch.setattr(stencil, "_ROWS_AT_A_TIME", 1)
-    pieces = stencil.build_stencil(nside, 2, 3, exact=exact, dtype=np.float64)
+    pieces = stencil.build_stencil(nside, 2, 3, exact=exact, dtype=np.float64, cells=cells)
     assert jax.tree.structure(whole) == jax.tree.structure(pieces)
     for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(pieces), strict=True):
         assert np.array_equal(one, other)
@@ -144,6 +158,63 @@ def test_progress_counts_every_pixel_once(monkeypatch, orientations, exact):
     stencil.build_stencil(8, orientations, 3, exact=exact, progress=steps.append)
     assert len(steps) > 1
     assert sum(steps) == 768
+
+
+def test_progress_on_a_patch_counts_its_pixels_once(monkeypatch):
+    monkeypatch.setattr(stencil, "_ROWS_AT_A_TIME", 100)
+    steps = []
+    stencil.build_stencil(8, 4, 5, cells=SOME, progress=steps.append)
+    assert steps == [100, 100, SOME.size - 200]
+
+
+@pytest.fixture(scope="module", params=[3, 5, 7], ids="K{}".format)
+def patch_and_sphere(request):
+    """Pixels of a patch, and the wavelet of one nside on it and on the full sky, dense."""
+    ids = np.flatnonzero(healpy.pix2vec(8, np.arange(768), nest=True)[0] > -0.1)
+    patch = stencil.build_stencil(8, 2, request.param, dtype=np.float64, cells=ids)
+    sphere = stencil.build_stencil(8, 2, request.param, exact=True, dtype=np.float64)
+
+    def dense(table, npix, sectors):
+        units = fold(np.eye(npix), sectors).transpose(1, 0, 2)[:, :, None]
+        out = np.asarray(stencil.convolve(units, table))[:, :, :, :, 0, 0]  # of the first sector
+        return (out[:, 0] + 1j * out[:, 1]).transpose(1, 0, 2)
+
+    first = sector_pixels(8, 4)
+    rows = np.flatnonzero(np.isin(ids, first))
+    expected = np.zeros((2, 768, 768), complex)
+    expected[:, first] = dense(sphere, 768, 4)
+    return ids, rows, dense(patch, ids.size, 1), expected
+
+
+def test_away_from_its_border_a_patch_has_the_wavelets_of_the_full_sky(patch_and_sphere):
+    ids, rows, patch, sphere = patch_and_sphere
+    outside = np.setdiff1d(np.arange(768), ids)
+    inner = [row for row in rows if not sphere[:, ids[row]][:, outside].any()]
+    assert 20 < len(inner) < len(rows)
+    for row in inner:
+        assert np.abs(patch[:, row] - sphere[:, ids[row]][:, ids]).max() <= 1e-16
+
+
+def test_rows_at_the_border_of_a_patch_sum_to_zero(patch_and_sphere):
+    ids, rows, patch, sphere = patch_and_sphere
+    outside = np.setdiff1d(np.arange(768), ids)
+    border = [row for row in rows if sphere[:, ids[row]][:, outside].any()]
+    assert len(border) > 5
+    assert np.abs(patch[:, border].sum(-1)).max() < 2e-15
+    assert np.abs(patch[:, border]).max(-1).min() > 0.05
+
+
+def test_point_that_sees_no_pixel_of_a_patch_falls_on_its_centre():
+    # Two pixels at opposite ends of the sky: every point but the centre is lost.
+    ids = np.array([5, 700])
+    table = stencil.build_stencil(8, 4, 3, dtype=np.float64, cells=ids)
+    out = np.asarray(stencil.convolve(np.eye(2)[:, :, None, None], table))
+    assert np.abs(out).max() < 2e-15
+    # Two neighbours: what one loses to the other stands in its own column.
+    ids = np.array([0, int(healpy.get_all_neighbours(8, 0, nest=True)[0])])
+    table = stencil.build_stencil(8, 1, 3, dtype=np.float64, cells=np.sort(ids))
+    out = np.asarray(stencil.convolve(np.eye(2)[:, :, None, None], table))
+    assert np.abs(out.sum(0)).max() > 0.01
 
 
 def test_real_and_imaginary_parts_stand_on_their_own_axis():

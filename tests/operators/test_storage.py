@@ -1,9 +1,12 @@
+import dataclasses
+import hashlib
 import json
 
 import jax
 import numpy as np
 import pytest
 
+from jaxscat.archive import write_archive
 from jaxscat.operators.apply import convolve_map
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.operators.storage import load_pyramid, save_pyramid
@@ -40,6 +43,20 @@ def rewrite(path, change):
     np.savez(path, **arrays)
 
 
+def rewrite_header(path, change):
+    """Change the header of a file and give it the checksum that belongs to it."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays.pop("header")))
+    for name in ("content", "format", "sha256"):
+        del header[name]
+    change(header)
+    write_archive(path, "pyramid", 2, header, arrays)
+
+
+RAGGED = np.random.default_rng(0).permutation(768)[:300]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -47,13 +64,36 @@ def rewrite(path, change):
         {"nside": 16, "orientations": 3, "scales": 2},
         {"nside": 8, "geometry": "foscat"},
         {"nside": 1},
+        {"nside": 4, "kernel_size": 5},
+        {"nside": 2, "kernel_size": 7, "scales": 1, "dtype": "float64"},
+        {"nside": 8, "cell_ids": RAGGED, "dtype": "float64"},
+        {"nside": 8, "cell_ids": np.arange(300)},
+        {"nside": 8, "kernel_size": 5, "scales": 5, "cell_ids": RAGGED},
+        {"nside": 8, "cell_ids": np.arange(768)[::-1]},
     ],
-    ids=str,
+    ids=lambda arguments: " ".join(
+        f"{name} {np.size(of) if name == 'cell_ids' else of}" for name, of in arguments.items()
+    ),
 )
 def test_a_pyramid_comes_back_to_the_last_bit(tmp_path, arguments):
     made = build_pyramid(**arguments)
     save_pyramid(tmp_path / "operators.npz", made)
-    assert_same(load_pyramid(tmp_path / "operators.npz"), made)
+    loaded = load_pyramid(tmp_path / "operators.npz")
+    assert_same(loaded, made)
+    for scale, level in enumerate(made.levels):
+        assert np.array_equal(loaded.pixels(scale), made.pixels(scale))
+        assert loaded.levels[scale].nside == level.nside
+
+
+def test_ragged_patch_comes_back_with_its_pixels_and_their_order(tmp_path):
+    save_pyramid(tmp_path / "operators.npz", build_pyramid(8, cell_ids=RAGGED))
+    loaded = load_pyramid(tmp_path / "operators.npz")
+    ascending = np.sort(RAGGED)
+    assert np.array_equal(loaded.pixels(), RAGGED)
+    assert np.array_equal(RAGGED[loaded.order], ascending)
+    blocks = 4 * np.unique(RAGGED // 4)[:, None] + np.arange(4)
+    assert np.array_equal(blocks.ravel()[loaded.levels[0].slots], ascending)
+    assert np.array_equal(loaded.levels[0].cells, ascending)
 
 
 def test_loaded_pyramid_shares_the_compiled_functions(path, pyramid):
@@ -184,16 +224,40 @@ def test_damaged_headers_inside_are_refused(path, damage):
         load_pyramid(path)
 
 
-@pytest.mark.parametrize("found", [0, 2, "1", None])
+@pytest.mark.parametrize("found", [0, 1, 3, "2", None])
 def test_another_format_is_refused_with_its_number(path, found):
     rewrite(path, lambda _, header: header.update(format=found))
-    with pytest.raises(ValueError, match=f"path: got .* of format {found}, expected format 1"):
+    with pytest.raises(ValueError, match=f"path: got .* of format {found}, expected format 2"):
         load_pyramid(path)
 
 
-CHANGES = {
+def test_file_of_the_first_format_is_refused_by_its_number(path, pyramid):
+    # As it was written: no content is named, a spec without cells, a checksum of spec and arrays.
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files if name != "header"}
+    spec = dataclasses.asdict(pyramid.spec)
+    del spec["cells"], spec["cell_count"]
+    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
+    header = {"format": 1, "spec": spec, "sha256": digest.hexdigest()}
+    np.savez(path, header=np.array(json.dumps(header)), **arrays)
+    with pytest.raises(ValueError, match="path: got .*npz of format 1, expected format 2"):
+        load_pyramid(path)
+
+
+def test_archive_of_something_else_is_refused_by_name(path):
+    write_archive(path, "scattering covariance", 2, {"spec": {}}, {})
+    with pytest.raises(ValueError, match="a scattering covariance file, expected a pyramid file"):
+        load_pyramid(path)
+
+
+DAMAGED = {
     "no header": lambda arrays, _: arrays.pop("header"),
     "no format": lambda _, header: header.pop("format"),
+}
+
+CHANGES = {
     "no spec": lambda _, header: header.pop("spec"),
     "spec lacks nside": lambda _, header: header["spec"].pop("nside"),
     "spec has more": lambda _, header: header["spec"].update(gauge="cosmo"),
@@ -206,11 +270,16 @@ CHANGES = {
     ],
     "part of a stencil": lambda arrays, _: arrays.pop("0/stencil/indices"),
     "unknown part": lambda arrays, _: arrays.update({"0/stencil/more": np.zeros(3)}),
+    "slots of a patch": lambda arrays, _: arrays.update({"0/slots": np.arange(768)}),
+    "cells of a patch": lambda arrays, _: arrays.update({"0/cells": np.arange(768)}),
+    "an order": lambda arrays, _: arrays.update({"order": np.arange(768)}),
     "other type of weights": lambda _, header: header["spec"].update(dtype="float64"),
     "other nside": lambda _, header: header["spec"].update(nside=16),
     "other orientations": lambda _, header: header["spec"].update(orientations=2),
+    "other kernel": lambda _, header: header["spec"].update(kernel_size=5),
     "other geometry": lambda _, header: header["spec"].update(geometry="foscat"),
     "fewer scales": lambda _, header: header["spec"].update(scales=3),
+    "some patch": lambda _, header: header["spec"].update(cells="0" * 16, cell_count=768),
     "weights of another shape": lambda arrays, _: arrays.update(
         {"0/stencil/weights": arrays["0/stencil/weights"][:, :-1]}
     ),
@@ -220,16 +289,49 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_tables_that_do_not_fit_the_header_are_refused(path, change):
-    rewrite(path, CHANGES[change])
-    with pytest.raises(ValueError, match="path: got .*operators.npz"):
+@pytest.mark.parametrize("change", DAMAGED)
+def test_file_without_its_header_is_no_whole_file(path, change):
+    rewrite(path, DAMAGED[change])
+    with pytest.raises(ValueError, match="path: got .*operators.npz, which is no whole pyramid"):
         load_pyramid(path)
 
 
-def test_spec_out_of_range_is_refused(path):
-    rewrite(path, lambda _, header: header["spec"].update(orientations=0))
-    with pytest.raises(ValueError, match="orientations: got 0"):
+@pytest.mark.parametrize("change", CHANGES)
+def test_change_of_header_or_tables_is_noticed(path, change):
+    rewrite(path, CHANGES[change])
+    message = "path: got .*operators.npz, whose content has changed since it was saved"
+    with pytest.raises(ValueError, match=message):
+        load_pyramid(path)
+
+
+@pytest.mark.parametrize(
+    "change", ["no spec", "spec lacks nside", "spec has more", "spec is a number"]
+)
+def test_header_of_something_else_than_a_pyramid_is_refused(path, change):
+    rewrite_header(path, lambda header: CHANGES[change](None, header))
+    with pytest.raises(ValueError, match="path: got .*, whose header is not that of a pyramid"):
+        load_pyramid(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"orientations": 0}, "orientations: got 0"),
+        ({"kernel_size": 4}, "kernel_size: got 4"),
+        ({"nside": 3}, "nside: got 3"),
+        ({"scales": 5}, "scales: got 5, expected 1 to 4"),
+    ],
+)
+def test_spec_out_of_range_is_refused(path, change, message):
+    rewrite_header(path, lambda header: header["spec"].update(change))
+    with pytest.raises(ValueError, match=message):
+        load_pyramid(path)
+
+
+@pytest.mark.parametrize("change", [{"cells": "0" * 16}, {"cell_count": 5}])
+def test_header_that_names_a_patch_without_its_pixels_is_refused(path, change):
+    rewrite_header(path, lambda header: header["spec"].update(change))
+    with pytest.raises(ValueError, match="path: got .*, whose header names a patch without its"):
         load_pyramid(path)
 
 

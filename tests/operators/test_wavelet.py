@@ -1,7 +1,9 @@
+import cmath
+
 import numpy as np
 import pytest
 
-from jaxscat.operators.wavelet import gauge_angle, stencil_offsets, wavelet_kernel
+from jaxscat.operators.wavelet import KERNEL_SIZES, gauge_angle, stencil_offsets, wavelet_kernel
 
 # The 3 x 3 kernel as it is published, ten digits: rows across the wave, columns along it.
 OUTER = [-0.0596500795 - 0.0340069974j, 0.0824130129, -0.0596500795 + 0.0340069974j]
@@ -13,22 +15,59 @@ def test_kernel_has_its_known_values():
     assert np.abs(kernel - [OUTER, INNER, OUTER]).max() < 1e-10
 
 
-def test_kernel_sums_to_zero_and_its_moduli_to_one():
-    kernel = wavelet_kernel()
+@pytest.mark.parametrize("size", KERNEL_SIZES)
+def test_kernel_sums_to_zero_and_its_moduli_to_one(size):
+    kernel = wavelet_kernel(size)
+    assert kernel.shape == (size**2,)
     assert kernel.dtype == np.complex128
     assert abs(kernel.sum()) < 1e-15
     assert abs(np.abs(kernel).sum() - 1) < 1e-15
 
 
-def test_kernel_seen_from_behind_is_its_conjugate():
-    kernel = wavelet_kernel().reshape(3, 3)
+@pytest.mark.parametrize("size", KERNEL_SIZES)
+def test_kernel_seen_from_behind_is_its_conjugate(size):
+    kernel = wavelet_kernel(size).reshape(size, size)
+    assert np.abs(kernel.imag).max() > 0.01
     np.testing.assert_allclose(kernel[::-1, ::-1], kernel.conj(), rtol=0, atol=1e-17)
     np.testing.assert_allclose(kernel[:, ::-1], kernel.conj(), rtol=0, atol=1e-17)
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 4, -3, 3.5])
-def test_unknown_kernel_size_is_refused(size):
-    with pytest.raises(ValueError, match=r"kernel_size: got .*, expected one of \[3\]"):
+# Wave number, sharpness and the sum over one row of the wave, in closed form: the cosines of
+# 0.75 pi are those of an octagon, the cosines of 0.5 pi those of a square.
+CLOSED_FORMS = {
+    5: (0.75, 0.5, 1 - np.sqrt(2) * np.exp(-0.5)),
+    7: (0.5, 0.25, 1 - 2 * np.exp(-1)),
+}
+
+
+@pytest.mark.parametrize("size", CLOSED_FORMS)
+def test_larger_kernels_have_their_closed_form(size):
+    frequency, sharpness, along = CLOSED_FORMS[size]
+    half = size // 2
+    steps = range(-half, half + 1)
+    across = 1 + 2 * sum(np.exp(-sharpness * b**2) for b in range(1, half + 1))
+    mean = along * across / size**2
+    expected = [
+        [
+            cmath.exp(-sharpness * (a**2 + b**2) + 1j * cmath.pi * frequency * a) - mean
+            for a in steps
+        ]
+        for b in steps
+    ]
+    norm = sum(abs(value) for row in expected for value in row)
+    kernel = wavelet_kernel(size).reshape(size, size)
+    assert np.abs(kernel - np.array(expected) / norm).max() < 1e-16
+
+
+def test_default_kernel_is_the_smallest():
+    assert KERNEL_SIZES == (3, 5, 7)
+    assert np.array_equal(wavelet_kernel(), wavelet_kernel(3))
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 4, 6, 9, -3, 3.5, "5", None])
+def test_unknown_kernel_size_is_refused_with_those_that_there_are(size):
+    message = rf"kernel_size: got {size!r}, expected one of \[3, 5, 7\]"
+    with pytest.raises(ValueError, match=message):
         wavelet_kernel(size)
 
 
@@ -36,6 +75,9 @@ def test_offsets_run_along_the_wave_first():
     along, across = stencil_offsets(3)
     assert along.tolist() == [-1, 0, 1] * 3
     assert across.tolist() == [-1] * 3 + [0] * 3 + [1] * 3
+    along, across = stencil_offsets(5)
+    assert along.tolist() == [-2, -1, 0, 1, 2] * 5
+    assert across.tolist() == sorted([-2, -1, 0, 1, 2] * 5)
 
 
 def direction(theta, phi, angle):

@@ -134,6 +134,37 @@ def test_a_map_in_its_own_unit_has_unit_power_whatever_its_unit(pyramid, field):
     assert (own.s1 < 1).all()
 
 
+@pytest.mark.parametrize("factor", [0.1, 0.37, 3.0, 10.0, -1.0, -0.6])
+@pytest.mark.parametrize("cross", [False, True])
+def test_factors_of_the_map_change_signs_at_most(pyramid, field, factor, cross):
+    """A negative factor turns S3, which is odd in the map; moduli and what they make stay."""
+    second = np.random.default_rng(4).gamma(2.0, size=768) if cross else None
+
+    def normalized(map):
+        powers = [jaxscat.wavelet_power(map, pyramid)]
+        if cross:
+            powers.append(jaxscat.wavelet_power(second, pyramid))
+        statistics = jaxscat.measure(map, pyramid, second=second)
+        errors = jaxscat.standard_error(map, pyramid, second=second)
+        return normalize(statistics, *powers), normalize(errors, *powers)
+
+    (found, errors), (expected, same_errors) = normalized(factor * field), normalized(field)
+    sign = np.sign(factor)
+    # Of two maps S1 and S2 are odd in each; S3P has this one in a modulus only.
+    signs = {"S1": sign if cross else 1, "S2": sign if cross else 1, "S3": sign, "S3P": 1, "S4": 1}
+    for name, group in expected.groups().items():
+        if name == "S0":
+            continue
+        difference = np.abs(found.groups()[name] - signs[name] * group)
+        assert difference.max() <= 1e-9, name
+        assert np.linalg.norm(difference) <= 1e-9 * np.linalg.norm(group), name
+        change = np.abs(errors.groups()[name] - same_errors.groups()[name])
+        assert change.max() <= 1e-9, name
+    if factor not in (1, -1):
+        plain = jaxscat.measure(factor * field, pyramid, second=second)
+        assert np.abs(plain.s1 / jaxscat.measure(field, pyramid, second=second).s1).max() != 1
+
+
 def test_errors_have_the_factors_of_their_coefficients(pyramid, field):
     statistics, errors = jaxscat.measure(field, pyramid), jaxscat.standard_error(field, pyramid)
     before = jax.tree.map(lambda x, sigma: jnp.abs(x) / sigma, statistics, errors)

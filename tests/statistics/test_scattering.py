@@ -94,7 +94,9 @@ def test_fewer_scales(reference, pyramid, scales):
 def test_covariances_of_fewer_scales_leave_the_rest_as_it_is(pyramid):
     operators, map = pyramid(8), skewed_map(8)
     full = measure(map, operators)
-    two = jax.tree.map(lambda group: group[0], scattering.measure_scales(map[None], operators, None, 2))
+    two = jax.tree.map(
+        lambda group: group[0], scattering.measure_scales(map[None], operators, None, 2)
+    )
     assert two.s3.shape[0] == 3 and two.s4.shape[0] == 4
     for name, length in {"s0": 2, "s1": 4, "s2": 4, "s3": 3, "s4": 4}.items():
         np.testing.assert_allclose(getattr(two, name), getattr(full, name)[:length], rtol=1e-12)

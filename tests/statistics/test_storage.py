@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,6 +134,7 @@ class Other(AbstractCoefficients):
     s4: jax.Array
     s3p: jax.Array | None = None
     both_triangles: bool = False
+    kind: str = eqx.field(static=True, init=False)
 
 
 def test_other_coefficients_are_refused(tmp_path):
