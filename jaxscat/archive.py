@@ -71,6 +71,8 @@ def read_archive(
         ValueError: it is damaged, holds something else, has another version, or was changed.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path: got {path}, which is no file, expected a {content} file")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -78,7 +80,7 @@ def read_archive(
         found = header["format"]
         digest = header.pop("sha256", None)
         unchanged = digest == _digest(header, arrays)
-    except (FileNotFoundError, IsADirectoryError, PermissionError, MemoryError):
+    except (PermissionError, MemoryError):
         raise
     except Exception as error:  # damaged archives raise all kinds
         raise ValueError(f"path: got {path}, which is no whole {content} file ({error})") from error

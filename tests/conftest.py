@@ -1,4 +1,15 @@
-"""Tests run in float64, unless they ask for float32."""
+"""Tests run in float64, unless they ask for float32, and without most optimizations of XLA."""
+
+import os
+
+import jaxlib.version
+
+# Compiling takes most of the time of small programs; `XLA_FLAGS= pytest` runs them optimized, as
+# users do, in twice the time. jaxlib ends the process at a flag that it does not know.
+if "XLA_FLAGS" not in os.environ:
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    if (0, 6) <= jaxlib.version.__version_info__ < (0, 11):
+        os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"
 
 import jax
 

@@ -333,10 +333,7 @@ def short(map_file, tmp_path_factory):
     [
         ("pyramid", {"kernel_size": 5}),
         ("target", {"second": None}),
-        ("target", {"normalization": "own"}),
-        ("target", {"reduction": "isotropic"}),
-        ("target", {"reduction": "harmonics", "harmonics": 2}),
-        ("target", {"alignment": "target"}),
+        ("target", {"normalization": "own", "reduction": "harmonics", "alignment": "target"}),
     ],
     ids=str,
 )

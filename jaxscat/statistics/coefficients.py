@@ -1,5 +1,6 @@
 """The scattering covariance of a map or of two: arrays, their names and their order."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Literal
 
@@ -106,9 +107,9 @@ class AbstractCoefficients(eqx.Module):
             for index in self._indices(group):
                 yield group, index, ""
 
+    @abstractmethod
     def _indices(self, group: str) -> Iterator[Index]:
         """Yield where every coefficient of a group stands, in the order of its array."""
-        raise NotImplementedError
 
 
 class ScatteringCovariance(AbstractCoefficients):

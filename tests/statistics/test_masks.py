@@ -226,15 +226,15 @@ def disc(nside: int, centre: tuple[float, float, float]) -> np.ndarray:
     return (vectors @ np.array(centre) / np.linalg.norm(centre) > np.cos(0.3)).astype(float)
 
 
-# Distances in sides of a pixel of the coarsest scale, for kernels of 3 and 5 pixels.
-REACH = {(3, 1): 6.0, (3, 2): 9.0, (3, 3): 11.0, (5, 1): 16.5, (5, 2): 15.0}
+# Distances in sides of a pixel of the coarsest scale, by kernel size and number of scales.
+REACH = {(3, 1): 5.0, (3, 2): 9.0, (3, 3): 11.0, (5, 1): 16.0, (5, 2): 16.0, (7, 1): 19.0}
 CENTRES = [(0.0, 0.0, 1.0), (0.2, -0.4, 0.6), (1.0, 0.3, -0.1)]
 
 
 @pytest.mark.parametrize(("kernel_size", "scales"), REACH)
 def test_pixels_far_from_the_mask_have_no_say(pyramid, kernel_size, scales):
-    nside = 16
-    operators = pyramid(nside, kernel_size=kernel_size, scales=scales, orientations=2)
+    nside = 32 if scales == 3 else 16
+    operators = pyramid(nside, kernel_size=kernel_size, scales=scales, orientations=1)
     side = np.sqrt(np.pi / 3) / operators.levels[-1].nside
     map = skewed_map(nside)
     generator = np.random.default_rng(1)
@@ -262,7 +262,7 @@ def test_pixels_far_from_the_mask_have_no_say(pyramid, kernel_size, scales):
         other = np.where(far, generator.permutation(map), map)
         _, found = value_and_gradient(other, mask, weights)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
-    assert max(farthest) > REACH[kernel_size, scales] - 1.5, "the reach could be shorter"
+    assert max(farthest) > REACH[kernel_size, scales] - 2.5, "the reach could be shorter"
 
 
 @pytest.mark.parametrize("change", [1e3, -1e6])

@@ -264,7 +264,7 @@ def test_operators_are_those_of_the_full_sky_away_from_the_border(kernel_size):
     assert found_far, "the reach could be shorter"
 
 
-REACH_OF_MASKS = {1: 6.0, 2: 9.0, 3: 11.0}  # in sides of a pixel of the coarsest scale
+REACH_OF_MASKS = {1: 5.0, 2: 9.0, 3: 11.0}  # in sides of a pixel of the coarsest scale
 
 
 @pytest.mark.parametrize("scales", [1, 2, 3])
