@@ -24,7 +24,11 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     path = Path(path)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with open(draft, "xb") as file:
+        file = open(draft, "xb")  # noqa: SIM115  # closed below
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    try:
+        with file:
             yield file
         os.replace(draft, path)
     except BaseException:

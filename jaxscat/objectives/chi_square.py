@@ -17,16 +17,18 @@ def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array,
     the target leaves out do not count. The target's normalization and reduction are applied here.
 
     Args:
-        statistics: coefficients of a map as `measure` returns them, with the target's masks.
+        statistics: coefficients of a map as `measure` returns them, with the target's masks,
+            threshold, second map and alignment; that they were others cannot be seen here.
         target: what they are compared with.
 
     Returns:
         real scalar.
 
     Raises:
-        ValueError: numbers of scales, orientations or masks differ; coefficients of one map for
-            a target of two or the other way round; a target of two maps that are normalized by
-            their own power, which coefficients of both do not tell (`map_loss` measures it).
+        ValueError: coefficients that are reduced already; other numbers of scales, orientations
+            or masks; coefficients of one map for a target of two or the other way round; a target
+            of two maps that are normalized by their own power, which coefficients of both do not
+            tell (`map_loss` measures it).
 
     Source: FOSCAT's loss; `docs/conventions.md`, "Objective".
     """
@@ -36,6 +38,11 @@ def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array,
 def _distance(
     statistics: ScatteringCovariance, target: Target, power: Power | None
 ) -> Float[Array, ""]:
+    if not isinstance(statistics, ScatteringCovariance):
+        raise ValueError(
+            f"statistics: got {type(statistics).__name__}, expected a ScatteringCovariance as "
+            "measure returns it (the target reduces it)"
+        )
     expected = (target.mean.kind, target.mean.both_triangles)
     if (statistics.kind, statistics.both_triangles) != expected:
         raise ValueError(
@@ -86,6 +93,7 @@ def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float
         target.mask,
         target.mask_threshold,
         target.mean.both_triangles,
+        target.alignment,
     )
     measured = measure_scales(
         maps,
@@ -98,5 +106,7 @@ def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float
     )
     power = None
     if target.normalization is not None and target.normalization.power is None:
-        power = wavelet_power(map, pyramid, mask=mask, mask_threshold=threshold)
+        power = wavelet_power(
+            map, pyramid, mask=mask, mask_threshold=threshold, alignment=target.alignment
+        )
     return _distance(squeeze_masks(measured, mask), target, power)

@@ -133,7 +133,7 @@ def make_target(
             of the FOSCAT package.
         coarsest_nside: S3 and S4 count only at scales whose grid has at least this nside.
         normalization: what coefficients (and sigma) are divided by: "own", every map's own power,
-            which leaves S2 without information; "target", the power of `map`; or S2 of a
+            which leaves S2 of one map without information; "target", the power of `map`; or S2 of a
             reference (a pair of such for two maps); None divides by nothing.
         reduction: combination of orientations, such as `IsotropicMean()`.
         alignment: as for `measure`.
@@ -150,6 +150,10 @@ def make_target(
     """
     if sigma not in ERROR_FORMULAS:
         raise ValueError(f"sigma: got {sigma!r}, expected one of {list(ERROR_FORMULAS)}")
+    if not isinstance(reduction, Reduction | None):
+        raise ValueError(
+            f"reduction: got {reduction!r}, expected a Reduction such as IsotropicMean(), or None"
+        )
     spec = pyramid.spec
     scales = covariance_scales(spec, coarsest_nside)
     checked = jnp.asarray(check_map_of(map, spec, allow_constant=False))
@@ -187,16 +191,20 @@ def _normalized(
     normalization: str | Power | tuple[Power, Power],
 ) -> Target:
     """Return a target whose coefficients and errors are divided by a power."""
-    masked = {"mask": target.mask, "mask_threshold": target.mask_threshold}
+    how = {
+        "mask": target.mask,
+        "mask_threshold": target.mask_threshold,
+        "alignment": target.alignment,
+    }
     second = None
     if isinstance(normalization, str):
         if normalization not in ("own", "target"):
             raise ValueError(
                 f"normalization: got {normalization!r}, expected 'own', 'target' or an array"
             )
-        power = wavelet_power(map, pyramid, **masked)
+        power = wavelet_power(map, pyramid, **how)
         if target.second is not None:
-            second = wavelet_power(target.second, pyramid, **masked)
+            second = wavelet_power(target.second, pyramid, **how)
         kept = Normalization(None if normalization == "own" else power, second)
     else:
         first, other = normalization if isinstance(normalization, tuple) else (normalization, None)
@@ -257,12 +265,13 @@ def _positive(sigma: ScatteringCovariance | ReducedCovariance) -> Any:
         if bad:
             raise ValueError(
                 f"map: got {bad} of {group.size} coefficients of {name} that {group.dtype} cannot "
-                "hold, expected a map in a smaller unit"
+                "hold, expected smaller numbers (a larger unit)"
             )
         bad = int(jnp.sum(~(group > 0)))
         if bad:
             raise ValueError(
                 f"map: got {bad} of {group.size} coefficients of {name} whose standard error is "
-                "zero, expected a map (and a mask) that varies at every scale"
+                "zero, expected a map (and a mask) that varies at every scale, in a unit whose "
+                f"squares {group.dtype} can hold"
             )
     return sigma

@@ -106,7 +106,7 @@ def upsample_map(
         scale: the finer of the two scales.
 
     Returns:
-        NESTED maps of four times the pixels.
+        NESTED maps of four times the pixels; of a patch, those that the scale has.
 
     Raises:
         ValueError: the pyramid has no coarser scale, or the maps are not of its nside.

@@ -109,7 +109,12 @@ class Pyramid(eqx.Module):
         """Return the NESTED pixels of maps of one scale, in the order in which they stand.
 
         At the nside of the pyramid that is the order of its `cell_ids`, else ascending.
+
+        Raises:
+            ValueError: the pyramid has no such scale.
         """
+        if not 0 <= scale < len(self.levels):
+            raise ValueError(f"scale: got {scale!r}, expected 0 to {len(self.levels) - 1}")
         level = self.levels[scale]
         cells = np.arange(12 * level.nside**2) if level.cells is None else np.asarray(level.cells)
         if self.order is None or level.nside != self.spec.nside:

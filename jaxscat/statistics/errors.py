@@ -55,7 +55,9 @@ def standard_error(
     """
     if formula not in ERROR_FORMULAS:
         raise ValueError(f"formula: got {formula!r}, expected one of {list(ERROR_FORMULAS)}")
-    maps, mask, threshold = prepare(map, pyramid, second, mask, mask_threshold, both_triangles)
+    maps, mask, threshold = prepare(
+        map, pyramid, second, mask, mask_threshold, both_triangles, alignment
+    )
     errors = _standard_error(maps, pyramid, mask, threshold, both_triangles, alignment, formula)
     return squeeze_masks(errors, mask)
 

@@ -122,11 +122,21 @@ def own_units(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Float[Arra
     Source: `docs/conventions.md`, "Modulus".
     """
     maps = jax.lax.stop_gradient(maps)
-    centre, spread = jnp.mean(maps, axis=1), jnp.std(maps, axis=1)
+    # Squares of very large or small numbers leave the range of their type: scaled first.
+    largest = jnp.max(jnp.abs(maps), axis=1)
+    coarse = _power_of_two_near(largest)
+    scaled = maps / coarse[:, None]
+    centre, spread = jnp.mean(scaled, axis=1), jnp.std(scaled, axis=1)
     centre = jnp.where(jnp.abs(centre) > spread, centre, 0.0)
-    usable = jnp.isfinite(spread) & (spread > 0)
-    exponent = jnp.round(jnp.log2(jnp.where(usable, spread, 1.0)))
-    return centre, jnp.ldexp(jnp.ones_like(spread), exponent.astype(jnp.int32))
+    unit = jnp.where(spread > 0, coarse * _power_of_two_near(spread), 1.0)
+    return coarse * centre, unit
+
+
+def _power_of_two_near(numbers: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Return the nearest powers of two, and one for numbers that are not positive and finite."""
+    usable = jnp.isfinite(numbers) & (numbers > 0)
+    exponent = jnp.round(jnp.log2(jnp.where(usable, numbers, 1.0)))
+    return jnp.ldexp(jnp.ones_like(numbers), exponent.astype(jnp.int32))
 
 
 def walk_masks(

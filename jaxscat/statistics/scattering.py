@@ -65,7 +65,9 @@ def measure(
     Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics",
     "Masks" and "Two maps".
     """
-    maps, mask, threshold = prepare(map, pyramid, second, mask, mask_threshold, both_triangles)
+    maps, mask, threshold = prepare(
+        map, pyramid, second, mask, mask_threshold, both_triangles, alignment
+    )
     statistics = measure_scales(
         maps, pyramid, mask, pyramid.spec.scales, threshold, both_triangles, alignment
     )
@@ -79,6 +81,7 @@ def prepare(
     mask: Array | None,
     mask_threshold: float | Float[Array, " J"] | None,
     both_triangles: bool,
+    alignment: Alignment | None,
 ) -> tuple[Float[Array, "m p"], Mask | None, Float[Array, " J"] | None]:
     """Check what is to be measured, in the type of the pyramid.
 
@@ -94,6 +97,10 @@ def prepare(
     if both_triangles and second is None:
         raise ValueError(
             "both_triangles: got True for one map, whose S4 is Hermitian; expected a second map"
+        )
+    if not isinstance(alignment, Alignment | None):
+        raise ValueError(
+            f"alignment: got {alignment!r}, expected what align_orientations returns, or None"
         )
     maps = [prepare_map(map, spec)]
     if second is not None:
@@ -236,8 +243,10 @@ def mean_and_error(
         scaled = field / unit[:, None, None]
         pixels = common_unit(maps) * signed_root(scaled[:, 0, 0] * scaled[:, 1, 0])
     mean = weights.mean(pixels).sum(-1)
-    # Taken about the mean: the difference of two large squares would lose digits.
+    # Taken about the mean: the difference of two large squares would lose digits. And in units of
+    # the map: squares of others leave the range of float32.
+    unit = common_unit(maps)
     spread = jnp.stack(
-        [weights.mean((pixels - centre) ** 2).sum(-1)[m] for m, centre in enumerate(mean)]
+        [weights.mean(((pixels - centre) / unit) ** 2).sum(-1)[m] for m, centre in enumerate(mean)]
     )
-    return jnp.stack([mean, safe_sqrt(spread / weights.total)], axis=-1)
+    return jnp.stack([mean, unit * safe_sqrt(spread / weights.total)], axis=-1)

@@ -215,7 +215,7 @@ def test_kinds_are_not_compared(pyramid, maps):
 
 OPTIONS = {
     "second": {"second": True},
-    "both triangles": {"second": True, "both_triangles": True, "coarsest_nside": 2},
+    "both triangles": {"second": True, "both_triangles": True, "coarsest_nside": 4},
     "threshold": {"mask": True, "mask_threshold": 0.4},
     "own power": {"normalization": "own"},
     "own power of two": {"second": True, "normalization": "own", "mask": True},
@@ -223,7 +223,13 @@ OPTIONS = {
     "isotropic": {"reduction": IsotropicMean()},
     "harmonics": {"reduction": FourierHarmonics(1), "normalization": "own", "mask": True},
     "aligned": {"alignment": True, "second": True},
+    "aligned, own power": {"alignment": True, "normalization": "own", "mask": True},
 }
+
+
+@pytest.fixture(scope="module")
+def two_scales():
+    return build_pyramid(4, scales=2, dtype="float64")
 
 
 def options_of(name, pyramid, maps):
@@ -239,9 +245,9 @@ def options_of(name, pyramid, maps):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_loss_is_that_of_the_coefficients_by_hand_and_so_is_its_slope(pyramid, maps, name):
+def test_loss_is_that_of_the_coefficients_by_hand_and_so_is_its_slope(two_scales, maps, name):
     """Measured, normalized and reduced one after the other, then compared number by number."""
-    original, start, _ = maps
+    (original, start, _), pyramid = maps, two_scales
     options = options_of(name, pyramid, maps)
     target = make_target(original, pyramid, **options)
     how = {
@@ -249,7 +255,7 @@ def test_loss_is_that_of_the_coefficients_by_hand_and_so_is_its_slope(pyramid, m
         for key in ("second", "mask", "mask_threshold", "both_triangles", "alignment")
         if key in options
     }
-    masked = {key: how[key] for key in ("mask", "mask_threshold") if key in how}
+    masked = {key: how[key] for key in ("mask", "mask_threshold", "alignment") if key in how}
     parts = []
     for map, function in ((start, measure), (original, measure), (original, standard_error)):
         statistics = function(map, pyramid, **how)
@@ -260,7 +266,7 @@ def test_loss_is_that_of_the_coefficients_by_hand_and_so_is_its_slope(pyramid, m
             other = None if second is None else wavelet_power(second, pyramid, **masked)
             statistics = normalize(statistics, power, other)
         if "coarsest_nside" in options:
-            statistics = finest_covariances(statistics, 2)
+            statistics = finest_covariances(statistics, 1)
         if "reduction" in options:
             reduce = (
                 options["reduction"].sigma
@@ -307,3 +313,10 @@ def test_coefficients_of_one_map_are_compared_by_their_own_power(pyramid, maps):
     target = make_target(original, pyramid, normalization="own")
     found = chi_square(measure(start, pyramid), target)
     assert found == pytest.approx(float(map_loss(start, pyramid, target)), rel=1e-12)
+
+
+def test_coefficients_that_are_reduced_already_are_refused(pyramid, maps):
+    original, start, _ = maps
+    target = make_target(original, pyramid, reduction=IsotropicMean())
+    with pytest.raises(ValueError, match=r"^statistics: got ReducedCovariance, expected a Scat"):
+        chi_square(IsotropicMean().mean(measure(start, pyramid)), target)

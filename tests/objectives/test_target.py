@@ -2,8 +2,11 @@ import jax
 import numpy as np
 import pytest
 
+from jaxscat.objectives.chi_square import map_loss
 from jaxscat.objectives.target import covariance_scales, finest_covariances, make_target
 from jaxscat.operators.pyramid import build_pyramid, check_spec
+from jaxscat.statistics.alignment import align_orientations
+from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.errors import standard_error
 from jaxscat.statistics.scattering import measure
 
@@ -144,3 +147,34 @@ def test_target_has_the_type_of_the_pyramid(map, masks):
     target = make_target(map, single, mask=masks)
     types = {leaf.dtype for leaf in jax.tree.leaves(target)}
     assert types == {np.dtype("float32"), np.dtype("complex64")}
+
+
+@pytest.mark.parametrize("bad", ["isotropic", 1, IsotropicMean])
+def test_reductions_that_are_none_are_refused(pyramid, map, bad):
+    with pytest.raises(ValueError, match=r"^reduction: got .*, expected a Reduction"):
+        make_target(map, pyramid, reduction=bad)
+
+
+@pytest.mark.parametrize("bad", ["target", np.ones(3)])
+def test_alignments_that_are_none_are_refused(pyramid, map, bad):
+    for function in (make_target, measure, standard_error):
+        with pytest.raises(ValueError, match=r"^alignment: got .*, expected what align_orient"):
+            function(map, pyramid, alignment=bad)
+
+
+@pytest.mark.parametrize("normalization", ["own", "target"])
+@pytest.mark.parametrize("two", [False, True])
+def test_original_meets_its_target_whatever_is_asked_for(pyramid, map, masks, normalization, two):
+    """The power that normalizes aligned coefficients is that of the aligned map."""
+    target = make_target(
+        map,
+        pyramid,
+        second=np.random.default_rng(3).random(NPIX) if two else None,
+        mask=masks,
+        alignment=align_orientations(map, pyramid),
+        normalization=normalization,
+        reduction=FourierHarmonics(1),
+    )
+    assert jax.jit(map_loss)(map, pyramid, target) <= 1e-20
+    if not two:
+        np.testing.assert_allclose(target.mean.s2[..., 0], 1.0, rtol=1e-12)

@@ -311,3 +311,9 @@ def test_pyramids_of_one_spec_share_a_trace():
     convolved(map, build_pyramid(8, scales=2))
     assert len(traces) == 2
     assert traces[0] != traces[1]
+
+
+@pytest.mark.parametrize("scale", [-1, 2])
+def test_pixels_of_a_scale_that_is_not_there_are_refused(scale):
+    with pytest.raises(ValueError, match=r"^scale: got .*, expected 0 to 1$"):
+        build_pyramid(2).pixels(scale)

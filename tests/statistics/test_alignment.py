@@ -47,7 +47,7 @@ def relative_rms(value, expected) -> float:
 
 
 CASES = {
-    "four": {"nside": 8, "orientations": 4},
+    "four": {"nside": 4, "orientations": 4},
     "three": {"nside": 4, "orientations": 3},
     "one": {"nside": 2, "orientations": 1},
     "kernel": {"nside": 2, "orientations": 2, "kernel_size": 5},

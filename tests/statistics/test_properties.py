@@ -17,12 +17,11 @@ from jaxscat.statistics.scattering import measure
 # nside, kernel size, orientations, scales, share of the sky that is a patch
 SHAPES = [
     (1, 3, 1, None, None),
-    (4, 3, 3, None, None),
-    (4, 5, 2, 2, None),
+    (4, 3, 3, 2, None),
+    (2, 5, 2, 2, None),
     (2, 7, 3, 1, None),
-    (2, 3, 6, 2, None),
+    (2, 3, 6, 1, None),
     (4, 3, 4, 2, 0.5),
-    (2, 5, 1, None, 0.7),
 ]
 
 
@@ -44,7 +43,7 @@ def pyramid(shape: tuple) -> Pyramid:
 
 
 pyramids = st.sampled_from(SHAPES).map(pyramid)
-few = settings(max_examples=25, deadline=None, derandomize=True)
+few = settings(max_examples=20, deadline=None, derandomize=True)
 
 
 @st.composite

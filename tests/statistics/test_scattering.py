@@ -109,6 +109,16 @@ def test_weights_of_a_mask_count_only_relative_to_each_other(pyramid):
     np.testing.assert_allclose(thrice.s0[1], once.s0[1] / np.sqrt(3), rtol=1e-12)
 
 
+@pytest.mark.parametrize("exponent", [-70, -40, 62])
+def test_float32_holds_maps_whose_squares_it_cannot_hold(exponent):
+    """S0 and S1 of them; the unit is found without squares of the numbers themselves."""
+    operators, map = build_pyramid(4), skewed_map(4).astype(np.float32)
+    unit = np.float32(2.0**exponent)
+    expected, found = measure(map, operators), measure(unit * map, operators)
+    np.testing.assert_array_equal(found.s0, unit * np.asarray(expected.s0))
+    np.testing.assert_array_equal(found.s1, unit * np.asarray(expected.s1))
+
+
 @pytest.mark.parametrize("unit", [1e-12, 1e-6, 3.0, 1e9])
 @pytest.mark.parametrize("function", [measure, standard_error])
 def test_coefficients_follow_the_unit_of_the_map(pyramid, function, unit):

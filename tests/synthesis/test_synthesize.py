@@ -8,6 +8,7 @@ import pytest
 from jaxscat.objectives.chi_square import map_loss
 from jaxscat.objectives.target import Target, make_target
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.statistics.angular import IsotropicMean
 from jaxscat.synthesis.synthesize import Progress, synthesize
 
 NPIX = 192
@@ -258,3 +259,26 @@ def test_target_of_another_pyramid_is_refused(no_steps, target, start, other):
 def test_target_with_the_mask_of_another_nside_is_refused(no_steps, target, pyramid, start):
     with pytest.raises(ValueError, match=r"^target: got a mask of 768 pixels, expected 192"):
         synthesize(dataclasses.replace(target, mask=jnp.ones(768)), pyramid, start)
+
+
+def test_reduction_is_that_of_the_target(original, start):
+    pyramid, steps = build_pyramid(4, scales=1, dtype="float64"), {**OPTIONS, "max_steps": 7}
+    target = make_target(original, pyramid)
+    found = synthesize(target, pyramid, start, reduction=IsotropicMean(), **steps)
+    expected = synthesize(target.reduced(IsotropicMean()), pyramid, start, **steps)
+    np.testing.assert_array_equal(found.map, expected.map)
+    assert found.losses[0] != pytest.approx(float(map_loss(start, pyramid, target)), rel=1e-3)
+    with pytest.raises(ValueError, match=r"^statistics: |^target: got reduced"):
+        synthesize(target.reduced(IsotropicMean()), pyramid, start, reduction=IsotropicMean())
+
+
+def test_map_is_brought_into_a_relation_with_another(original, start):
+    """With coefficients of two maps as the target, one of which stays."""
+    pyramid = build_pyramid(4, scales=2, dtype="float64")
+    second = original**2 + np.random.default_rng(2).normal(size=NPIX)
+    target = make_target(original, pyramid, second=second, normalization="target")
+    result = synthesize(target, pyramid, start, **OPTIONS)
+    assert result.losses.min() <= result.losses[0] / 10
+    assert result.loss == pytest.approx(float(map_loss(result.map, pyramid, target)), rel=1e-9)
+    before, after = (np.corrcoef(map, second)[0, 1] for map in (start, result.map))
+    assert abs(before) < 0.15 and after > 0.5
