@@ -12,5 +12,13 @@ if "XLA_FLAGS" not in os.environ:
         os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"
 
 import jax
+import pytest
 
 jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_functions_are_forgotten():
+    """They would fill gigabytes by the end, and modules share few of them."""
+    yield
+    jax.clear_caches()
