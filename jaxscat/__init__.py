@@ -1,10 +1,13 @@
 """Scattering covariances of maps on the sphere, in JAX."""
 
+from jaxscat.comparing import compare_statistics as compare_statistics
+from jaxscat.datasets import dataset_names as dataset_names
 from jaxscat.gaussianization import Gaussianization as Gaussianization
 from jaxscat.gaussianization import gaussianize as gaussianize
 from jaxscat.io import load_map as load_map
 from jaxscat.io import load_map_and_mask as load_map_and_mask
 from jaxscat.io import load_mask as load_mask
+from jaxscat.io import save_maps as save_maps
 from jaxscat.objectives.chi_square import chi_square as chi_square
 from jaxscat.objectives.chi_square import map_loss as map_loss
 from jaxscat.objectives.target import Normalization as Normalization
@@ -24,6 +27,7 @@ from jaxscat.statistics.alignment import align_orientations as align_orientation
 from jaxscat.statistics.angular import FourierHarmonics as FourierHarmonics
 from jaxscat.statistics.angular import IsotropicMean as IsotropicMean
 from jaxscat.statistics.angular import ReducedCovariance as ReducedCovariance
+from jaxscat.statistics.angular import Reduction as Reduction
 from jaxscat.statistics.angular import isotropic_spread as isotropic_spread
 from jaxscat.statistics.coefficient_maps import CoefficientMaps as CoefficientMaps
 from jaxscat.statistics.coefficient_maps import coefficient_maps as coefficient_maps
@@ -32,6 +36,7 @@ from jaxscat.statistics.errors import standard_error as standard_error
 from jaxscat.statistics.normalization import normalize as normalize
 from jaxscat.statistics.power import wavelet_power as wavelet_power
 from jaxscat.statistics.scattering import measure as measure
+from jaxscat.statistics.storage import StoredStatistics as StoredStatistics
 from jaxscat.statistics.storage import load_statistics as load_statistics
 from jaxscat.statistics.storage import save_statistics as save_statistics
 from jaxscat.synthesis.synthesize import SynthesisResult as SynthesisResult

@@ -20,7 +20,13 @@ from jaxscat.comparing import compare_statistics, errors_of
 from jaxscat.config import load_config, parse_overrides
 from jaxscat.datasets import dataset_names, dataset_path, describe
 from jaxscat.experiment import run_experiment, validate_run
-from jaxscat.measuring import Measurement, check_output, curves, draw, measure_files
+from jaxscat.measuring import (
+    Measurement,
+    check_output,
+    curves,
+    measure_files,
+)
+from jaxscat.plotting import plot_coefficients, write_figure
 from jaxscat.provenance import describe_devices, versions
 from jaxscat.run_folder import check_destination
 from jaxscat.statistics.storage import load_statistics, save_statistics
@@ -54,7 +60,8 @@ def run(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The experiment.")],
     output: Annotated[
-        Path | None, typer.Option(help="Folder for the results; default runs/<name>.")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the results; default runs/<name>."),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the folder of a former run.")
@@ -158,6 +165,10 @@ def measure_command(
         with observer_for(_errors()) as observer:
             stored = measure_files(measurement, observer=observer)
             observer.stage("writing")
+            # Drawn first: what cannot be drawn is not written either.
+            drawn = None
+            if figure is not None:
+                drawn = plot_coefficients(curves(stored.description or map, stored.statistics))
             save_statistics(
                 output,
                 stored.statistics,
@@ -165,8 +176,8 @@ def measure_command(
                 errors=stored.errors,
                 description=stored.description,
             )
-            if figure is not None:
-                draw(figure, curves(stored.description or map, stored.statistics))
+            if figure is not None and drawn is not None:
+                write_figure(figure, drawn)
         _print(summary_table(stored))
         _say(f"wrote {output}" + ("" if figure is None else f" and {figure}"))
 
@@ -186,11 +197,13 @@ def compare(
             check_output("figure", figure, [first, other], overwrite=overwrite, figure=True)
         one, two = load_statistics(first), load_statistics(other)
         rows = compare_statistics(one, two)
+        _print(comparison_table(rows, title=f"{other} against {first}"))
         if figure is not None:
             names = [str(first), str(other) if other != first else f"{other} (again)"]
-            both = dict(zip(names, (one.statistics, two.statistics), strict=True))
-            draw(figure, both, errors_of(one, two))
-        _print(comparison_table(rows, title=f"{other} against {first}"))
+            both = curves(names[0], one.statistics) | curves(names[1], two.statistics)
+            errors = errors_of(one, two) if one.statistics.masks is None else None
+            write_figure(figure, plot_coefficients(both, errors=errors))
+            _say(f"wrote {figure}")
 
 
 @app.command()

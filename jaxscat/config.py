@@ -84,7 +84,8 @@ class PyramidConfig(_Section):
 class TargetConfig(_Section):
     """What the new map is held to, and how maps are measured for it (see `make_target`).
 
-    `mask` is the path of a map of weights; `mask_threshold` is one number or one for every scale.
+    `mask` is the path of a map of weights, which is in `data.order` if it is a `.npy` file;
+    `mask_threshold` is one number or one for every scale.
     `second` is a dataset or the path of a second map, with which every map is measured; it is read
     and transformed as the original is. `reduction` "isotropic" is `IsotropicMean`, "harmonics" is
     `FourierHarmonics` with that many `harmonics` (one if it does not say). `alignment` "target"
@@ -283,8 +284,8 @@ def _describe(problem: Mapping[str, Any]) -> str:
     expected = problem["msg"]
     for opening in ("Input should be ", "Value error, "):
         expected = expected.removeprefix(opening)
-    if problem["type"] == "value_error" and not problem["loc"]:  # sections contradict each other
-        return f"expected {expected}"
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict | _Section):
+        return f"expected {expected}"  # entries contradict each other
     if problem["type"] == "model_type":
         expected = f"a table [{location}]"
     return f"{location} = {problem['input']!r}: expected {expected}"

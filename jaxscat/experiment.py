@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxscat.config import Config, load_config
 from jaxscat.gaussianization import gaussianize
-from jaxscat.inputs import footprint_of, read_inputs
+from jaxscat.inputs import footprint_of, in_precision, read_inputs
 from jaxscat.io import load_map, load_mask, save_maps
 from jaxscat.maps import nside_of
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
@@ -89,7 +89,8 @@ def run_experiment(
 def validate_run(folder: str | Path) -> dict[str, dict[str, Any]]:
     """Validate the maps of a run folder again; returns one report (see `validate`) per seed column.
 
-    Raises `ValueError` when the folder has no readable config.toml or maps.fits.
+    Raises `FileNotFoundError` when the folder has no config.toml or maps.fits, and `ValueError`
+    when one cannot be read.
     """
     folder = Path(folder)
     maps = folder / "maps.fits"
@@ -135,9 +136,11 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
         observer.stage(f"reading {config.data.dataset or config.data.path}")
         inputs = read_inputs(config)
     dtype = np.dtype(config.run.precision)
-    original = inputs.original.astype(dtype)
+    original = in_precision(inputs.original, config.run.precision, "data")
     mask = None if inputs.mask is None else inputs.mask.astype(dtype)
-    second = None if inputs.second is None else inputs.second.astype(dtype)
+    second = inputs.second
+    if second is not None:
+        second = in_precision(second, config.run.precision, "target.second")
     footprint = footprint_of(mask)
     with clock.measure("pyramid"):
         observer.stage("building the wavelets")

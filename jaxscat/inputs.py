@@ -1,4 +1,4 @@
-"""What an experiment reads: the original, the mask, a second map, and where they come from."""
+"""What is read for an experiment or a measurement: maps, masks, and where they come from."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_inputs(config: Config) -> Inputs:
         checksums |= {"second": array_sha256(second)} | _file_checksum("second_file", place)
     if config.target.mask is not None:
         path = Path(config.target.mask)
-        given = load_mask(path, data.nside)
+        given = read_mask(path, data.nside, data.order)
         if given.shape[-1] != original.size:
             raise ValueError(
                 f"target.mask: {str(path)!r} has {given.shape[-1]} pixels, "
@@ -82,6 +82,29 @@ def _read(
     return values, None if mask.min() == 1.0 else mask
 
 
+def read_mask(path: Path, nside: int | None, order: str | None) -> np.ndarray:
+    """Read a mask [p] or masks [M p]; `order` is that of `.npy` files, FITS files say theirs.
+
+    Raises `ValueError` for all that `load_mask` refuses.
+    """
+    return load_mask(path, nside, order=order if path.name.lower().endswith(".npy") else None)
+
+
+def in_precision(map: np.ndarray, precision: str, name: str) -> np.ndarray:
+    """Return a map [p] in a floating-point type.
+
+    Raises `ValueError`, which begins with `name`, for values that the type cannot hold.
+    """
+    with np.errstate(over="ignore"):
+        rounded = map.astype(precision)
+    if not np.isfinite(rounded).all():
+        raise ValueError(
+            f"{name}: got values up to {np.abs(map).max():.3g}, which {precision} cannot hold, "
+            "expected smaller ones or precision float64"
+        )
+    return rounded
+
+
 def _file_checksum(name: str, place: str | Path) -> dict[str, str]:
     """Return the checksum of a map's file under a name; nothing for a map that is computed."""
     file = place if isinstance(place, Path) else dataset_path(place)
@@ -99,7 +122,13 @@ def _times(mask: np.ndarray | None, other: np.ndarray | None, name: str) -> np.n
 
 def _standardised(map: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     mean = np.average(map, weights=weights)
-    return (map - mean) / np.sqrt(np.average((map - mean) ** 2, weights=weights))
+    spread = np.sqrt(np.average((map - mean) ** 2, weights=weights))
+    if not spread > 0:
+        raise ValueError(
+            "data.transform: got 'standardise' for a map with one value in all pixels that have "
+            "weight, expected a map that varies"
+        )
+    return (map - mean) / spread
 
 
 def footprint_of(mask: np.ndarray | None) -> np.ndarray | None:

@@ -65,7 +65,8 @@ def load_map(
     if missing and unseen == "refuse":
         raise ValueError(
             f"{name}: got {missing} of {values.size} pixels UNSEEN (without data), expected none; "
-            "jaxscat.load_map_and_mask makes zeros of the mask of them, unseen='mean' fills them"
+            "unseen = 'mask' (in Python load_map_and_mask) makes zeros of the mask of them, and "
+            "unseen='mean' of load_map fills them"
         )
     return _grade(values, name, nside)[0]
 

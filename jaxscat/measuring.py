@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxscat.archive import new_file
+from jaxscat.datasets import dataset_names
 from jaxscat.experiment import Observer
-from jaxscat.io import load_map, load_map_and_mask, load_mask
+from jaxscat.inputs import in_precision, read_mask
+from jaxscat.io import load_map, load_map_and_mask
 from jaxscat.map_files import check_order
 from jaxscat.maps import nside_of
 from jaxscat.operators.pyramid import build_pyramid
-from jaxscat.plotting import plot_coefficients
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.errors import standard_error
 from jaxscat.statistics.moments import ERROR_FORMULAS
@@ -81,9 +82,15 @@ class Measurement:
 
     @property
     def description(self) -> str:
-        """The names of what is measured, for people."""
-        maps = self.map if self.second is None else f"{self.map} and {self.second}"
-        return maps if self.mask is None else f"{maps}, mask {self.mask}"
+        """The names of what is measured, for people, and what is unusual about how."""
+        said = [self.map if self.second is None else f"{self.map} and {self.second}"]
+        if self.mask is not None:
+            said.append(f"mask {self.mask}")
+        if self.mask_threshold is not None:
+            said.append(f"threshold {self.mask_threshold:g}")
+        if self.error_formula != "pixels":
+            said.append(f"errors by {self.error_formula}'s formula")
+        return ", ".join(said)
 
 
 def check_output(
@@ -109,6 +116,8 @@ def check_output(
         raise ValueError(f"{name}: got {str(path)!r}, but there is no folder {str(path.parent)!r}")
     if path.is_dir():
         raise ValueError(f"{name}: got {str(path)!r}, expected a file, not a folder")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{name}: got {str(path)!r}, but nothing can be written to its folder")
     if path.exists() and not overwrite:
         raise ValueError(f"{name}: {str(path)!r} exists, expected a new file (or --overwrite)")
 
@@ -143,6 +152,7 @@ def measure_files(
     }
     observer.stage("measuring")
     statistics = jax.block_until_ready(measure(maps[0], pyramid, **options))
+    _check_range(statistics, measurement.precision)
     observer.stage("working out standard errors")
     errors = standard_error(
         maps[0],
@@ -152,6 +162,18 @@ def measure_files(
     )
     errors = jax.block_until_ready(errors)
     return StoredStatistics(statistics, errors, pyramid.spec, measurement.description)
+
+
+def _check_range(statistics: ScatteringCovariance, precision: str) -> None:
+    """Refuse coefficients that are squares of numbers too large or too small for their type."""
+    power = np.asarray(statistics.s2)
+    finite = all(np.isfinite(group).all() for group in statistics.groups().values())
+    lost = not power.any() and np.asarray(statistics.s1).any()
+    if not finite or lost:
+        raise ValueError(
+            f"map: got numbers whose squares {precision} cannot hold, expected another unit or "
+            "precision float64"
+        )
 
 
 def curves(name: str, statistics: ScatteringCovariance) -> dict[str, ScatteringCovariance]:
@@ -164,24 +186,15 @@ def curves(name: str, statistics: ScatteringCovariance) -> dict[str, ScatteringC
     }
 
 
-def draw(
-    path: Path,
-    statistics: Mapping[str, ScatteringCovariance],
-    errors: ScatteringCovariance | None = None,
-) -> None:
-    """Write the figure of `plot_coefficients`; a file that is there is replaced in the end."""
-    figure = plot_coefficients(statistics, errors=errors)
-    with new_file(path) as file:
-        figure.savefig(file, format=path.suffix[1:].lower())
-
-
 def _read(measurement: Measurement) -> tuple[list[jax.Array], jax.Array | None]:
     """Return one map or two and the mask, in the precision of the measurement."""
     maps, mask = [], None
     for name, source in (("map", measurement.map), ("second", measurement.second)):
         if source is None:
             continue
-        options: dict[str, Any] = {"order": measurement.order, "field": measurement.field}
+        options: dict[str, Any] = {}
+        if name == "map" or source not in dataset_names():  # a second dataset has its own order
+            options = {"order": measurement.order, "field": measurement.field}
         present = None
         if measurement.unseen == "mask":
             map, present = load_map_and_mask(source, measurement.nside, **options)
@@ -196,20 +209,20 @@ def _read(measurement: Measurement) -> tuple[list[jax.Array], jax.Array | None]:
             mask = _times(mask, present, name)
         maps.append(map)
     if measurement.mask is not None:
-        of_npy = measurement.mask.name.lower().endswith(".npy")
-        given = load_mask(
-            measurement.mask, measurement.nside, order=measurement.order if of_npy else None
-        )
+        given = read_mask(measurement.mask, measurement.nside, measurement.order)
         if given.shape[-1] != maps[0].size:
             raise ValueError(
                 f"mask: got {str(measurement.mask)!r} of {given.shape[-1]} pixels, expected "
                 f"{maps[0].size} as the map has"
             )
         mask = _times(mask, given, "mask")
-    dtype = np.dtype(measurement.precision)
+    precision = measurement.precision
     return (
-        [jnp.asarray(map.astype(dtype)) for map in maps],
-        None if mask is None else jnp.asarray(mask.astype(dtype)),
+        [
+            jnp.asarray(in_precision(map, precision, name))
+            for name, map in zip(("map", "second"), maps, strict=False)
+        ],
+        None if mask is None else jnp.asarray(mask.astype(precision)),
     )
 
 

@@ -44,7 +44,8 @@ def experiment_target(
 
 def _threshold(settings: TargetConfig) -> float | Array | None:
     given = settings.mask_threshold
-    return jnp.asarray(given) if isinstance(given, tuple) else given
+    # Not an array of JAX: messages show the numbers.
+    return np.asarray(given) if isinstance(given, tuple) else given  # pyright: ignore
 
 
 def _reduction(settings: TargetConfig) -> Reduction | None:

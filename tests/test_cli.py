@@ -219,8 +219,9 @@ def test_measure_two_maps_under_two_masks(project):
     np.testing.assert_allclose(stored.errors.s4, errors.s4, rtol=1e-4, atol=1e-6)
     assert "mask 1" in result.stdout and "map.npy and second.npy" in result.stdout
     assert (project / "s.png").read_bytes().startswith(b"\x89PNG")
-    again = invoke("compare", "s.npz", "s.npz")
-    assert again.exit_code == 0 and "S3P" in again.stdout
+    again = invoke("compare", "s.npz", "s.npz", "--figure", "both.png")
+    assert again.exit_code == 0 and "S3P" in again.stdout and "wrote both.png" in again.stdout
+    assert stored.description.endswith("threshold 0.1, errors by foscat's formula")
 
 
 def test_measure_reads_orders_and_pixels_without_data(project):
@@ -289,6 +290,31 @@ def test_measure_that_cannot_be_written_leaves_nothing(project, monkeypatch):
     result = invoke("measure", "map.npy", "-o", "s.npz", "--scales", 1)
     assert result.exit_code == 2 and "disk full" in result.stderr
     assert sorted(project.rglob("*")) == before
+
+
+def test_measure_that_cannot_be_drawn_writes_nothing(project):
+    np.save("masks.npy", np.ones((8, NPIX)))
+    words = ["--mask", "masks.npy", "--scales", 1, "-o", "s.npz", "--figure", "s.png"]
+    result = invoke("measure", "map.npy", *words)
+    assert result.exit_code == 2 and "got 8 maps, expected 1 to 7" in result.stderr
+    assert not (project / "s.npz").exists() and not (project / "s.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        (1e39, "e+39, which float32 cannot hold"),
+        (1e25, "map: got numbers whose squares float32 cannot hold"),
+        (1e-25, "map: got numbers whose squares float32 cannot hold"),
+    ],
+)
+def test_measure_refuses_numbers_that_float32_cannot_hold(project, factor, message):
+    np.save("scaled.npy", factor * np.load("map.npy") / np.abs(np.load("map.npy")).max())
+    result = invoke("measure", "scaled.npy", "--scales", 1, "-o", "s.npz")
+    assert result.exit_code == 2 and message in result.stderr
+    assert not (project / "s.npz").exists()
+    result = invoke("measure", "scaled.npy", "--scales", 1, "-o", "s.npz", "--precision", "float64")
+    assert result.exit_code == 0
 
 
 def test_compare(project):

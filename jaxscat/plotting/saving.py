@@ -1,0 +1,20 @@
+"""Figures as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jaxscat.archive import new_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure in the format of its suffix; a file that is there is replaced in the end.
+
+    Raises `OSError` when the folder is missing or cannot be written.
+    """
+    with new_file(path) as file:
+        figure.savefig(file, format=path.suffix[1:].lower())
