@@ -1,6 +1,8 @@
 """Tests run in float64, unless they ask for float32, and without most optimizations of XLA."""
 
+import importlib.util
 import os
+from pathlib import Path
 
 import jaxlib.version
 
@@ -22,3 +24,13 @@ def compiled_functions_are_forgotten():
     """They would fill gigabytes by the end, and modules share few of them."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The module of dense matrices beside this folder."""
+    path = Path(__file__).parent / "reference.py"
+    spec = importlib.util.spec_from_file_location("reference", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,6 +1,5 @@
 """What the tests of several operators need."""
 
-import importlib.util
 import os
 from pathlib import Path
 
@@ -18,16 +17,6 @@ def foscat_numbers():
     if not (folder / "exact64_ops.npz").is_file():
         pytest.skip(f"no operators of FOSCAT in {folder}")
     return folder
-
-
-@pytest.fixture(scope="session")
-def reference():
-    """The module of dense matrices beside this folder."""
-    path = Path(__file__).parents[1] / "reference.py"
-    spec = importlib.util.spec_from_file_location("reference", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
