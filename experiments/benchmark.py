@@ -29,7 +29,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxscat import load_map, white_noise
+from jaxscat import load_map, reference_noise
 from jaxscat.datasets import describe
 from jaxscat.provenance import versions
 
@@ -78,7 +78,7 @@ def write_maps(dataset: str, nside: int, folder: Path) -> Path:
     """Write the original and its white-noise start, float32, for the measurements to read."""
     original = load_map(dataset, nside).astype(np.float32)
     path = folder / f"maps_nside{nside}.npz"
-    np.savez(path, original=original, start=white_noise(original, SEED))
+    np.savez(path, original=original, start=reference_noise(original, SEED))
     return path
 
 

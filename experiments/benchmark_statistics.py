@@ -101,7 +101,7 @@ class Maps:
 
 def read_maps(dataset: str, nside: int) -> Maps:
     original = jaxscat.load_map(dataset, nside).astype(np.float32)
-    noise = [jaxscat.white_noise(original, seed) for seed in (START_SEED, SECOND_SEED)]
+    noise = [jaxscat.reference_noise(original, seed) for seed in (START_SEED, SECOND_SEED)]
     return Maps(original, *noise)
 
 

@@ -7,7 +7,7 @@ import healpy
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxscat import white_noise
+from jaxscat import reference_noise
 
 SEED = 1234
 THRESHOLD = 0.4
@@ -166,7 +166,7 @@ def make_inputs(case: Case, original: Map) -> Inputs:
     """
     # Maps are rounded to float32 first, as the demonstrations of FOSCAT do.
     original = original.astype(np.float32).astype(np.float64)
-    start, noise = (white_noise(original, seed).astype(np.float64) for seed in (SEED, SEED + 1))
+    start, noise = (reference_noise(original, seed).astype(np.float64) for seed in (SEED, SEED + 1))
     cells = disc(case.nside) if case.patch else np.arange(original.size)
     return Inputs(
         original=original[cells],

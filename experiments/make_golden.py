@@ -15,7 +15,7 @@ import numpy as np
 from foscat_crosscheck import two_masks
 from foscat_reference import GROUPS, Foscat, Groups, Map
 
-from jaxscat import white_noise
+from jaxscat import reference_noise
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden"
 SEED = 20260601
@@ -49,7 +49,7 @@ def named(prefix: str, groups: Groups) -> Groups:
 
 def golden_maps(nside: int) -> Groups:
     original, mask = skewed_map(nside), two_masks(nside)
-    start = white_noise(original, SEED + 1).astype(np.float64)
+    start = reference_noise(original, SEED + 1).astype(np.float64)
     exact, shipped = Foscat(geometry="exact"), Foscat(geometry="foscat")
 
     mean, sigma = exact.measure_with_sigma(original)

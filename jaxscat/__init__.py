@@ -10,6 +10,7 @@ from jaxscat.io import load_mask as load_mask
 from jaxscat.io import save_maps as save_maps
 from jaxscat.objectives.chi_square import chi_square as chi_square
 from jaxscat.objectives.chi_square import map_loss as map_loss
+from jaxscat.objectives.chi_square import mean_loss as mean_loss
 from jaxscat.objectives.target import Normalization as Normalization
 from jaxscat.objectives.target import Target as Target
 from jaxscat.objectives.target import make_target as make_target
@@ -21,6 +22,8 @@ from jaxscat.operators.pyramid import PyramidSpec as PyramidSpec
 from jaxscat.operators.pyramid import build_pyramid as build_pyramid
 from jaxscat.operators.storage import load_pyramid as load_pyramid
 from jaxscat.operators.storage import save_pyramid as save_pyramid
+from jaxscat.starts import gaussian_noise as gaussian_noise
+from jaxscat.starts import reference_noise as reference_noise
 from jaxscat.starts import white_noise as white_noise
 from jaxscat.statistics.alignment import Alignment as Alignment
 from jaxscat.statistics.alignment import align_orientations as align_orientations
@@ -39,6 +42,7 @@ from jaxscat.statistics.scattering import measure as measure
 from jaxscat.statistics.storage import StoredStatistics as StoredStatistics
 from jaxscat.statistics.storage import load_statistics as load_statistics
 from jaxscat.statistics.storage import save_statistics as save_statistics
-from jaxscat.synthesis.synthesize import SynthesisResult as SynthesisResult
+from jaxscat.synthesis.results import SynthesisResult as SynthesisResult
 from jaxscat.synthesis.synthesize import synthesize as synthesize
+from jaxscat.synthesis.synthesize import synthesize_many as synthesize_many
 from jaxscat.validation import validate as validate

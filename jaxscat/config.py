@@ -41,9 +41,16 @@ def _thresholds(value: Any) -> Any:
     return given if isinstance(value, list | tuple) else value
 
 
+def _counted(value: Any) -> Any:
+    if type(value) is int and value < 1:
+        raise ValueError("a list of seeds, or a number of them from 1 up")
+    return tuple(range(value)) if type(value) is int else value
+
+
 Nside = Annotated[int, AfterValidator(_power_of_two)]
 Threshold = Annotated[float | tuple[float, ...], BeforeValidator(_thresholds)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_counted), Field(min_length=1, strict=False)]
 
 
 class _Section(BaseModel):
@@ -117,14 +124,19 @@ class TargetConfig(_Section):
 
 
 class SynthesisConfig(_Section):
-    """How new maps are made (see `synthesize`): one map per seed, one after the other.
+    """How new maps are made (see `synthesize_many`): one map per seed.
+
+    `seeds` is a list, or in a file a number N for 0 to N - 1; `batch_size` is how many of them are
+    changed at once. `start` is white noise, the reference experiment's white noise, or a Gaussian
+    map with the original's power spectrum (see `jaxscat.starts`).
 
     `gaussianize` has them made from the original with a Gaussian histogram, which is taken back
     from every new map (see `jaxscat.gaussianize`).
     """
 
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)] = (1234,)
-    start: Literal["white_noise"] = "white_noise"
+    seeds: Seeds = (1234,)
+    start: Literal["white_noise", "reference_noise", "gaussian_noise"] = "white_noise"
+    batch_size: int | None = Field(default=None, ge=1)
     max_steps: int = Field(default=300, ge=1)
     memory: int = Field(default=50, ge=1)
     gaussianize: bool = False

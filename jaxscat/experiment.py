@@ -26,10 +26,18 @@ from jaxscat.provenance import (
 )
 from jaxscat.results import summarize
 from jaxscat.run_folder import new_run_folder, write_history, write_json
-from jaxscat.starts import white_noise
-from jaxscat.synthesis.synthesize import SynthesisResult, synthesize
+from jaxscat.starts import gaussian_noise, reference_noise, white_noise
+from jaxscat.synthesis.results import Progress, SynthesisResult
+from jaxscat.synthesis.synthesize import synthesize_many
 from jaxscat.targets import experiment_target
 from jaxscat.validation import gaussian_control, validate
+
+# What a config calls them.
+STARTS = {
+    "white_noise": white_noise,
+    "reference_noise": reference_noise,
+    "gaussian_noise": gaussian_noise,
+}
 
 
 class Observer:
@@ -41,13 +49,13 @@ class Observer:
     def building(self, done: int, total: int) -> None:
         """So many of the pyramid's parts are built."""
 
-    def step(self, seed: int, progress: Any) -> None:
-        """The synthesis of a seed has advanced (`progress`: step, max_steps, loss, ...)."""
+    def step(self, progress: Progress) -> None:
+        """The synthesis has advanced."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has made: its folder, the content of results.json, the status of the last seed."""
+    """What a run has made: its folder, the content of results.json, and how the synthesis ended."""
 
     folder: Path
     results: dict[str, Any]
@@ -67,8 +75,8 @@ def run_experiment(
     The folder holds results.json, config.toml (as resolved), maps.fits (NESTED, float32: ORIGINAL,
     START of the first seed, SEED_<n> for each seed, MASK_<m> if there are masks), history.csv,
     summary.png (first seed) and run.json. In results.json the keys of a single map are those of
-    the first seed; `seeds` has all of them. When the synthesis is interrupted the best map so far
-    is validated and written, the remaining seeds are left out and the status is "interrupted".
+    the first seed; `seeds` has all of them. When the synthesis is interrupted the best maps so far
+    are validated and written, seeds not begun are left out and the status is "interrupted".
     With `synthesis.gaussianize`, target and losses are of maps with a Gaussian histogram; all maps
     that are validated, drawn and written have been taken back to the values of the original.
     With `target.second`, target and losses are of each map together with the second one, which
@@ -111,11 +119,12 @@ def validate_run(folder: str | Path) -> dict[str, dict[str, Any]]:
     footprint = footprint_of(mask)
     working, restore = _working_map(config, original.astype(config.run.precision), footprint)
     pyramid = _pyramid(config, original.size, Observer())
+    draw = _start(config, working, footprint)
     return {
         name: validate(
             original,
             columns[name],
-            start=restore(white_noise(working, int(seed), footprint=footprint)),
+            start=restore(draw(int(seed))),
             pyramid=pyramid,
             mask=mask,
         )
@@ -149,27 +158,22 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
         observer.stage("measuring the map")
         working, restore = _working_map(config, original, footprint)
         target = experiment_target(config, working, pyramid, mask=mask, second=second)
-    starts, made, interrupted = {}, {}, False
-    for seed in config.synthesis.seeds:
-        observer.stage(f"synthesizing seed {seed}")
-        try:
-            start = white_noise(working, seed, footprint=footprint).astype(dtype)
-            result = synthesize(
-                target,
-                pyramid,
-                jnp.asarray(start),
-                max_steps=config.synthesis.max_steps,
-                memory=config.synthesis.memory,
-                callback=lambda progress, seed=seed: observer.step(seed, progress),
-            )
-            starts[seed], made[seed] = restore(start), result._replace(map=restore(result.map))
-        except KeyboardInterrupt:
-            if not made:
-                raise
-            interrupted = True  # before this seed had a map; those made are kept
-        if interrupted or made[seed].status == "interrupted":
-            interrupted = True
-            break
+    settings = config.synthesis
+    draw = _start(config, working, footprint)
+    observer.stage(f"synthesizing {_counted(settings.seeds)}")
+    together = synthesize_many(
+        target,
+        pyramid,
+        settings.seeds,
+        start=draw,
+        batch_size=settings.batch_size,
+        max_steps=settings.max_steps,
+        memory=settings.memory,
+        callback=observer.step,
+    )
+    made = {seed: together.of_seed(seed) for seed in together.seeds or ()}
+    made = {seed: result._replace(map=restore(result.map)) for seed, result in made.items()}
+    starts = {seed: restore(draw(seed)) for seed in made}
     with clock.measure("validation"):
         observer.stage("validating")
         gaussian = gaussian_control(original, footprint=footprint)
@@ -186,8 +190,6 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
         }
     observer.stage("writing")
     results = summarize(config, inputs.source, made, reports)
-    if interrupted:
-        results["status"] = "interrupted"
     write_json(draft / "results.json", results)
     (draft / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     first = next(iter(made))
@@ -238,6 +240,18 @@ def _working_map(
         return original, lambda map: map
     normal, relation = gaussianize(original, weights=footprint)
     return np.asarray(normal), lambda map: np.asarray(relation.inverse(jnp.asarray(map)))
+
+
+def _start(
+    config: Config, working: np.ndarray, footprint: np.ndarray | None
+) -> Callable[[int], np.ndarray]:
+    """What draws the start of a seed."""
+    kind = STARTS[config.synthesis.start]
+    return lambda seed: kind(working, seed, footprint=footprint).astype(config.run.precision)
+
+
+def _counted(seeds: tuple[int, ...]) -> str:
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
 
 
 def _pyramid(config: Config, npix: int, observer: Observer) -> Pyramid:

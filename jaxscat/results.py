@@ -7,7 +7,7 @@ from typing import Any
 from jaxscat.config import Config
 from jaxscat.maps import nside_of
 from jaxscat.provenance import describe_devices
-from jaxscat.synthesis.synthesize import SynthesisResult
+from jaxscat.synthesis.results import SynthesisResult
 from jaxscat.validation import finite_or_none
 
 METHOD = (
@@ -63,7 +63,7 @@ def summarize(
             "device": f"{device['platform']}: {device['devices'][0]}",
             "precision": config.run.precision,
             "gaussianized": config.synthesis.gaussianize,
-            "status": rows[-1]["status"],
+            "status": overall_status([row["status"] for row in rows], len(config.synthesis.seeds)),
             "statistics": first["statistics"],
             "start_loss": first["start_loss"],
             "final_loss": first["final_loss"],
@@ -73,6 +73,19 @@ def summarize(
             "seeds": rows,
         }
     )
+
+
+def overall_status(statuses: list[str], asked: int) -> str:
+    """The status of a run: what went wrong with any seed, or else that of the first.
+
+    A run that did not come to all seeds that were asked for was interrupted.
+    """
+    if len(statuses) < asked:
+        return "interrupted"
+    for status in ("interrupted", "not finite"):
+        if status in statuses:
+            return status
+    return statuses[0]
 
 
 def reference_statistics(report: dict[str, Any]) -> dict[str, float | None]:

@@ -44,8 +44,8 @@ class ProgressBar(Observer):
         """Advance the bar of the stage."""
         self._progress.update(self._task, completed=done, total=total)
 
-    def step(self, seed: int, progress: Any) -> None:
-        """Advance the bar of a synthesis and show its loss and speed."""
+    def step(self, progress: Any) -> None:
+        """Advance the bar of the synthesis and show losses and speed."""
         self._progress.update(
             self._task, completed=progress.step, total=progress.max_steps, note=_note(progress)
         )
@@ -84,8 +84,8 @@ class ProgressLines(Observer):
         if time.monotonic() - self._began >= self._every and self._due():
             self._write(f"  {done / total:.0%} of the pixels")
 
-    def step(self, seed: int, progress: Any) -> None:
-        """Write step, loss and speed, unless the last line is only seconds old."""
+    def step(self, progress: Any) -> None:
+        """Write steps, losses and speed, unless the last line is only seconds old."""
         if self._due() or progress.step == progress.max_steps:
             self._write(f"  step {progress.step}/{progress.max_steps}  {_note(progress)}")
 
@@ -107,7 +107,24 @@ def observer_for(console: Console) -> ProgressBar | ProgressLines:
 
 def _note(progress: Any) -> str:
     speed = progress.step / progress.seconds if progress.seconds > 0 else 0.0
-    return f"loss {progress.loss:.4g}  {speed:.1f} steps/s"
+    if progress.maps == 1:
+        return f"loss {progress.loss:.4g}  {speed:.1f} steps/s"
+    losses = f"{progress.best:.4g} / {progress.loss:.4g} / {progress.worst:.4g}"
+    rate = 60 * speed * progress.maps / progress.max_steps
+    left = (progress.max_steps - progress.step) / speed if speed > 0 else float("inf")
+    return (
+        f"{progress.finished}/{progress.maps} maps done  loss best/median/worst {losses}  "
+        f"{rate:.3g} maps/min  {_duration(left)} left"
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Whole hours, minutes and seconds."""
+    if seconds == float("inf"):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 COLUMNS = {

@@ -40,6 +40,11 @@ def test_reference_experiment_has_the_issue_values():
     assert foscat.synthesis == config.synthesis and foscat.data == config.data
 
 
+def test_a_number_of_seeds_is_short_for_the_first_ones(write):
+    config = load_config(write(MINIMAL + "[synthesis]\nseeds = 3\n"))
+    assert config.synthesis.seeds == (0, 1, 2)
+
+
 def test_defaults_and_name_from_the_file(write):
     config = load_config(write(MINIMAL, "my-run.toml"))
     assert config.run.name == "my-run"
@@ -97,7 +102,10 @@ def test_harmonics_are_one_unless_said(write):
             MINIMAL + "[synthesis]\nmax_steps = 0\n",
             ["max_steps", "0", "greater than or equal to 1"],
         ),
-        (MINIMAL + "[synthesis]\nseeds = 5\n", ["synthesis.seeds", "5", "tuple"]),
+        (MINIMAL + "[synthesis]\nseeds = 0\n", ["synthesis.seeds", "0", "from 1 up"]),
+        (MINIMAL + "[synthesis]\nseeds = 1.5\n", ["synthesis.seeds", "1.5", "tuple"]),
+        (MINIMAL + '[synthesis]\nstart = "noise"\n', ["synthesis.start", "white_noise"]),
+        (MINIMAL + "[synthesis]\nbatch_size = 0\n", ["synthesis.batch_size", "0"]),
         (MINIMAL + '[synthesis]\nseeds = [1, "2"]\n', ["synthesis.seeds.1", "'2'", "integer"]),
         (MINIMAL + "[synthesis]\nseeds = []\n", ["synthesis.seeds", "at least 1"]),
         (MINIMAL + "[synthesis]\nseeds = [1, 1]\n", ["synthesis.seeds", "differ"]),

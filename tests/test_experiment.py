@@ -158,41 +158,31 @@ def assert_close(one, other):
 
 
 class Interrupting(Observer):
-    def __init__(self):
-        self.seeds = []
+    def __init__(self, finished=0):
+        self.finished = finished
 
-    def step(self, seed, progress):
-        self.seeds.append(seed)
-        raise KeyboardInterrupt
+    def step(self, progress):
+        if progress.finished >= self.finished:
+            raise KeyboardInterrupt
 
 
-def test_ctrl_c_keeps_the_best_map_so_far(config, tmp_path):
-    observer = Interrupting()
-    outcome = run_experiment(config, tmp_path / "run", observer=observer)
+def test_ctrl_c_keeps_the_best_maps_so_far(config, tmp_path):
+    outcome = run_experiment(config, tmp_path / "run", observer=Interrupting())
     assert outcome.status == outcome.results["status"] == "interrupted"
-    assert observer.seeds == [3]  # the second seed was not begun
-    (row,) = outcome.results["seeds"]
-    assert row["status"] == "interrupted" and 0 < row["nsteps"] < 20
-    assert row["final_loss"] < row["start_loss"]
-    assert np.isfinite(column(tmp_path / "run", "SEED_3")).all()
+    assert [row["seed"] for row in outcome.results["seeds"]] == [3, 4]
+    for row in outcome.results["seeds"]:
+        assert row["status"] == "interrupted" and 0 < row["nsteps"] < 20
+        assert row["final_loss"] < row["start_loss"]
+        assert np.isfinite(column(tmp_path / "run", f"SEED_{row['seed']}")).all()
     assert (tmp_path / "run" / "summary.png").exists()
 
 
-def test_ctrl_c_between_seeds_keeps_the_finished_one(config, tmp_path, monkeypatch):
-    class Once(Observer):
-        calls = 0
-
-        def noise(self, *arguments, **options):
-            self.calls += 1
-            if self.calls == 2:
-                raise KeyboardInterrupt
-            return white_noise(*arguments, **options)
-
-    monkeypatch.setattr(experiment, "white_noise", Once().noise)
-    outcome = run_experiment(config, tmp_path / "run")
+def test_ctrl_c_leaves_out_seeds_that_were_not_begun(map_file, tmp_path):
+    one_by_one = settings(map_file, synthesis={"seeds": [3, 4], "max_steps": 20, "batch_size": 1})
+    outcome = run_experiment(one_by_one, tmp_path / "run", observer=Interrupting(finished=1))
     assert outcome.status == outcome.results["status"] == "interrupted"
-    assert [row["seed"] for row in outcome.results["seeds"]] == [3]
-    assert outcome.results["seeds"][0]["status"] != "interrupted"
+    (row,) = outcome.results["seeds"]
+    assert row["seed"] == 3 and row["status"] == "step limit"
     assert np.isfinite(column(tmp_path / "run", "SEED_3")).all()
 
 

@@ -11,11 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "jaxscat"
 
 # A module imports only from its own layer and from those before it. A folder counts as one name.
 LAYERS = [
-    {"maps", "archive"},
+    {"maps", "archive", "spectra"},
     {"operators"},
     {"statistics"},
     {"objectives"},
-    {"synthesis", "starts", "gaussianization"},
+    {"starts"},
+    {"synthesis", "gaussianization"},
     {"validation"},
     {"plotting", "cosmic_web", "download_bar", "map_files", "datasets", "io", "config"},
     {"provenance", "run_folder", "results"},

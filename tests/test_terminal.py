@@ -1,8 +1,8 @@
 import io
-from types import SimpleNamespace
 
 from rich.console import Console
 
+from jaxscat.synthesis.results import Progress
 from jaxscat.terminal import (
     ProgressBar,
     ProgressLines,
@@ -18,9 +18,17 @@ def shown(table):
     return console.file.getvalue()
 
 
-def progress(step):
-    return SimpleNamespace(
-        step=step, max_steps=100, loss=12.345, evaluations=step, seconds=step / 4
+def progress(step, maps=1):
+    return Progress(
+        step=step,
+        max_steps=100,
+        loss=12.345,
+        evaluations=step,
+        seconds=step / 4,
+        best=11.0,
+        worst=13.5,
+        finished=step * maps // 100,
+        maps=maps,
     )
 
 
@@ -76,12 +84,24 @@ def test_lines_are_sparse_and_always_have_the_last_step():
     with ProgressLines(console, every_seconds=1000.0) as observer:
         observer.stage("synthesizing seed 1")
         for step in range(10, 101, 10):
-            observer.step(1, progress(step))
+            observer.step(progress(step))
     lines = console.file.getvalue().splitlines()
     assert lines == [
         "synthesizing seed 1",
         "  step 10/100  loss 12.35  4.0 steps/s",
         "  step 100/100  loss 12.35  4.0 steps/s",
+    ]
+
+
+def test_lines_of_many_maps_say_losses_speed_and_time_left():
+    console = Console(file=io.StringIO())
+    with ProgressLines(console) as observer:
+        observer.step(progress(0, maps=4))
+        observer.step(progress(100, maps=4))
+    assert console.file.getvalue().splitlines() == [
+        "  step 0/100  0/4 maps done  loss best/median/worst 11 / 12.35 / 13.5  0 maps/min  ? left",
+        "  step 100/100  4/4 maps done  loss best/median/worst 11 / 12.35 / 13.5  "
+        "9.6 maps/min  0:00 left",
     ]
 
 
@@ -103,7 +123,7 @@ def test_bar_shows_stages_loss_and_speed():
         observer.stage("building the wavelets")
         observer.building(3, 6)
         observer.stage("synthesizing seed 1")
-        observer.step(1, progress(50))
+        observer.step(progress(50))
     text = console.file.getvalue()
     for word in ("building the wavelets", "synthesizing seed 1", "50/100", "12.35", "4.0 steps/s"):
         assert word in text

@@ -11,8 +11,9 @@ from jaxscat.objectives.chi_square import map_loss
 from jaxscat.objectives.target import Target, make_target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.scattering import measure, measure_scales
-from jaxscat.synthesis.lbfgs import _initial_state, advance, evaluate_start
-from jaxscat.synthesis.synthesize import synthesize
+from jaxscat.synthesis.lanes import begin
+from jaxscat.synthesis.lbfgs import advance
+from jaxscat.synthesis.synthesize import synthesize, synthesize_many
 
 # Matrices that put orientations into one gauge are constants; tables of nside 16 are far larger.
 LARGEST_CONSTANT = 16_000  # bytes
@@ -91,30 +92,29 @@ def test_gradient_is_traced_once_for_all_maps_targets_and_pyramids(generator, tw
 
 def test_advance_is_compiled_once_for_all_values(generator, twins):
     before = advance._cache_size()
-    for pyramid, steps, tolerance in zip(twins, (2, 1), (1e-6, 1e-3), strict=True):
+    for pyramid, count, tolerance in zip(twins, (2, 1), (1e-6, 1e-3), strict=True):
         target = make_target(generator.gamma(2.0, size=192), pyramid)
-        start = jnp.asarray(generator.standard_normal(192))
-        state = evaluate_start(start, pyramid, target, np.float64(1), 3, 2)
+        lanes = begin(jnp.asarray(generator.standard_normal((1, 192))), 3)
+        limits = np.int32(count), np.int32(9), np.float64(tolerance)
         for _ in range(2):
-            state, *_ = advance(
-                state, pyramid, target, np.float64(1), np.int32(steps), np.float64(tolerance), 3, 2
-            )
+            lanes, *_ = advance(lanes, pyramid, target, np.float64(1), *limits, 2)
     assert advance._cache_size() - before == 1
-    # From the host: other limits, tolerances and starts, and the shorter last chunk, add nothing.
+    # From the host: other limits, tolerances, starts and seeds, one after the other, add nothing.
     for max_steps, tolerance in ((5, 1e-6), (3, 0.1)):
-        synthesize(
-            target,
-            pyramid,
-            generator.standard_normal(192),
-            max_steps=max_steps,
-            memory=3,
-            gradient_tolerance=tolerance,
-            chunk_steps=2,
-        )
+        options = {
+            "max_steps": max_steps,
+            "memory": 3,
+            "gradient_tolerance": tolerance,
+            "chunk_steps": 2,
+        }
+        synthesize(target, pyramid, generator.standard_normal(192), **options)
+        synthesize_many(target, pyramid, 2, batch_size=1, **options)
     assert advance._cache_size() - before == 1
     with_mask = make_target(generator.gamma(2.0, size=192), pyramid, mask=np.ones(192))
-    evaluate_start(jnp.ones(192), pyramid, with_mask, np.float64(1), 3, 2)
+    advance(begin(jnp.ones((1, 192)), 3), pyramid, with_mask, np.float64(1), *limits, 2)
     assert advance._cache_size() - before == 2
+    synthesize_many(target, pyramid, 3, **options)
+    assert advance._cache_size() - before == 3
 
 
 def constants_of_jaxpr(closed) -> list[int]:
@@ -152,17 +152,13 @@ def programs(pyramid):
     mean = jax.eval_shape(measure, map, pyramid)
     sigma = jax.tree.map(lambda group: jax.ShapeDtypeStruct(group.shape, map.dtype), mean)
     target = Target(mean, sigma, None)
-
-    def before_the_first_step(map):
-        return _initial_state(map, map[0], map, np.int32(1), np.int32(0), 3)
-
-    state = jax.eval_shape(before_the_first_step, map)
+    lanes = jax.eval_shape(lambda starts: begin(starts, 3), map[None])
     return {
         "measure": (measure, (map, pyramid)),
         "gradient": (jax.grad(map_loss), (map, pyramid, target)),
         "advance": (
-            lambda *arguments: advance(*arguments, 3, 2),
-            (state, pyramid, target, np.float64(1), np.int32(1), np.float64(0.1)),
+            lambda *arguments: advance(*arguments, 2),
+            (lanes, pyramid, target, np.float64(1), np.int32(1), np.int32(9), np.float64(0.1)),
         ),
     }
 

@@ -1,10 +1,12 @@
 """The weighted distance between coefficients and a target."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxscat.objectives.target import Power, Target
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.angular import ReducedCovariance
 from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
 from jaxscat.statistics.power import wavelet_power
 from jaxscat.statistics.scattering import measure_scales, prepare, squeeze_masks
@@ -32,12 +34,13 @@ def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array,
 
     Source: FOSCAT's loss; `docs/conventions.md`, "Objective".
     """
-    return _distance(statistics, target, None)
+    return _distance(_compared(statistics, target, None), target)
 
 
-def _distance(
+def _compared(
     statistics: ScatteringCovariance, target: Target, power: Power | None
-) -> Float[Array, ""]:
+) -> ScatteringCovariance | ReducedCovariance:
+    """Check measured coefficients and bring them to the form of the target's."""
     if not isinstance(statistics, ScatteringCovariance):
         raise ValueError(
             f"statistics: got {type(statistics).__name__}, expected a ScatteringCovariance as "
@@ -50,14 +53,22 @@ def _distance(
             "the target"
         )
     compared = target.comparable(statistics, power)
-    total, count = jnp.zeros((), target.mean.s1.dtype), 0
-    means, sigmas = target.mean.groups(), target.sigma.groups()
+    means = target.mean.groups()
     for name, group in compared.groups().items():
         if group.shape != means[name].shape:
             raise ValueError(
                 f"statistics: got {name} of shape {group.shape}, expected {means[name].shape} as "
                 "in the target"
             )
+    return compared
+
+
+def _distance(
+    compared: ScatteringCovariance | ReducedCovariance, target: Target
+) -> Float[Array, ""]:
+    total, count = jnp.zeros((), target.mean.s1.dtype), 0
+    means, sigmas = target.mean.groups(), target.sigma.groups()
+    for name, group in compared.groups().items():
         # Divided first: squares of weak coefficients leave the range of float32.
         scaled = (group - means[name]) / sigmas[name]
         total = total + jnp.sum(jnp.real(scaled) ** 2 + jnp.imag(scaled) ** 2)
@@ -86,6 +97,36 @@ def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float
 
     Source: `docs/conventions.md`, "Objective".
     """
+    return _distance(_measured(map, pyramid, target), target)
+
+
+def mean_loss(maps: Float[Array, "n p"], pyramid: Pyramid, target: Target) -> Float[Array, ""]:
+    """Return the chi-square of the mean coefficients of several maps.
+
+    It constrains what the maps are like on average only: each of them may differ from the target,
+    as long as the others make up for it, and how much they scatter about their mean is free.
+
+    Args:
+        maps: real NESTED maps; each is measured as for `map_loss`, and normalized and reduced for
+            itself before the mean is taken.
+        pyramid, target: as for `map_loss`.
+
+    Returns:
+        real scalar.
+
+    Raises:
+        ValueError: as `measure`.
+
+    Source: FOSCAT's loss of a batch; Campeti et al. 2025; `docs/conventions.md`, "Ensembles".
+    """
+    each = jax.vmap(lambda map: _measured(map, pyramid, target))(maps)
+    return _distance(jax.tree.map(lambda group: jnp.mean(group, axis=0), each), target)
+
+
+def _measured(
+    map: Float[Array, " p"], pyramid: Pyramid, target: Target
+) -> ScatteringCovariance | ReducedCovariance:
+    """Measure a map in the form of the target's coefficients."""
     maps, mask, threshold = prepare(
         map,
         pyramid,
@@ -109,4 +150,4 @@ def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float
         power = wavelet_power(
             map, pyramid, mask=mask, mask_threshold=threshold, alignment=target.alignment
         )
-    return _distance(squeeze_masks(measured, mask), target, power)
+    return _compared(squeeze_masks(measured, mask), target, power)

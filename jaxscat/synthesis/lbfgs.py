@@ -1,200 +1,225 @@
-"""L-BFGS steps on the device: the state that is carried, one jitted run of steps, how it ends."""
+"""L-BFGS for a batch of independent lanes: one evaluation of all at a time, none waits for another.
+
+Every lane carries its own trial step. An evaluation either ends a lane's line search, and its next
+direction begins with the next evaluation, or it narrows the lane's bracket.
+"""
 
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxscat.objectives.chi_square import map_loss
+from jaxscat.objectives.chi_square import map_loss, mean_loss
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.synthesis.lanes import (
+    CONVERGED,
+    NO_PROGRESS,
+    NOT_FINITE,
+    RUNNING,
+    STEP_LIMIT,
+    Lanes,
+    choose,
+)
 
-RUNNING, CONVERGED, NO_PROGRESS, NOT_FINITE = range(4)
-STATUS = {CONVERGED: "converged", NO_PROGRESS: "no progress", NOT_FINITE: "not finite"}
-
-# A line search that lowers nothing so many times in a row ends the run.
+# Conditions of Wolfe, with the customary constants for quasi-Newton steps.
+_SUFFICIENT_DECREASE, _CURVATURE = 1e-4, 0.9
+# Where only rounding is left of a decrease, slopes decide (Hager & Zhang 2006).
+_ROUNDING = 1e-6
+# A line search that has not ended by then starts anew along the gradient, or ends the lane.
+_MOST_TRIALS = 20
+# So many steps in a row that lower nothing end a lane.
 _FRUITLESS_STEPS = 3
 
 
-class SynthesisState(eqx.Module):
-    """What one step hands to the next.
-
-    Attributes:
-        map: the present map, in a unit near its standard deviation: L-BFGS begins with a step of
-            at most that length.
-        best_map: the map with the lowest loss so far.
-        best_loss: its loss.
-        optimizer: state of optax's L-BFGS, with the present loss and gradient.
-        first_gradient: norm of the gradient at the start.
-        step: steps made.
-        evaluations: values and gradients computed.
-        fruitless: steps in a row that did not lower the loss.
-        status: `RUNNING`, or why the run ended.
-    """
-
-    map: Float[Array, " p"]
-    best_map: Float[Array, " p"]
-    best_loss: Float[Array, ""]
-    optimizer: Any
-    first_gradient: Float[Array, ""]
-    step: Int[Array, ""]
-    evaluations: Int[Array, ""]
-    fruitless: Int[Array, ""]
-    status: Int[Array, ""]
-
-    @property
-    def loss(self) -> Float[Array, ""]:
-        """Loss of the present map."""
-        return optax.tree.get(self.optimizer, "value")
-
-    @property
-    def gradient(self) -> Float[Array, " p"]:
-        """Gradient of the loss at the present map."""
-        return optax.tree.get(self.optimizer, "grad")
+def _dot(left: Float[Array, "B *shape"], right: Float[Array, "B *shape"]) -> Float[Array, " B"]:
+    return jnp.sum(left * right, axis=tuple(range(1, left.ndim)))
 
 
-def evaluate_start(
-    start: Float[Array, " p"],
-    pyramid: Pyramid,
-    target: Target,
-    unit: Float[Array, ""],
-    memory: int,
-    chunk: int,
-) -> SynthesisState:
-    """Return the state before the first step; on the way `advance` is compiled.
+def losses_and_gradients(
+    maps: Float[Array, "B *shape"], pyramid: Pyramid, target: Target, unit: Float[Array, ""]
+) -> tuple[Float[Array, " B"], Float[Array, "B *shape"]]:
+    """Evaluate every lane; one of several maps `[n p]` has the loss of their mean coefficients."""
 
-    Args:
-        start: map to start from, in the unit.
-        pyramid, target, unit, memory, chunk: as for `advance`.
-    """
-    # From an infinite loss with a vanishing gradient, the direction of a step is zero and its line
-    # search does nothing but evaluate the start. An evaluation beside it would be compiled again.
-    real, none = start.dtype.type, np.int32(0)
-    unknown = _initial_state(start, real(np.inf), np.zeros_like(start), none, none, memory)
-    probe, *_ = advance(unknown, pyramid, target, unit, np.int32(1), real(0), memory, chunk)
-    status = np.int32(RUNNING if np.isfinite(probe.loss) else NOT_FINITE)
-    return _initial_state(start, probe.loss, probe.gradient, probe.evaluations, status, memory)
+    def loss(maps: Array) -> Array:
+        return (map_loss if maps.ndim == 1 else mean_loss)(unit * maps, pyramid, target)
+
+    return jax.vmap(jax.value_and_grad(loss))(maps)
 
 
-# Jitted so that no two entries share a buffer: all of them are donated to the first step.
-@partial(jax.jit, static_argnames="memory")
-def _initial_state(
-    start: Float[Array, " p"],
-    loss: Float[Array, ""],
-    gradient: Float[Array, " p"],
-    evaluations: Int[Array, ""],
-    status: Int[Array, ""],
-    memory: int,
-) -> SynthesisState:
-    zero = jnp.zeros((), jnp.int32)
-    with jax.numpy_dtype_promotion("standard"):  # optax mixes types
-        optimizer = _optimizer(memory).init(start)
-    optimizer = optax.tree.set(optimizer, value=loss, grad=gradient)
-    state = SynthesisState(
-        map=start,
-        best_map=start,
-        best_loss=loss,
-        optimizer=optimizer,
-        first_gradient=jnp.linalg.norm(gradient),
-        step=zero,
-        evaluations=evaluations,
-        fruitless=zero,
-        status=status,
-    )
-    # Weak types, which optax leaves, would have the first call compile for nothing.
-    return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), state)
-
-
-def _optimizer(memory: int) -> optax.GradientTransformationExtraArgs:
-    search = optax.scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_strategy="one")
-    return optax.lbfgs(memory_size=memory, linesearch=search)
-
-
-@partial(jax.jit, static_argnames=("memory", "chunk"), donate_argnames="state")
+@partial(jax.jit, static_argnames="chunk", donate_argnames="lanes")
 def advance(
-    state: SynthesisState,
+    lanes: Lanes,
     pyramid: Pyramid,
     target: Target,
     unit: Float[Array, ""],
-    steps: Int[Array, ""],
+    count: Int[Array, ""],
+    max_steps: Int[Array, ""],
     gradient_tolerance: Float[Array, ""],
-    memory: int,
     chunk: int,
-) -> tuple[SynthesisState, Float[Array, " chunk"], Int[Array, " chunk"]]:
-    """Make at most `steps` steps, fewer when the run ends.
+) -> tuple[Lanes, Float[Array, "chunk B"], Int[Array, "chunk B"]]:
+    """Evaluate all lanes up to `count` times, fewer when all have ended.
 
     Args:
-        state: where to go on from; its buffers are reused.
+        lanes: where to go on from; their buffers are reused. One that has ended stays as it is.
         pyramid, target: the objective.
-        unit: what the maps of the state are multiplied with, a power of two.
-        steps: number of steps, at most `chunk`.
-        gradient_tolerance: the run has converged once the norm of the gradient has fallen to this
+        unit: what the maps of the lanes are multiplied with, a power of two.
+        count: number of evaluations, at most `chunk`.
+        max_steps: a lane ends after so many steps.
+        gradient_tolerance: a lane has converged once the norm of its gradient has fallen to this
             fraction of its first value.
-        memory: number of corrections of L-BFGS.
         chunk: length of the records.
 
     Returns:
-        the new state, and loss and evaluations *before* each of the steps made.
+        the new lanes; after each evaluation, loss of every lane and its number of evaluations,
+        which is zero where the evaluation has made no step.
 
-    Source: `optax.lbfgs` (Nocedal & Wright 2006, algorithms 7.4, 3.5 and 3.6);
-    `docs/conventions.md`, "Synthesis".
+    Source: `optax.scale_by_lbfgs` for the directions (Nocedal & Wright 2006, algorithm 7.4); the
+    bracket of Lewis & Overton 2013, algorithm 2.6, for the steps; `docs/conventions.md`,
+    "Synthesis".
     """
-    optimizer = _optimizer(memory)
-    first = state.step
 
-    def loss(map: Array) -> Array:
-        return map_loss(unit * map, pyramid, target)
+    def going(carry: tuple[Lanes, Array, Array, Array]) -> Bool[Array, ""]:
+        lanes, row, *_ = carry
+        return (row < count) & jnp.any(lanes.status == RUNNING)
 
-    def going(carry: tuple[SynthesisState, Array, Array]) -> Bool[Array, ""]:
-        state, *_ = carry
-        return (state.step - first < steps) & (state.status == RUNNING)
+    def evaluate(carry: tuple[Lanes, Array, Array, Array]) -> tuple:
+        before, row, losses, evaluations = carry
+        trial = before.map + _scaled(before.length, before.direction)
+        value, gradient = losses_and_gradients(trial, pyramid, target, unit)
+        after, stepped = _proceed(before, trial, value, gradient, max_steps, gradient_tolerance)
+        losses = losses.at[row].set(after.loss)
+        evaluations = evaluations.at[row].set(jnp.where(stepped, after.evaluations, 0))
+        return after, row + 1, losses, evaluations
 
-    def step(carry: tuple[SynthesisState, Array, Array]) -> tuple:
-        state, losses, evaluations = carry
-        updates, optimizer_state = optimizer.update(
-            state.gradient,
-            state.optimizer,
-            state.map,
-            value=state.loss,
-            grad=state.gradient,
-            value_fn=loss,
-        )
-        map = jax.tree.map(jnp.add, state.map, updates)
-        value = optax.tree.get(optimizer_state, "value")
-        norm = jnp.linalg.norm(optax.tree.get(optimizer_state, "grad"))
-        search = optax.tree.get(optimizer_state, "info")
-        fruitless = jnp.where(value < state.loss, 0, state.fruitless + 1)
-        status = jnp.select(
-            [
-                ~(jnp.isfinite(value) & jnp.isfinite(norm)),
-                norm <= gradient_tolerance * state.first_gradient,
-                fruitless >= _FRUITLESS_STEPS,
-            ],
-            [NOT_FINITE, CONVERGED, NO_PROGRESS],
-            RUNNING,
-        )
-        row = state.step - first
-        losses = losses.at[row].set(state.loss)
-        evaluations = evaluations.at[row].set(state.evaluations)
-        spent = state.evaluations + search.num_linesearch_steps.astype(jnp.int32)
-        state = SynthesisState(
-            map=map,
-            best_map=jnp.where(value < state.best_loss, map, state.best_map),
-            best_loss=jnp.fmin(state.best_loss, value),
-            optimizer=optimizer_state,
-            first_gradient=state.first_gradient,
-            step=state.step + 1,
-            evaluations=spent,
-            fruitless=fruitless.astype(state.fruitless.dtype),
-            status=status.astype(state.status.dtype),
-        )
-        return state, losses, evaluations
+    shape = (chunk, lanes.loss.shape[0])
+    records = jnp.zeros(shape, lanes.loss.dtype), jnp.zeros(shape, jnp.int32)
+    lanes, _, losses, evaluations = jax.lax.while_loop(
+        going, evaluate, (lanes, jnp.zeros((), jnp.int32), *records)
+    )
+    return lanes, losses, evaluations
 
+
+def _scaled(length: Float[Array, " B"], direction: Float[Array, "B *shape"]) -> Array:
+    return length.reshape(-1, *[1] * (direction.ndim - 1)) * direction
+
+
+def _proceed(
+    lanes: Lanes,
+    trial: Float[Array, "B *shape"],
+    value: Float[Array, " B"],
+    gradient: Float[Array, "B *shape"],
+    max_steps: Int[Array, ""],
+    gradient_tolerance: Float[Array, ""],
+) -> tuple[Lanes, Bool[Array, " B"]]:
+    """Judge the trial of every lane; also return which lanes have made a step (or their start)."""
+    running = lanes.status == RUNNING
+    starting = lanes.step < 0
+    norm = jnp.sqrt(_dot(gradient, gradient))
+    finite = jnp.isfinite(value) & jnp.isfinite(norm)
+    slope = _dot(gradient, lanes.direction)
+    lower, flat = _wolfe(lanes, value, slope)
+    stepped = running & finite & (starting | (lower & flat))
+    failed = running & ~stepped
+
+    # A search without end goes on along the gradient; there it ends the lane.
+    trials = jnp.where(stepped, 0, lanes.trials + 1)
+    exhausted = failed & (trials >= _MOST_TRIALS)
+    steepest = lanes.memory.count <= 1
+    restarted = exhausted & ~steepest
+    memory, direction = _direct(lanes, trial, gradient, stepped, restarted)
+
+    renewed = stepped | restarted
+    longest = jnp.where(lower & finite, lanes.longest, lanes.length)
+    shortest = jnp.where(lower & finite, lanes.length, lanes.shortest)
+    narrowed = _narrowed(lanes, value, shortest, longest)
+    one, zero = jnp.ones_like(value), jnp.zeros_like(value)
+    first = jnp.where(stepped & starting, norm, lanes.first_gradient)
+    loss = jnp.where(stepped, value, lanes.loss)
+    step = lanes.step + stepped
+    fruitless = jnp.where(value < lanes.loss, 0, lanes.fruitless + 1)
+    fruitless = jnp.where(stepped, fruitless, lanes.fruitless)
+    status = jnp.select(
+        [
+            failed & ~finite & (starting | (exhausted & steepest)),
+            stepped & (norm <= gradient_tolerance * first),
+            (exhausted & steepest) | (stepped & (fruitless >= _FRUITLESS_STEPS)),
+            stepped & (step >= max_steps),
+        ],
+        [NOT_FINITE, CONVERGED, NO_PROGRESS, STEP_LIMIT],
+        lanes.status,
+    )
+    better = stepped & (value < lanes.best_loss)
+    after = Lanes(
+        memory=memory,
+        loss=jnp.where(failed & starting, value, loss),
+        best_map=choose(better, trial, lanes.best_map),
+        best_loss=jnp.where(better | (failed & starting), value, lanes.best_loss),
+        direction=direction,
+        slope=_dot(memory.updates, direction),
+        length=jnp.where(renewed, one, jnp.where(failed, narrowed, lanes.length)),
+        shortest=jnp.where(renewed, zero, jnp.where(failed, shortest, lanes.shortest)),
+        longest=jnp.where(renewed, jnp.inf, jnp.where(failed, longest, lanes.longest)),
+        trials=jnp.where(restarted, 0, jnp.where(running, trials, lanes.trials)),
+        first_gradient=first,
+        step=jnp.where(failed & starting, 0, step),
+        evaluations=lanes.evaluations + running,
+        fruitless=fruitless,
+        status=status,
+    )
+    after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, lanes)
+    return after, stepped | (failed & starting)
+
+
+def _wolfe(
+    lanes: Lanes, value: Float[Array, " B"], slope: Float[Array, " B"]
+) -> tuple[Bool[Array, " B"], Bool[Array, " B"]]:
+    """Say whether the loss has fallen enough, and whether the slope has become flat enough."""
+    lower = value <= lanes.loss + _SUFFICIENT_DECREASE * lanes.length * lanes.slope
+    rounded = value <= lanes.loss + _ROUNDING * jnp.abs(lanes.loss)
+    lower |= rounded & (slope <= (2 * _SUFFICIENT_DECREASE - 1) * lanes.slope)
+    return lower, slope >= _CURVATURE * lanes.slope
+
+
+def _narrowed(
+    lanes: Lanes,
+    value: Float[Array, " B"],
+    shortest: Float[Array, " B"],
+    longest: Float[Array, " B"],
+) -> Float[Array, " B"]:
+    """Return the next trial step inside a bracket; twice the last one where it has no upper end."""
+    # The parabola through both losses and the slope, as long as the lower end is the present map.
+    rise = value - lanes.loss - lanes.length * lanes.slope
+    parabola = -lanes.slope * lanes.length**2 / (2 * rise)
+    usable = (lanes.shortest == 0) & jnp.isfinite(parabola) & (longest == lanes.length)
+    inside = jnp.clip(parabola, 0.1 * lanes.length, 0.5 * lanes.length)
+    middle = jnp.where(usable, inside, (shortest + longest) / 2)
+    return jnp.where(jnp.isinf(longest), 2 * lanes.length, middle)
+
+
+def _direct(
+    lanes: Lanes,
+    trial: Float[Array, "B *shape"],
+    gradient: Float[Array, "B *shape"],
+    stepped: Bool[Array, " B"],
+    restarted: Bool[Array, " B"],
+) -> tuple[Any, Float[Array, "B *shape"]]:
+    """Return memory and direction after the steps; lanes without a step keep theirs."""
+    old = lanes.memory
+    map, slopes = choose(stepped, trial, old.params), choose(stepped, gradient, old.updates)
+    forgotten = restarted[:, None]
+    asked = old._replace(
+        count=jnp.where(restarted, 0, old.count),
+        weights_memory=jnp.where(forgotten, 0.0, old.weights_memory).astype(map.dtype),
+    )
+    # A lane without a step overwrites the correction that its next step overwrites anyhow, with
+    # zeros: choosing among whole memories would copy all of them at every evaluation.
+    update: Any = optax.scale_by_lbfgs(old.weights_memory.shape[1]).update
     with jax.numpy_dtype_promotion("standard"):  # optax mixes types
-        records = jnp.zeros(chunk, state.map.dtype), jnp.zeros(chunk, jnp.int32)
-        return jax.lax.while_loop(going, step, (state, *records))
+        preconditioned, new = jax.vmap(update)(slopes, asked, map)
+    renewed = stepped | restarted
+    memory = new._replace(count=jnp.where(renewed, new.count, old.count))
+    return memory, choose(renewed, -preconditioned, lanes.direction)

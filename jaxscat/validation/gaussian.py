@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from jaxscat.validation.spectra import angular_power_spectrum
+from jaxscat.spectra import angular_power_spectrum
 
 
 def gaussian_control(

@@ -10,13 +10,13 @@ from jaxtyping import Float
 
 from jaxscat.maps import check_map, check_mask, nside_of
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
+from jaxscat.spectra import harmonic_coefficients
 from jaxscat.validation.distribution import pixel_correlation, pixel_moments
 from jaxscat.validation.gaussian import gaussian_control
 from jaxscat.validation.scattering import measure_on_host, relative_errors, scattering_error
 from jaxscat.validation.spectra import (
     binned_correlation,
     binned_ratio,
-    harmonic_coefficients,
     mean_ratio,
     multipole_bins,
 )

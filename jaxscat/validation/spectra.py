@@ -1,40 +1,9 @@
-"""Angular power spectra of NESTED maps, their ratios, and the correlation of two maps per l-bin."""
+"""Ratios of power spectra, and the correlation of two maps, per bin of multipoles."""
 
 from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Complex, Float
-
-
-def harmonic_coefficients(
-    map: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None = None
-) -> Complex[np.ndarray, " lm"]:
-    """Spherical harmonic coefficients of a NESTED map up to l = 3 nside - 1, in healpy's order.
-
-    With a `footprint` (weights between 0 and 1) the weighted mean is taken off and the rest is
-    multiplied by the footprint first, which gives the coefficients of the cut sky.
-    """
-    import healpy  # loads matplotlib, so not at import
-
-    map = np.asarray(map, dtype=np.float64)
-    if footprint is not None:
-        map = (map - np.average(map, weights=footprint)) * footprint
-    return healpy.map2alm(healpy.reorder(map, n2r=True), iter=3)
-
-
-def angular_power_spectrum(
-    map: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None = None
-) -> Float[np.ndarray, " l"]:
-    """The C_l of a NESTED map for l = 0 ... 3 nside - 1, in the map's units squared (sr).
-
-    With a `footprint` it is the pseudo-C_l divided by the mean of the footprint squared, so that
-    it stays comparable with the full-sky spectrum; couplings between multipoles are not undone.
-    The pixel window is not taken out: ratios between maps of one nside do not need it.
-    """
-    import healpy
-
-    spectrum = healpy.alm2cl(harmonic_coefficients(map, footprint))
-    return spectrum if footprint is None else spectrum / np.mean(np.square(footprint))
 
 
 def multipole_bins(nside: int, *, per_octave: int = 2) -> list[tuple[int, int]]:

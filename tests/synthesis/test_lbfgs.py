@@ -1,4 +1,4 @@
-"""One run of steps against a plain loop around optax."""
+"""Steps of a batch of lanes against optax's own L-BFGS and the conditions of Wolfe."""
 
 import jax
 import jax.numpy as jnp
@@ -6,130 +6,216 @@ import numpy as np
 import optax
 import pytest
 
-from jaxscat.objectives.chi_square import map_loss
+from jaxscat.objectives.chi_square import map_loss, mean_loss
 from jaxscat.objectives.target import Target, make_target
 from jaxscat.operators.pyramid import build_pyramid
-from jaxscat.synthesis.lbfgs import CONVERGED, NOT_FINITE, RUNNING, advance, evaluate_start
+from jaxscat.synthesis.lanes import (
+    CONVERGED,
+    NO_PROGRESS,
+    NOT_FINITE,
+    RUNNING,
+    STEP_LIMIT,
+    begin,
+    replace_lanes,
+    take_lanes,
+)
+from jaxscat.synthesis.lbfgs import advance, losses_and_gradients
 
-NPIX, MEMORY, CHUNK = 48, 5, 6
+NPIX, MEMORY, CHUNK, LANES = 48, 5, 12, 3
 
 
 @pytest.fixture(scope="module")
 def problem():
-    """A pyramid, a target and a start."""
+    """A pyramid, a target and a start for each lane."""
     generator = np.random.default_rng(0)
     pyramid = build_pyramid(2, dtype="float64")
     target = make_target(generator.gamma(2.0, size=NPIX), pyramid)
-    return pyramid, target, jnp.asarray(generator.standard_normal(NPIX))
+    return pyramid, target, jnp.asarray(generator.standard_normal((LANES, NPIX)))
 
 
-def run(problem, state, steps, tolerance=0.0):
+def run(problem, lanes, count, tolerance=0.0, max_steps=1000):
     pyramid, target, _ = problem
-    return advance(
-        state,
-        pyramid,
-        target,
-        np.float64(1),
-        np.int32(steps),
-        np.float64(tolerance),
-        MEMORY,
-        CHUNK,
+    limits = np.int32(count), np.int32(max_steps), np.float64(tolerance)
+    return advance(lanes, pyramid, target, np.float64(1), *limits, CHUNK)
+
+
+def started(problem):
+    return run(problem, begin(problem[2], MEMORY), 1)[0]
+
+
+def on_host(lanes):
+    return jax.tree.map(np.array, lanes)
+
+
+def assert_equal(left, right):
+    jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def test_first_evaluation_is_that_of_the_starts(problem):
+    pyramid, target, starts = problem
+    lanes, losses, evaluations = run(problem, begin(starts, MEMORY), 1)
+    loss, gradient = jax.jit(jax.vmap(jax.value_and_grad(map_loss), (0, None, None)))(
+        starts, pyramid, target
     )
+    np.testing.assert_array_equal(lanes.map, starts)
+    np.testing.assert_array_equal(lanes.best_map, starts)
+    np.testing.assert_allclose(lanes.loss, loss, rtol=1e-12)
+    np.testing.assert_array_equal(losses[0], lanes.loss)
+    np.testing.assert_array_equal(lanes.best_loss, lanes.loss)
+    np.testing.assert_allclose(lanes.gradient, gradient, rtol=1e-10)
+    norm = np.linalg.norm(gradient, axis=1)
+    np.testing.assert_allclose(lanes.first_gradient, norm, rtol=1e-12)
+    # The first step is along the gradient, of length one at most.
+    along = -np.minimum(1, 1 / norm)[:, None] * gradient
+    np.testing.assert_allclose(lanes.direction, along, rtol=1e-10)
+    assert (evaluations[0] == 1).all() and not evaluations[1:].any()
+    for value, expected in ((lanes.step, 0), (lanes.evaluations, 1), (lanes.status, RUNNING)):
+        np.testing.assert_array_equal(value, expected)
 
 
-def begin(problem):
-    pyramid, target, start = problem
-    return evaluate_start(start, pyramid, target, np.float64(1), MEMORY, CHUNK)
+def test_directions_are_those_of_optax_and_steps_meet_the_conditions_of_wolfe(problem):
+    """Each lane is followed evaluation by evaluation, and fed to optax's own L-BFGS."""
+    optimizer = optax.scale_by_lbfgs(MEMORY)
+    update = jax.jit(optimizer.update)
+    lanes = started(problem)
+    before = on_host(lanes)
+    states, directions = [], []
+    for lane in range(LANES):
+        with jax.numpy_dtype_promotion("standard"):
+            found, state = update(
+                before.gradient[lane], optimizer.init(before.map[lane]), before.map[lane]
+            )
+        states.append(state), directions.append(-np.asarray(found))
+    steps = 0
+    for _ in range(40):
+        lanes, *_ = run(problem, lanes, 1)
+        after = on_host(lanes)
+        for lane in range(LANES):
+            if after.step[lane] == before.step[lane]:
+                np.testing.assert_array_equal(after.map[lane], before.map[lane])
+                continue
+            steps += 1
+            moved = before.length[lane] * directions[lane]
+            np.testing.assert_allclose(after.map[lane] - before.map[lane], moved, atol=1e-9)
+            slope = before.gradient[lane] @ directions[lane]
+            assert after.loss[lane] <= before.loss[lane] + 1e-4 * before.length[lane] * slope
+            assert after.gradient[lane] @ directions[lane] >= 0.9 * slope
+            with jax.numpy_dtype_promotion("standard"):
+                found, states[lane] = update(after.gradient[lane], states[lane], after.map[lane])
+            directions[lane] = -np.asarray(found)
+            np.testing.assert_allclose(after.direction[lane], directions[lane], rtol=1e-7)
+        before = after
+    assert steps >= 0.8 * 40 * LANES
 
 
-def test_start_is_evaluated_once(problem):
-    pyramid, target, start = problem
-    state = begin(problem)
-    loss, gradient = jax.jit(jax.value_and_grad(map_loss))(start, pyramid, target)
-    np.testing.assert_array_equal(state.map, start)
-    np.testing.assert_array_equal(state.best_map, start)
-    assert state.loss == state.best_loss == pytest.approx(float(loss), rel=1e-12)
-    np.testing.assert_allclose(state.gradient, gradient, rtol=1e-10)
-    assert state.first_gradient == pytest.approx(np.linalg.norm(gradient), rel=1e-12)
-    assert (state.step, state.evaluations, state.fruitless, state.status) == (0, 1, 0, RUNNING)
+def test_lanes_do_not_see_one_another(problem):
+    _, _, starts = problem
+    together, losses, _ = run(problem, started(problem), CHUNK)
+    together, losses = on_host(together), np.asarray(losses)
+    turned = (problem[0], problem[1], starts[::-1])
+    backwards, found, _ = run(problem, started(turned), CHUNK)
+    np.testing.assert_allclose(found[:, ::-1], losses, rtol=1e-9)
+    np.testing.assert_allclose(backwards.map[::-1], together.map, rtol=1e-8, atol=1e-10)
+    alone, found, _ = run(problem, started((problem[0], problem[1], starts[1:2])), CHUNK)
+    np.testing.assert_allclose(found[:, 0], losses[:, 1], rtol=1e-9)
+    np.testing.assert_allclose(alone.map[0], together.map[1], rtol=1e-8, atol=1e-10)
 
 
-def test_start_without_a_finite_loss_is_the_end(problem):
-    pyramid, target, start = problem
-    tiny = Target(target.mean, jax.tree.map(lambda sigma: sigma * 1e-200, target.sigma), None)
-    state = evaluate_start(start, pyramid, tiny, np.float64(1), MEMORY, CHUNK)
-    assert int(state.status) == NOT_FINITE and int(state.step) == 0
-    np.testing.assert_array_equal(state.best_map, start)
+def test_a_lane_that_ends_changes_no_more_and_the_others_go_on(problem):
+    """One lane starts at the solution and another where the loss overflows."""
+    _, _, starts = problem
+    solution = np.random.default_rng(0).gamma(2.0, size=NPIX)
+    starts = jnp.stack([jnp.asarray(solution), 1e200 * starts[0], starts[1]])
+    lanes, count = begin(starts, MEMORY), 0
+    while int(lanes.status[0]) == RUNNING:
+        lanes, *_ = run(problem, lanes, 2, tolerance=1e-2)
+        count += 2
+    first = on_host(lanes)
+    assert first.status[0] in (CONVERGED, NO_PROGRESS)
+    np.testing.assert_array_equal(first.status[1:], [NOT_FINITE, RUNNING])
+    np.testing.assert_allclose(first.map[0], starts[0], rtol=1e-9)
+    np.testing.assert_array_equal(first.best_map[1], starts[1])
+    assert not np.isfinite(first.best_loss[1])
+    lanes, _, evaluations = run(problem, lanes, 4, tolerance=1e-2)
+    last = on_host(lanes)
+    ended = jax.tree.map(lambda leaf: leaf[:2], (first.map, first.loss, first.step))
+    assert_equal(ended, jax.tree.map(lambda leaf: leaf[:2], (last.map, last.loss, last.step)))
+    np.testing.assert_array_equal(last.evaluations[:2], first.evaluations[:2])
+    assert not evaluations[:, :2].any()
+    assert last.step[2] > first.step[2] and last.loss[2] < first.loss[2]
+    # Its numbers are those without the others.
+    alone = begin(starts[2:], MEMORY)
+    for _ in range(count + 4):
+        alone, *_ = run(problem, alone, 1, tolerance=1e-2)
+    np.testing.assert_allclose(last.map[2], alone.map[0], rtol=1e-6, atol=1e-8)
 
 
-def test_no_steps_change_nothing(problem):
-    before = jax.tree.map(np.array, begin(problem))
-    after, losses, evaluations = run(problem, begin(problem), 0)
-    for left, right in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
-        np.testing.assert_array_equal(left, right)
-    assert not losses.any() and not evaluations.any()
-
-
-def test_steps_are_those_of_a_plain_loop_around_optax(problem):
-    pyramid, target, map = problem
-    loss = jax.jit(map_loss)
-    calls = []
-
-    def value(map):
-        jax.debug.callback(lambda: calls.append(1))
-        return loss(map, pyramid, target)
-
-    search = optax.scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_strategy="one")
-    optimizer = optax.lbfgs(memory_size=MEMORY, linesearch=search)
-
-    @jax.jit
-    def step(map, state):
-        value_now, gradient = jax.value_and_grad(value)(map)
-        updates, state = optimizer.update(
-            gradient, state, map, value=value_now, grad=gradient, value_fn=value
-        )
-        return optax.apply_updates(map, updates), state, value_now
-
-    with jax.numpy_dtype_promotion("standard"):
-        plain, optimizer_state, expected = map, optimizer.init(map), []
-        for _ in range(CHUNK):
-            plain, optimizer_state, value_before = step(plain, optimizer_state)
-            expected.append(float(value_before))
-    jax.effects_barrier()
-
-    state, losses, evaluations = run(problem, begin(problem), CHUNK)
-    np.testing.assert_allclose(losses, expected, rtol=1e-9)
-    np.testing.assert_allclose(state.map, plain, rtol=1e-8, atol=1e-10)
-    assert state.loss == pytest.approx(float(loss(plain, pyramid, target)), rel=1e-8)
-    # The plain loop evaluates once more at the beginning of every step but the first.
-    assert int(state.evaluations) == len(calls) - (CHUNK - 1)
-    assert (np.diff(evaluations) > 0).all() and evaluations[0] == 1
-
-
-def test_records_are_of_the_steps_made_and_the_best_map_is_kept(problem):
-    pyramid, target, start = problem
-    state, losses, evaluations = run(problem, begin(problem), 4)
-    assert int(state.step) == 4 and (losses[:4] > 0).all()
-    assert not losses[4:].any() and not evaluations[4:].any()
-    assert losses[0] == pytest.approx(float(map_loss(start, pyramid, target)), rel=1e-12)
-    met = [*losses[:4].tolist(), float(state.loss)]
-    assert state.best_loss == min(met) < met[0]
-    assert map_loss(state.best_map, pyramid, target) == pytest.approx(min(met), rel=1e-10)
+def test_a_step_limit_ends_each_lane_by_itself(problem):
+    lanes, _, evaluations = run(problem, started(problem), CHUNK, max_steps=3)
+    np.testing.assert_array_equal(lanes.status, STEP_LIMIT)
+    np.testing.assert_array_equal(lanes.step, 3)
+    assert ((np.asarray(evaluations) > 0).sum(0) == 3).all()
 
 
 def test_two_short_runs_are_one_long_run(problem):
-    once, losses, _ = run(problem, begin(problem), 6)
-    state, first, _ = run(problem, begin(problem), 2)
-    twice, second, _ = run(problem, state, 4)
-    np.testing.assert_array_equal(losses, [*first[:2], *second[:4]])
-    for left, right in zip(jax.tree.leaves(once), jax.tree.leaves(twice), strict=True):
-        np.testing.assert_array_equal(left, right)
+    once, losses, _ = run(problem, started(problem), 6)
+    lanes, first, _ = run(problem, started(problem), 2)
+    twice, second, _ = run(problem, lanes, 4)
+    np.testing.assert_array_equal(losses[:6], [*first[:2], *second[:4]])
+    assert_equal(once, twice)
 
 
-def test_a_run_that_has_ended_makes_no_steps(problem):
-    state, *_ = run(problem, begin(problem), 6, tolerance=0.9)
-    assert int(state.status) == CONVERGED and 1 <= int(state.step) < 6
-    step, map = int(state.step), np.array(state.map)
-    again, losses, _ = run(problem, state, 6, tolerance=0.9)
-    assert int(again.step) == step and not losses.any()
-    np.testing.assert_array_equal(again.map, map)
+def test_a_search_that_finds_nothing_goes_along_the_gradient_and_then_ends(problem):
+    """A direction that the loss does not follow, as after a change of the objective."""
+    lanes, *_ = run(problem, started(problem), 4)
+    lying = lanes.__class__(
+        **{**vars(lanes), "direction": -1e3 * lanes.direction, "trials": 0 * lanes.trials + 18}
+    )
+    kept = on_host(lying)
+    lanes, *_ = run(problem, lying, 2)
+    after = on_host(lanes)
+    np.testing.assert_array_equal(after.map, kept.map)
+    norm = np.linalg.norm(kept.gradient, axis=1)[:, None]
+    steepest = -kept.gradient * np.minimum(1, 1 / norm)
+    np.testing.assert_allclose(after.direction, steepest, rtol=1e-10)
+    np.testing.assert_array_equal(after.memory.count, 1)
+    assert not after.trials.any()
+    again = lanes.__class__(
+        **{**vars(lanes), "direction": -1e3 * lanes.direction, "trials": 0 * lanes.trials + 18}
+    )
+    lanes, *_ = run(problem, again, 2)
+    np.testing.assert_array_equal(lanes.status, NO_PROGRESS)
+    np.testing.assert_array_equal(lanes.map, kept.map)
+
+
+def test_lanes_are_replaced_and_taken(problem):
+    _, _, starts = problem
+    lanes, *_ = run(problem, started(problem), 4)
+    before = on_host(lanes)
+    fresh = 2 * starts
+    mixed = on_host(replace_lanes(lanes, np.array([False, True, False]), fresh))
+    expected = on_host(begin(fresh, MEMORY))
+    for lane, source in enumerate((before, expected, before)):
+        pick = lambda leaf, lane=lane: leaf[lane]  # noqa: E731
+        assert_equal(jax.tree.map(pick, mixed), jax.tree.map(pick, source))
+    taken = on_host(take_lanes(jax.tree.map(jnp.asarray, before), np.array([2, 0])))
+    assert_equal(taken, jax.tree.map(lambda leaf: leaf[[2, 0]], before))
+
+
+def test_lanes_of_several_maps_have_the_loss_of_their_mean(problem):
+    pyramid, target, starts = problem
+    losses, gradients = losses_and_gradients(starts[None], pyramid, target, np.float64(1))
+    assert losses.shape == (1,) and gradients.shape == (1, *starts.shape)
+    assert losses[0] == pytest.approx(float(mean_loss(starts, pyramid, target)), rel=1e-12)
+    lanes, *_ = run(problem, begin(starts[None], MEMORY), CHUNK)
+    assert lanes.loss[0] < 0.5 * losses[0]
+
+
+def test_start_whose_loss_is_not_finite_is_kept(problem):
+    pyramid, target, starts = problem
+    tiny = Target(target.mean, jax.tree.map(lambda sigma: sigma * 1e-200, target.sigma), None)
+    lanes, losses, evaluations = run((pyramid, tiny, starts), begin(starts, MEMORY), 2)
+    np.testing.assert_array_equal(lanes.status, NOT_FINITE)
+    np.testing.assert_array_equal(lanes.step, 0)
+    np.testing.assert_array_equal(lanes.best_map, starts)
+    assert (evaluations[0] == 1).all() and not np.isfinite(losses[0]).any()

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from jaxscat.spectra import angular_power_spectrum
 from jaxscat.validation.gaussian import gaussian_control
-from jaxscat.validation.spectra import angular_power_spectrum, binned_ratio
+from jaxscat.validation.spectra import binned_ratio
 
 NSIDE = 32
 

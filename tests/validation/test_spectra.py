@@ -2,11 +2,10 @@ import healpy
 import numpy as np
 import pytest
 
+from jaxscat.spectra import angular_power_spectrum, harmonic_coefficients
 from jaxscat.validation.spectra import (
-    angular_power_spectrum,
     binned_correlation,
     binned_ratio,
-    harmonic_coefficients,
     mean_ratio,
     multipole_bins,
 )

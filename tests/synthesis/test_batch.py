@@ -1,0 +1,183 @@
+"""Many seeds: the map of each depends on nothing but the seed."""
+
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+import jaxscat
+from jaxscat.objectives.chi_square import chi_square, map_loss, mean_loss
+from jaxscat.objectives.target import make_target
+from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.starts import gaussian_noise, noise, white_noise
+from jaxscat.statistics.scattering import measure
+from jaxscat.synthesis.synthesize import synthesize, synthesize_many
+
+NPIX = 192
+OPTIONS = {"max_steps": 20, "memory": 10, "chunk_steps": 7}
+SEEDS = tuple(range(8))
+
+
+@pytest.fixture(scope="module")
+def pyramid():
+    return build_pyramid(4, dtype="float64")
+
+
+@pytest.fixture(scope="module")
+def original():
+    return np.random.default_rng(0).gamma(2.0, size=NPIX)
+
+
+@pytest.fixture(scope="module")
+def target(pyramid, original):
+    return make_target(original, pyramid)
+
+
+@pytest.fixture(scope="module")
+def seen():
+    return []
+
+
+@pytest.fixture(scope="module")
+def together(target, pyramid, seen):
+    return synthesize_many(target, pyramid, SEEDS, **OPTIONS, callback=seen.append)
+
+
+def close(found, expected):
+    return np.abs(found - expected).max() <= 1e-8 * np.abs(expected).max()
+
+
+def test_every_map_has_the_loss_that_is_said(together, target, pyramid):
+    assert together.map.shape == (8, NPIX) and together.seeds == SEEDS
+    assert together.losses.shape == together.evaluations.shape == (8, 21)
+    for seed in SEEDS:
+        one = together.of_seed(seed)
+        assert one.status == "step limit" and one.steps == 20 and one.seeds is None
+        assert one.loss == one.losses.min() < one.losses[0] / 5
+        assert one.loss == pytest.approx(float(map_loss(one.map, pyramid, target)), rel=1e-9)
+    assert together.evaluations[:, -1].max() <= 1.2 * 21
+
+
+@pytest.mark.parametrize(
+    ("seeds", "size"),
+    [((3,), None), (SEEDS[::-1], None), (SEEDS, 3), ((5, 3, 11), 2), (4, None)],
+    ids=str,
+)
+def test_map_of_a_seed_depends_on_the_seed_only(together, target, pyramid, seeds, size):
+    found = synthesize_many(target, pyramid, seeds, batch_size=size, **OPTIONS)
+    assert found.seeds == (tuple(range(seeds)) if isinstance(seeds, int) else seeds)
+    for seed in set(found.seeds) & set(SEEDS):
+        assert close(found.of_seed(seed).map, together.of_seed(seed).map)
+
+
+def test_one_map_is_a_batch_of_one(together, target, pyramid, original):
+    error = np.asarray(target.mean.s0)[1] * np.sqrt(NPIX)
+    start = np.asarray(target.mean.s0)[0] + error * noise(6, NPIX)
+    one = synthesize(target, pyramid, start, **OPTIONS)
+    assert close(one.map, together.of_seed(6).map)
+    np.testing.assert_allclose(one.losses, together.of_seed(6).losses, rtol=1e-8)
+
+
+def test_starts_are_white_noise_of_the_original(together, target, pyramid, original):
+    for seed in (0, 7):
+        start = white_noise(original, seed).astype(float)
+        loss = float(map_loss(start, pyramid, target))
+        assert together.of_seed(seed).losses[0] == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", [white_noise, gaussian_noise])
+def test_starts_may_be_drawn_or_given(target, pyramid, original, kind):
+    short = OPTIONS | {"max_steps": 2}
+    drawn = synthesize_many(target, pyramid, [4, 2], start=partial(kind, original), **short)
+    given = np.stack([kind(original, seed) for seed in (4, 2)])
+    found = synthesize_many(target, pyramid, [4, 2], start=given, **short)
+    np.testing.assert_array_equal(found.map, drawn.map)
+    loss = float(map_loss(given[1].astype(float), pyramid, target))
+    assert drawn.of_seed(2).losses[0] == pytest.approx(loss, rel=1e-10)
+
+
+def test_lanes_go_on_in_a_smaller_batch_once_most_have_ended(target, pyramid, original):
+    """Three of four start at the solution; nothing changes for the fourth."""
+    starts = np.stack([original] * 3 + [white_noise(original, 1).astype(float)])
+    options = {**OPTIONS, "max_steps": 60, "chunk_steps": 5, "gradient_tolerance": 1e-3}
+    before = jaxscat.synthesis.batch.advance._cache_size()
+    found = synthesize_many(target, pyramid, 4, start=starts, **options)
+    assert jaxscat.synthesis.batch.advance._cache_size() - before == 2
+    assert found.status[3] == "step limit" and found.steps[3] == 60
+    assert (found.steps[:3] < 20).all() and np.isnan(found.losses[0, -1])
+    alone = synthesize(target, pyramid, starts[3], **options)
+    np.testing.assert_allclose(found.loss[3], alone.loss, rtol=0.2)
+
+
+def test_progress_is_of_all_maps(seen, together):
+    last = seen[-1]
+    assert (last.maps, last.finished, last.max_steps, last.step) == (8, 8, 160, 160)
+    assert last.best == together.loss.min() and last.worst == together.loss.max()
+    assert last.loss == np.median(together.loss)
+    assert last.evaluations == together.evaluations[:, -1].sum()
+    assert [progress.step for progress in seen] == sorted(progress.step for progress in seen)
+
+
+def test_interrupt_keeps_the_maps_that_were_begun(target, pyramid, together):
+    seen = []
+
+    def interrupt(progress):
+        seen.append(progress)
+        if len(seen) == 5:  # the second pair of seeds has made a few steps
+            raise KeyboardInterrupt
+
+    found = synthesize_many(target, pyramid, SEEDS, batch_size=2, **OPTIONS, callback=interrupt)
+    assert found.seeds == SEEDS[:4]
+    assert found.status == ("step limit",) * 2 + ("interrupted",) * 2
+    assert close(found.of_seed(1).map, together.of_seed(1).map)
+    half = found.of_seed(3)
+    assert 0 < half.steps < 20 and half.losses.shape == (half.steps + 1,)
+    np.testing.assert_allclose(half.losses, together.of_seed(3).losses[: half.steps + 1], rtol=1e-6)
+
+
+def test_coupled_maps_share_their_mean_only(target, pyramid, together):
+    found = synthesize_many(target, pyramid, 3, coupled=True, **OPTIONS)
+    assert found.map.shape == (3, NPIX) and found.seeds == (0, 1, 2)
+    assert len(set(found.loss.tolist())) == 1
+    assert found.loss[0] == pytest.approx(float(mean_loss(found.map, pyramid, target)), rel=1e-9)
+    each = [measure(map, pyramid) for map in found.map]
+    mean = jax.tree.map(lambda *groups: sum(groups) / 3, *each)
+    assert found.loss[0] == pytest.approx(float(chi_square(mean, target)), rel=1e-9)
+    # None of them has the coefficients of the target as well as the mean has.
+    alone = [float(map_loss(map, pyramid, target)) for map in found.map]
+    assert min(alone) > 3 * found.loss[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": []}, "seeds: got none"),
+        ({"seeds": 0}, "seeds: got 0"),
+        ({"seeds": [1, 2, 1]}, "seeds: got 1 twice"),
+        ({"seeds": [-1]}, "seeds: got -1"),
+        ({"seeds": [2**32]}, "seeds: got 4294967296"),
+        ({"seeds": [1.5]}, "seeds: got 1.5"),
+        ({"seeds": [True]}, "seeds: got True"),
+        ({"batch_size": 0}, "batch_size: got 0"),
+        ({"batch_size": 1.5}, "batch_size: got 1.5"),
+        ({"start": np.zeros(NPIX)}, r"start: got shape \(192,\)"),
+        ({"start": np.zeros((3, NPIX))}, r"start: got shape \(3, 192\)"),
+        ({"start": np.zeros((2, 48))}, "start of seed 0: got"),
+        ({"start": lambda seed: np.full(NPIX, np.nan)}, "start of seed 0: got"),
+        ({"max_steps": 0}, "max_steps: got 0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_input_is_refused_before_anything_is_compiled(
+    monkeypatch, target, pyramid, options, message
+):
+    monkeypatch.setattr("jaxscat.synthesis.batch.advance", None)
+    with pytest.raises(ValueError, match=rf"^{message}"):
+        synthesize_many(target, pyramid, **({"seeds": 2} | options))
+
+
+def test_target_of_two_maps_needs_starts(pyramid, original):
+    target = make_target(original, pyramid, second=original**2)
+    with pytest.raises(ValueError, match=r"^start: got None for a target of two maps"):
+        synthesize_many(target, pyramid, 2)
