@@ -29,9 +29,12 @@ def test_the_two_commands_are_those_that_the_ci_takes_out_of_the_readme():
 def test_python_example_runs(monkeypatch, capsys):
     (example,) = blocks("python")
     # The same lines on a smaller map and with fewer steps.
-    monkeypatch.setattr(jaxscat, "synthesize", fewer_steps(jaxscat.synthesize))
+    for name in ("synthesize", "synthesize_many"):
+        monkeypatch.setattr(jaxscat, name, fewer_steps(getattr(jaxscat, name)))
     exec(compile(example.replace("16", "4"), "README.md", "exec"), {})
-    status, loss, improvement = capsys.readouterr().out.rsplit(maxsplit=2)
+    one, many = capsys.readouterr().out.splitlines()
+    assert many.startswith("(4, 192) ('step limit', ")
+    status, loss, improvement = one.rsplit(maxsplit=2)
     assert status in ("step limit", "converged", "no progress")
     assert float(loss) >= 0.0 and float(improvement) > 0.0
 
