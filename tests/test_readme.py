@@ -40,7 +40,7 @@ def test_python_example_runs(monkeypatch, capsys):
 
 
 def fewer_steps(synthesize):
-    return lambda *arguments, **options: synthesize(*arguments, **options | {"max_steps": 5})
+    return lambda *arguments, **options: synthesize(*arguments, **options | {"max_steps": 20})
 
 
 def test_every_file_that_the_readme_links_is_there():
