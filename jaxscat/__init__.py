@@ -11,9 +11,9 @@ from jaxscat.io import save_maps as save_maps
 from jaxscat.objectives.chi_square import chi_square as chi_square
 from jaxscat.objectives.chi_square import map_loss as map_loss
 from jaxscat.objectives.chi_square import mean_loss as mean_loss
+from jaxscat.objectives.measured_target import make_target as make_target
 from jaxscat.objectives.target import Normalization as Normalization
 from jaxscat.objectives.target import Target as Target
-from jaxscat.objectives.target import make_target as make_target
 from jaxscat.operators.apply import convolve_map as convolve_map
 from jaxscat.operators.apply import downsample_map as downsample_map
 from jaxscat.operators.apply import upsample_map as upsample_map

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxscat.config import Config, TargetConfig
-from jaxscat.objectives.target import Target, make_target
+from jaxscat.objectives.measured_target import make_target
+from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import align_orientations
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean, Reduction

@@ -1,27 +1,22 @@
 """What a map is asked to satisfy: coefficients, their tolerance, and how a map is measured."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxscat import maps
-from jaxscat.operators.pyramid import Pyramid, PyramidSpec
+from jaxscat.operators.pyramid import PyramidSpec
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.angular import ReducedCovariance, Reduction
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.errors import standard_error
 from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
 from jaxscat.statistics.indices import scale_pairs, scale_triples
-from jaxscat.statistics.inputs import check_map_of, prepare_mask, prepare_threshold
-from jaxscat.statistics.moments import ERROR_FORMULAS
 from jaxscat.statistics.normalization import normalize
-from jaxscat.statistics.power import wavelet_power
-from jaxscat.statistics.scattering import Mask, measure
+from jaxscat.statistics.scattering import Mask
 
-SigmaSource = Literal["pixels", "foscat"]
 Power = Float[Array, "*masks J L"]
 
 
@@ -99,127 +94,14 @@ class Target(eqx.Module):
         """
         return replace(
             self,
-            mean=reduction.mean(_whole(self.mean)),
-            sigma=_positive(reduction.sigma(_whole(self.sigma))),
+            mean=reduction.mean(whole(self.mean)),
+            sigma=positive(reduction.sigma(whole(self.sigma))),
             reduction=reduction,
         )
 
 
-def make_target(
-    map: Float[Array, " p"],
-    pyramid: Pyramid,
-    *,
-    second: Float[Array, " p"] | None = None,
-    mask: Mask | None = None,
-    mask_threshold: float | Float[Array, " J"] | None = None,
-    both_triangles: bool = False,
-    sigma: SigmaSource = "pixels",
-    coarsest_nside: int = 1,
-    normalization: Literal["own", "target"] | Power | tuple[Power, Power] | None = None,
-    reduction: Reduction | None = None,
-    alignment: Alignment | None = None,
-) -> Target:
-    """Make the target of a synthesis from one map, or from two measured together.
-
-    Args:
-        map: real NESTED map; not constant.
-        pyramid: operators for its nside.
-        second: the map together with which `map`, and every map compared with the target, is
-            measured.
-        mask: weights of the pixels in all means, also of every map compared with the target.
-        mask_threshold: as for `measure`.
-        both_triangles: as for `measure`.
-        sigma: "pixels", standard errors with pixels taken as independent; "foscat", the formula
-            of the FOSCAT package.
-        coarsest_nside: S3 and S4 count only at scales whose grid has at least this nside.
-        normalization: what coefficients (and sigma) are divided by: "own", every map's own power,
-            which leaves S2 of one map without information; "target", the power of `map`; or S2 of a
-            reference (a pair of such for two maps); None divides by nothing.
-        reduction: combination of orientations, such as `IsotropicMean()`.
-        alignment: as for `measure`.
-
-    Returns:
-        target in the type of the pyramid.
-
-    Raises:
-        ValueError: bad maps or masks (as `measure`), a constant map, an unknown sigma or
-            normalization, a coefficient whose sigma is zero, or no scale as fine as
-            `coarsest_nside`.
-
-    Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Objective".
-    """
-    if sigma not in ERROR_FORMULAS:
-        raise ValueError(f"sigma: got {sigma!r}, expected one of {list(ERROR_FORMULAS)}")
-    if not isinstance(reduction, Reduction | None):
-        raise ValueError(
-            f"reduction: got {reduction!r}, expected a Reduction such as IsotropicMean(), or None"
-        )
-    spec = pyramid.spec
-    scales = covariance_scales(spec, coarsest_nside)
-    checked = jnp.asarray(check_map_of(map, spec, allow_constant=False))
-    if second is not None:
-        second = jnp.asarray(
-            check_map_of(second, spec, name="second", allow_constant=False), spec.dtype
-        )
-    how = {
-        "second": second,
-        "mask": mask,
-        "mask_threshold": mask_threshold,
-        "both_triangles": both_triangles,
-        "alignment": alignment,
-    }
-    mean = finest_covariances(measure(checked, pyramid, **how), scales)
-    spread = finest_covariances(standard_error(checked, pyramid, **how, formula=sigma), scales)
-    weights = prepare_mask(mask, spec)
-    target = Target(
-        mean=mean,
-        sigma=_positive(spread),
-        mask=weights,
-        second=second,
-        mask_threshold=prepare_threshold(mask_threshold, weights, spec),
-        alignment=alignment,
-    )
-    if normalization is not None:
-        target = _normalized(target, checked, pyramid, normalization)
-    return target if reduction is None else target.reduced(reduction)
-
-
-def _normalized(
-    target: Target,
-    map: Float[Array, " p"],
-    pyramid: Pyramid,
-    normalization: str | Power | tuple[Power, Power],
-) -> Target:
-    """Return a target whose coefficients and errors are divided by a power."""
-    how = {
-        "mask": target.mask,
-        "mask_threshold": target.mask_threshold,
-        "alignment": target.alignment,
-    }
-    second = None
-    if isinstance(normalization, str):
-        if normalization not in ("own", "target"):
-            raise ValueError(
-                f"normalization: got {normalization!r}, expected 'own', 'target' or an array"
-            )
-        power = wavelet_power(map, pyramid, **how)
-        if target.second is not None:
-            second = wavelet_power(target.second, pyramid, **how)
-        kept = Normalization(None if normalization == "own" else power, second)
-    else:
-        first, other = normalization if isinstance(normalization, tuple) else (normalization, None)
-        power = jnp.asarray(first)
-        second = None if other is None else jnp.asarray(other)
-        kept = Normalization(power, second)
-    return replace(
-        target,
-        mean=normalize(_whole(target.mean), power, second),
-        sigma=normalize(_whole(target.sigma), power, second),
-        normalization=kept,
-    )
-
-
-def _whole(statistics: ScatteringCovariance | ReducedCovariance) -> ScatteringCovariance:
+def whole(statistics: ScatteringCovariance | ReducedCovariance) -> ScatteringCovariance:
+    """Return coefficients of all orientations; ValueError for reduced ones."""
     if isinstance(statistics, ReducedCovariance):
         raise ValueError("target: got reduced coefficients, expected those of all orientations")
     return statistics
@@ -258,8 +140,8 @@ def finest_covariances(statistics: ScatteringCovariance, scales: int) -> Scatter
     )
 
 
-def _positive(sigma: ScatteringCovariance | ReducedCovariance) -> Any:
-    """Return errors that a difference can be divided by, or refuse them."""
+def positive(sigma: ScatteringCovariance | ReducedCovariance) -> Any:
+    """Return errors that a difference can be divided by; ValueError for others."""
     for name, group in sigma.groups().items():
         bad = int(jnp.sum(~jnp.isfinite(group)))
         if bad:

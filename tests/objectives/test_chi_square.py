@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxscat.objectives.chi_square import chi_square, map_loss
-from jaxscat.objectives.target import Target, finest_covariances, make_target
+from jaxscat.objectives.measured_target import make_target
+from jaxscat.objectives.target import Target, finest_covariances
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.alignment import align_orientations
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean

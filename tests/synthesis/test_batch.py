@@ -8,7 +8,7 @@ import pytest
 
 import jaxscat
 from jaxscat.objectives.chi_square import chi_square, map_loss, mean_loss
-from jaxscat.objectives.target import make_target
+from jaxscat.objectives.measured_target import make_target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.starts import gaussian_noise, noise, white_noise
 from jaxscat.statistics.scattering import measure

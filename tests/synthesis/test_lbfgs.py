@@ -7,7 +7,8 @@ import optax
 import pytest
 
 from jaxscat.objectives.chi_square import map_loss, mean_loss
-from jaxscat.objectives.target import Target, make_target
+from jaxscat.objectives.measured_target import make_target
+from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.synthesis.lanes import (
     CONVERGED,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxscat.objectives.chi_square import map_loss
-from jaxscat.objectives.target import Target, make_target
+from jaxscat.objectives.measured_target import make_target
+from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.angular import IsotropicMean
 from jaxscat.synthesis.results import Progress

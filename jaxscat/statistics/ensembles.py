@@ -1,0 +1,49 @@
+"""Coefficients of several maps taken together."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxscat.statistics.angular import ReducedCovariance
+from jaxscat.statistics.coefficients import ScatteringCovariance
+
+Coefficients = TypeVar("Coefficients", ScatteringCovariance, ReducedCovariance)
+
+
+def mean_and_scatter(each: Sequence[Coefficients]) -> tuple[Coefficients, Coefficients]:
+    """Return the mean of every coefficient over maps, and its standard deviation from map to map.
+
+    Args:
+        each: coefficients of two maps or more, of one kind and shape.
+
+    Returns:
+        mean, and the real standard deviation of one map about it (with n - 1 in the denominator;
+        of a complex coefficient that of its modulus about the mean).
+
+    Source: `docs/conventions.md`, "Objective".
+    """
+    mean = jax.tree.map(lambda *groups: sum(groups) / len(groups), *each)
+
+    def scatter(centre: Array, *groups: Array) -> Array:
+        differences = jnp.stack([group - centre for group in groups])
+        # Scaled first: squares of small or large coefficients leave the range of float32.
+        size = jnp.abs(differences)
+        largest = jnp.max(size, axis=0)
+        scaled = size / jnp.where(largest > 0, largest, 1)
+        return largest * jnp.sqrt(jnp.sum(scaled**2, axis=0) / (len(groups) - 1))
+
+    return mean, jax.tree.map(scatter, mean, *each)
+
+
+def root_mean_square(each: Sequence[Coefficients]) -> Coefficients:
+    """Return the root of the mean square over maps of positive numbers such as errors."""
+
+    def combine(*groups: Array) -> Array:
+        stacked = jnp.stack(groups)
+        largest = jnp.max(stacked, axis=0)
+        return largest * jnp.sqrt(jnp.mean((stacked / largest) ** 2, axis=0))
+
+    return jax.tree.map(combine, *each)
