@@ -96,7 +96,7 @@ def test_bad_coarsest_nside_is_refused(pyramid, map, coarsest):
         make_target(map, pyramid, coarsest_nside=coarsest)
 
 
-@pytest.mark.parametrize("sigma", ["ensemble", "", None, 1.0])
+@pytest.mark.parametrize("sigma", ["maps", "", None, 1.0])
 def test_unknown_sigma_is_refused(pyramid, map, sigma):
     with pytest.raises(ValueError, match=r"^sigma: got "):
         make_target(map, pyramid, sigma=sigma)
@@ -112,7 +112,7 @@ def with_one_pixel(value: object, dtype=float) -> np.ndarray:
     "bad",
     [
         np.arange(768.0),
-        np.arange(2.0 * NPIX).reshape(2, -1),
+        np.arange(2.0 * NPIX).reshape(1, 2, -1),
         with_one_pixel(np.nan),
         with_one_pixel(np.inf),
         with_one_pixel(-1.6375e30),
