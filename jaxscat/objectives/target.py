@@ -101,7 +101,11 @@ class Target(eqx.Module):
 
 
 def whole(statistics: ScatteringCovariance | ReducedCovariance) -> ScatteringCovariance:
-    """Return coefficients of all orientations; ValueError for reduced ones."""
+    """Return coefficients of all orientations as they are.
+
+    Raises:
+        ValueError: they are reduced.
+    """
     if isinstance(statistics, ReducedCovariance):
         raise ValueError("target: got reduced coefficients, expected those of all orientations")
     return statistics
@@ -141,7 +145,11 @@ def finest_covariances(statistics: ScatteringCovariance, scales: int) -> Scatter
 
 
 def positive(sigma: ScatteringCovariance | ReducedCovariance) -> Any:
-    """Return errors that a difference can be divided by; ValueError for others."""
+    """Return errors as they are, if a difference can be divided by all of them.
+
+    Raises:
+        ValueError: one of them is not finite, or not positive.
+    """
     for name, group in sigma.groups().items():
         bad = int(jnp.sum(~jnp.isfinite(group)))
         if bad:

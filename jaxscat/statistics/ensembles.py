@@ -39,7 +39,13 @@ def mean_and_scatter(each: Sequence[Coefficients]) -> tuple[Coefficients, Coeffi
 
 
 def root_mean_square(each: Sequence[Coefficients]) -> Coefficients:
-    """Return the root of the mean square over maps of positive numbers such as errors."""
+    """Return the root of the mean square over maps of positive numbers such as errors.
+
+    Args:
+        each: errors of one map or more, of one kind and shape.
+
+    Source: `docs/conventions.md`, "Objective".
+    """
 
     def combine(*groups: Array) -> Array:
         stacked = jnp.stack(groups)

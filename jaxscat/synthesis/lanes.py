@@ -68,6 +68,11 @@ def begin(starts: Float[Array, "B *shape"], memory: int) -> Lanes:
     Args:
         starts: one start for each lane, in the unit of `advance`.
         memory: number of corrections of L-BFGS.
+
+    Returns:
+        lanes in the type of the starts, none of them evaluated.
+
+    Source: `docs/conventions.md`, "Synthesis".
     """
     lanes, real = starts.shape[0], starts.dtype
     with jax.numpy_dtype_promotion("standard"):  # optax mixes types

@@ -42,7 +42,14 @@ def _dot(left: Float[Array, "B *shape"], right: Float[Array, "B *shape"]) -> Flo
 def losses_and_gradients(
     maps: Float[Array, "B *shape"], pyramid: Pyramid, target: Target, unit: Float[Array, ""]
 ) -> tuple[Float[Array, " B"], Float[Array, "B *shape"]]:
-    """Evaluate every lane; one of several maps `[n p]` has the loss of their mean coefficients."""
+    """Return loss and gradient of every lane.
+
+    Args:
+        maps: one map for each lane, or `[n p]`, whose loss is that of their mean coefficients.
+        pyramid, target, unit: as for `advance`.
+
+    Source: `docs/conventions.md`, "Objective" and "Ensembles".
+    """
 
     def loss(maps: Array) -> Array:
         return (map_loss if maps.ndim == 1 else mean_loss)(unit * maps, pyramid, target)
