@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxscat.objectives.map_groups import scalar_function
 from jaxscat.objectives.target import Power, Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.angular import ReducedCovariance
 from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
+from jaxscat.statistics.inputs import prepare_map
 from jaxscat.statistics.power import wavelet_power
 from jaxscat.statistics.scattering import measure_scales, prepare, squeeze_masks
 
@@ -84,6 +86,8 @@ def _described(statistics: AbstractCoefficients) -> str:
 def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float[Array, ""]:
     """Return the chi-square of a map, without computing what the target does not use.
 
+    `jax.vmap` of it, and of its derivatives, takes maps in the groups that the device does best.
+
     Args:
         map: real NESTED map; measured together with the target's second map, if it has one.
         pyramid: operators for its nside.
@@ -97,6 +101,12 @@ def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float
 
     Source: `docs/conventions.md`, "Objective".
     """
+    # Checked here: inside, nothing is known of the values.
+    return _map_loss(prepare_map(map, pyramid.spec), pyramid, target)
+
+
+@scalar_function
+def _map_loss(map: Array, pyramid: Pyramid, target: Target) -> Array:
     return _distance(_measured(map, pyramid, target), target)
 
 

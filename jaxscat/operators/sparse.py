@@ -6,23 +6,27 @@ colliding indices (so results are deterministic on every device), and `jax.vmap`
 into the channels, so that one gathered row serves all of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.xla_metadata import set_xla_metadata
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jaxscat.operators.linear_primitive import linear_primitive
 from jaxscat.operators.symmetry import seen_columns
 from jaxscat.operators.table import DenseTable, SparseTable
 
 # With at most so many rows, all gathered rows are held at once: they fit a cache.
 _FEW_ROWS = 8192
+
+# On CPU, larger results (rows by columns) are made in blocks whose gathered rows stay in a cache;
+# rows of fewer columns gain nothing.
+_FEW_NUMBERS = 1 << 17
+_NUMBERS_OF_A_BLOCK = 3 << 13
+_FEW_COLUMNS = 8
 
 
 def spread(
@@ -157,31 +161,85 @@ def _spread_rows(
 ):
     shape = field.shape[1:]
     rows = _extend(field, rows, shifts)
+    return _weighted_sums(rows, indices, weights).reshape(*weights.shape[1:], *shape)
+
+
+def _weighted_sums(
+    rows: Float[Array, "n columns"],
+    indices: Int[Array, "k out_rows"],
+    weights: Float[Array, "k out_rows outputs"],
+) -> Float[Array, "out_rows outputs columns"]:
     if weights.shape[1] <= _FEW_ROWS:
         # One batched product compiles in a third of the time.
-        total = jnp.einsum(
-            "kro,krc->roc", weights, _gather_rows(rows, indices), precision="highest"
-        )
-    else:
+        return jnp.einsum("kro,krc->roc", weights, _gather_rows(rows, indices), precision="highest")
 
-        def add(total, entry):
-            index, weight = entry
-            return total + weight[:, :, None] * _gather_rows(rows, index)[:, None, :], None
+    def add(total, entry):
+        index, weight = entry
+        return total + weight[:, :, None] * _gather_rows(rows, index)[:, None, :], None
 
-        start = jnp.zeros((*weights.shape[1:], rows.shape[1]), rows.dtype)
-        # Unrolled, the sums never leave the registers.
-        total, _ = jax.lax.scan(add, start, (indices, weights), unroll=True)
-    return total.reshape(weights.shape[1], weights.shape[2], *shape)
+    start = jnp.zeros((*weights.shape[1:], rows.shape[1]), rows.dtype)
+    # Unrolled, the sums never leave the registers.
+    return jax.lax.scan(add, start, (indices, weights), unroll=True)[0]
 
 
-def _collect_rows(field, _indices, _weights, transposed_indices, transposed_weights, *halo):
-    outputs, shape = field.shape[1], field.shape[2:]
-    rows = field.reshape(-1, outputs * np.prod(shape))
+def _spread_blocks(
+    field, indices, weights, _transposed_indices, _transposed_weights, rows, shifts, *_repeats
+):
+    shape = field.shape[1:]
+    rows = _extend(field, rows, shifts)
+    sums = _in_blocks(partial(_weighted_sums, rows), rows.shape[1], indices, weights)
+    return sums.reshape(*weights.shape[1:], *shape)
+
+
+def _collect_rows(field, _indices, _weights, indices, weights, *halo):
+    sums = _transposed_sums(field, indices, weights)
+    return _reduce_halo(sums, field.shape[2:], halo).reshape(-1, *field.shape[2:])
+
+
+def _transposed_sums(
+    field: Float[Array, "out_rows outputs *shape"],
+    indices: Int[Array, "k extended"],
+    weights: Float[Array, "k extended outputs"],
+) -> Float[Array, "extended columns"]:
+    outputs, columns = field.shape[1], np.prod(field.shape[2:])
+    rows = field.reshape(-1, outputs * columns)
     parts = [
-        weight[:, :, None] * _gather_rows(rows, index).reshape(-1, outputs, np.prod(shape))
-        for index, weight in zip(transposed_indices, transposed_weights, strict=True)
+        weight[:, :, None] * _gather_rows(rows, index).reshape(-1, outputs, columns)
+        for index, weight in zip(indices, weights, strict=True)
     ]
-    return _reduce_halo(reduce(jnp.add, parts).sum(1), shape, halo).reshape(-1, *shape)
+    return reduce(jnp.add, parts).sum(1)
+
+
+def _collect_blocks(field, _indices, _weights, indices, weights, *halo):
+    sums = _in_blocks(partial(_transposed_sums, field), np.prod(field.shape[2:]), indices, weights)
+    return _reduce_halo(sums, field.shape[2:], halo).reshape(-1, *field.shape[2:])
+
+
+def _in_blocks(
+    sums: Callable[[Array, Array], Array],
+    columns: int,
+    indices: Int[Array, "k rows"],
+    weights: Float[Array, "k rows outputs"],
+) -> Float[Array, "rows *rest"]:
+    """Return `sums(indices, weights)`, made block by block where it would leave the cache."""
+    count = indices.shape[1]
+    if columns < _FEW_COLUMNS or count * columns <= _FEW_NUMBERS:
+        return sums(indices, weights)
+    block = min(count, max(1, _NUMBERS_OF_A_BLOCK // columns))
+
+    def of_block(start):
+        return sums(
+            *(jax.lax.dynamic_slice_in_dim(table, start, block, 1) for table in (indices, weights))
+        )
+
+    def write(step, out):
+        # The last block is as long as the others: rows that it repeats are written again.
+        start = jnp.minimum(step * block, count - block)
+        return jax.lax.dynamic_update_slice_in_dim(out, of_block(start), start, 0)
+
+    one = jax.eval_shape(of_block, 0)
+    start = jnp.zeros((count, *one.shape[1:]), one.dtype)
+    return jax.lax.fori_loop(0, -(-count // block), write, start)
 
 
 def _spread_shape(field, _indices, weights, *_rest):
@@ -193,78 +251,19 @@ def _collect_shape(field, _indices, _weights, transposed_indices, _transposed_we
     return field.update(shape=(rows, *field.shape[2:]))
 
 
-def _linear_jvp(primitive, primals, tangents):
-    out = primitive.bind(*primals)
-    if type(tangents[0]) is ad.Zero:
-        return out, ad.Zero(jax.typeof(out).to_tangent_aval())
-    return out, primitive.bind(tangents[0], *primals[1:])
-
-
-def _linear_transpose(transposed, cotangent, field, *tables):
-    if type(cotangent) is ad.Zero:
-        return [ad.Zero(field.aval)] + [None] * len(tables)
-    return [transposed().bind(cotangent, *tables)] + [None] * len(tables)
-
-
-def _fold_batch(primitive, lead, args, dims):
-    """Move a batch of fields to the axis of fields, which every gathered row carries along."""
-    if any(dim is not batching.not_mapped for dim in dims[1:]):
-        moved = [
-            arg if dim is batching.not_mapped else jnp.moveaxis(arg, dim, 0)
-            for arg, dim in zip(args, dims, strict=True)
-        ]
-        mapped = [dim is not batching.not_mapped for dim in dims]
-
-        def one(index):
-            return primitive.bind(
-                *(a[index] if is_mapped else a for a, is_mapped in zip(moved, mapped, strict=True))
-            )
-
-        size = next(a.shape[0] for a, is_mapped in zip(moved, mapped, strict=True) if is_mapped)
-        return jax.lax.map(one, jnp.arange(size)), 0
-    field = jnp.moveaxis(args[0], dims[0], lead)
-    batch, fields = field.shape[lead], field.shape[lead + 1]
-    shape = field.shape
-    out = primitive.bind(
-        field.reshape(*shape[:lead], batch * fields, *shape[lead + 2 :]), *args[1:]
-    )
-    axis = 3 - lead  # the fields stand one axis later (spread) or earlier (collect)
-    split = out.reshape(*out.shape[:axis], batch, fields, *out.shape[axis + 1 :])
-    return split, axis
-
-
-def _as_one_call(apply):
-    """Keep a computation together as one call.
-
-    XLA's CPU compiler would otherwise fuse it into every use of its result and do all the gathers
-    again there.
-    """
-    together = jax.jit(apply)
-
-    def call(*operands):
-        with set_xla_metadata(inlineable="false"):
-            return together(*operands)
-
-    return call
-
-
-def _linear_primitive(name, apply, shape, transposed, lead):
-    primitive = Primitive(name)
-    primitive.def_impl(jax.jit(apply))
-    primitive.def_abstract_eval(shape)
-    mlir.register_lowering(primitive, mlir.lower_fun(apply, multiple_results=False))
-    mlir.register_lowering(
-        primitive, mlir.lower_fun(_as_one_call(apply), multiple_results=False), platform="cpu"
-    )
-    ad.primitive_jvps[primitive] = partial(_linear_jvp, primitive)
-    ad.primitive_transposes[primitive] = partial(_linear_transpose, transposed)
-    batching.primitive_batchers[primitive] = partial(_fold_batch, primitive, lead)
-    return primitive
-
-
-_spread_primitive = _linear_primitive(
-    "scattering_spread", _spread_rows, _spread_shape, lambda: _collect_primitive, lead=1
+_spread_primitive = linear_primitive(
+    "scattering_spread",
+    _spread_rows,
+    _spread_blocks,
+    _spread_shape,
+    lambda: _collect_primitive,
+    lead=1,
 )
-_collect_primitive = _linear_primitive(
-    "scattering_collect", _collect_rows, _collect_shape, lambda: _spread_primitive, lead=2
+_collect_primitive = linear_primitive(
+    "scattering_collect",
+    _collect_rows,
+    _collect_blocks,
+    _collect_shape,
+    lambda: _spread_primitive,
+    lead=2,
 )

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.operators import symmetry
+from jaxscat.operators import sparse, symmetry
 from jaxscat.operators.sparse import collect, spread
 from jaxscat.operators.table import DenseTable, SparseTable, tabulate
 
@@ -116,6 +116,27 @@ def test_large_tables_are_the_same_matrix(random_entries, nside, rows, fields):
     close(spread(table, field), expected)
     forward, back = np.vdot(expected, out), np.vdot(field, collect(table, out))
     assert abs(forward - back) <= 1e-13 * np.linalg.norm(expected) * np.linalg.norm(out)
+
+
+# Small blocks, so that several are needed; 7 divides neither number of rows.
+@pytest.mark.parametrize("numbers", [1, 16 * 7, 16 * 64])
+def test_blocks_of_rows_are_the_same_matrix(problem, monkeypatch, numbers):
+    fields, outs = problem.field(1, 3), problem.output(2, 3)
+    slope = jax.grad(energy, argnums=1)
+    linear = partial(spread, problem.table), partial(collect, problem.table)
+    functions = *linear, partial(slope, problem.table)
+    batches = fields, outs, fields
+    loops = [np.stack([f(x) for x in xs]) for f, xs in zip(functions, batches, strict=True)]
+    monkeypatch.setattr(sparse, "_FEW_COLUMNS", 1)
+    monkeypatch.setattr(sparse, "_FEW_NUMBERS", 0)
+    monkeypatch.setattr(sparse, "_NUMBERS_OF_A_BLOCK", numbers)
+    jax.clear_caches()
+    for function, batch, loop in zip(functions, batches, loops, strict=True):
+        close(jax.jit(jax.vmap(function))(batch), loop, 1e-12)
+        _, tangent = jax.jit(lambda x, f=function: jax.jvp(jax.vmap(f), (x,), (x,)))(batch)
+        _, expected = jax.jvp(jax.vmap(function), (batch,), (batch,))
+        close(tangent, expected, 1e-12)
+    jax.clear_caches()
 
 
 def test_derivative_of_a_linear_map_is_the_map(problem):
