@@ -42,6 +42,7 @@ from jaxscat.statistics.scattering import measure as measure
 from jaxscat.statistics.storage import StoredStatistics as StoredStatistics
 from jaxscat.statistics.storage import load_statistics as load_statistics
 from jaxscat.statistics.storage import save_statistics as save_statistics
+from jaxscat.synthesis.checkpoints import Checkpoints as Checkpoints
 from jaxscat.synthesis.results import SynthesisResult as SynthesisResult
 from jaxscat.synthesis.synthesize import synthesize as synthesize
 from jaxscat.synthesis.synthesize import synthesize_many as synthesize_many

@@ -1,52 +1,36 @@
 """A queue of syntheses through the lanes of one batch: who enters, who leaves, what is recorded."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.synthesis.lanes import RUNNING, Lanes, begin, replace_lanes, take_lanes
-from jaxscat.synthesis.lbfgs import advance
+from jaxscat.synthesis.checkpoints import Checkpoints
+from jaxscat.synthesis.devices import Devices
+from jaxscat.synthesis.inputs import Settings
+from jaxscat.synthesis.lanes import RUNNING, Lanes
 from jaxscat.synthesis.results import INTERRUPTED, STATUS, Progress
+from jaxscat.synthesis.state import NOBODY, BatchState, Record
 
 # A smaller batch is another program: it is compiled for this part of all steps, not for less.
 _WORTH_COMPILING = 0.25
 
 
-class Settings(NamedTuple):
-    """Limits of a synthesis (see `synthesize`) and the number of lanes of its batch."""
-
-    max_steps: int
-    memory: int
-    gradient_tolerance: float
-    chunk_steps: int
-    batch_size: int = 1
-
-
-class Record(NamedTuple):
-    """What has become of one synthesis so far, on the host."""
-
-    map: Float[np.ndarray, "*shape"]
-    loss: float
-    losses: list[float]
-    evaluations: list[int]
-    status: str
-
-
 class Batch:
     """Runs a number of syntheses, a few at a time; a lane that has ended is given to the next.
 
-    Once none waits and at most half of the lanes go on, with a quarter of the steps before them,
-    they do so in a smaller batch. Which lanes share a batch changes a map by rounding only.
+    Once none waits and at most half of the lanes of every device go on, with a quarter of the steps
+    before them, they do so in a smaller batch. Which lanes share a batch changes a map by rounding
+    only.
 
     Attributes:
-        records: one for every synthesis begun, by its number.
-        compile_seconds, run_seconds: as in `SynthesisResult`.
+        state: where the batch stands; its records are of every synthesis begun.
     """
+
+    state: BatchState
 
     def __init__(
         self,
@@ -56,38 +40,62 @@ class Batch:
         starts: Callable[[int], Float[np.ndarray, "*shape"]],
         count: int,
         settings: Settings,
+        devices: Devices,
     ) -> None:
-        self._objective = (pyramid, target, unit)
+        self._devices = devices
+        self._pyramid, self._target = devices.copied((pyramid, target))
+        self._unit = unit
         self._starts, self._count, self._settings = starts, count, settings
         # One length serves all chunks: one compilation.
         self._chunk = min(settings.chunk_steps, settings.max_steps)
-        self.records: dict[int, Record] = {}
-        self.compile_seconds = self.run_seconds = 0.0
 
-    def run(self, callback: Callable[[Progress], None] | None = None) -> None:
-        """Run all to their end; after the first evaluation, a KeyboardInterrupt ends them there."""
+    def run(
+        self,
+        callback: Callable[[Progress], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        """Run all to their end, or go on from a checkpoint.
+
+        After the first evaluation, a KeyboardInterrupt ends all that have begun where they are.
+        """
         began = time.perf_counter()
-        numbers = list(range(min(self._settings.batch_size, self._count)))
-        waiting = iter(range(len(numbers), self._count))
-        lanes = begin(self._stacked(dict(enumerate(numbers)), len(numbers)), self._settings.memory)
-        lanes = self._advanced(lanes, numbers, 1)
-        self.compile_seconds = time.perf_counter() - began
-        began = time.perf_counter()
+        found = None if checkpoints is None else checkpoints.latest()
+        if found is None:
+            self._begin()
+            self._advance(1)
+        else:
+            self.state = found._replace(lanes=self._devices.shared_out(found.lanes))
+            self._advance(0)
+        spent = time.perf_counter() - began
+        self.state = self.state._replace(compile_seconds=self.state.compile_seconds + spent)
+        former, began = self.state.run_seconds, time.perf_counter()
         try:
             while True:
-                lanes, numbers = self._refilled(lanes, numbers, waiting)
-                if not any(self._goes_on(number) for number in numbers):
+                self._refill()
+                if not any(self.state.goes_on(number) for number in self.state.numbers):
                     break
-                lanes = self._advanced(lanes, numbers, self._chunk)
-                self.run_seconds = time.perf_counter() - began
+                self._advance(self._chunk)
+                seconds = former + time.perf_counter() - began
+                self.state = self.state._replace(run_seconds=seconds)
+                if checkpoints is not None:
+                    checkpoints.keep(self.state)
                 if callback is not None:
                     callback(self._progress())
         except KeyboardInterrupt:
-            pass
-        self.run_seconds = time.perf_counter() - began
+            if checkpoints is not None:
+                checkpoints.keep(self.state, now=True)
 
-    def _goes_on(self, number: int) -> bool:
-        return number not in self.records or self.records[number].status == INTERRUPTED
+    def _begin(self) -> None:
+        wide = self._settings.batch_size * self._devices.count
+        begun = min(wide, self._count)
+        # Each device has as many of the first as any other, or one less.
+        places = np.arange(wide).reshape(self._devices.count, -1)
+        numbers = places // places.shape[1] + self._devices.count * (places % places.shape[1])
+        numbers = np.where(numbers < begun, numbers, NOBODY).reshape(-1)
+        used = numbers != NOBODY
+        starts = self._stacked({int(i): int(numbers[i]) for i in np.flatnonzero(used)}, wide)
+        lanes = self._devices.begin(starts, used, self._settings.memory)
+        self.state = BatchState(lanes, tuple(numbers.tolist()), begun)
 
     def _stacked(self, entering: dict[int, int], lanes: int) -> Float[np.ndarray, "B *shape"]:
         """Return the starts of the syntheses that enter, by their lanes; others are anything."""
@@ -95,50 +103,85 @@ class Batch:
         anything = next(iter(starts.values()))
         return np.stack([starts.get(lane, anything) for lane in range(lanes)])
 
-    def _refilled(
-        self, lanes: Lanes, numbers: list[int], waiting: Iterator[int]
-    ) -> tuple[Lanes, list[int]]:
+    def _refill(self) -> None:
         """Give the lanes that have ended to those that wait, or go on without them."""
-        ended = [lane for lane, number in enumerate(numbers) if not self._goes_on(number)]
+        lanes, numbers, begun = self.state.lanes, list(self.state.numbers), self.state.begun
+        ended = [lane for lane, number in enumerate(numbers) if not self.state.goes_on(number)]
+        waiting = range(begun, min(self._count, begun + len(ended)))
+        if not waiting:
+            self._shrink(set(ended))
+            return
         entering = dict(zip(ended, waiting, strict=False))
-        if entering:
-            chosen = np.isin(np.arange(len(numbers)), list(entering))
-            starts = self._stacked(entering, len(numbers))
-            numbers = [entering.get(lane, number) for lane, number in enumerate(numbers)]
-            return replace_lanes(lanes, chosen, starts), numbers
-        left = [lane for lane in range(len(numbers)) if lane not in ended]
-        if not left or 2 * len(left) > len(numbers):
-            return lanes, numbers
-        to_do = self._settings.max_steps - min(self._steps(numbers[lane]) for lane in left)
+        chosen = np.isin(np.arange(len(numbers)), list(entering))
+        lanes = self._devices.replace_lanes(lanes, chosen, self._stacked(entering, len(numbers)))
+        for lane, number in entering.items():
+            numbers[lane] = number
+        self.state = self.state._replace(
+            lanes=lanes, numbers=tuple(numbers), begun=begun + len(entering)
+        )
+
+    def _shrink(self, ended: set[int]) -> None:
+        """Go on in a smaller batch, if that is worth its compilation."""
+        numbers = self.state.numbers
+        width = len(numbers) // self._devices.count
+        rows = [range(first, first + width) for first in range(0, len(numbers), width)]
+        left = [[lane for lane in row if lane not in ended] for row in rows]
+        wanted = max(map(len, left))
+        if wanted == 0 or 2 * wanted > width:
+            return
+        going = [numbers[lane] for row in left for lane in row]
+        to_do = self._settings.max_steps - min(self.state.steps(number) for number in going)
         if to_do < _WORTH_COMPILING * self._settings.max_steps:
-            return lanes, numbers
-        return take_lanes(lanes, np.asarray(left)), [numbers[lane] for lane in left]
+            return
+        # Every device has as many lanes: some of those that have ended fill the rest.
+        chosen = [
+            (there + [lane for lane in row if lane in ended])[:wanted]
+            for there, row in zip(left, rows, strict=True)
+        ]
+        indices = np.asarray(chosen) % width
+        self.state = self.state._replace(
+            lanes=self._devices.take_lanes(self.state.lanes, indices),
+            numbers=tuple(numbers[lane] for row in chosen for lane in row),
+        )
 
-    def _steps(self, number: int) -> int:
-        return len(self.records[number].losses) - 1
-
-    def _advanced(self, lanes: Lanes, numbers: list[int], count: int) -> Lanes:
+    def _advance(self, count: int) -> None:
         """Evaluate the batch and record what has become of every lane."""
-        pyramid, target, unit = self._objective
-        settings = self._settings
+        settings, unit = self._settings, self._unit
         # NumPy's numbers: arithmetic with JAX's would be compiled, one small program after another.
         limit, tolerance = (
             np.int32(settings.max_steps),
             unit.dtype.type(settings.gradient_tolerance),
         )
-        lanes, *rows = advance(
-            lanes, pyramid, target, unit, np.int32(count), limit, tolerance, self._chunk
+        lanes, *rows = self._devices.advance(
+            self.state.lanes,
+            self._pyramid,
+            self._target,
+            unit,
+            np.int32(count),
+            limit,
+            tolerance,
+            self._chunk,
         )
-        losses, evaluations = (np.asarray(array) for array in rows)
+        self.state = self.state._replace(
+            lanes=lanes,
+            records=self.state.records | self._recorded(lanes, *map(np.asarray, rows)),
+            evaluations=self.state.evaluations + count,
+        )
+
+    def _recorded(
+        self, lanes: Lanes, losses: np.ndarray, evaluations: np.ndarray
+    ) -> dict[int, Record]:
+        """Return new records of the syntheses that were going on."""
         # Copies: the next chunk reuses the buffers.
-        maps, best = np.array(lanes.best_map) * unit, np.asarray(lanes.best_loss)
+        maps, best = np.array(lanes.best_map) * self._unit, np.asarray(lanes.best_loss)
         codes = np.asarray(lanes.status)
-        for lane, number in enumerate(numbers):
-            if not self._goes_on(number):
+        records = {}
+        for lane, number in enumerate(self.state.numbers):
+            if not self.state.goes_on(number):
                 continue
-            former = self.records.get(number)
+            former = self.state.records.get(number)
             made = evaluations[:, lane] > 0
-            self.records[number] = Record(
+            records[number] = Record(
                 map=maps[lane],
                 loss=float(best[lane]),
                 losses=(former.losses if former else []) + losses[made, lane].tolist(),
@@ -146,18 +189,19 @@ class Batch:
                 + evaluations[made, lane].tolist(),
                 status=INTERRUPTED if codes[lane] == RUNNING else STATUS[int(codes[lane])],
             )
-        return lanes
+        return records
 
     def _progress(self) -> Progress:
-        losses = [record.loss for record in self.records.values()]
+        records = self.state.records
+        losses = [record.loss for record in records.values()]
         return Progress(
-            step=sum(self._steps(number) for number in self.records),
+            step=sum(self.state.steps(number) for number in records),
             max_steps=self._count * self._settings.max_steps,
             loss=float(np.median(losses)),
-            evaluations=sum(record.evaluations[-1] for record in self.records.values()),
-            seconds=self.run_seconds,
+            evaluations=sum(record.evaluations[-1] for record in records.values()),
+            seconds=self.state.run_seconds,
             best=min(losses),
             worst=max(losses),
-            finished=sum(not self._goes_on(number) for number in self.records),
+            finished=sum(not self.state.goes_on(number) for number in records),
             maps=self._count,
         )

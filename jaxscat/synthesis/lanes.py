@@ -62,11 +62,12 @@ class Lanes(eqx.Module):
 
 
 @partial(jax.jit, static_argnames="memory")
-def begin(starts: Float[Array, "B *shape"], memory: int) -> Lanes:
+def begin(starts: Float[Array, "B *shape"], used: Bool[Array, " B"], memory: int) -> Lanes:
     """Return lanes whose first evaluation is that of their start.
 
     Args:
         starts: one start for each lane, in the unit of `advance`.
+        used: lanes that have something to do, None for all; the others count as ended.
         memory: number of corrections of L-BFGS.
 
     Returns:
@@ -95,7 +96,7 @@ def begin(starts: Float[Array, "B *shape"], memory: int) -> Lanes:
         step=none - 1,
         evaluations=none,
         fruitless=none,
-        status=none + RUNNING,
+        status=none + RUNNING if used is None else jnp.where(used, RUNNING, STEP_LIMIT + none),
     )
 
 
@@ -110,7 +111,7 @@ def replace_lanes(
         chosen: which of them are replaced.
         starts: maps for all lanes, of which those of the chosen count.
     """
-    fresh = begin(starts, lanes.memory.weights_memory.shape[1])
+    fresh = begin(starts, chosen, lanes.memory.weights_memory.shape[1])
     return jax.tree.map(partial(choose, chosen), fresh, lanes)
 
 

@@ -1,17 +1,31 @@
 """Synthesis of one map, or of many at once."""
 
+import dataclasses
+import importlib.metadata
 from collections.abc import Callable, Sequence
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float
 
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.starts import check_seed, noise
+from jaxscat.starts import noise
 from jaxscat.statistics.angular import Reduction
 from jaxscat.statistics.inputs import check_map_of
-from jaxscat.synthesis.batch import Batch, Settings
+from jaxscat.synthesis.batch import Batch
+from jaxscat.synthesis.checkpoints import Checkpoints
+from jaxscat.synthesis.devices import Devices, local_devices
+from jaxscat.synthesis.inputs import (
+    Settings,
+    check_count,
+    check_seeds,
+    checked_target,
+    spread_of,
+    unit_of,
+)
 from jaxscat.synthesis.results import Progress, SynthesisResult
+from jaxscat.synthesis.state import joined
 
 Start = Callable[[int], Float[np.ndarray, " p"]] | Float[Array, "*seeds p"]
 
@@ -56,12 +70,12 @@ def synthesize(
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Synthesis".
     """
     settings = Settings(max_steps, memory, gradient_tolerance, chunk_steps)
-    target = _checked(target, pyramid, reduction, settings)
-    spec, unit = pyramid.spec, _unit(target, pyramid)
+    target = checked_target(target, pyramid, reduction, settings)
+    spec, unit = pyramid.spec, unit_of(target, pyramid)
     checked = check_map_of(start, spec, name="start").astype(spec.dtype) / unit
-    batch = Batch(target, pyramid, unit, lambda _: checked, 1, settings)
+    batch = Batch(target, pyramid, unit, lambda _: checked, 1, settings, Devices())
     batch.run(callback)
-    return _joined(batch, (0,), spec.dtype).of_seed(0)
+    return joined(batch.state, (0,), spec.dtype).of_seed(0)
 
 
 def synthesize_many(
@@ -72,6 +86,8 @@ def synthesize_many(
     start: Start | None = None,
     coupled: bool = False,
     batch_size: int | None = None,
+    devices: Sequence[jax.Device] | None = None,  # pyright: ignore[reportInvalidTypeForm]
+    checkpoints: Checkpoints | None = None,
     max_steps: int = 300,
     memory: int = 50,
     gradient_tolerance: float = 1e-6,
@@ -93,7 +109,10 @@ def synthesize_many(
         coupled: lower one loss, of the mean coefficients of all maps (`mean_loss`), by one L-BFGS.
             That fixes the mean over the maps and not each of them; all of them are held in memory
             at once, and share loss, steps and status.
-        batch_size: number of maps that are changed at once; None chooses.
+        batch_size: number of maps that are changed at once on each device; None chooses.
+        devices: those among which the seeds are shared out; None takes all of this process.
+        checkpoints: where to keep the state from time to time, and from which to go on: if they
+            hold one, the synthesis begins there. They are the caller's to remove.
         chunk_steps: evaluations of a batch on the device between two looks from the host.
         callback: as for `synthesize`.
 
@@ -103,17 +122,21 @@ def synthesize_many(
     Raises:
         ValueError: as `synthesize`; no seeds, equal ones or one out of range; starts of another
             number than there are seeds; a target of two maps without `start`, since its S0 is not
-            that of a map; a batch size below one.
+            that of a map; a batch size below one; checkpoints of another synthesis.
+        OSError: a checkpoint cannot be read or written.
 
     Source: as `synthesize`; `docs/conventions.md`, "Ensembles".
     """
     listed = check_seeds(seeds)
-    size = min(len(listed), _LANES if batch_size is None else batch_size)
-    settings = Settings(max_steps, memory, gradient_tolerance, chunk_steps, size)
     if batch_size is not None:
-        _check_count("batch_size", batch_size)
-    target = _checked(target, pyramid, reduction, settings)
-    spec, unit = pyramid.spec, _unit(target, pyramid)
+        check_count("batch_size", batch_size)
+    width = 1 if coupled else len(listed)
+    chosen = local_devices() if devices is None else devices
+    used = Devices(None if chosen is None else chosen[:width])
+    size = min(-(-width // used.count), _LANES if batch_size is None else batch_size)
+    settings = Settings(max_steps, memory, gradient_tolerance, chunk_steps, size)
+    target = checked_target(target, pyramid, reduction, settings)
+    spec, unit = pyramid.spec, unit_of(target, pyramid)
     draw = _drawing(start, listed, target, pyramid)
 
     def start_of(number: int) -> Float[np.ndarray, " p"]:
@@ -121,34 +144,24 @@ def synthesize_many(
         found = check_map_of(draw(number), spec, name=f"start of seed {seed}")
         return found.astype(spec.dtype) / unit
 
+    starts = start_of
     if coupled:
         together = np.stack([start_of(number) for number in range(len(listed))])
-        batch = Batch(target, pyramid, unit, lambda _: together, 1, settings._replace(batch_size=1))
-    else:
-        batch = Batch(target, pyramid, unit, start_of, len(listed), settings)
-    batch.run(callback)
-    return _joined(batch, listed, spec.dtype, coupled)
-
-
-def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """Return the seeds that are meant; a number N means 0 to N - 1.
-
-    Raises:
-        ValueError: none, equal ones, or one that is no integer from 0 to 2^32 - 1.
-    """
-    if type(seeds) is int:
-        if seeds < 1:
-            raise ValueError(f"seeds: got {seeds}, expected at least one")
-        return tuple(range(seeds))
-    listed = tuple(seeds)  # pyright: ignore
-    if not listed:
-        raise ValueError("seeds: got none, expected at least one")
-    for seed in listed:
-        check_seed(seed, name="seeds")
-    twice = sorted({seed for seed in listed if listed.count(seed) > 1})
-    if twice:
-        raise ValueError(f"seeds: got {', '.join(map(str, twice))} twice, expected different ones")
-    return tuple(int(seed) for seed in listed)
+        starts = lambda _: together  # noqa: E731
+    if checkpoints is not None:
+        checkpoints = checkpoints.of(
+            {
+                "version": importlib.metadata.version("jaxscat"),
+                "pyramid": dataclasses.asdict(spec),
+                "seeds": listed,
+                "coupled": coupled,
+                "devices": used.count,
+                **settings._asdict(),
+            }
+        )
+    batch = Batch(target, pyramid, unit, starts, width, settings, used)
+    batch.run(callback, checkpoints)
+    return joined(batch.state, listed, spec.dtype, coupled)
 
 
 def _drawing(
@@ -172,88 +185,5 @@ def _drawing(
             "functools.partial(jaxscat.white_noise, original)"
         )
     mean = float(np.mean(np.asarray(target.mean.s0)[..., 0]))
-    spread, spec = _spread(target, pyramid), pyramid.spec
+    spread, spec = spread_of(target, pyramid), pyramid.spec
     return lambda number: mean + spread * noise(seeds[number], spec.npix).astype(spec.dtype)
-
-
-def _joined(
-    batch: Batch, seeds: tuple[int, ...], dtype: np.typing.DTypeLike, coupled: bool = False
-) -> SynthesisResult:
-    """Return one result of all that were begun."""
-    records = [batch.records[number] for number in sorted(batch.records)]
-    maps = [record.map for record in records]
-    if coupled:
-        maps, records = list(records[0].map), records * len(seeds)
-    steps = np.asarray([len(record.losses) - 1 for record in records])
-    losses = np.full((len(records), steps.max() + 1), np.nan, dtype)
-    evaluations = np.zeros(losses.shape, np.int64)
-    for row, record in enumerate(records):
-        losses[row, : steps[row] + 1] = record.losses
-        evaluations[row] = record.evaluations[-1]
-        evaluations[row, : steps[row] + 1] = record.evaluations
-    return SynthesisResult(
-        map=np.stack(maps),
-        loss=np.asarray([record.loss for record in records], dtype),
-        losses=losses,
-        evaluations=evaluations,
-        status=tuple(record.status for record in records),
-        steps=steps,
-        compile_seconds=batch.compile_seconds,
-        run_seconds=batch.run_seconds,
-        seeds=tuple(seeds[number] for number in sorted(batch.records)) if not coupled else seeds,
-    )
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name}: got {value!r}, expected an integer of at least 1")
-
-
-def _checked(
-    target: Target, pyramid: Pyramid, reduction: Reduction | None, settings: Settings
-) -> Target:
-    """Check settings and target, and reduce the target if asked for."""
-    for name in ("max_steps", "memory", "chunk_steps"):
-        _check_count(name, getattr(settings, name))
-    tolerance = settings.gradient_tolerance
-    if not 0 <= tolerance < 1:
-        raise ValueError(f"gradient_tolerance: got {tolerance!r}, expected 0 up to 1")
-    _check_target(target, pyramid)
-    return target if reduction is None else target.reduced(reduction)
-
-
-def _spread(target: Target, pyramid: Pyramid) -> float:
-    """Return the standard deviation of the map that the target is of, from the error in S0."""
-    weight = pyramid.spec.npix if target.mask is None else np.sum(np.asarray(target.mask), axis=-1)
-    spread = float(np.max(np.asarray(target.mean.s0)[..., 1] * np.sqrt(weight)))
-    if target.second is not None:  # S0 has the unit of the root of the product of both maps
-        spread = spread**2 / float(np.std(np.asarray(target.second)))
-    return spread
-
-
-def _unit(target: Target, pyramid: Pyramid) -> np.floating:
-    """Return the power of two next to the standard deviation of the map that the target is of."""
-    spread = _spread(target, pyramid)
-    usable = np.isfinite(spread) and spread > 0
-    return np.dtype(pyramid.spec.dtype).type(2.0 ** round(np.log2(spread)) if usable else 1.0)
-
-
-def _check_target(target: Target, pyramid: Pyramid) -> None:
-    spec = pyramid.spec
-    found = (target.mean.scales, target.mean.orientations)
-    if found != (spec.scales, spec.orientations):
-        raise ValueError(
-            f"target: got {found[0]} scales and {found[1]} orientations, expected "
-            f"{spec.scales} and {spec.orientations} as in the pyramid"
-        )
-    for name, pixels in (("mask", target.mask), ("second map", target.second)):
-        if pixels is not None and pixels.shape[-1] != spec.npix:
-            raise ValueError(
-                f"target: got a {name} of {pixels.shape[-1]} pixels, expected {spec.npix} as in "
-                "the pyramid"
-            )
-    if target.mean.s1.dtype != np.dtype(spec.dtype):
-        raise ValueError(
-            f"target: got {target.mean.s1.dtype} coefficients, expected {spec.dtype} as in the "
-            "pyramid"
-        )

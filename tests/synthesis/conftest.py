@@ -3,7 +3,11 @@
 import os
 
 import jax
+import numpy as np
 import pytest
+
+from jaxscat.objectives.measured_target import make_target
+from jaxscat.operators.pyramid import build_pyramid
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -15,3 +19,18 @@ def optimized():
     jax.config.update(
         "jax_disable_most_optimizations", "JAX_DISABLE_MOST_OPTIMIZATIONS" in os.environ
     )
+
+
+@pytest.fixture(scope="package")
+def pyramid():
+    return build_pyramid(4, dtype="float64")
+
+
+@pytest.fixture(scope="package")
+def original():
+    return np.random.default_rng(0).gamma(2.0, size=192)
+
+
+@pytest.fixture(scope="package")
+def target(pyramid, original):
+    return make_target(original, pyramid)

@@ -9,7 +9,6 @@ import pytest
 import jaxscat
 from jaxscat.objectives.chi_square import chi_square, map_loss, mean_loss
 from jaxscat.objectives.measured_target import make_target
-from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.starts import gaussian_noise, noise, white_noise
 from jaxscat.statistics.scattering import measure
 from jaxscat.synthesis.synthesize import synthesize, synthesize_many
@@ -17,21 +16,6 @@ from jaxscat.synthesis.synthesize import synthesize, synthesize_many
 NPIX = 192
 OPTIONS = {"max_steps": 20, "memory": 10, "chunk_steps": 7}
 SEEDS = tuple(range(8))
-
-
-@pytest.fixture(scope="module")
-def pyramid():
-    return build_pyramid(4, dtype="float64")
-
-
-@pytest.fixture(scope="module")
-def original():
-    return np.random.default_rng(0).gamma(2.0, size=NPIX)
-
-
-@pytest.fixture(scope="module")
-def target(pyramid, original):
-    return make_target(original, pyramid)
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +85,9 @@ def test_lanes_go_on_in_a_smaller_batch_once_most_have_ended(target, pyramid, or
     """Three of four start at the solution; nothing changes for the fourth."""
     starts = np.stack([original] * 3 + [white_noise(original, 1).astype(float)])
     options = {**OPTIONS, "max_steps": 60, "chunk_steps": 5, "gradient_tolerance": 1e-3}
-    before = jaxscat.synthesis.batch.advance._cache_size()
+    before = jaxscat.synthesis.devices.advance._cache_size()
     found = synthesize_many(target, pyramid, 4, start=starts, **options)
-    assert jaxscat.synthesis.batch.advance._cache_size() - before == 2
+    assert jaxscat.synthesis.devices.advance._cache_size() - before == 2
     assert found.status[3] == "step limit" and found.steps[3] == 60
     assert (found.steps[:3] < 20).all() and np.isnan(found.losses[0, -1])
     alone = synthesize(target, pyramid, starts[3], **options)
@@ -172,7 +156,7 @@ def test_coupled_maps_share_their_mean_only(target, pyramid, together):
 def test_bad_input_is_refused_before_anything_is_compiled(
     monkeypatch, target, pyramid, options, message
 ):
-    monkeypatch.setattr("jaxscat.synthesis.batch.advance", None)
+    monkeypatch.setattr("jaxscat.synthesis.devices.advance", None)
     with pytest.raises(ValueError, match=rf"^{message}"):
         synthesize_many(target, pyramid, **({"seeds": 2} | options))
 

@@ -41,7 +41,7 @@ def run(problem, lanes, count, tolerance=0.0, max_steps=1000):
 
 
 def started(problem):
-    return run(problem, begin(problem[2], MEMORY), 1)[0]
+    return run(problem, begin(problem[2], None, MEMORY), 1)[0]
 
 
 def on_host(lanes):
@@ -54,7 +54,7 @@ def assert_equal(left, right):
 
 def test_first_evaluation_is_that_of_the_starts(problem):
     pyramid, target, starts = problem
-    lanes, losses, evaluations = run(problem, begin(starts, MEMORY), 1)
+    lanes, losses, evaluations = run(problem, begin(starts, None, MEMORY), 1)
     loss, gradient = jax.jit(jax.vmap(jax.value_and_grad(map_loss), (0, None, None)))(
         starts, pyramid, target
     )
@@ -127,7 +127,7 @@ def test_a_lane_that_ends_changes_no_more_and_the_others_go_on(problem):
     _, _, starts = problem
     solution = np.random.default_rng(0).gamma(2.0, size=NPIX)
     starts = jnp.stack([jnp.asarray(solution), 1e200 * starts[0], starts[1]])
-    lanes, count = begin(starts, MEMORY), 0
+    lanes, count = begin(starts, None, MEMORY), 0
     while int(lanes.status[0]) == RUNNING:
         lanes, *_ = run(problem, lanes, 2, tolerance=1e-2)
         count += 2
@@ -145,7 +145,7 @@ def test_a_lane_that_ends_changes_no_more_and_the_others_go_on(problem):
     assert not evaluations[:, :2].any()
     assert last.step[2] > first.step[2] and last.loss[2] < first.loss[2]
     # Its numbers are those without the others.
-    alone = begin(starts[2:], MEMORY)
+    alone = begin(starts[2:], None, MEMORY)
     for _ in range(count + 4):
         alone, *_ = run(problem, alone, 1, tolerance=1e-2)
     np.testing.assert_allclose(last.map[2], alone.map[0], rtol=1e-6, atol=1e-8)
@@ -195,7 +195,7 @@ def test_lanes_are_replaced_and_taken(problem):
     before = on_host(lanes)
     fresh = 2 * starts
     mixed = on_host(replace_lanes(lanes, np.array([False, True, False]), fresh))
-    expected = on_host(begin(fresh, MEMORY))
+    expected = on_host(begin(fresh, None, MEMORY))
     for lane, source in enumerate((before, expected, before)):
         pick = lambda leaf, lane=lane: leaf[lane]  # noqa: E731
         assert_equal(jax.tree.map(pick, mixed), jax.tree.map(pick, source))
@@ -208,14 +208,14 @@ def test_lanes_of_several_maps_have_the_loss_of_their_mean(problem):
     losses, gradients = losses_and_gradients(starts[None], pyramid, target, np.float64(1))
     assert losses.shape == (1,) and gradients.shape == (1, *starts.shape)
     assert losses[0] == pytest.approx(float(mean_loss(starts, pyramid, target)), rel=1e-12)
-    lanes, *_ = run(problem, begin(starts[None], MEMORY), CHUNK)
+    lanes, *_ = run(problem, begin(starts[None], None, MEMORY), CHUNK)
     assert lanes.loss[0] < 0.5 * losses[0]
 
 
 def test_start_whose_loss_is_not_finite_is_kept(problem):
     pyramid, target, starts = problem
     tiny = Target(target.mean, jax.tree.map(lambda sigma: sigma * 1e-200, target.sigma), None)
-    lanes, losses, evaluations = run((pyramid, tiny, starts), begin(starts, MEMORY), 2)
+    lanes, losses, evaluations = run((pyramid, tiny, starts), begin(starts, None, MEMORY), 2)
     np.testing.assert_array_equal(lanes.status, NOT_FINITE)
     np.testing.assert_array_equal(lanes.step, 0)
     np.testing.assert_array_equal(lanes.best_map, starts)

@@ -18,21 +18,6 @@ OPTIONS = {"max_steps": 50, "memory": 10, "chunk_steps": 7}  # one compilation s
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    return build_pyramid(4, dtype="float64")
-
-
-@pytest.fixture(scope="module")
-def original():
-    return np.random.default_rng(0).gamma(2.0, size=NPIX)
-
-
-@pytest.fixture(scope="module")
-def target(pyramid, original):
-    return make_target(original, pyramid)
-
-
-@pytest.fixture(scope="module")
 def start(original):
     return np.random.default_rng(1).normal(original.mean(), original.std(), NPIX)
 
@@ -211,7 +196,7 @@ def no_steps(monkeypatch):
         raise AssertionError("the optimiser was started")
 
     for name in ("begin", "advance"):
-        monkeypatch.setattr(f"jaxscat.synthesis.batch.{name}", forbidden)
+        monkeypatch.setattr(f"jaxscat.synthesis.devices.{name}", forbidden)
 
 
 @pytest.mark.parametrize("name", ["max_steps", "memory", "chunk_steps"])

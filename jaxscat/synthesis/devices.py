@@ -1,0 +1,146 @@
+"""The lanes of a batch shared out among devices; each device goes on with its own by itself."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxscat.objectives.target import Target
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.synthesis.lanes import Lanes, begin, replace_lanes, take_lanes
+from jaxscat.synthesis.lbfgs import advance
+
+_AXIS = "lanes"
+_LANES, _WHOLE, _ROWS = PartitionSpec(_AXIS), PartitionSpec(), PartitionSpec(None, _AXIS)
+
+
+class Devices:
+    """Several devices, or the default one, with equally many lanes on each.
+
+    What is done to lanes is what `jaxscat.synthesis.lanes` and `lbfgs` do, on every device to its
+    own lanes, by `jax.shard_map`. No device waits for another before `advance` has ended.
+
+    Attributes:
+        count: number of devices.
+
+    Source: `docs/conventions.md`, "Devices and hosts".
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[jax.Device] | None = None,  # pyright: ignore[reportInvalidTypeForm]
+    ) -> None:
+        # One device needs no mesh, and the default device may be one that JAX was told.
+        given = [] if devices is None else list(devices)
+        self._mesh = Mesh(np.asarray(given), (_AXIS,)) if len(given) > 1 else None
+        self._device = given[0] if len(given) == 1 else None
+        self.count = max(1, len(given))
+
+    def copied(self, tree: Any) -> Any:
+        """Put a whole pytree on every device."""
+        if self._mesh is not None:
+            return jax.device_put(tree, NamedSharding(self._mesh, _WHOLE))
+        return tree if self._device is None else jax.device_put(tree, self._device)
+
+    def shared_out(self, tree: Any) -> Any:
+        """Put a pytree whose leading axis counts lanes on the devices, each its own lanes."""
+        if self._mesh is not None:
+            return jax.device_put(tree, NamedSharding(self._mesh, _LANES))
+        return jax.device_put(tree, self._device)
+
+    def begin(
+        self, starts: Float[np.ndarray, "B *shape"], used: Bool[np.ndarray, " B"], memory: int
+    ) -> Lanes:
+        """Return lanes whose first evaluation is that of their start; unused ones have ended."""
+        shared = self.shared_out((starts, used))
+        return begin(*shared, memory) if self._mesh is None else _begin(*shared, memory, self._mesh)
+
+    def advance(
+        self,
+        lanes: Lanes,
+        pyramid: Pyramid,
+        target: Target,
+        unit: np.floating,
+        count: np.integer,
+        max_steps: np.integer,
+        gradient_tolerance: np.floating,
+        chunk: int,
+    ) -> tuple[Lanes, Float[Array, "chunk B"], Int[Array, "chunk B"]]:
+        """Evaluate all lanes up to `count` times, as `jaxscat.synthesis.lbfgs.advance`."""
+        operands = (lanes, pyramid, target, unit, count, max_steps, gradient_tolerance)
+        if self._mesh is None:
+            return advance(*operands, chunk)
+        return _advance(*operands, chunk, self._mesh)
+
+    def replace_lanes(
+        self,
+        lanes: Lanes,
+        chosen: Bool[np.ndarray, " B"],
+        starts: Float[np.ndarray, "B *shape"],
+    ) -> Lanes:
+        """Let other syntheses begin in some of the lanes."""
+        shared = self.shared_out((chosen, starts))
+        if self._mesh is None:
+            return replace_lanes(lanes, *shared)
+        return _replace_lanes(lanes, *shared, self._mesh)
+
+    def take_lanes(self, lanes: Lanes, indices: Int[np.ndarray, "devices K"]) -> Lanes:
+        """Return a batch of some lanes of every device, by their numbers on the device."""
+        shared = self.shared_out(indices.reshape(-1))
+        if self._mesh is None:
+            return take_lanes(lanes, shared)
+        return _take_lanes(lanes, shared, self._mesh)
+
+
+@partial(jax.jit, static_argnames=("memory", "mesh"))
+def _begin(starts: Array, used: Array, memory: int, mesh: Mesh) -> Lanes:
+    function = partial(begin, memory=memory)
+    return jax.shard_map(function, mesh=mesh, in_specs=_LANES, out_specs=_LANES, check_vma=False)(
+        starts, used
+    )
+
+
+@partial(jax.jit, static_argnames=("chunk", "mesh"), donate_argnames="lanes")
+def _advance(
+    lanes: Lanes,
+    pyramid: Pyramid,
+    target: Target,
+    unit: Array,
+    count: Array,
+    max_steps: Array,
+    gradient_tolerance: Array,
+    chunk: int,
+    mesh: Mesh,
+) -> tuple[Lanes, Array, Array]:
+    return jax.shard_map(
+        partial(advance, chunk=chunk),
+        mesh=mesh,
+        in_specs=(_LANES, *[_WHOLE] * 6),
+        out_specs=(_LANES, _ROWS, _ROWS),
+        check_vma=False,  # the loops of the devices have lengths of their own
+    )(lanes, pyramid, target, unit, count, max_steps, gradient_tolerance)
+
+
+@partial(jax.jit, static_argnames="mesh", donate_argnames="lanes")
+def _replace_lanes(lanes: Lanes, chosen: Array, starts: Array, mesh: Mesh) -> Lanes:
+    return jax.shard_map(
+        replace_lanes, mesh=mesh, in_specs=_LANES, out_specs=_LANES, check_vma=False
+    )(lanes, chosen, starts)
+
+
+@partial(jax.jit, static_argnames="mesh")
+def _take_lanes(lanes: Lanes, indices: Array, mesh: Mesh) -> Lanes:
+    return jax.shard_map(take_lanes, mesh=mesh, in_specs=_LANES, out_specs=_LANES, check_vma=False)(
+        lanes, indices
+    )
+
+
+def local_devices() -> list[Any] | None:
+    """Return the devices of this process, or None (the default one) where there is no choice."""
+    devices = jax.local_devices()
+    chosen = jax.config.jax_default_device is not None  # pyright: ignore
+    return None if chosen or len(devices) == 1 else devices
