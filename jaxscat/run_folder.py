@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,27 @@ from typing import Any
 
 # What makes a folder recognisable as one that a run has written, and all that a run writes.
 MARKERS = {"config.toml", "results.json", "run.json"}
-CONTENT = MARKERS | {"maps.fits", "history.csv", "summary.png"}
+CONTENT = MARKERS | {"maps.fits", "history.csv", "summary.png", "ensemble.csv", "ensemble.png"}
+
+
+def map_file_names(count: int) -> list[str]:
+    """The files of a run that writes its maps into so many: maps.fits, or maps_001.fits, ..."""
+    return ["maps.fits"] if count == 1 else [f"maps_{n:03}.fits" for n in range(1, count + 1)]
+
+
+def numbered_map_files(names: set[str]) -> set[str]:
+    """Those names that are of the form maps_001.fits."""
+    return {name for name in names if re.fullmatch(r"maps_\d{3,}\.fits", name)}
+
+
+def written_by_runs(names: set[str]) -> set[str]:
+    """Those names in a folder that are of files which one run has written.
+
+    Numbered files of maps count as far as they follow one another from maps_001.fits, and only
+    where there is no maps.fits, since no run writes both.
+    """
+    numbered = set() if "maps.fits" in names else numbered_map_files(names)
+    return names & (CONTENT | (numbered & set(map_file_names(len(numbered)))))
 
 
 def check_destination(folder: Path, *, overwrite: bool = False) -> None:
@@ -33,9 +54,10 @@ def check_destination(folder: Path, *, overwrite: bool = False) -> None:
     if former and any(folder.iterdir()):
         found = {path.name for path in folder.iterdir()}
         former = found >= MARKERS
-        if former and found - CONTENT:
+        foreign = found - written_by_runs(found)
+        if former and foreign:
             raise FileExistsError(
-                f"output folder {str(folder)!r} holds {', '.join(sorted(found - CONTENT))}, which "
+                f"output folder {str(folder)!r} holds {', '.join(sorted(foreign))}, which "
                 "no run has written; it is not replaced"
             )
     if not former:
@@ -96,7 +118,10 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_history(path: Path, rows: Sequence[tuple[int, int, float, int]]) -> None:
     """Write the CSV table seed, step, loss, evaluations; step 0 is the start map."""
+    write_table(path, [("seed", "step", "loss", "evaluations"), *rows])
+
+
+def write_table(path: Path, lines: Sequence[Sequence[str | float | None]]) -> None:
+    """Write a CSV table, headings first; what is None stays empty."""
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["seed", "step", "loss", "evaluations"])
-        writer.writerows(rows)
+        csv.writer(stream).writerows(lines)

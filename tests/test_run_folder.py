@@ -3,7 +3,15 @@ import stat
 
 import pytest
 
-from jaxscat.run_folder import MARKERS, new_run_folder, write_history, write_json
+from jaxscat.run_folder import (
+    CONTENT,
+    MARKERS,
+    map_file_names,
+    new_run_folder,
+    write_history,
+    write_json,
+    write_table,
+)
 
 
 def former_run(folder):
@@ -85,6 +93,39 @@ def test_overwrite_keeps_a_folder_with_files_of_its_user(tmp_path):
     assert (folder / "notes.txt").exists()
 
 
+@pytest.mark.parametrize("files", [CONTENT, MARKERS | set(map_file_names(1001))])
+def test_overwrite_replaces_everything_that_a_run_writes(tmp_path, files):
+    folder = former_run(tmp_path / "run")
+    for name in files:
+        (folder / name).touch()
+    with new_run_folder(folder, overwrite=True) as draft:
+        (draft / "new.txt").touch()
+    assert left_over(folder) == ["new.txt"]
+
+
+@pytest.mark.parametrize(
+    ("files", "foreign"),
+    [
+        (["maps.fits", "maps_001.fits", "maps_002.fits"], "maps_001.fits, maps_002.fits"),
+        (["maps_001.fits"], "maps_001.fits"),
+        (["maps_001.fits", "maps_003.fits"], "maps_003.fits"),
+        (["maps_001.fits", "maps_002.fits", "maps_02.fits"], "maps_02.fits"),
+        (["maps_001.fits", "maps_002.fits", "maps_003.fits.gz"], "maps_003.fits.gz"),
+        (["maps_mine.fits"], "maps_mine.fits"),
+    ],
+)
+def test_overwrite_keeps_files_that_are_only_named_like_those_of_a_run(tmp_path, files, foreign):
+    folder = former_run(tmp_path / "run")
+    for name in files:
+        (folder / name).touch()
+    with (
+        pytest.raises(FileExistsError, match=rf"holds {foreign}, which no run has written"),
+        new_run_folder(folder, overwrite=True),
+    ):
+        pytest.fail("the block must not run")
+    assert {*files} <= {*left_over(folder)}
+
+
 def test_results_are_kept_when_their_place_is_taken_meanwhile(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(OSError, match=r"kept in '(.*)'"), new_run_folder(folder) as draft:
@@ -105,3 +146,10 @@ def test_history_is_a_table(tmp_path):
             {"seed": "1", "step": "0", "loss": "2.5", "evaluations": "1"},
             {"seed": "1", "step": "1", "loss": "1.25", "evaluations": "3"},
         ]
+
+
+def test_table_leaves_empty_what_does_not_exist_and_quotes_commas(tmp_path):
+    lines = [["quantity", "SEED_1", "SEED_2"], ["C_l ratio, l = 2", 0.1, None]]
+    write_table(tmp_path / "t.csv", lines)
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        assert list(csv.reader(stream)) == [lines[0], ["C_l ratio, l = 2", "0.1", ""]]
