@@ -1,0 +1,177 @@
+"""How the maps of several seeds differ: from the original, from each other, and in every number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxscat.validation.report import finite_or_none
+from jaxscat.validation.rows import rows_of
+
+# Pixels of all maps that are in float64 at the same time.
+_PIXELS = 2**16
+
+
+class Pair(NamedTuple):
+    """Two rows of a correlation matrix and their correlation coefficient."""
+
+    first: int
+    second: int
+    correlation: float
+
+
+def correlation_matrix(
+    maps: Sequence[Float[np.ndarray, " p"]], weights: Float[np.ndarray, " p"] | None = None
+) -> Float[np.ndarray, "maps maps"]:
+    """Pearson's correlation coefficients of all pairs of maps over their pixels.
+
+    `weights` (>= 0) count the pixels, in the mean that is taken off each map too. Rows and columns
+    of a map without variance are NaN. Computed in float64.
+
+    Source: `docs/conventions.md`, "Ensembles".
+    """
+    means = [np.average(np.asarray(map, np.float64), weights=weights) for map in maps]
+    products = np.zeros((len(maps), len(maps)))
+    for begin in range(0, len(maps[0]), _PIXELS):
+        part = slice(begin, begin + _PIXELS)
+        centred = np.stack([np.asarray(map[part], np.float64) for map in maps])
+        centred -= np.array(means)[:, None]
+        products += (centred if weights is None else centred * weights[part]) @ centred.T
+    spread = np.sqrt(np.diagonal(products))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return products / (spread[:, None] * spread)
+
+
+def largest_correlation(matrix: Float[np.ndarray, "maps maps"]) -> Pair:
+    """The pair of different maps whose correlation has the largest magnitude; NaN is passed over.
+
+    Raises `ValueError` for fewer than two maps.
+    """
+    if len(matrix) < 2:
+        raise ValueError(f"matrix: got {len(matrix)} map, expected two or more")
+    return _largest(matrix, *np.triu_indices(len(matrix), k=1))
+
+
+def largest_with_first(matrix: Float[np.ndarray, "maps maps"]) -> Pair:
+    """The pair of the first map, such as the original, with any other, as `largest_correlation`."""
+    others = np.arange(1, len(matrix))
+    return _largest(matrix, np.zeros_like(others), others)
+
+
+def quantity_scatter(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Mean, scatter and percentiles over the seeds of every row of their validation reports.
+
+    Each entry has the row's `group` and `name`, the number of the `original` and of the `gaussian`
+    control of the first report (None where there is none), over the synthesized maps `mean`, `std`
+    (with one less than their number in the denominator), `percentile_16`, `percentile_50` and
+    `percentile_84` (interpolated linearly), all in the row's unit, and in `seeds` how many seeds
+    have a number. Numbers that do not exist are NaN.
+
+    Source: `docs/conventions.md`, "Ensembles".
+    """
+    entries = []
+    for rows in zip(*map(rows_of, reports), strict=True):
+        found = [row.values["synthesized"] for row in rows]
+        values = np.array([value for value in found if value is not None], dtype=np.float64)
+        percentiles = np.percentile(values, [16, 50, 84]) if len(values) else np.full(3, np.nan)
+        first = rows[0]
+        entries.append(
+            {
+                "group": first.group,
+                "name": first.name,
+                "original": first.values.get("original"),
+                "gaussian": first.values.get("gaussian"),
+                "mean": float(values.mean()) if len(values) else np.nan,
+                "std": float(values.std(ddof=1)) if len(values) > 1 else np.nan,
+                "percentile_16": float(percentiles[0]),
+                "percentile_50": float(percentiles[1]),
+                "percentile_84": float(percentiles[2]),
+                "seeds": len(values),
+            }
+        )
+    return entries
+
+
+def ensemble_report(
+    seeds: Sequence[int],
+    reports: Sequence[Mapping[str, Any]],
+    correlations: Float[np.ndarray, "maps maps"],
+) -> dict[str, Any]:
+    """What results.json says of several seeds together; it goes to JSON as it is.
+
+    `correlations` is the matrix of the original and then one map per seed, in their order, and
+    `reports` are those of the seeds. The result has
+
+    - `seeds`;
+    - `pixel_correlation`: the `matrix` and the names of its rows (`maps`), and the pairs with the
+      largest magnitude, `largest_between_seeds` and `largest_with_original`;
+    - `quantities`: see `quantity_scatter`.
+
+    Numbers that do not exist are None. Raises `ValueError` for fewer than two seeds or a matrix
+    that does not fit them.
+
+    Source: `docs/conventions.md`, "Ensembles".
+    """
+    seeds = [int(seed) for seed in seeds]
+    if len(seeds) < 2 or len(reports) != len(seeds):
+        raise ValueError(
+            f"reports: got {len(reports)} for {len(seeds)} seeds, expected two or more"
+        )
+    if correlations.shape != (len(seeds) + 1, len(seeds) + 1):
+        raise ValueError(
+            f"correlations: got shape {correlations.shape}, expected a row for the original "
+            f"and for each of {len(seeds)} seeds"
+        )
+    between, with_original = (
+        largest_correlation(correlations[1:, 1:]),
+        largest_with_first(correlations),
+    )
+    return finite_or_none(
+        {
+            "seeds": seeds,
+            "pixel_correlation": {
+                "maps": ["ORIGINAL", *(f"SEED_{seed}" for seed in seeds)],
+                "matrix": correlations.tolist(),
+                "largest_between_seeds": {
+                    "seeds": [seeds[between.first], seeds[between.second]],
+                    "correlation": between.correlation,
+                },
+                "largest_with_original": {
+                    "seed": seeds[with_original.second - 1],
+                    "correlation": with_original.correlation,
+                },
+            },
+            "quantities": quantity_scatter(reports),
+        }
+    )
+
+
+def quantity_table(
+    seeds: Sequence[int], reports: Sequence[Mapping[str, Any]]
+) -> list[list[str | float | None]]:
+    """Every row of the validation reports, one line each, with one column per seed.
+
+    The first line has the headings: quantity, original, gaussian (the control of the first
+    report), SEED_<n>. Numbers that do not exist are None.
+    """
+    lines: list[list[str | float | None]] = [
+        ["quantity", "original", "gaussian", *(f"SEED_{seed}" for seed in seeds)]
+    ]
+    for rows in zip(*map(rows_of, reports), strict=True):
+        given = rows[0].values
+        made = [row.values["synthesized"] for row in rows]
+        lines.append([rows[0].name, given.get("original"), given.get("gaussian"), *made])
+    return lines
+
+
+def _largest(
+    matrix: Float[np.ndarray, "maps maps"],
+    rows: Int[np.ndarray, " pairs"],
+    columns: Int[np.ndarray, " pairs"],
+) -> Pair:
+    found = matrix[rows, columns]
+    at = np.argmax(np.nan_to_num(np.abs(found), nan=-1.0))
+    return Pair(int(rows[at]), int(columns[at]), float(found[at]))

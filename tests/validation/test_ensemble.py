@@ -1,0 +1,165 @@
+import json
+
+import numpy as np
+import pytest
+
+from jaxscat.validation import ensemble
+from jaxscat.validation.ensemble import (
+    correlation_matrix,
+    ensemble_report,
+    largest_correlation,
+    largest_with_first,
+    quantity_scatter,
+    quantity_table,
+)
+
+
+@pytest.fixture
+def maps():
+    rng = np.random.default_rng(0)
+    common = rng.standard_normal(300)
+    return [share * common + rng.gamma(2.0, size=300) for share in (0.0, 1.0, -2.0, 0.5)]
+
+
+def report(**numbers):
+    """A validation report with one row of each kind, the synthesized map's number in each given."""
+    synthesized = {"mean": 1.0, "pixel": 0.1, "power": 1.1, "ratio": 0.9, "both": 0.2, "S1": 0.3}
+    synthesized |= numbers
+    others = {"start": 7.0, "gaussian": 5.0}
+    row = {name: others | {"synthesized": value} for name, value in synthesized.items()}
+    return {
+        "distribution": {"mean": {"original": 2.0} | row["mean"]},
+        "pixel_correlation": row["pixel"],
+        "power_spectrum_ratio": row["power"],
+        "power_spectrum_bins": [
+            {"l_min": 2, "l_max": 3, "ratio": row["ratio"], "correlation": row["both"]}
+        ],
+        "scattering": {"S1": row["S1"]},
+        "scattering_error": row["S1"],
+        "scattering_improvement_pct": 50.0,
+    }
+
+
+def test_matrix_is_that_of_numpy(maps, monkeypatch):
+    expected = np.corrcoef(maps)
+    assert expected.min() < -0.3
+    np.testing.assert_allclose(correlation_matrix(maps), expected, atol=1e-14)
+    monkeypatch.setattr(ensemble, "_PIXELS", 7)  # 42 parts of 7 pixels and one of 6
+    np.testing.assert_allclose(correlation_matrix(maps), expected, atol=1e-14)
+
+
+def test_integer_weights_count_pixels_so_often(maps, monkeypatch):
+    weights = np.random.default_rng(1).integers(0, 3, size=300)
+    expected = np.corrcoef([np.repeat(map, weights) for map in maps])
+    monkeypatch.setattr(ensemble, "_PIXELS", 100)
+    np.testing.assert_allclose(correlation_matrix(maps, weights), expected, atol=1e-14)
+    outside = [np.where(weights > 0, map, 1e6) for map in maps]
+    np.testing.assert_allclose(correlation_matrix(outside, weights), expected, atol=1e-14)
+
+
+def test_float32_maps_with_a_large_mean_are_correlated_in_float64(maps):
+    offset = [(map + 1e3).astype(np.float32) for map in maps]
+    expected = np.corrcoef(np.array(offset, dtype=np.float64))
+    np.testing.assert_allclose(correlation_matrix(offset), expected, atol=1e-12)
+
+
+def test_map_without_variance_has_no_correlation(maps):
+    matrix = correlation_matrix([*maps, np.full(300, 2.0)])
+    assert np.isnan(matrix[-1]).all() and np.isnan(matrix[:, -1]).all()
+    np.testing.assert_allclose(matrix[:-1, :-1], np.corrcoef(maps), atol=1e-14)
+    assert largest_correlation(matrix) == largest_correlation(matrix[:-1, :-1])
+
+
+def test_largest_correlation_is_found_by_magnitude_off_the_diagonal():
+    matrix = np.eye(4)
+    matrix[[0, 3], [3, 0]], matrix[[1, 2], [2, 1]] = 0.2, -0.3
+    assert largest_correlation(matrix) == (1, 2, -0.3)
+    assert largest_correlation(np.eye(2)) == (0, 1, 0.0)
+    assert np.isnan(largest_correlation(np.full((2, 2), np.nan)).correlation)
+    assert largest_with_first(matrix) == (0, 3, 0.2)
+    with pytest.raises(ValueError, match=r"^matrix: got 1 map"):
+        largest_correlation(np.eye(1))
+
+
+def test_scatter_of_every_row_is_that_over_the_seeds():
+    ratios = [0.8, 0.9, 1.3, 1.0]
+    entries = quantity_scatter([report(ratio=value) for value in ratios])
+    assert [entry["name"] for entry in entries] == [
+        "mean",
+        "pixel correlation",
+        "C_l ratio, mean over l >= 2",
+        "C_l ratio, l = 2 to 3",
+        "correlation, l = 2 to 3",
+        "S1 relative error",
+        "scattering coefficient error (S1, squared)",
+        "its improvement on the start [%]",
+    ]
+    assert entries[3] == {
+        "group": "power_spectrum_bins.ratio",
+        "name": "C_l ratio, l = 2 to 3",
+        "original": None,
+        "gaussian": 5.0,
+        "mean": pytest.approx(1.0),
+        "std": pytest.approx(np.sqrt((0.04 + 0.01 + 0.09) / 3)),
+        # The ranks 0.48, 1.5 and 2.52 of 0.8, 0.9, 1.0, 1.3.
+        "percentile_16": pytest.approx(0.848),
+        "percentile_50": pytest.approx(0.95),
+        "percentile_84": pytest.approx(1.156),
+        "seeds": 4,
+    }
+    assert entries[0]["original"] == 2.0 and entries[0]["std"] == 0.0
+    assert entries[-1]["mean"] == 50.0 and entries[-1]["gaussian"] is None
+
+
+def test_numbers_that_do_not_exist_are_left_out():
+    one, none = (
+        quantity_scatter([report(mean=first), report(mean=None)])[0] for first in (3.0, None)
+    )
+    assert (one["mean"], one["percentile_84"], one["seeds"]) == (3.0, 3.0, 1)
+    assert np.isnan(one["std"])
+    assert none["seeds"] == 0 and np.isnan([none["mean"], none["percentile_16"]]).all()
+
+
+def test_report_names_the_pairs_and_goes_to_json(maps):
+    matrix = correlation_matrix(maps)
+    reports = [report(), report(mean=None), report(mean=None)]
+    found = ensemble_report([7, 3, 4], reports, matrix)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["seeds"] == [7, 3, 4]
+    pixels = found["pixel_correlation"]
+    assert pixels["maps"] == ["ORIGINAL", "SEED_7", "SEED_3", "SEED_4"]
+    expected = np.corrcoef(maps)
+    np.testing.assert_allclose(pixels["matrix"], expected, atol=1e-14)
+    # By construction the second and the third map have most in common, in opposite sense.
+    assert pixels["largest_between_seeds"]["seeds"] == [7, 3]
+    assert pixels["largest_between_seeds"]["correlation"] == pytest.approx(expected[1, 2])
+    assert expected[1, 2] < -0.3
+    nearest = int(np.argmax(np.abs(expected[0, 1:])))
+    assert pixels["largest_with_original"] == {
+        "seed": [7, 3, 4][nearest],
+        "correlation": pytest.approx(expected[0, 1 + nearest]),
+    }
+    assert found["quantities"][0]["std"] is None  # of one seed
+
+
+def test_report_passes_over_maps_without_variance(maps):
+    matrix = correlation_matrix([maps[0], np.ones(300), maps[1]])
+    pixels = ensemble_report([1, 2], [report(), report()], matrix)["pixel_correlation"]
+    assert pixels["largest_between_seeds"]["correlation"] is None
+    assert pixels["largest_with_original"]["seed"] == 2
+    assert pixels["matrix"][1] == [None] * 3
+
+
+def test_report_refuses_what_is_no_ensemble():
+    with pytest.raises(ValueError, match=r"^reports: got 1 for 1 seeds"):
+        ensemble_report([1], [report()], np.eye(2))
+    with pytest.raises(ValueError, match=r"^correlations: got shape \(2, 2\)"):
+        ensemble_report([1, 2], [report(), report()], np.eye(2))
+
+
+def test_table_has_a_line_per_quantity_and_a_column_per_seed():
+    lines = quantity_table([7, 3], [report(S1=0.25), report(S1=None)])
+    assert lines[0] == ["quantity", "original", "gaussian", "SEED_7", "SEED_3"]
+    assert lines[1] == ["mean", 2.0, 5.0, 1.0, 1.0]
+    assert lines[6] == ["S1 relative error", None, 5.0, 0.25, None]
+    assert len(lines) == 9 and len({line[0] for line in lines}) == 9
