@@ -1,7 +1,8 @@
 """Figures. The only package that draws; matplotlib is loaded when it does."""
 
 from jaxscat.plotting.coefficients import plot_coefficients as plot_coefficients
+from jaxscat.plotting.ensemble import plot_ensemble as plot_ensemble
+from jaxscat.plotting.maps import mollweide_image as mollweide_image
 from jaxscat.plotting.saving import write_figure as write_figure
 from jaxscat.plotting.summary import STYLES as STYLES
-from jaxscat.plotting.summary import mollweide_image as mollweide_image
 from jaxscat.plotting.summary import plot_summary as plot_summary

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.plotting.maps import draw_maps
 from jaxscat.validation import angular_power_spectrum
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Map = Float[np.ndarray, " p"]
+Curves = Mapping[str, Sequence[Map]]
 
 # Colours of the Okabe-Ito set, which colour-blind readers can tell apart.
 STYLES: Mapping[str, Mapping[str, Any]] = {
@@ -34,19 +36,32 @@ def plot_summary(
     footprint: Map | None = None,
     title: str = "",
     unit: str = "map units",
+    ensemble: Sequence[Map] = (),
+    ensemble_losses: Sequence[Sequence[float] | Float[np.ndarray, " steps"]] = (),
 ) -> Figure:
-    """Draw maps, power spectra, histograms and the loss of one synthesis.
+    """Draw maps, power spectra, histograms and the loss of one synthesis, or of several.
 
     All maps are NESTED [p] of one nside and in one `unit`; `losses` starts with the loss of the
     start map. The three Mollweide maps share one colour scale, that of the original between its
     0.5 and 99.5 percentiles. With a `footprint` (weights of the pixels, such as a mask) pixels
-    without weight are left blank, and spectra and histograms are those of the footprint. Returns
-    the figure, which belongs to no window.
+    without weight are left blank, and spectra and histograms are those of the footprint.
+
+    With an `ensemble`, the maps of all seeds (`synthesized` is one of them) and the losses of each,
+    spectra and histograms of synthesized maps are medians over the ensemble, in a band from the
+    16th to the 84th percentile, and each loss is a thin line. Returns the figure, which belongs to
+    no window.
+
+    Source: `docs/conventions.md`, "Ensembles".
     """
     from matplotlib.figure import Figure
 
     maps = {"original": original, "start": start, "synthesized": synthesized}
-    curves = {**maps, "Gaussian control": gaussian}
+    curves = {
+        "start": [start],
+        "Gaussian control": [gaussian],
+        "original": [original],
+        "synthesized": list(ensemble) or [synthesized],
+    }  # from back to front
     figure = Figure(figsize=(13.0, 7.6), dpi=150, layout="constrained")
     if title:
         figure.suptitle(title, fontsize=13)
@@ -56,70 +71,26 @@ def plot_summary(
     spectra, histograms, history = lower.subplots(1, 3)
     _draw_spectra(spectra, curves, footprint, unit)
     _draw_histograms(histograms, curves, footprint, unit)
-    _draw_losses(history, losses)
+    _draw_losses(history, list(ensemble_losses) or [losses])
     handles, labels = spectra.get_legend_handles_labels()
     lower.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
 
 
-def mollweide_image(map: Map, *, width: int = 800) -> Float[np.ndarray, "h w"]:
-    """A NESTED map in Mollweide projection, [width / 2, width], NaN outside the ellipse.
-
-    Longitude zero is in the middle and longitude grows to the left, as the sky is seen from
-    inside; the first row is the north pole.
-    """
-    import healpy  # loads matplotlib, so not at import
-
-    x, y = np.meshgrid(
-        2.0 * (np.arange(width) + 0.5) / width - 1.0,
-        1.0 - 2.0 * (np.arange(width // 2) + 0.5) / (width // 2),
-    )
-    inside = x**2 + y**2 < 1.0
-    auxiliary = np.arcsin(y[inside])
-    latitude = np.arcsin((2.0 * auxiliary + np.sin(2.0 * auxiliary)) / np.pi)
-    longitude = -np.pi * x[inside] / np.cos(auxiliary)
-    pixels = healpy.ang2pix(
-        healpy.npix2nside(len(map)), np.pi / 2.0 - latitude, longitude, nest=True
-    )
-    image = np.full(x.shape, np.nan)
-    image[inside] = np.asarray(map, dtype=np.float64)[pixels]
-    return image
-
-
 def _draw_maps(figure: Any, maps: Mapping[str, Map], footprint: Map | None, unit: str) -> None:
-    from matplotlib.patches import Ellipse
-
-    inside = np.ones(len(maps["original"]), bool) if footprint is None else footprint > 0
-    low, high = np.percentile(maps["original"][inside], [0.5, 99.5])
+    bar = {"orientation": "horizontal", "shrink": 0.35, "aspect": 35, "pad": 0.03}
     axes = figure.subplots(1, len(maps))
-    image = None
-    for axis, (name, map) in zip(axes, maps.items(), strict=True):
-        image = axis.imshow(
-            mollweide_image(np.where(inside, map, np.nan)),
-            extent=(-2.0, 2.0, -1.0, 1.0),
-            vmin=low,
-            vmax=high,
-            cmap="inferno",
-            interpolation="nearest",
-        )
-        axis.add_patch(Ellipse((0, 0), 4.0, 2.0, fill=False, linewidth=1.0, color="0.2"))
-        axis.set_axis_off()
-        axis.set_xlim(-2.03, 2.03)
-        axis.set_ylim(-1.03, 1.03)
-        axis.set_title(name, fontsize=12)
-    bar = figure.colorbar(
-        image, ax=axes, orientation="horizontal", extend="both", shrink=0.35, aspect=35, pad=0.03
-    )
-    bar.set_label(unit)
+    draw_maps(figure, axes, maps, footprint=footprint, unit=unit, bar=bar)
 
 
-def _draw_spectra(axis: Any, maps: Mapping[str, Map], footprint: Map | None, unit: str) -> None:
-    for name, map in _in_order(maps):
-        spectrum = angular_power_spectrum(map, footprint)
-        multipole = np.arange(len(spectrum))
-        shown = slice(1, None)
-        power = multipole * (multipole + 1) * spectrum / (2.0 * np.pi)
-        axis.plot(multipole[shown], power[shown], label=name, **STYLES[name])
+def _draw_spectra(axis: Any, curves: Curves, footprint: Map | None, unit: str) -> None:
+    for name, maps in curves.items():
+        spectra = np.stack([angular_power_spectrum(map, footprint) for map in maps])[:, 1:]
+        multipole = np.arange(1, spectra.shape[1] + 1)
+        low, middle, high = _band(multipole * (multipole + 1) * spectra / (2.0 * np.pi))
+        if len(maps) > 1:
+            axis.fill_between(multipole, low, high, **_filled(name))
+        axis.plot(multipole, middle, label=_label(name, maps), **STYLES[name])
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel(r"multipole $\ell$")
@@ -127,29 +98,50 @@ def _draw_spectra(axis: Any, maps: Mapping[str, Map], footprint: Map | None, uni
     axis.set_title("angular power spectrum", fontsize=12)
 
 
-def _draw_histograms(axis: Any, maps: Mapping[str, Map], footprint: Map | None, unit: str) -> None:
-    weights = np.ones(len(maps["original"])) if footprint is None else footprint
-    values = np.concatenate([maps[name][weights > 0] for name in ("original", "synthesized")])
-    edges = np.linspace(values.min(), values.max(), 61)
-    for name, map in _in_order(maps):
-        density, _ = np.histogram(map, bins=edges, weights=weights, density=True)
-        axis.stairs(density, edges, label=name, **STYLES[name])
+def _draw_histograms(axis: Any, curves: Curves, footprint: Map | None, unit: str) -> None:
+    weights = np.ones(len(curves["original"][0])) if footprint is None else footprint
+    shown = [map[weights > 0] for name in ("original", "synthesized") for map in curves[name]]
+    edges = np.linspace(min(map.min() for map in shown), max(map.max() for map in shown), 61)
+    for name, maps in curves.items():
+        densities = [
+            np.histogram(map, bins=edges, weights=weights, density=True)[0] for map in maps
+        ]
+        low, middle, high = _band(np.stack(densities))
+        if len(maps) > 1:
+            axis.stairs(high, edges, baseline=low, fill=True, **_filled(name))
+        axis.stairs(middle, edges, label=_label(name, maps), **STYLES[name])
     axis.set_yscale("log")
     axis.set_xlabel(f"pixel value [{unit}]")
     axis.set_ylabel("probability density")
     axis.set_title("pixel values", fontsize=12)
 
 
-def _draw_losses(axis: Any, losses: Any) -> None:
-    losses = np.asarray(losses, dtype=np.float64)
-    axis.plot(np.arange(len(losses)), losses, **STYLES["synthesized"])
+def _draw_losses(axis: Any, losses: Sequence[Any]) -> None:
+    style = dict(STYLES["synthesized"])
+    if len(losses) > 1:
+        style |= {"linewidth": 0.6, "alpha": max(0.15, 0.8 / len(losses) ** 0.3)}
+    for one in losses:
+        axis.plot(np.arange(len(one)), np.asarray(one, dtype=np.float64), **style)
+    first, last = (np.array([float(one[at]) for one in losses]) for at in (0, -1))
+    title = f"loss: {first[0]:.4g} at the start, {last[0]:.4g} at the end"
+    if len(losses) > 1:
+        best, worst = np.fmin.reduce(last), np.fmax.reduce(last)  # of those that are numbers
+        title = f"loss at the end: {best:.4g} to {worst:.4g}"
     axis.set_yscale("log")
     axis.set_xlabel("iteration")
     axis.set_ylabel(r"loss: mean $|\Delta/\sigma|^2$")
-    axis.set_title(f"loss: {losses[0]:.4g} at the start, {losses[-1]:.4g} at the end", fontsize=12)
+    axis.set_title(title, fontsize=12)
     axis.grid(alpha=0.3, linewidth=0.5)
 
 
-def _in_order(maps: Mapping[str, Map]) -> list[tuple[str, Map]]:
-    """The curves from back to front."""
-    return [(name, maps[name]) for name in ("start", "Gaussian control", "original", "synthesized")]
+def _band(rows: Float[np.ndarray, "maps points"]) -> Float[np.ndarray, "3 points"]:
+    """The 16th percentile, the median and the 84th percentile over the maps."""
+    return np.percentile(rows, [16.0, 50.0, 84.0], axis=0)
+
+
+def _filled(name: str) -> dict[str, Any]:
+    return {"color": STYLES[name]["color"], "alpha": 0.3, "linewidth": 0.0}
+
+
+def _label(name: str, maps: Sequence[Map]) -> str:
+    return name if len(maps) == 1 else f"{name}: median and 16 to 84 % of {len(maps)} seeds"

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jaxscat.plotting import mollweide_image, plot_summary
+from jaxscat.spectra import angular_power_spectrum
 
 NSIDE = 8
 NPIX = 12 * NSIDE**2
@@ -65,3 +66,67 @@ def test_summary_of_a_run_without_steps_and_of_a_loss_that_is_not_finite(tmp_pat
         warnings.simplefilter("error")
         for losses in ([3.0], [3.0, 2.0, np.nan]):
             plot_summary(**maps, losses=losses).savefig(tmp_path / "summary.png")
+
+
+def panels(figure):
+    """The three lower panels by their titles, and the legend."""
+    (legend,) = [legend for part in figure.subfigs for legend in part.legends]
+    axes = {axis.get_title(): axis for part in figure.subfigs for axis in part.axes}
+    return axes, {text.get_text() for text in legend.get_texts()}
+
+
+def test_several_seeds_have_bands_medians_and_a_line_per_loss(tmp_path, maps):
+    rng = np.random.default_rng(1)
+    scales = np.array([1.0, 3.0, 2.0, 8.0])
+    ensemble = [scale * maps["synthesized"] for scale in scales]
+    losses = [np.geomspace(100.0, 2.0 + last, 20 + last) for last in range(4)]
+    footprint = rng.random(NPIX)
+    options = {"footprint": footprint, "ensemble": ensemble, "ensemble_losses": losses}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = plot_summary(**maps, losses=losses[0], **options)
+        figure.savefig(tmp_path / "summary.png")
+    axes, labels = panels(figure)
+    name = "synthesized: median and 16 to 84 % of 4 seeds"
+    assert labels == {"original", "start", "Gaussian control", name}
+    spectra = axes["angular power spectrum"]
+    lines = {line.get_label(): line.get_ydata() for line in spectra.lines}
+    # Spectra go as the square of the scale: the percentiles of 1, 4, 9 and 64.
+    one = angular_power_spectrum(maps["synthesized"], footprint)[1:]
+    multipole = np.arange(1, 3 * NSIDE)
+    unit = multipole * (multipole + 1) * one / (2 * np.pi)
+    np.testing.assert_allclose(lines[name], 6.5 * unit)
+    (band,) = spectra.collections
+    (path,) = band.get_paths()
+    at_first = path.vertices[path.vertices[:, 0] == 1.0, 1]
+    low, high = 1.0 + 0.48 * 3.0, 9.0 + 0.52 * 55.0
+    assert (at_first.min(), at_first.max()) == pytest.approx((low * unit[0], high * unit[0]))
+    histories = axes["loss at the end: 2 to 5"].lines
+    for line, loss in zip(histories, losses, strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), loss)
+
+
+def test_histograms_of_several_seeds_are_percentiles_bin_by_bin(maps):
+    rng = np.random.default_rng(2)
+    ensemble = [rng.standard_normal(NPIX) for _ in range(5)]
+    options = {"ensemble": ensemble, "ensemble_losses": [[1.0]] * 5}
+    axes, _ = panels(plot_summary(**maps, losses=[1.0], **options))
+    patches = axes["pixel values"].patches
+    filled = [patch for patch in patches if patch.get_fill()]
+    (label,) = [patch.get_label() for patch in patches if "median" in str(patch.get_label())]
+    (middle,) = [patch for patch in patches if patch.get_label() == label]
+    (band,) = filled
+    high, edges, low = band.get_data()
+    densities = [np.histogram(map, edges, density=True)[0] for map in ensemble]
+    expected = np.percentile(densities, [16, 50, 84], axis=0)
+    np.testing.assert_allclose([low, middle.get_data().values, high], expected)
+    assert edges[0] <= min(map.min() for map in ensemble)
+    assert edges[-1] >= max(map.max() for map in ensemble)
+
+
+def test_one_seed_has_no_band(maps):
+    axes, labels = panels(plot_summary(**maps, losses=[3.0, 1.0]))
+    assert "synthesized" in labels
+    assert not axes["angular power spectrum"].collections
+    assert not any(patch.get_fill() for patch in axes["pixel values"].patches)
+    assert "loss: 3 at the start, 1 at the end" in axes

@@ -1,0 +1,121 @@
+"""The figure of the maps of several seeds: are they different, and are they alike?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.plotting.maps import Map, draw_maps
+from jaxscat.validation.ensemble import largest_correlation, largest_with_first
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_MAPS, _ROWS = 8, 3
+# Of so many rows each is named, and of so many numbers are written.
+_MOST_NAMES, _MOST_NUMBERS = 24, 9
+
+
+def plot_ensemble(
+    original: Map,
+    maps: Mapping[int, Map],
+    correlations: Float[np.ndarray, "maps maps"],
+    *,
+    footprint: Map | None = None,
+    title: str = "",
+    unit: str = "map units",
+) -> Figure:
+    """Draw the correlations between the maps of two seeds or more, and the first of the maps.
+
+    `maps` has the NESTED map [p] of every seed and `correlations` the matrix of the original and
+    then of these (see `correlation_matrix`). Its colour scale ends at the largest magnitude off
+    the diagonal, which is left grey. Up to eight maps stand beside the original, all on its colour
+    scale; with a `footprint`, pixels without weight are left blank. Returns the figure, which
+    belongs to no window. Raises `ValueError` for fewer than two seeds and a matrix of another size.
+
+    Source: `docs/conventions.md`, "Ensembles".
+    """
+    from matplotlib.figure import Figure
+
+    seeds = list(maps)
+    if len(seeds) < 2 or correlations.shape != (len(seeds) + 1, len(seeds) + 1):
+        raise ValueError(
+            f"correlations: got shape {correlations.shape} for {len(seeds)} maps, expected two "
+            "maps or more, and a row for each of them and for the original"
+        )
+    shown = {"original": original}
+    shown |= {f"seed {seed}": maps[seed] for seed in seeds[:_MOST_MAPS]}
+    columns = -(-len(shown) // _ROWS)
+    widths = [6.4, 3.5 * columns]
+    figure = Figure(figsize=(sum(widths), 6.4), dpi=150, layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=13)
+    grid = figure.add_gridspec(1, 2, width_ratios=widths)
+    left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+    _draw_matrix(left, seeds, correlations)
+    axes = right.subplots(_ROWS, columns, squeeze=False).ravel().tolist()
+    for axis in axes[len(shown) :]:
+        axis.set_axis_off()
+    bar = {"orientation": "horizontal", "fraction": 0.04, "aspect": 35, "pad": 0.02}
+    bar["shrink"] = 0.9 if columns == 1 else 0.6
+    draw_maps(
+        right,
+        axes[: len(shown)],
+        shown,
+        footprint=footprint,
+        unit=unit,
+        bar=bar,
+        title_size=11,
+    )
+    return figure
+
+
+def _draw_matrix(figure: Any, seeds: list[int], correlations: np.ndarray) -> None:
+    import matplotlib
+
+    pair = largest_correlation(correlations[1:, 1:])
+    off = np.where(np.eye(len(correlations), dtype=bool), np.nan, correlations)
+    magnitudes = np.abs(off[np.isfinite(off)])
+    limit = magnitudes.max(initial=0.0) or 1.0
+    axis = figure.subplots()
+    image = axis.imshow(
+        off,
+        vmin=-limit,
+        vmax=limit,
+        cmap=matplotlib.colormaps["RdBu_r"].with_extremes(bad="0.8"),
+        interpolation="nearest",
+    )
+    axis.axhline(0.5, color="black", linewidth=1.0)
+    axis.axvline(0.5, color="black", linewidth=1.0)
+    names = ["original", *map(str, seeds)]
+    ticks = range(0, len(names), -(-len(names) // _MOST_NAMES))
+    axis.set_xticks(ticks, [names[tick] for tick in ticks], rotation=90, fontsize=9)
+    axis.set_yticks(ticks, [names[tick] for tick in ticks], fontsize=9)
+    axis.set_xlabel("seed")
+    axis.set_ylabel("seed")
+    if len(names) <= _MOST_NUMBERS:
+        for row, column in np.argwhere(np.isfinite(off)):
+            value = off[row, column]
+            dark = abs(value) > 0.5 * limit
+            axis.text(
+                column,
+                row,
+                f"{value:+.3f}",
+                ha="center",
+                va="center",
+                fontsize=12 if len(names) < 6 else 9,
+                color="white" if dark else "black",
+            )
+    with_original = largest_with_first(correlations)
+    figure.suptitle(
+        "correlation between the pixels of two maps; largest\n"
+        f"of two seeds {pair.correlation:+.3f} ({seeds[pair.first]} and {seeds[pair.second]}), "
+        f"with the original {with_original.correlation:+.3f} "
+        f"(seed {seeds[with_original.second - 1]})",
+        fontsize=11,
+    )
+    bar = axis.inset_axes((1.03, 0.0, 0.04, 1.0))
+    figure.colorbar(image, cax=bar).set_label("correlation coefficient $r$")

@@ -1,0 +1,75 @@
+"""Maps of the whole sky as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+Map = Float[np.ndarray, " p"]
+
+
+def mollweide_image(map: Map, *, width: int = 800) -> Float[np.ndarray, "h w"]:
+    """A NESTED map in Mollweide projection, [width / 2, width], NaN outside the ellipse.
+
+    Longitude zero is in the middle and longitude grows to the left, as the sky is seen from
+    inside; the first row is the north pole.
+    """
+    import healpy  # loads matplotlib, so not at import
+
+    x, y = np.meshgrid(
+        2.0 * (np.arange(width) + 0.5) / width - 1.0,
+        1.0 - 2.0 * (np.arange(width // 2) + 0.5) / (width // 2),
+    )
+    inside = x**2 + y**2 < 1.0
+    auxiliary = np.arcsin(y[inside])
+    latitude = np.arcsin((2.0 * auxiliary + np.sin(2.0 * auxiliary)) / np.pi)
+    longitude = -np.pi * x[inside] / np.cos(auxiliary)
+    pixels = healpy.ang2pix(
+        healpy.npix2nside(len(map)), np.pi / 2.0 - latitude, longitude, nest=True
+    )
+    image = np.full(x.shape, np.nan)
+    image[inside] = np.asarray(map, dtype=np.float64)[pixels]
+    return image
+
+
+def draw_maps(
+    figure: Any,
+    axes: Sequence[Any],
+    maps: Mapping[str, Map],
+    *,
+    footprint: Map | None = None,
+    unit: str = "map units",
+    bar: Mapping[str, Any],
+    width: int = 800,
+    title_size: float = 12,
+) -> None:
+    """Draw NESTED maps [p] into axes of a figure, under their names, with one colour bar.
+
+    The colour scale is that of the first map between its 0.5 and 99.5 percentiles. Pixels without
+    weight in the `footprint` are left blank. `bar` has the options of the colour bar, `width` is
+    that of each picture in pixels.
+    """
+    from matplotlib.patches import Ellipse
+
+    first = next(iter(maps.values()))
+    inside = np.ones(len(first), bool) if footprint is None else footprint > 0
+    low, high = np.percentile(first[inside], [0.5, 99.5])
+    image = None
+    for axis, (name, map) in zip(axes, maps.items(), strict=True):
+        image = axis.imshow(
+            mollweide_image(np.where(inside, map, np.nan), width=width),
+            extent=(-2.0, 2.0, -1.0, 1.0),
+            vmin=low,
+            vmax=high,
+            cmap="inferno",
+            interpolation="nearest",
+        )
+        axis.add_patch(Ellipse((0, 0), 4.0, 2.0, fill=False, linewidth=1.0, color="0.2"))
+        axis.set_axis_off()
+        axis.set_xlim(-2.03, 2.03)
+        axis.set_ylim(-1.03, 1.03)
+        axis.set_title(name, fontsize=title_size)
+    figure.colorbar(image, ax=axes, extend="both", **bar).set_label(unit)
