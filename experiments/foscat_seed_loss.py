@@ -24,8 +24,7 @@ from rich.table import Table
 
 import jaxscat
 from jaxscat.config import Config, load_config
-from jaxscat.experiment import column_names
-from jaxscat.io import load_mask
+from jaxscat.run_maps import find_run_maps
 
 Losses = dict[str, float]
 
@@ -38,11 +37,11 @@ def read_run(folder: Path) -> tuple[Config, dict[str, Map], np.ndarray | None]:
     config = load_config(folder / "config.toml")
     if config.pyramid.kernel_size != 3 or config.pyramid.scales is not None:
         raise ValueError("pyramid: expected kernel_size 3 and all scales")
-    path = folder / "maps.fits"
-    names = column_names(path)
-    maps = {name: jaxscat.load_map(path, field=name) for name in names if "MASK" not in name}
-    masks = [load_mask(path, field=name) for name in names if "MASK" in name]
-    return config, maps, np.stack(masks) if masks else None
+    stored = find_run_maps(folder)
+    first = next(iter(stored.files.values()))
+    maps = {"ORIGINAL": stored.original, "START": jaxscat.load_map(first, field="START")}
+    maps |= {f"SEED_{seed}": stored.of_seed(seed) for seed in stored.files}
+    return config, maps, stored.mask
 
 
 def foscat_loss(config: Config, original: Map, mask: np.ndarray | None, precision: str) -> SeedLoss:

@@ -30,7 +30,7 @@ from jaxscat.plotting import plot_coefficients, write_figure
 from jaxscat.provenance import describe_devices, versions
 from jaxscat.run_folder import check_destination
 from jaxscat.statistics.storage import load_statistics, save_statistics
-from jaxscat.terminal import observer_for, outcome_table, validation_table
+from jaxscat.terminal import independence, observer_for, result_tables, validation_table
 
 # JAX's names of the platforms that a config names.
 PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
@@ -83,9 +83,10 @@ def run(
             outcome = run_experiment(
                 settings, folder, overwrite=overwrite, observer=observer, config_path=config
             )
-        for row in outcome.results["seeds"]:
-            _print(validation_table(row["validation"], title=_title(outcome.results, row["seed"])))
-        _print(outcome_table(outcome.results["seeds"]))
+        for table in result_tables(outcome.results):
+            _print(table)
+        if "ensemble" in outcome.results:
+            _say(independence(outcome.results["ensemble"]))
         _say(f"wrote {outcome.folder}")
     if outcome.status == "interrupted":
         _fail("interrupted; the best map so far is written", INTERRUPTED)
@@ -267,10 +268,6 @@ def _errors_in_one_line(
         _fail("error: JAX: " + str(error).splitlines()[0], BAD_INPUT)
     except KeyboardInterrupt:
         _fail(interrupted, INTERRUPTED)
-
-
-def _title(results: dict, seed: int) -> str:
-    return f"{results['data']}, nside {results['nside']}, seed {seed}"
 
 
 def _errors() -> Console:

@@ -14,23 +14,22 @@ import numpy as np
 from jaxscat.config import Config, load_config
 from jaxscat.gaussianization import gaussianize
 from jaxscat.inputs import footprint_of, in_precision, read_inputs
-from jaxscat.io import load_map, load_mask, save_maps
 from jaxscat.maps import nside_of
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
-from jaxscat.plotting import plot_summary
 from jaxscat.provenance import (
     Clock,
     describe_devices,
     git_commit,
     versions,
 )
-from jaxscat.results import summarize
-from jaxscat.run_folder import new_run_folder, write_history, write_json
+from jaxscat.run_folder import new_run_folder, write_json
+from jaxscat.run_maps import find_run_maps
+from jaxscat.run_results import Synthesized, write_results
 from jaxscat.starts import gaussian_noise, reference_noise, white_noise
-from jaxscat.synthesis.results import Progress, SynthesisResult
+from jaxscat.synthesis.results import Progress
 from jaxscat.synthesis.synthesize import synthesize_many
 from jaxscat.targets import experiment_target
-from jaxscat.validation import gaussian_control, validate
+from jaxscat.validation import validate
 
 # What a config calls them.
 STARTS = {
@@ -72,11 +71,12 @@ def run_experiment(
 ) -> Outcome:
     """Run one experiment and write its folder (default `runs/<name>`), whole or not at all.
 
-    The folder holds results.json, config.toml (as resolved), maps.fits (NESTED, float32: ORIGINAL,
-    START of the first seed, SEED_<n> for each seed, MASK_<m> if there are masks), history.csv,
-    summary.png (first seed) and run.json. In results.json the keys of a single map are those of
-    the first seed; `seeds` has all of them. When the synthesis is interrupted the best maps so far
-    are validated and written, seeds not begun are left out and the status is "interrupted".
+    The folder holds results.json, config.toml (as resolved), maps.fits (see `save_run_maps`;
+    several files for more than 64 seeds), history.csv, summary.png and run.json, and of two seeds
+    or more ensemble.csv and ensemble.png. In results.json the keys of a single map are those of
+    the first seed; `seeds` has all of them and `ensemble` how they differ. When the synthesis is
+    interrupted the best maps so far are validated and written, seeds not begun are left out and
+    the status is "interrupted".
     With `synthesis.gaussianize`, target and losses are of maps with a Gaussian histogram; all maps
     that are validated, drawn and written have been taken back to the values of the original.
     With `target.second`, target and losses are of each map together with the second one, which
@@ -97,46 +97,28 @@ def run_experiment(
 def validate_run(folder: str | Path) -> dict[str, dict[str, Any]]:
     """Validate the maps of a run folder again; returns one report (see `validate`) per seed column.
 
-    Raises `FileNotFoundError` when the folder has no config.toml or maps.fits, and `ValueError`
-    when one cannot be read.
+    Raises `FileNotFoundError` when the folder has no config.toml or lacks its maps, and
+    `ValueError` when one cannot be read.
     """
     folder = Path(folder)
-    maps = folder / "maps.fits"
-    if not maps.is_file():
-        raise FileNotFoundError(f"{str(folder)!r} is not the folder of a run: it has no maps.fits")
+    stored = find_run_maps(folder)
     config = load_config(folder / "config.toml")
     _check_precision(config)
-    names = column_names(maps)
-    columns = {name: load_map(maps, field=name) for name in names if not name.startswith("MASK_")}
-    masks = [load_mask(maps, field=name) for name in names if name.startswith("MASK_")]
-    mask = np.stack(masks) if masks else None
-    seeds = {name: name.removeprefix("SEED_") for name in columns if name.startswith("SEED_")}
-    if "ORIGINAL" not in columns or not seeds or not all(map(str.isdecimal, seeds.values())):
-        raise ValueError(
-            f"{str(maps)!r} has the columns {', '.join(names)}; expected ORIGINAL and SEED_<number>"
-        )
-    original = columns["ORIGINAL"]
-    footprint = footprint_of(mask)
+    footprint = footprint_of(stored.mask)
+    original = stored.original
     working, restore = _working_map(config, original.astype(config.run.precision), footprint)
     pyramid = _pyramid(config, original.size, Observer())
     draw = _start(config, working, footprint)
     return {
-        name: validate(
+        f"SEED_{seed}": validate(
             original,
-            columns[name],
-            start=restore(draw(int(seed))),
+            stored.of_seed(seed),
+            start=restore(draw(seed)),
             pyramid=pyramid,
-            mask=mask,
+            mask=stored.mask,
         )
-        for name, seed in seeds.items()
+        for seed in stored.files
     }
-
-
-def column_names(path: Path) -> list[str]:
-    """The names of the maps in a HEALPix FITS file."""
-    from astropy.io import fits
-
-    return [str(name) for name in fits.getheader(path, 1)["TTYPE*"].values()]
 
 
 def _run(config: Config, draft: Path, observer: Observer, config_path: Path | None) -> Outcome:
@@ -174,42 +156,9 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
     made = {seed: together.of_seed(seed) for seed in together.seeds or ()}
     made = {seed: result._replace(map=restore(result.map)) for seed, result in made.items()}
     starts = {seed: restore(draw(seed)) for seed in made}
-    with clock.measure("validation"):
-        observer.stage("validating")
-        gaussian = gaussian_control(original, footprint=footprint)
-        reports = {
-            seed: validate(
-                original,
-                result.map,
-                start=starts[seed],
-                gaussian=gaussian,
-                pyramid=pyramid,
-                mask=mask,
-            )
-            for seed, result in made.items()
-        }
-    observer.stage("writing")
-    results = summarize(config, inputs.source, made, reports)
-    write_json(draft / "results.json", results)
+    run = Synthesized(inputs.source, original, mask, starts, made)
+    results = write_results(draft, config, run, pyramid, clock=clock, stage=observer.stage)
     (draft / "config.toml").write_text(config.to_toml(), encoding="utf-8")
-    first = next(iter(made))
-    columns = {"ORIGINAL": original, "START": starts[first]}
-    columns |= {f"SEED_{seed}": result.map for seed, result in made.items()}
-    if mask is not None:
-        columns |= {f"MASK_{i}": m for i, m in enumerate(np.atleast_2d(mask), start=1)}
-    save_maps(draft / "maps.fits", columns)
-    write_history(draft / "history.csv", _history(made))
-    figure = plot_summary(
-        original,
-        starts[first],
-        made[first].map,
-        gaussian,
-        made[first].losses,
-        footprint=footprint,
-        title=f"{inputs.source}, nside {pyramid.spec.nside}, seed {first}",
-        unit="standard deviations" if config.data.transform == "standardise" else "map units",
-    )
-    figure.savefig(draft / "summary.png")
     compiling = sum(result.compile_seconds for result in made.values())
     running = sum(result.run_seconds for result in made.values())
     write_json(
@@ -274,11 +223,3 @@ def _check_precision(config: Config) -> None:
             "run.precision = 'float64': JAX is in 32-bit mode; expected "
             "jax.config.update('jax_enable_x64', True) first (the command line does it)"
         )
-
-
-def _history(made: dict[int, SynthesisResult]) -> list[tuple[int, int, float, int]]:
-    return [
-        (seed, step, float(loss), int(count))
-        for seed, result in made.items()
-        for step, (loss, count) in enumerate(zip(result.losses, result.evaluations, strict=True))
-    ]

@@ -26,10 +26,12 @@ def summarize(
     source: str,
     made: dict[int, SynthesisResult],
     reports: dict[int, dict[str, Any]],
+    ensemble: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of results.json: the reference experiment's keys, and more beside them.
 
-    Keys of a single map (`statistics`, `final_loss`, ...) are of the first seed; `seeds` lists all.
+    Keys of a single map (`statistics`, `final_loss`, ...) are of the first seed; `seeds` lists all,
+    and `ensemble`, if given, is what `ensemble_report` says of them together.
     `elapsed_seconds` is the synthesis of all seeds with compilation.
     """
     device = describe_devices()
@@ -71,6 +73,7 @@ def summarize(
             "compile_seconds": sum(row["compile_seconds"] for row in rows),
             "validation": first["validation"],
             "seeds": rows,
+            **({} if ensemble is None else {"ensemble": ensemble}),
         }
     )
 

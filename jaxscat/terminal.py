@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from jaxscat.experiment import Observer
+from jaxscat.validation.rows import rows_of
 
 
 class ProgressBar(Observer):
@@ -134,6 +135,17 @@ COLUMNS = {
     "synthesized": "synthesized",
 }
 
+# How the numbers of a row are written, by its group.
+STYLES = {
+    "pixel_correlation": "+.4f",
+    "power_spectrum_ratio": ".4f",
+    "power_spectrum_bins.ratio": ".4f",
+    "power_spectrum_bins.correlation": "+.3f",
+    "scattering": ".5f",
+    "scattering_error": ".5f",
+    "scattering_improvement_pct": ".3f",
+}
+
 
 def validation_table(report: Mapping[str, Any], *, title: str) -> Table:
     """One validation report (see `validate`) as a table: a row per quantity, a column per map."""
@@ -142,27 +154,56 @@ def validation_table(report: Mapping[str, Any], *, title: str) -> Table:
     table.add_column("quantity")
     for name in shown:
         table.add_column(COLUMNS[name], justify="right")
-
-    def row(label: str, values: Mapping[str, float | None], style: str) -> None:
-        table.add_row(label, *(_number(values[n], style) if n in values else "" for n in shown))
-
-    for name, values in report["distribution"].items():
-        row(name, values, ".4f" if name in ("skewness", "kurtosis") else ".5g")
-    row("pixel correlation", report["pixel_correlation"], "+.4f")
-    table.add_section()
-    row("C_l ratio, mean over l >= 2", report["power_spectrum_ratio"], ".4f")
-    for part in report["power_spectrum_bins"]:
-        row(f"C_l ratio, {_bin(part)}", part["ratio"], ".4f")
-    for part in report["power_spectrum_bins"]:
-        row(f"correlation, {_bin(part)}", part["correlation"], "+.3f")
-    table.add_section()
-    for name, values in report["scattering"].items():
-        row(f"{name} relative error", values, ".5f")
-    row("scattering coefficient error (S1, squared)", report["scattering_error"], ".5f")
-    if "scattering_improvement_pct" in report:
-        gain = {"synthesized": report["scattering_improvement_pct"]}
-        row("its improvement on the start [%]", gain, ".3f")
+    lines = []
+    for group, name, values in rows_of(report):
+        style = _style(group, name)
+        cells = [_number(values[n], style) if n in values else "" for n in shown]
+        lines.append((group, [name, *cells]))
+    _fill(table, lines)
     return table
+
+
+def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
+    """The quantities of several seeds (see `ensemble_report`) as a table, a row for each.
+
+    Scatter is the standard deviation over the seeds.
+    """
+    table = Table(title=title, title_justify="left")
+    table.add_column("quantity")
+    for name in ("original", "Gaussian control", "mean", "scatter", "16 to 84 %"):
+        table.add_column(name, justify="right")
+    lines = []
+    for row in ensemble["quantities"]:
+        style = _style(row["group"], row["name"])
+        given = ["" if row[n] is None else _number(row[n], style) for n in ("original", "gaussian")]
+        low, high = (_number(row[f"percentile_{percent}"], style) for percent in (16, 84))
+        mean, scatter = _number(row["mean"], style), _number(row["std"], style.removeprefix("+"))
+        lines.append((row["group"], [row["name"], *given, mean, scatter, f"{low} to {high}"]))
+    _fill(table, lines)
+    return table
+
+
+def independence(ensemble: Mapping[str, Any]) -> str:
+    """One line on how much the maps of several seeds have in common (see `ensemble_report`)."""
+    largest = ensemble["pixel_correlation"]["largest_between_seeds"]
+    original = ensemble["pixel_correlation"]["largest_with_original"]
+    first, second = largest["seeds"]
+    return (
+        f"largest |correlation| between two maps: {_magnitude(largest['correlation'])} "
+        f"(seeds {first} and {second}), with the original: {_magnitude(original['correlation'])} "
+        f"(seed {original['seed']})"
+    )
+
+
+def result_tables(results: Mapping[str, Any]) -> list[Table]:
+    """What is shown of results.json: the validation, of several seeds together, and the outcome."""
+    title, seeds = f"{results['data']}, nside {results['nside']}", results["seeds"]
+    if "ensemble" in results:
+        table = ensemble_table(results["ensemble"], title=f"{title}, {len(seeds)} seeds")
+    else:
+        (row,) = seeds
+        table = validation_table(row["validation"], title=f"{title}, seed {row['seed']}")
+    return [table, outcome_table(seeds)]
 
 
 def outcome_table(seeds: Sequence[Mapping[str, Any]]) -> Table:
@@ -186,9 +227,26 @@ def outcome_table(seeds: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _bin(part: Mapping[str, Any]) -> str:
-    low, high = part["l_min"], part["l_max"]
-    return f"l = {low}" if low == high else f"l = {low} to {high}"
+def _fill(table: Table, lines: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Add rows, each with its group: those of pixels, of spectra and of scattering apart."""
+    before = None
+    for group, cells in lines:
+        part = "pixel" if group == "distribution" else group.split("_")[0]
+        if before not in (None, part):
+            table.add_section()
+        table.add_row(*cells)
+        before = part
+
+
+def _style(group: str, name: str) -> str:
+    """How the numbers of a row are written."""
+    if group == "distribution":
+        return ".4f" if name in ("skewness", "kurtosis") else ".5g"
+    return STYLES[group]
+
+
+def _magnitude(value: float | None) -> str:
+    return "none" if value is None else f"{abs(value):.2g}"
 
 
 def _number(value: float | None, style: str) -> str:

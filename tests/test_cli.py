@@ -43,8 +43,9 @@ def invoke(*words):
 def test_run_then_validate(project):
     result = invoke("run", "tiny.toml", "--synthesis.seeds", 1, 2, "--synthesis.max_steps", 4)
     assert result.exit_code == 0, result.output
-    for word in ("scattering coefficient error", "Gaussian control", "seed 2", "wrote runs/tiny"):
+    for word in ("scattering coefficient error", "Gaussian control", "2 seeds", "wrote runs/tiny"):
         assert word in result.stdout
+    assert "largest |correlation| between two maps: 0." in result.stdout
     results = json.loads((project / "runs" / "tiny" / "results.json").read_text())
     assert [row["seed"] for row in results["seeds"]] == [1, 2]
     assert results["seeds"][0]["nsteps"] <= 4
@@ -53,8 +54,19 @@ def test_run_then_validate(project):
     again = invoke("validate", "runs/tiny")
     assert again.exit_code == 0, again.output
     assert "SEED_2" in again.stdout
-    row = r"S1 relative error.*"
-    assert re.search(row, again.stdout)[0] == re.search(row, result.stdout)[0]
+    row = r"S1 relative error.*│ +(\S+) │"
+    ours = [float(match[1]) for match in re.finditer(row, again.stdout)]
+    assert len(ours) == 2
+    mean = re.search(r"S1 relative error *│ *│[^│]*│ *(\S+) │", result.stdout)
+    assert mean is not None
+    assert float(mean[1]) == pytest.approx(sum(ours) / 2, abs=2e-5)
+
+
+def test_one_seed_has_its_own_table(project):
+    result = invoke("run", "tiny.toml", "--synthesis.seeds", 2)
+    assert result.exit_code == 0, result.output
+    assert "seed 2" in result.stdout and "synthesized" in result.stdout
+    assert "largest |correlation|" not in result.stdout
 
 
 def test_output_and_overwrite(project):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from jaxscat import experiment
+from jaxscat import experiment, run_maps
 from jaxscat.config import config_from_tree
 from jaxscat.experiment import Observer, run_experiment, validate_run
 from jaxscat.inputs import read_inputs
@@ -61,6 +61,8 @@ def column(folder, name):
 def test_folder_holds_what_is_promised(outcome):
     assert sorted(path.name for path in outcome.folder.iterdir()) == [
         "config.toml",
+        "ensemble.csv",
+        "ensemble.png",
         "history.csv",
         "maps.fits",
         "results.json",
@@ -145,6 +147,40 @@ def test_validating_the_folder_again_gives_the_same_report(outcome):
         assert_close(report, row["validation"])
 
 
+def test_several_seeds_are_compared_with_each_other(outcome):
+    found = json.loads((outcome.folder / "results.json").read_text())["ensemble"]
+    names = ["ORIGINAL", "SEED_3", "SEED_4"]
+    expected = np.corrcoef([column(outcome.folder, name) for name in names])
+    assert found["seeds"] == [3, 4] and found["pixel_correlation"]["maps"] == names
+    np.testing.assert_allclose(found["pixel_correlation"]["matrix"], expected, atol=1e-7)
+    rows = [row["validation"] for row in outcome.results["seeds"]]
+    correlations = [row["pixel_correlation"]["synthesized"] for row in rows]
+    np.testing.assert_allclose(expected[0, 1:], correlations, atol=1e-7)
+    (skewness,) = [row for row in found["quantities"] if row["name"] == "skewness"]
+    values = [row["distribution"]["skewness"]["synthesized"] for row in rows]
+    assert skewness["mean"] == pytest.approx(np.mean(values))
+    assert skewness["std"] == pytest.approx(np.std(values, ddof=1))
+    assert skewness["original"] == rows[0]["distribution"]["skewness"]["original"]
+    with (outcome.folder / "ensemble.csv").open(newline="") as stream:
+        table = {row["quantity"]: row for row in csv.DictReader(stream)}
+    assert [float(table["skewness"][name]) for name in names[1:]] == values
+    assert [row["name"] for row in found["quantities"]] == list(table)
+    assert (outcome.folder / "ensemble.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_more_seeds_than_a_file_holds_are_validated_again(config, outcome, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_maps, "SEEDS_PER_FILE", 1)
+    split = run_experiment(config, tmp_path / "run")
+    assert {"maps_001.fits", "maps_002.fits"} < set(left_over(tmp_path / "run"))
+    reports = validate_run(tmp_path / "run")
+    assert list(reports) == ["SEED_3", "SEED_4"]
+    for row, report in zip(split.results["seeds"], reports.values(), strict=True):
+        assert_close(report, row["validation"])
+    monkeypatch.undo()
+    run_experiment(config, tmp_path / "run", overwrite=True)
+    assert sorted(left_over(tmp_path / "run")) == sorted(left_over(outcome.folder))
+
+
 def assert_close(one, other):
     if isinstance(one, dict):
         assert one.keys() == other.keys()
@@ -184,6 +220,9 @@ def test_ctrl_c_leaves_out_seeds_that_were_not_begun(map_file, tmp_path):
     (row,) = outcome.results["seeds"]
     assert row["seed"] == 3 and row["status"] == "step limit"
     assert np.isfinite(column(tmp_path / "run", "SEED_3")).all()
+    # One map is no ensemble, however many were asked for.
+    assert "ensemble" not in outcome.results
+    assert not {"ensemble.csv", "ensemble.png"} & set(left_over(tmp_path / "run"))
 
 
 def test_folder_without_its_maps_cannot_be_validated(config, tmp_path):

@@ -1,15 +1,21 @@
+import copy
 import io
 
+import numpy as np
 from rich.console import Console
 
 from jaxscat.synthesis.results import Progress
 from jaxscat.terminal import (
     ProgressBar,
     ProgressLines,
+    ensemble_table,
+    independence,
     observer_for,
     outcome_table,
+    result_tables,
     validation_table,
 )
+from jaxscat.validation.ensemble import ensemble_report
 
 
 def shown(table):
@@ -63,20 +69,75 @@ def test_validation_table_has_every_row_and_number():
         assert word in text
 
 
+ROW = {
+    "seed": 1234,
+    "status": "step limit",
+    "nsteps": 300,
+    "evaluations": 307,
+    "start_loss": 208.43,
+    "final_loss": None,
+    "compile_seconds": 8.04,
+    "run_seconds": 3.0,
+}
+
+
 def test_outcome_table_names_status_and_losses():
-    row = {
-        "seed": 1234,
-        "status": "step limit",
-        "nsteps": 300,
-        "evaluations": 307,
-        "start_loss": 208.43,
-        "final_loss": None,
-        "compile_seconds": 8.04,
-        "run_seconds": 3.0,
-    }
-    text = shown(outcome_table([row]))
+    text = shown(outcome_table([ROW]))
     for word in ("1234", "step limit", "300", "307", "208.43", "none", "8.0"):
         assert word in text
+
+
+def ensemble():
+    """Seeds 7 and 3, the second with a mean larger by 2 and a correlation smaller by 0.5."""
+    other = copy.deepcopy(REPORT)
+    other["distribution"]["mean"]["synthesized"] += 2.0
+    other["pixel_correlation"]["synthesized"] -= 0.5
+    matrix = np.array([[1.0, 0.03, -0.47], [0.03, 1.0, -0.123], [-0.47, -0.123, 1.0]])
+    return ensemble_report([7, 3], [REPORT, other], matrix)
+
+
+def cells(table):
+    lines = [line.split("│")[1:-1] for line in shown(table).splitlines() if "│" in line]
+    return {name.strip(): [cell.strip() for cell in rest] for name, *rest in lines}
+
+
+def test_ensemble_table_has_mean_scatter_and_band_of_every_row():
+    found = cells(ensemble_table(ensemble(), title="two maps"))
+    # Of two numbers a distance d apart: scatter d / sqrt(2), the band from 0.16 d to 0.84 d.
+    assert found["mean"] == ["1", "1.25", "2.125", "1.4142", "1.445 to 2.805"]
+    assert found["pixel correlation"] == [
+        "", "+0.0200", "-0.2200", "0.3536", "-0.3900 to -0.0500"
+    ]  # fmt: skip
+    assert found["skewness"] == ["2.0000", "0.0000", "none", "none", "none to none"]
+    assert found["correlation, l = 2 to 5"][1:4] == ["-0.250", "-0.250", "0.000"]
+    assert found["its improvement on the start [%]"][:3] == ["", "", "99.750"]
+    assert list(found) == list(cells(validation_table(REPORT, title="")))
+
+
+def test_tables_have_a_line_between_pixels_spectra_and_scattering():
+    for table in (validation_table(REPORT, title=""), ensemble_table(ensemble(), title="")):
+        names = list(table.columns[0].cells)
+        ends = [name for name, row in zip(names, table.rows, strict=True) if row.end_section]
+        assert ends == ["pixel correlation", "correlation, l = 2 to 5"]
+
+
+def test_independence_is_told_by_the_largest_correlations():
+    assert independence(ensemble()) == (
+        "largest |correlation| between two maps: 0.12 (seeds 7 and 3), "
+        "with the original: 0.47 (seed 3)"
+    )
+
+
+def test_one_seed_has_its_validation_and_several_have_their_ensemble():
+    one = {"data": "a map", "nside": 4, "seeds": [ROW | {"validation": REPORT}]}
+    validation, outcome = map(shown, result_tables(one))
+    assert "a map, nside 4, seed 1234" in validation and "99.750" in validation
+    assert "208.43" in outcome
+    rows = [ROW | {"validation": REPORT, "seed": seed} for seed in (7, 3)]
+    several = one | {"seeds": rows, "ensemble": ensemble()}
+    together, outcome = map(shown, result_tables(several))
+    assert "a map, nside 4, 2 seeds" in together and "16 to 84 %" in together
+    assert outcome.count("208.43") == 2
 
 
 def test_lines_are_sparse_and_always_have_the_last_step():
