@@ -14,7 +14,7 @@ from jaxscat.validation.ensemble import largest_correlation, largest_with_first
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_MAPS, _ROWS = 8, 3
+_MOST_MAPS, _MOST_ROWS = 8, 3
 # Of so many rows each is named, and of so many numbers are written.
 _MOST_NAMES, _MOST_NUMBERS = 24, 9
 
@@ -48,7 +48,7 @@ def plot_ensemble(
         )
     shown = {"original": original}
     shown |= {f"seed {seed}": maps[seed] for seed in seeds[:_MOST_MAPS]}
-    columns = -(-len(shown) // _ROWS)
+    columns = -(-len(shown) // _MOST_ROWS)
     widths = [6.4, 3.5 * columns]
     figure = Figure(figsize=(sum(widths), 6.4), dpi=150, layout="constrained")
     if title:
@@ -56,7 +56,8 @@ def plot_ensemble(
     grid = figure.add_gridspec(1, 2, width_ratios=widths)
     left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     _draw_matrix(left, seeds, correlations)
-    axes = right.subplots(_ROWS, columns, squeeze=False).ravel().tolist()
+    rows = -(-len(shown) // columns)
+    axes = right.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axis in axes[len(shown) :]:
         axis.set_axis_off()
     bar = {"orientation": "horizontal", "fraction": 0.04, "aspect": 35, "pad": 0.02}
