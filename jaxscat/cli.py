@@ -28,9 +28,9 @@ from jaxscat.measuring import (
 )
 from jaxscat.plotting import plot_coefficients, write_figure
 from jaxscat.provenance import describe_devices, versions
-from jaxscat.run_folder import check_destination
 from jaxscat.statistics.storage import load_statistics, save_statistics
 from jaxscat.terminal import independence, observer_for, result_tables, validation_table
+from jaxscat.unfinished import check_new_run, finished_results, place_of
 
 # JAX's names of the platforms that a config names.
 PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
@@ -66,6 +66,9 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the folder of a former run.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was interrupted or killed.")
+    ] = False,
 ) -> None:
     """Run one experiment and write its folder.
 
@@ -75,13 +78,24 @@ def run(
     with _errors_in_one_line():
         settings = load_config(config, parse_overrides(context.args))
         folder = output if output is not None else Path("runs") / settings.run.name
-        check_destination(folder, overwrite=overwrite)
+        if resume and overwrite:
+            raise ValueError("--resume and --overwrite: expected one of them")
+        if resume and finished_results(folder, settings) is not None:
+            _say(f"{folder} is finished; nothing to do")
+            return
+        if not resume:
+            check_new_run(folder, overwrite=overwrite)
         _configure(settings.run.platform, settings.run.precision)
         if settings.data.dataset is not None:
             dataset_path(settings.data.dataset)  # a download draws a bar of its own, so before ours
         with observer_for(_errors()) as observer:
             outcome = run_experiment(
-                settings, folder, overwrite=overwrite, observer=observer, config_path=config
+                settings,
+                folder,
+                overwrite=overwrite,
+                resume=resume,
+                observer=observer,
+                config_path=config,
             )
         for table in result_tables(outcome.results):
             _print(table)
@@ -89,7 +103,8 @@ def run(
             _say(independence(outcome.results["ensemble"]))
         _say(f"wrote {outcome.folder}")
     if outcome.status == "interrupted":
-        _fail("interrupted; the best map so far is written", INTERRUPTED)
+        on = "; --resume goes on with it" if place_of(folder).exists() else ""
+        _fail(f"interrupted; the best map so far is written{on}", INTERRUPTED)
     if outcome.status == "not finite":
         _fail("the loss is no longer finite; the last finite map is written", DIVERGED)
 

@@ -149,6 +149,13 @@ class SynthesisConfig(_Section):
         return seeds
 
 
+class CheckpointConfig(_Section):
+    """When a run keeps its state: after so many steps or minutes, 0 is never (`Checkpoints`)."""
+
+    every_steps: int = Field(default=0, ge=0)
+    every_minutes: float = Field(default=5.0, ge=0, lt=inf)
+
+
 class RunConfig(_Section):
     """What the run is called and where and how precisely it computes."""
 
@@ -165,6 +172,7 @@ class Config(_Section):
     pyramid: PyramidConfig = PyramidConfig()
     target: TargetConfig = TargetConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
     run: RunConfig = RunConfig()
 
     @model_validator(mode="after")

@@ -26,9 +26,11 @@ from jaxscat.run_folder import new_run_folder, write_json
 from jaxscat.run_maps import find_run_maps
 from jaxscat.run_results import Synthesized, write_results
 from jaxscat.starts import gaussian_noise, reference_noise, white_noise
+from jaxscat.synthesis.checkpoints import Checkpoints
 from jaxscat.synthesis.results import Progress
 from jaxscat.synthesis.synthesize import synthesize_many
 from jaxscat.targets import experiment_target
+from jaxscat.unfinished import UnfinishedRun, begun_run, finished_results, remove
 from jaxscat.validation import validate
 
 # What a config calls them.
@@ -54,11 +56,15 @@ class Observer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has made: its folder, the content of results.json, and how the synthesis ended."""
+    """What a run has made: its folder, the content of results.json, and how the synthesis ended.
+
+    `computed` is False for a run that had ended before it was resumed.
+    """
 
     folder: Path
     results: dict[str, Any]
     status: str
+    computed: bool = True
 
 
 def run_experiment(
@@ -66,6 +72,7 @@ def run_experiment(
     folder: str | Path | None = None,
     *,
     overwrite: bool = False,
+    resume: bool = False,
     observer: Observer | None = None,
     config_path: Path | None = None,
 ) -> Outcome:
@@ -82,15 +89,29 @@ def run_experiment(
     With `target.second`, target and losses are of each map together with the second one, which
     stays as it is; whatever the target is, the validation compares the maps alone.
 
-    Raises `ValueError` for float64 without JAX's 64-bit mode and for all that `load_map`,
-    `build_pyramid`, `gaussianize`, `make_target` and `synthesize` refuse, `FileExistsError` for a
-    folder that is taken (before anything is computed).
+    Until it has ended, what the run needs to go on is in `<folder>.unfinished`: as often as the
+    config says, a checkpoint. With `resume` it goes on from there, with the same config, and gives
+    the maps of an uninterrupted run; one that has ended is left as it is.
+
+    Raises `ValueError` for float64 without JAX's 64-bit mode, for a run of another config, data or
+    version to resume, and for all that `load_map`, `build_pyramid`, `gaussianize`, `make_target`
+    and `synthesize` refuse, `FileExistsError` for a folder that is taken (before anything is
+    computed), `FileNotFoundError` when there is nothing to resume.
     """
     observer = observer or Observer()
     _check_precision(config)
     folder = Path(folder) if folder is not None else Path("runs") / config.run.name
-    with new_run_folder(folder, overwrite=overwrite) as draft:
-        outcome = _run(config, draft, observer, config_path)
+    if resume:
+        results = finished_results(folder, config)
+        if results is not None:
+            return Outcome(folder, results, results["status"], computed=False)
+    with begun_run(folder, config, overwrite=overwrite, resume=resume) as unfinished:
+        with new_run_folder(
+            folder, overwrite=unfinished.overwrite, within=unfinished.folder
+        ) as draft:
+            outcome = _run(config, draft, observer, config_path, unfinished)
+        if outcome.status != "interrupted" or not unfinished.has_checkpoints():
+            remove(unfinished.folder)
     return Outcome(folder, outcome.results, outcome.status)
 
 
@@ -121,7 +142,13 @@ def validate_run(folder: str | Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _run(config: Config, draft: Path, observer: Observer, config_path: Path | None) -> Outcome:
+def _run(
+    config: Config,
+    draft: Path,
+    observer: Observer,
+    config_path: Path | None,
+    unfinished: UnfinishedRun,
+) -> Outcome:
     clock = Clock()
     with clock.measure("load"):
         observer.stage(f"reading {config.data.dataset or config.data.path}")
@@ -142,13 +169,17 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
         target = experiment_target(config, working, pyramid, mask=mask, second=second)
     settings = config.synthesis
     draw = _start(config, working, footprint)
-    observer.stage(f"synthesizing {_counted(settings.seeds)}")
+    checkpoints = _checkpoints(config, unfinished, inputs.checksums)
+    kept = [] if checkpoints is None else checkpoints.steps()
+    since = f", from evaluation {kept[-1]}" if kept else ""
+    observer.stage(f"synthesizing {_counted(settings.seeds)}{since}")
     together = synthesize_many(
         target,
         pyramid,
         settings.seeds,
         start=draw,
         batch_size=settings.batch_size,
+        checkpoints=checkpoints,
         max_steps=settings.max_steps,
         memory=settings.memory,
         callback=observer.step,
@@ -167,6 +198,7 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
             "versions": versions(),
             "device": describe_devices(),
             "precision": config.run.precision,
+            "run": unfinished.run,
             "seeds": list(made),
             "git_commit": git_commit(Path(__file__)) or git_commit(config_path or Path()),
             "inputs_sha256": inputs.checksums,
@@ -179,6 +211,21 @@ def _run(config: Config, draft: Path, observer: Observer, config_path: Path | No
         },
     )
     return Outcome(draft, results, results["status"])
+
+
+def _checkpoints(
+    config: Config, unfinished: UnfinishedRun, checksums: dict[str, str]
+) -> Checkpoints | None:
+    """Where the synthesis keeps its state, or None if the config wants no checkpoints."""
+    settings = config.checkpoints
+    if not settings.every_steps and not settings.every_minutes:
+        return None
+    return Checkpoints(
+        unfinished.checkpoints,
+        every_steps=settings.every_steps or None,
+        every_minutes=settings.every_minutes or None,
+        identity={f"checksum of {name}": value for name, value in checksums.items()},
+    )
 
 
 def _working_map(

@@ -67,8 +67,12 @@ def check_destination(folder: Path, *, overwrite: bool = False) -> None:
 
 
 @contextmanager
-def new_run_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def new_run_folder(
+    folder: Path, *, overwrite: bool = False, within: Path | None = None
+) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its place when the block ends well.
+
+    It is made `within` another folder of the same file system, if that is given.
 
     When the block raises, everything made for it is removed and `folder` stays as it was.
     Raises `FileExistsError` before anything is made (see `check_destination`).
@@ -77,7 +81,7 @@ def new_run_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     check_destination(folder, overwrite=overwrite)
     new_parents = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=within or folder.parent))
     try:
         yield draft
     except BaseException:
@@ -99,7 +103,7 @@ def _put_in_place(draft: Path, folder: Path, *, overwrite: bool) -> None:
         if not folder.exists():
             draft.rename(folder)
             return
-        former = draft.with_name(draft.name + ".former")
+        former = draft.with_name(draft.name.lstrip(".") + ".former")
         folder.rename(former)
         try:
             draft.rename(folder)

@@ -20,7 +20,7 @@ LAYERS = [
     {"validation"},
     {"plotting", "cosmic_web", "download_bar", "map_files", "datasets", "io", "config"},
     {"provenance", "run_folder", "results"},
-    {"inputs", "targets", "run_maps"},
+    {"inputs", "targets", "run_maps", "unfinished"},
     {"run_results"},
     {"experiment", "measuring", "comparing"},
     {"terminal", "coefficient_tables"},
