@@ -68,12 +68,12 @@ def state_of(folder: Path) -> str:
     place = folder.with_name(folder.name + ".unfinished")
     if not place.exists():
         return "finished" if folder.exists() else "nothing on disk yet"
-    steps = [int(path.name) for path in (place / "checkpoints").glob("*") if path.name.isdigit()]
+    steps = [int(path.name) for path in place.glob("checkpoints/*/*") if path.name.isdigit()]
     return f"checkpoint {max(steps)}" if steps else "no checkpoint yet"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Kill runs, resume them, compare.")
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--twice", type=float, default=0.3, help="part that is killed again")

@@ -20,6 +20,7 @@ from jaxscat.comparing import compare_statistics, errors_of
 from jaxscat.config import load_config, parse_overrides
 from jaxscat.datasets import dataset_names, dataset_path, describe
 from jaxscat.experiment import run_experiment, validate_run
+from jaxscat.jax_setup import cluster_of, configure
 from jaxscat.measuring import (
     Measurement,
     check_output,
@@ -29,11 +30,9 @@ from jaxscat.measuring import (
 from jaxscat.plotting import plot_coefficients, write_figure
 from jaxscat.provenance import describe_devices, versions
 from jaxscat.statistics.storage import load_statistics, save_statistics
-from jaxscat.terminal import independence, observer_for, result_tables, validation_table
+from jaxscat.terminal import independence, observer_for, result_tables, silent, validation_table
 from jaxscat.unfinished import check_new_run, finished_results, place_of
 
-# JAX's names of the platforms that a config names.
-PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 BAD_INPUT, INTERRUPTED, DIVERGED = 2, 130, 1
 
 app = typer.Typer(
@@ -69,6 +68,18 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was interrupted or killed.")
     ] = False,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed", help="One of several processes, of which the cluster tells JAX."
+        ),
+    ] = False,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Address of the first of several processes."),
+    ] = None,
+    processes: Annotated[int | None, typer.Option(help="How many they are.")] = None,
+    process: Annotated[int | None, typer.Option(help="Number of this one, from 0.")] = None,
 ) -> None:
     """Run one experiment and write its folder.
 
@@ -80,15 +91,15 @@ def run(
         folder = output if output is not None else Path("runs") / settings.run.name
         if resume and overwrite:
             raise ValueError("--resume and --overwrite: expected one of them")
-        if resume and finished_results(folder, settings) is not None:
-            _say(f"{folder} is finished; nothing to do")
-            return
-        if not resume:
+        cluster = cluster_of(distributed, coordinator, processes, process)
+        finished = resume and finished_results(folder, settings) is not None
+        if not resume and cluster is None:
             check_new_run(folder, overwrite=overwrite)
-        _configure(settings.run.platform, settings.run.precision)
-        if settings.data.dataset is not None:
+        configure(settings.run.platform, settings.run.precision, cluster)
+        if settings.data.dataset is not None and not finished:
             dataset_path(settings.data.dataset)  # a download draws a bar of its own, so before ours
-        with observer_for(_errors()) as observer:
+        first = jax.process_index() == 0
+        with observer_for(_errors()) if first else silent() as observer:
             outcome = run_experiment(
                 settings,
                 folder,
@@ -97,6 +108,11 @@ def run(
                 observer=observer,
                 config_path=config,
             )
+        if not first:
+            return
+        if not outcome.computed:
+            _say(f"{outcome.folder} is finished; nothing to do")
+            return
         for table in result_tables(outcome.results):
             _print(table)
         if "ensemble" in outcome.results:
@@ -116,7 +132,7 @@ def validate(
     """Validate the maps of a run folder again and print the tables."""
     with _errors_in_one_line():
         settings = load_config(folder / "config.toml")
-        _configure(settings.run.platform, settings.run.precision)
+        configure(settings.run.platform, settings.run.precision)
         for name, report in validate_run(folder).items():
             _print(validation_table(report, title=f"{folder}: {name}"))
 
@@ -174,7 +190,7 @@ def measure_command(
         check_output("output", output, inputs, overwrite=overwrite)
         if figure is not None:
             check_output("figure", figure, [*inputs, output], overwrite=overwrite, figure=True)
-        _configure("default", precision)
+        configure("default", precision)
         for name in (map, second):
             if name in dataset_names():
                 dataset_path(name)  # a download draws a bar of its own, so before ours
@@ -257,18 +273,6 @@ def _version(
     if version:
         _say(versions()["jaxscat"] or "not installed")
         raise typer.Exit
-
-
-def _configure(platform: str, precision: str) -> None:
-    """Set what JAX can only be told before its first computation."""
-    if platform != "default":
-        jax.config.update("jax_platforms", PLATFORMS[platform])
-    jax.config.update("jax_enable_x64", precision == "float64")
-    try:
-        jax.devices()
-    except (RuntimeError, AssertionError) as error:  # JAX asserts that a platform has devices
-        reason = (str(error) or "no such device").splitlines()[0]
-        raise ValueError(f"run.platform = {platform!r}: {reason}") from None
 
 
 @contextmanager

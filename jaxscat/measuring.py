@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxscat.datasets import dataset_names
-from jaxscat.experiment import Observer
 from jaxscat.inputs import in_precision, read_mask
 from jaxscat.io import load_map, load_map_and_mask
 from jaxscat.map_files import check_order
@@ -24,6 +23,7 @@ from jaxscat.statistics.errors import standard_error
 from jaxscat.statistics.moments import ERROR_FORMULAS
 from jaxscat.statistics.scattering import measure
 from jaxscat.statistics.storage import StoredStatistics
+from jaxscat.synthesizing import Observer
 
 _CHOICES = {
     "unseen": ("refuse", "mask"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from jaxscat.experiment import Observer
+from jaxscat.synthesizing import Observer
 from jaxscat.validation.rows import rows_of
 
 
@@ -104,6 +105,12 @@ class ProgressLines(Observer):
 def observer_for(console: Console) -> ProgressBar | ProgressLines:
     """Live bars when the console is a terminal, plain lines otherwise."""
     return ProgressBar(console) if console.is_terminal else ProgressLines(console)
+
+
+@contextmanager
+def silent() -> Iterator[Observer]:
+    """Show nothing: of several processes only the first does."""
+    yield Observer()
 
 
 def _note(progress: Any) -> str:

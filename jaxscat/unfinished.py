@@ -32,14 +32,13 @@ class UnfinishedRun:
     run: str
     overwrite: bool
 
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints (see `jaxscat.Checkpoints`)."""
-        return self.folder / "checkpoints"
+    def checkpoints(self, process: int = 0) -> Path:
+        """Folder of the checkpoints of one process (see `jaxscat.Checkpoints`)."""
+        return self.folder / "checkpoints" / f"process_{process}"
 
     def has_checkpoints(self) -> bool:
         """Whether the synthesis has a state from which to go on."""
-        return any(path.name.isdigit() for path in self.checkpoints.glob("*"))
+        return any(path.name.isdigit() for path in self.folder.glob("checkpoints/*/*"))
 
 
 def place_of(folder: Path) -> Path:
@@ -78,8 +77,6 @@ def finished_results(folder: Path, config: Config) -> dict[str, Any] | None:
     ours = begun is None or (results is not None and begun["run"] == _run_of(folder))
     if results is not None and ours and results["status"] != "interrupted":
         _check_config(folder, config)
-        if begun is not None:
-            remove(place)  # killed after its results were put in place
         return results
     if begun is None:
         raise FileNotFoundError(
@@ -132,8 +129,25 @@ def begun_run(
         raise
 
 
+def joined_run(folder: Path) -> UnfinishedRun:
+    """The run that another process has begun.
+
+    Raises `FileNotFoundError` when it cannot be seen from here.
+    """
+    place = place_of(folder)
+    note = _note(place)
+    if note is None:
+        raise FileNotFoundError(
+            f"the first process has begun a run that is not in {str(place)!r} here: expected a "
+            "folder that all processes share"
+        )
+    return UnfinishedRun(place, note["run"], note["overwrite"])
+
+
 def remove(place: Path) -> None:
-    """Remove the place of a run; one that is killed meanwhile leaves no half of it."""
+    """Remove the place of a run, if there is one; one that is killed meanwhile leaves no half."""
+    if not place.exists():
+        return
     gone = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}")
     place.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)

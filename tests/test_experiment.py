@@ -11,10 +11,11 @@ from astropy.io import fits
 
 from jaxscat import experiment, run_maps
 from jaxscat.config import config_from_tree
-from jaxscat.experiment import Observer, run_experiment, validate_run
+from jaxscat.experiment import run_experiment, validate_run
 from jaxscat.inputs import read_inputs
 from jaxscat.io import save_maps
 from jaxscat.starts import white_noise
+from jaxscat.synthesizing import Observer
 
 NSIDE = 4
 NPIX = 12 * NSIDE**2

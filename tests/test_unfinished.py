@@ -8,7 +8,8 @@ from astropy.io import fits
 
 from jaxscat import unfinished
 from jaxscat.config import config_from_tree
-from jaxscat.experiment import Observer, run_experiment
+from jaxscat.experiment import run_experiment
+from jaxscat.synthesizing import Observer
 from jaxscat.unfinished import check_new_run, place_of
 
 
@@ -124,7 +125,7 @@ def test_a_failure_after_the_synthesis_costs_nothing_but_that(config, whole, tmp
 
 def test_a_finished_run_is_left_as_it_is(monkeypatch, config, whole):
     before = {path.name: path.stat().st_mtime_ns for path in whole.iterdir()}
-    monkeypatch.setattr("jaxscat.experiment.read_inputs", None)
+    monkeypatch.setattr("jaxscat.synthesizing.read_inputs", None)
     outcome = run_experiment(config, whole, resume=True)
     assert not outcome.computed
     assert outcome.results == json.loads((whole / "results.json").read_text())

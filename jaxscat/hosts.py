@@ -1,0 +1,88 @@
+"""Several processes, on one host or on many, that make one run: who makes which seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jaxscat.archive import read_archive, write_archive
+from jaxscat.synthesis.results import SynthesisResult
+
+_CONTENT, _VERSION = "part of a run", 1
+
+
+class Hosts(NamedTuple):
+    """The processes that `jax.distributed.initialize` has brought together.
+
+    Attributes:
+        index: number of this one; the first writes the results of all and alone prints.
+        count: how many they are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def share(self, seeds: Sequence[int]) -> tuple[int, ...]:
+        """The seeds that this process makes; none where there are more processes than seeds."""
+        return tuple(seeds[self.index :: self.count])
+
+    def wait(self, name: str) -> None:
+        """Go on when all processes have come to the point of this name."""
+        if self.count > 1:
+            multihost_utils.sync_global_devices(name)
+
+
+def these_hosts() -> Hosts:
+    """The processes of which this is one."""
+    return Hosts(jax.process_index(), jax.process_count())
+
+
+def write_part(folder: Path, hosts: Hosts, made: SynthesisResult | None) -> None:
+    """Write what this process has made, for the first to read; None is nothing."""
+    header: dict[str, object] = {"seeds": []}
+    arrays = {}
+    if made is not None:
+        header = {
+            "seeds": made.seeds,
+            "status": made.status,
+            "compile_seconds": made.compile_seconds,
+            "run_seconds": made.run_seconds,
+        }
+        names = ("map", "loss", "losses", "evaluations", "steps")
+        arrays = {name: np.asarray(getattr(made, name)) for name in names}
+    write_archive(_part(folder, hosts.index), _CONTENT, _VERSION, header, arrays)
+
+
+def read_parts(folder: Path, hosts: Hosts, seeds: Sequence[int]) -> Mapping[int, SynthesisResult]:
+    """What all processes have made, by seed, in the order of the seeds.
+
+    Raises `OSError` when the part of a process is not there.
+    """
+    found: dict[int, SynthesisResult] = {}
+    for index in range(hosts.count):
+        path = _part(folder, index)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"the maps of process {index} are not in {str(folder)!r}: expected a folder that "
+                "all processes share"
+            )
+        header, arrays = read_archive(path, _CONTENT, _VERSION)
+        if header["seeds"]:
+            whole = SynthesisResult(
+                **arrays,
+                seeds=tuple(header["seeds"]),
+                status=tuple(header["status"]),
+                compile_seconds=header["compile_seconds"],
+                run_seconds=header["run_seconds"],
+            )
+            found |= {seed: whole.of_seed(seed) for seed in header["seeds"]}
+    return {seed: found[seed] for seed in seeds if seed in found}
+
+
+def _part(folder: Path, index: int) -> Path:
+    return folder / f"part_{index}.npz"

@@ -1,0 +1,49 @@
+"""What JAX is told before its first computation: platform, precision, other processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+# JAX's names of the platforms that a config names.
+PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
+
+
+def cluster_of(
+    detected: bool, coordinator: str | None, processes: int | None, process: int | None
+) -> dict[str, Any] | None:
+    """What JAX is to be told about other processes; None is that there are none."""
+    given = (coordinator, processes, process)
+    if given == (None, None, None):
+        return {} if detected else None
+    if detected or coordinator is None or processes is None or process is None:
+        raise ValueError(
+            "--coordinator, --processes, --process: expected all three of them, or --distributed "
+            "alone"
+        )
+    if not 0 <= process < processes:
+        raise ValueError(f"--process: got {process}, expected 0 to {processes - 1}")
+    return {
+        "coordinator_address": coordinator,
+        "num_processes": processes,
+        "process_id": process,
+    }
+
+
+def configure(platform: str, precision: str, cluster: dict[str, Any] | None = None) -> None:
+    """Set what JAX can only be told before its first computation."""
+    if platform != "default":
+        jax.config.update("jax_platforms", PLATFORMS[platform])
+    jax.config.update("jax_enable_x64", precision == "float64")
+    if cluster is not None:
+        try:
+            jax.distributed.initialize(**cluster)
+        except (RuntimeError, ValueError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ValueError(f"JAX cannot bring the processes together: {reason}") from None
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # JAX asserts that a platform has devices
+        reason = (str(error) or "no such device").splitlines()[0]
+        raise ValueError(f"run.platform = {platform!r}: {reason}") from None

@@ -1,0 +1,158 @@
+"""From a config to its new maps: load, measure, synthesize."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxscat.config import Config
+from jaxscat.gaussianization import gaussianize
+from jaxscat.hosts import Hosts, read_parts, write_part
+from jaxscat.inputs import footprint_of, in_precision, read_inputs
+from jaxscat.maps import nside_of
+from jaxscat.operators.pyramid import Pyramid, build_pyramid
+from jaxscat.provenance import Clock
+from jaxscat.run_results import Synthesized
+from jaxscat.starts import gaussian_noise, reference_noise, white_noise
+from jaxscat.synthesis.checkpoints import Checkpoints
+from jaxscat.synthesis.results import Progress
+from jaxscat.synthesis.synthesize import synthesize_many
+from jaxscat.targets import experiment_target
+from jaxscat.unfinished import UnfinishedRun
+
+# What a config calls them.
+STARTS = {
+    "white_noise": white_noise,
+    "reference_noise": reference_noise,
+    "gaussian_noise": gaussian_noise,
+}
+
+
+class Observer:
+    """Hears of a run's progress; this one keeps silent, others show it."""
+
+    def stage(self, name: str) -> None:
+        """A new part of the run begins."""
+
+    def building(self, done: int, total: int) -> None:
+        """So many of the pyramid's parts are built."""
+
+    def step(self, progress: Progress) -> None:
+        """The synthesis has advanced."""
+
+
+def synthesized_maps(
+    config: Config,
+    observer: Observer,
+    unfinished: UnfinishedRun,
+    hosts: Hosts,
+    clock: Clock,
+) -> tuple[Synthesized, Pyramid, dict[str, str]]:
+    """Load, measure, and make new maps: those of this process, in the first one of all."""
+    with clock.measure("load"):
+        observer.stage(f"reading {config.data.dataset or config.data.path}")
+        inputs = read_inputs(config)
+    dtype = np.dtype(config.run.precision)
+    original = in_precision(inputs.original, config.run.precision, "data")
+    mask = None if inputs.mask is None else inputs.mask.astype(dtype)
+    second = inputs.second
+    if second is not None:
+        second = in_precision(second, config.run.precision, "target.second")
+    footprint = footprint_of(mask)
+    with clock.measure("pyramid"):
+        observer.stage("building the wavelets")
+        pyramid = pyramid_of(config, original.size, observer)
+    with clock.measure("target"):
+        observer.stage("measuring the map")
+        working, restore = working_map(config, original, footprint)
+        target = experiment_target(config, working, pyramid, mask=mask, second=second)
+    settings = config.synthesis
+    draw = start_of_seeds(config, working, footprint)
+    checkpoints = _checkpoints(config, unfinished, inputs.checksums, hosts)
+    kept = [] if checkpoints is None else checkpoints.steps()
+    since = f", from evaluation {kept[-1]}" if kept else ""
+    seeds = hosts.share(settings.seeds)
+    observer.stage(f"synthesizing {_counted(seeds, hosts)}{since}")
+    together = None
+    if seeds:
+        together = synthesize_many(
+            target,
+            pyramid,
+            seeds,
+            start=draw,
+            batch_size=settings.batch_size,
+            checkpoints=checkpoints,
+            max_steps=settings.max_steps,
+            memory=settings.memory,
+            callback=observer.step,
+        )
+    made = {}
+    if together is not None:
+        made = {seed: together.of_seed(seed) for seed in together.seeds or ()}
+    if hosts.count > 1:
+        write_part(unfinished.folder, hosts, together)
+        observer.stage("waiting for the other processes")
+        hosts.wait("synthesized")
+        if hosts.index == 0:
+            made = read_parts(unfinished.folder, hosts, settings.seeds)
+    made = {seed: result._replace(map=restore(result.map)) for seed, result in made.items()}
+    starts = {seed: restore(draw(seed)) for seed in made}
+    run = Synthesized(inputs.source, original, mask, starts, made)
+    return run, pyramid, inputs.checksums
+
+
+def working_map(
+    config: Config, original: np.ndarray, footprint: np.ndarray | None
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """The map whose coefficients new maps get, and what gives those the original's histogram."""
+    if not config.synthesis.gaussianize:
+        return original, lambda map: map
+    normal, relation = gaussianize(original, weights=footprint)
+    return np.asarray(normal), lambda map: np.asarray(relation.inverse(jnp.asarray(map)))
+
+
+def start_of_seeds(
+    config: Config, working: np.ndarray, footprint: np.ndarray | None
+) -> Callable[[int], np.ndarray]:
+    """What draws the start of a seed."""
+    kind = STARTS[config.synthesis.start]
+    return lambda seed: kind(working, seed, footprint=footprint).astype(config.run.precision)
+
+
+def _checkpoints(
+    config: Config, unfinished: UnfinishedRun, checksums: dict[str, str], hosts: Hosts
+) -> Checkpoints | None:
+    """Where the synthesis keeps its state, or None if the config wants no checkpoints."""
+    settings = config.checkpoints
+    if not settings.every_steps and not settings.every_minutes:
+        return None
+    return Checkpoints(
+        unfinished.checkpoints(hosts.index),
+        every_steps=settings.every_steps or None,
+        every_minutes=settings.every_minutes or None,
+        identity={
+            "processes": hosts.count,
+            **{f"checksum of {name}": value for name, value in checksums.items()},
+        },
+    )
+
+
+def _counted(seeds: tuple[int, ...], hosts: Hosts) -> str:
+    here = f"process {hosts.index} of {hosts.count}: " if hosts.count > 1 else ""
+    return f"{here}seed {seeds[0]}" if len(seeds) == 1 else f"{here}{len(seeds)} seeds"
+
+
+def pyramid_of(config: Config, npix: int, observer: Observer) -> Pyramid:
+    """The wavelets of a config, for maps of so many pixels."""
+    settings = config.pyramid
+    return build_pyramid(
+        nside_of(npix),
+        orientations=settings.orientations,
+        kernel_size=settings.kernel_size,
+        scales=settings.scales,
+        dtype=np.dtype(config.run.precision),
+        geometry=settings.geometry,
+        progress=observer.building,
+    )
