@@ -95,7 +95,7 @@ def test_advance_is_compiled_once_for_all_values(generator, twins):
     before = advance._cache_size()
     for pyramid, count, tolerance in zip(twins, (2, 1), (1e-6, 1e-3), strict=True):
         target = make_target(generator.gamma(2.0, size=192), pyramid)
-        lanes = begin(jnp.asarray(generator.standard_normal((1, 192))), 3)
+        lanes = begin(jnp.asarray(generator.standard_normal((1, 192))), None, 3)
         limits = np.int32(count), np.int32(9), np.float64(tolerance)
         for _ in range(2):
             lanes, *_ = advance(lanes, pyramid, target, np.float64(1), *limits, 2)
@@ -112,7 +112,7 @@ def test_advance_is_compiled_once_for_all_values(generator, twins):
         synthesize_many(target, pyramid, 2, batch_size=1, **options)
     assert advance._cache_size() - before == 1
     with_mask = make_target(generator.gamma(2.0, size=192), pyramid, mask=np.ones(192))
-    advance(begin(jnp.ones((1, 192)), 3), pyramid, with_mask, np.float64(1), *limits, 2)
+    advance(begin(jnp.ones((1, 192)), None, 3), pyramid, with_mask, np.float64(1), *limits, 2)
     assert advance._cache_size() - before == 2
     synthesize_many(target, pyramid, 3, **options)
     assert advance._cache_size() - before == 3
@@ -153,7 +153,7 @@ def programs(pyramid):
     mean = jax.eval_shape(measure, map, pyramid)
     sigma = jax.tree.map(lambda group: jax.ShapeDtypeStruct(group.shape, map.dtype), mean)
     target = Target(mean, sigma, None)
-    lanes = jax.eval_shape(lambda starts: begin(starts, 3), map[None])
+    lanes = jax.eval_shape(lambda starts: begin(starts, None, 3), map[None])
     return {
         "measure": (measure, (map, pyramid)),
         "gradient": (jax.grad(map_loss), (map, pyramid, target)),
