@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from jaxscat import build_pyramid, cli, experiment, load_statistics, measure, standard_error
+from jaxscat import build_pyramid, cli, load_statistics, measure, standard_error, synthesizing
 from jaxscat.cli import app
 
 NPIX = 12 * 4**2
@@ -121,7 +121,7 @@ def test_ctrl_c_before_there_is_a_map(project, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment, "read_inputs", interrupted)
+    monkeypatch.setattr(synthesizing, "read_inputs", interrupted)
     result = invoke("run", "tiny.toml")
     assert result.exit_code == 130
     assert "nothing is written" in result.stderr

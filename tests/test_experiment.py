@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from jaxscat import experiment, run_maps
+from jaxscat import run_maps, synthesizing
 from jaxscat.config import config_from_tree
 from jaxscat.experiment import run_experiment, validate_run
 from jaxscat.inputs import read_inputs
@@ -247,7 +247,7 @@ def test_ctrl_c_before_the_synthesis_leaves_nothing(config, tmp_path):
 
 def test_taken_folder_is_refused_before_anything_is_read(config, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr(experiment, "read_inputs", lambda _: pytest.fail("must not be reached"))
+    monkeypatch.setattr(synthesizing, "read_inputs", lambda _: pytest.fail("must not be reached"))
     with pytest.raises(FileExistsError, match="run"):
         run_experiment(config, tmp_path / "run")
 

@@ -6,7 +6,7 @@ from astropy.io import fits
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.stats import kurtosis, norm, rankdata, skew
 
-from jaxscat import experiment
+from jaxscat import synthesizing
 from jaxscat.config import config_from_tree, load_config
 from jaxscat.experiment import run_experiment, validate_run
 from jaxscat.gaussianization import gaussianize
@@ -354,7 +354,7 @@ def test_ranks_of_a_masked_run_are_those_of_the_footprint(lognormal_file, tmp_pa
         measured.append(original)
         raise KeyboardInterrupt  # all that follows is for other tests
 
-    monkeypatch.setattr(experiment, "experiment_target", experiment_target)
+    monkeypatch.setattr(synthesizing, "experiment_target", experiment_target)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(config, tmp_path / "masked")
     expected, _ = gaussianize(np.load(lognormal_file), weights=masks.max(axis=0))
