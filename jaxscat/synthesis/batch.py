@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.synthesis.batch_size import choose_batch
 from jaxscat.synthesis.checkpoints import Checkpoints
 from jaxscat.synthesis.devices import Devices
 from jaxscat.synthesis.inputs import Settings
@@ -15,6 +17,8 @@ from jaxscat.synthesis.lanes import RUNNING, Lanes
 from jaxscat.synthesis.results import INTERRUPTED, STATUS, Progress
 from jaxscat.synthesis.state import NOBODY, BatchState, Record
 
+# Lanes of a batch on a CPU where nobody says: more are hardly faster per map.
+_LANES = 8
 # A smaller batch is another program: it is compiled for this part of all steps, not for less.
 _WORTH_COMPILING = 0.25
 
@@ -86,22 +90,34 @@ class Batch:
                 checkpoints.keep(self.state, now=True)
 
     def _begin(self) -> None:
-        wide = self._settings.batch_size * self._devices.count
-        begun = min(wide, self._count)
+        devices, asked = self._devices, self._settings.batch_size
+        most = asked or (_LANES if devices.platform == "cpu" else self._count)
+        size = min(-(-self._count // devices.count), most)
+        # Before anything is compiled: a bad start is refused at once.
+        starts = [self._starts(number) for number in range(min(size * devices.count, self._count))]
+        shape, dtype = starts[0].shape, starts[0].dtype
+        size = choose_batch(
+            size,
+            devices.free_bytes(),
+            lambda size: devices.step_bytes(
+                jax.ShapeDtypeStruct((size * devices.count, *shape), dtype),
+                self._settings.memory,
+                self._pyramid,
+                self._target,
+                self._chunk,
+            ),
+            fixed=asked is not None,
+        )
+        begun = min(size * devices.count, self._count)
         # Each device has as many of the first as any other, or one less.
-        places = np.arange(wide).reshape(self._devices.count, -1)
-        numbers = places // places.shape[1] + self._devices.count * (places % places.shape[1])
+        places = np.arange(size * devices.count).reshape(devices.count, size)
+        numbers = places // size + devices.count * (places % size)
         numbers = np.where(numbers < begun, numbers, NOBODY).reshape(-1)
         used = numbers != NOBODY
-        starts = self._stacked({int(i): int(numbers[i]) for i in np.flatnonzero(used)}, wide)
-        lanes = self._devices.begin(starts, used, self._settings.memory)
+        # What stands in a lane that is not used is of no account.
+        together = np.stack([starts[number] for number in np.where(used, numbers, 0)])
+        lanes = devices.begin(together, used, self._settings.memory)
         self.state = BatchState(lanes, tuple(numbers.tolist()), begun)
-
-    def _stacked(self, entering: dict[int, int], lanes: int) -> Float[np.ndarray, "B *shape"]:
-        """Return the starts of the syntheses that enter, by their lanes; others are anything."""
-        starts = {lane: self._starts(number) for lane, number in entering.items()}
-        anything = next(iter(starts.values()))
-        return np.stack([starts.get(lane, anything) for lane in range(lanes)])
 
     def _refill(self) -> None:
         """Give the lanes that have ended to those that wait, or go on without them."""
@@ -113,7 +129,10 @@ class Batch:
             return
         entering = dict(zip(ended, waiting, strict=False))
         chosen = np.isin(np.arange(len(numbers)), list(entering))
-        lanes = self._devices.replace_lanes(lanes, chosen, self._stacked(entering, len(numbers)))
+        drawn = {lane: self._starts(number) for lane, number in entering.items()}
+        # What stands in the other lanes is of no account.
+        starts = np.stack([drawn.get(lane, drawn[ended[0]]) for lane in range(len(numbers))])
+        lanes = self._devices.replace_lanes(lanes, chosen, starts)
         for lane, number in entering.items():
             numbers[lane] = number
         self.state = self.state._replace(

@@ -6,10 +6,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxscat.objectives.target import Target
+from jaxscat.operators.memory import available_bytes
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.synthesis.lanes import Lanes, begin, replace_lanes, take_lanes
 from jaxscat.synthesis.lbfgs import advance
@@ -75,6 +76,68 @@ class Devices:
         if self._mesh is None:
             return advance(*operands, chunk)
         return _advance(*operands, chunk, self._mesh)
+
+    def step_bytes(
+        self,
+        starts: jax.ShapeDtypeStruct,
+        memory: int,
+        pyramid: Pyramid,
+        target: Target,
+        chunk: int,
+    ) -> int | None:
+        """Return the bytes that `advance` takes on each device beside its pyramid and target.
+
+        It is compiled for that, and not again when it is called.
+
+        Args:
+            starts: shape and type of one start for every lane of all devices.
+            memory, pyramid, target, chunk: as for `begin` and `advance`.
+
+        Returns:
+            what the compiler says; None where it says nothing.
+        """
+        used = jax.ShapeDtypeStruct(starts.shape[:1], bool)
+        lanes = jax.eval_shape(partial(begin, memory=memory), starts, used)
+        sharding = None
+        if self._mesh is not None:
+            sharding = NamedSharding(self._mesh, _LANES)
+        elif self._device is not None:
+            sharding = SingleDeviceSharding(self._device)
+        lanes = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), lanes
+        )
+        real, integer = starts.dtype.type(1), np.int32(1)
+        operands = (lanes, pyramid, target, real, integer, integer, real)
+        if self._mesh is None:
+            compiled = advance.lower(*operands, chunk).compile()
+        else:
+            compiled = _advance.lower(*operands, chunk, self._mesh).compile()
+        found: Any = compiled.memory_analysis()
+        if found is None:
+            return None
+        there = sum(leaf.nbytes for leaf in jax.tree.leaves((pyramid, target)))
+        together = found.argument_size_in_bytes + found.output_size_in_bytes - there
+        return together - found.alias_size_in_bytes + found.temp_size_in_bytes
+
+    def free_bytes(self) -> int | None:
+        """Return how many bytes are free on each device, or None where it does not tell."""
+        if self.platform == "cpu":
+            free = available_bytes()
+            return None if free is None else free // self.count
+        figures = [device.memory_stats() for device in self._all()]
+        if not all(stats and "bytes_limit" in stats for stats in figures):
+            return None
+        return min(stats["bytes_limit"] - stats["bytes_in_use"] for stats in figures)
+
+    @property
+    def platform(self) -> str:
+        """What the devices are: "cpu", "gpu" or "tpu"."""
+        return self._all()[0].platform
+
+    def _all(self) -> list[Any]:
+        if self._mesh is not None:
+            return list(self._mesh.devices.flat)
+        return list(jax.device_put(np.int32(0), self._device).devices())
 
     def replace_lanes(
         self,

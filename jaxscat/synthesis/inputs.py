@@ -12,13 +12,13 @@ from jaxscat.statistics.angular import Reduction
 
 
 class Settings(NamedTuple):
-    """Limits of a synthesis (see `synthesize`) and the number of lanes on each device."""
+    """Limits of a synthesis (see `synthesize`); number of lanes on each device, if asked for."""
 
     max_steps: int
     memory: int
     gradient_tolerance: float
     chunk_steps: int
-    batch_size: int = 1
+    batch_size: int | None = None
 
 
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

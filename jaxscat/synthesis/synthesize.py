@@ -29,9 +29,6 @@ from jaxscat.synthesis.state import joined
 
 Start = Callable[[int], Float[np.ndarray, " p"]] | Float[Array, "*seeds p"]
 
-# Lanes of a batch where nobody says: more are hardly faster per map on a CPU.
-_LANES = 8
-
 
 def synthesize(
     target: Target,
@@ -65,7 +62,8 @@ def synthesize(
         result whose arrays are NumPy's, in the type of the pyramid.
 
     Raises:
-        ValueError: a bad start map, a target that is not of this pyramid, or a limit below one.
+        ValueError: a bad start map, a target that is not of this pyramid, a limit below one, or a
+            map that the memory of the device cannot hold.
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Synthesis".
     """
@@ -109,7 +107,8 @@ def synthesize_many(
         coupled: lower one loss, of the mean coefficients of all maps (`mean_loss`), by one L-BFGS.
             That fixes the mean over the maps and not each of them; all of them are held in memory
             at once, and share loss, steps and status.
-        batch_size: number of maps that are changed at once on each device; None chooses.
+        batch_size: most maps that are changed at once on each device; None chooses, by the memory
+            of the device (see `docs/performance.md`).
         devices: those among which the seeds are shared out; None takes all of this process.
         checkpoints: where to keep the state from time to time, and from which to go on: if they
             hold one, the synthesis begins there. They are the caller's to remove.
@@ -122,7 +121,8 @@ def synthesize_many(
     Raises:
         ValueError: as `synthesize`; no seeds, equal ones or one out of range; starts of another
             number than there are seeds; a target of two maps without `start`, since its S0 is not
-            that of a map; a batch size below one; checkpoints of another synthesis.
+            that of a map; a batch size below one or beyond the memory; checkpoints of another
+            synthesis.
         OSError: a checkpoint cannot be read or written.
 
     Source: as `synthesize`; `docs/conventions.md`, "Ensembles".
@@ -133,8 +133,7 @@ def synthesize_many(
     width = 1 if coupled else len(listed)
     chosen = local_devices() if devices is None else devices
     used = Devices(None if chosen is None else chosen[:width])
-    size = min(-(-width // used.count), _LANES if batch_size is None else batch_size)
-    settings = Settings(max_steps, memory, gradient_tolerance, chunk_steps, size)
+    settings = Settings(max_steps, memory, gradient_tolerance, chunk_steps, batch_size)
     target = checked_target(target, pyramid, reduction, settings)
     spec, unit = pyramid.spec, unit_of(target, pyramid)
     draw = _drawing(start, listed, target, pyramid)

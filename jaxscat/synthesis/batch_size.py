@@ -1,0 +1,73 @@
+"""How many maps are changed at once: as many as are wanted and as the memory of a device holds."""
+
+from collections.abc import Callable
+from functools import cache
+
+# Part of the free memory that a batch may take: what comes and goes between two chunks needs some.
+_SHARE = 0.85
+# A larger batch is looked for until less than this part of the one that fits is to be won.
+_CLOSE = 8
+
+
+def choose_batch(
+    wanted: int, free: int | None, bytes_of: Callable[[int], int | None], *, fixed: bool
+) -> int:
+    """Return how many lanes each device gets: the wanted number, or the largest that fits.
+
+    The step is compiled for the wanted number, and for others only where that does not fit.
+
+    Args:
+        wanted: number of lanes on each device.
+        free: bytes that are free on each device, None where it does not tell.
+        bytes_of: bytes that so many lanes take on each device, from the compiled step; None where
+            the compiler does not tell.
+        fixed: refuse a wanted number that does not fit, instead of taking a smaller one.
+
+    Raises:
+        ValueError: a fixed number does not fit, or not even one lane does.
+
+    Source: `docs/conventions.md`, "Batches and memory".
+    """
+    bytes_of = cache(bytes_of)
+    needed = bytes_of(wanted)
+    if free is None or needed is None:
+        return wanted
+    limit = int(_SHARE * free)
+    size = _largest(wanted, limit, bytes_of)
+    if size == wanted or (size > 0 and not fixed):
+        return size
+    takes = f"{_mebibytes(needed)} on each device, where {_mebibytes(limit)} can be used"
+    if size == 0:
+        raise ValueError(
+            f"pyramid: not even one map fits: {wanted} at once take {takes}; expected a smaller "
+            "nside, or fewer corrections (memory)"
+        )
+    raise ValueError(f"batch_size: got {wanted}, which take {takes}; expected at most {size}")
+
+
+def _largest(wanted: int, limit: int, bytes_of: Callable[[int], int | None]) -> int:
+    """Return the largest number found, at most the wanted one, that takes no more than a limit.
+
+    It is even, or one: odd numbers may have no groups of two maps (see `group_size`).
+    """
+    fits, over = 1, wanted
+    sizes = {over: bytes_of(over) or 0}
+    if sizes[over] <= limit:
+        return over
+    sizes[fits] = bytes_of(fits) or 0
+    if sizes[fits] > limit:
+        return 0
+    straight = True
+    while (least := fits + 2 - fits % 2) < over and over - fits > fits // _CLOSE:
+        # By turns on a straight line through both, and in the middle.
+        slope = (over - fits) / (sizes[over] - sizes[fits])
+        guess = int(fits + slope * (limit - sizes[fits])) if straight else (fits + over) // 2
+        size = min(max(guess - guess % 2, least), over - 2 + over % 2)
+        sizes[size] = bytes_of(size) or 0
+        fits, over = (size, over) if sizes[size] <= limit else (fits, size)
+        straight = not straight
+    return fits
+
+
+def _mebibytes(number: int) -> str:
+    return f"{number / 2**20:,.0f} MiB"
