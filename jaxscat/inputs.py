@@ -50,7 +50,7 @@ def read_inputs(config: Config) -> Inputs:
         name = config.target.second
         place = name if name in dataset_names() else Path(name)
         second, present = _read(place, data, nside_of(original.size))
-        mask = _times(mask, present, f"target.second: {name!r}")
+        mask = joint_mask(mask, present, f"target.second: {name!r}")
         checksums |= {"second": array_sha256(second)} | _file_checksum("second_file", place)
     if config.target.mask is not None:
         path = Path(config.target.mask)
@@ -60,7 +60,7 @@ def read_inputs(config: Config) -> Inputs:
                 f"target.mask: {str(path)!r} has {given.shape[-1]} pixels, "
                 f"expected {original.size} as the map"
             )
-        mask = _times(mask, given, f"target.mask: {str(path)!r}")
+        mask = joint_mask(mask, given, f"target.mask: {str(path)!r}")
         checksums["mask_file"] = file_sha256(path)
     if data.transform == "standardise":
         weights = footprint_of(mask)
@@ -111,12 +111,16 @@ def _file_checksum(name: str, place: str | Path) -> dict[str, str]:
     return {} if file is None else {name: file_sha256(file)}
 
 
-def _times(mask: np.ndarray | None, other: np.ndarray | None, name: str) -> np.ndarray | None:
+def joint_mask(mask: np.ndarray | None, other: np.ndarray | None, name: str) -> np.ndarray | None:
+    """Return the product of two masks [..., p], either of which may be None.
+
+    Raises `ValueError`, which begins with `name`, where no weight is left.
+    """
     if mask is None or other is None:
         return other if mask is None else mask
     both = mask * other
     if (both.sum(axis=-1) == 0).any():
-        raise ValueError(f"{name} leaves no pixel with data that has weight, expected at least one")
+        raise ValueError(f"{name}: got no pixel with data that has weight, expected at least one")
     return both
 
 

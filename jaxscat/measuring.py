@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxscat.datasets import dataset_names
-from jaxscat.inputs import in_precision, read_mask
+from jaxscat.inputs import in_precision, joint_mask, read_mask
 from jaxscat.io import load_map, load_map_and_mask
 from jaxscat.map_files import check_order
 from jaxscat.maps import nside_of
@@ -206,7 +206,7 @@ def _read(measurement: Measurement) -> tuple[list[jax.Array], jax.Array | None]:
                 f"{nside_of(maps[0].size)} as the first map has (or a common working nside)"
             )
         if present is not None and (present < 1).any():
-            mask = _times(mask, present, name)
+            mask = joint_mask(mask, present, name)
         maps.append(map)
     if measurement.mask is not None:
         given = read_mask(measurement.mask, measurement.nside, measurement.order)
@@ -215,7 +215,7 @@ def _read(measurement: Measurement) -> tuple[list[jax.Array], jax.Array | None]:
                 f"mask: got {str(measurement.mask)!r} of {given.shape[-1]} pixels, expected "
                 f"{maps[0].size} as the map has"
             )
-        mask = _times(mask, given, "mask")
+        mask = joint_mask(mask, given, "mask")
     precision = measurement.precision
     return (
         [
@@ -224,12 +224,3 @@ def _read(measurement: Measurement) -> tuple[list[jax.Array], jax.Array | None]:
         ],
         None if mask is None else jnp.asarray(mask.astype(precision)),
     )
-
-
-def _times(mask: np.ndarray | None, other: np.ndarray, name: str) -> np.ndarray:
-    if mask is None:
-        return other
-    both = mask * other
-    if (both.sum(axis=-1) == 0).any():
-        raise ValueError(f"{name}: got no pixel with data that has weight, expected at least one")
-    return both

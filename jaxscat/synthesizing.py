@@ -98,7 +98,8 @@ def synthesized_maps(
         if hosts.index == 0:
             made = read_parts(unfinished.folder, hosts, settings.seeds)
     made = {seed: result._replace(map=restore(result.map)) for seed, result in made.items()}
-    starts = {seed: restore(draw(seed)) for seed in made}
+    # The first process alone writes results; the others have no use for their starts.
+    starts = {seed: restore(draw(seed)) for seed in made if hosts.index == 0}
     run = Synthesized(inputs.source, original, mask, starts, made)
     return run, pyramid, inputs.checksums
 

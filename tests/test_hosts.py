@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -32,18 +33,27 @@ def config(tmp_path_factory):
     return path
 
 
+def command(config, folder, *more):
+    return [sys.executable, "-m", "jaxscat", "run", str(config), "--output", str(folder), *more]
+
+
 def run(config, folder, *more):
-    command = [sys.executable, "-m", "jaxscat", "run", str(config), "--output", str(folder), *more]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    arguments = command(config, folder, *more)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=300)
 
 
-def run_two(config, folder, *more):
+def numbers_of_two():
+    """The options that make each of two processes one of them."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    options = ["--coordinator", address, "--processes", "2", "--process"]
+    shared = ["--coordinator", address, "--processes", "2", "--process"]
+    return [[*shared, str(index)] for index in range(2)]
+
+
+def run_two(config, folder, *more):
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda i: run(config, folder, *more, *options, str(i)), range(2)))
+        return list(pool.map(lambda own: run(config, folder, *more, *own), numbers_of_two()))
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +105,33 @@ def test_two_processes_are_resumed(runs, config):
     done = run_two(config, folder / "two", "--resume")
     assert [process.returncode for process in done] == [0, 0], [d.stderr for d in done]
     assert "is finished; nothing to do" in done[0].stdout and ours(done[1].stdout) == []
+
+
+def test_two_killed_processes_go_on_from_their_checkpoints(runs, config, tmp_path):
+    whole, *_ = runs
+    killed = tmp_path / "killed"
+    two = [
+        subprocess.Popen(command(config, killed, *own), stderr=subprocess.DEVNULL)
+        for own in numbers_of_two()
+    ]
+    kept = tmp_path / "killed.unfinished" / "checkpoints"
+    deadline = time.monotonic() + 200
+    while not all(list(kept.glob(f"process_{index}/[0-9]*")) for index in range(2)):
+        assert time.monotonic() < deadline and [process.poll() for process in two] == [None] * 2
+        time.sleep(0.01)
+    for process in two:
+        process.kill()
+        process.wait()
+    assert kept.is_dir() and not killed.exists()
+    done = run_two(config, killed, "--resume")
+    assert [process.returncode for process in done] == [0, 0], [d.stderr for d in done]
+    assert "from evaluation" in done[0].stderr
+    assert not kept.exists()
+    found, expected = columns(killed), columns(whole / "two")
+    for name, column in expected.items():
+        np.testing.assert_array_equal(found[name], column, err_msg=name)
+    histories = [(folder / "history.csv").read_bytes() for folder in (killed, whole / "two")]
+    assert histories[0] == histories[1]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.synthesis.batch_size import choose_batch
+from jaxscat.synthesis.batch_size import choose_batch, most_lanes
 from jaxscat.synthesis.checkpoints import Checkpoints
 from jaxscat.synthesis.devices import Devices
 from jaxscat.synthesis.inputs import Settings
@@ -17,8 +17,6 @@ from jaxscat.synthesis.lanes import RUNNING, Lanes
 from jaxscat.synthesis.results import INTERRUPTED, STATUS, Progress
 from jaxscat.synthesis.state import NOBODY, BatchState, Record
 
-# Lanes of a batch on a CPU where nobody says: more are hardly faster per map.
-_LANES = 8
 # A smaller batch is another program: it is compiled for this part of all steps, not for less.
 _WORTH_COMPILING = 0.25
 
@@ -91,8 +89,7 @@ class Batch:
 
     def _begin(self) -> None:
         devices, asked = self._devices, self._settings.batch_size
-        most = asked or (_LANES if devices.platform == "cpu" else self._count)
-        size = min(-(-self._count // devices.count), most)
+        size = min(-(-self._count // devices.count), asked or most_lanes(devices.platform))
         # Before anything is compiled: a bad start is refused at once.
         starts = [self._starts(number) for number in range(min(size * devices.count, self._count))]
         shape, dtype = starts[0].shape, starts[0].dtype

@@ -7,6 +7,14 @@ from functools import cache
 _SHARE = 0.85
 # A larger batch is looked for until less than this part of the one that fits is to be won.
 _CLOSE = 8
+# Where nobody says how many, by platform; measured by `experiments/benchmark_seeds.py`.
+_LANES = {"cpu": 8}
+_OTHER_LANES = 64
+
+
+def most_lanes(platform: str) -> int:
+    """Return beyond how many lanes a device of a platform is hardly faster per map."""
+    return _LANES.get(platform, _OTHER_LANES)
 
 
 def choose_batch(
