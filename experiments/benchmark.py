@@ -45,7 +45,8 @@ def default_dataset() -> str:
     return "lss" if "lss" in available else "cosmic-web"
 
 
-def environment(dataset: str) -> dict[str, Any]:
+def environment(dataset: str, libraries: tuple[str, ...] = ("foscat", "torch")) -> dict[str, Any]:
+    """Describe machine, dataset and versions, also those of libraries beside jaxscat's own."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "dataset": dataset,
@@ -54,7 +55,7 @@ def environment(dataset: str) -> dict[str, Any]:
         "usable_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "machine": platform.machine(),
         "platform": platform.platform(),
-        "versions": versions() | {library: version(library) for library in ("foscat", "torch")},
+        "versions": versions() | {library: version(library) for library in libraries},
         "thread_settings": {
             name: value for name, value in os.environ.items() if name.endswith("NUM_THREADS")
         },
