@@ -27,12 +27,12 @@ def _linear_transpose(transposed, cotangent, field, *tables):
 
 def _fold_batch(primitive, lead, args, dims):
     """Move a batch of fields to the axis of fields, which every gathered row carries along."""
-    if any(dim is not batching.not_mapped for dim in dims[1:]):
+    if any(dim is not None for dim in dims[1:]):
         moved = [
-            arg if dim is batching.not_mapped else jnp.moveaxis(arg, dim, 0)
+            arg if dim is None else jnp.moveaxis(arg, dim, 0)
             for arg, dim in zip(args, dims, strict=True)
         ]
-        mapped = [dim is not batching.not_mapped for dim in dims]
+        mapped = [dim is not None for dim in dims]
 
         def one(index):
             return primitive.bind(

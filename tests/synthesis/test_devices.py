@@ -152,7 +152,9 @@ def test_batch_is_cut_on_all_devices_at_once(report):
     row = report["cut"]
     assert_equal(row, 16)
     assert row["calls"] == [[ALL, 16], [ALL, 8]]
-    assert row["status"] == ["no progress"] * 12 + ["step limit"] * 4
+    # Rounding decides whether the gradient of a start at the solution is zero.
+    assert {*row["status"][:12]} <= {"no progress", "converged"}
+    assert row["status"][12:] == ["step limit"] * 4
 
 
 def test_coupled_maps_are_on_one_device(report):

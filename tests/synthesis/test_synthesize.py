@@ -125,7 +125,7 @@ def test_start_that_is_the_original_has_converged(original, target, pyramid):
 
 
 def test_no_progress_where_only_rounding_is_left(original, target, pyramid):
-    close = original * (1 + 1e-14 * np.random.default_rng(2).standard_normal(NPIX))
+    close = original * (1 + 1e-15 * np.random.default_rng(2).standard_normal(NPIX))
     done = synthesize(target, pyramid, close, **OPTIONS, gradient_tolerance=0.0)
     assert done.status == "no progress" and done.steps < 50
     assert done.losses.shape == (done.steps + 1,)
