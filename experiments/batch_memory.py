@@ -70,7 +70,7 @@ def one_row(nside: int, lanes: int, dataset: str) -> dict[str, Any]:
             gradient_tolerance=0.0,
         )
 
-    most = lanes or most_lanes(device.platform)
+    most = lanes or most_lanes(device.platform, original.size)
     size = choose_batch(most, device.free_bytes(), predicted, fixed=lanes > 0)
     stats: Any = jax.local_devices()[0].memory_stats()
     before = 0 if stats is None else stats["bytes_in_use"]

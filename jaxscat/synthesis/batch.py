@@ -89,7 +89,8 @@ class Batch:
 
     def _begin(self) -> None:
         devices, asked = self._devices, self._settings.batch_size
-        size = min(-(-self._count // devices.count), asked or most_lanes(devices.platform))
+        most = asked or most_lanes(devices.platform, self._pyramid.spec.npix)
+        size = min(-(-self._count // devices.count), most)
         # Before anything is compiled: a bad start is refused at once.
         starts = [self._starts(number) for number in range(min(size * devices.count, self._count))]
         shape, dtype = starts[0].shape, starts[0].dtype

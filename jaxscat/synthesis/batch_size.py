@@ -7,14 +7,14 @@ from functools import cache
 _SHARE = 0.85
 # A larger batch is looked for until less than this part of the one that fits is to be won.
 _CLOSE = 8
-# Where nobody says how many, by platform; measured by `experiments/benchmark_seeds.py`.
-_LANES = {"cpu": 8}
-_OTHER_LANES = 64
+# Where nobody says how many; measured by `experiments/benchmark_seeds.py` on two CPU cores and on
+# an H200, which is busy from about so many pixels on.
+_LANES, _MOST_LANES, _PIXELS = 8, 64, 1 << 21
 
 
-def most_lanes(platform: str) -> int:
+def most_lanes(platform: str, npix: int) -> int:
     """Return beyond how many lanes a device of a platform is hardly faster per map."""
-    return _LANES.get(platform, _OTHER_LANES)
+    return _LANES if platform == "cpu" else max(_LANES, min(_MOST_LANES, _PIXELS // npix))
 
 
 def choose_batch(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxscat.synthesis import devices as devices_module
-from jaxscat.synthesis.batch_size import choose_batch
+from jaxscat.synthesis.batch_size import choose_batch, most_lanes
 from jaxscat.synthesis.checkpoints import Checkpoints
 from jaxscat.synthesis.devices import Devices
 from jaxscat.synthesis.synthesize import synthesize, synthesize_many
@@ -23,6 +23,11 @@ def straight(shared, each):
         return shared + each * lanes
 
     return bytes_of, asked
+
+
+def test_small_maps_share_a_device_with_more_than_large_ones():
+    assert [most_lanes("cpu", 12 * nside**2) for nside in (16, 128)] == [8, 8]
+    assert [most_lanes("gpu", 12 * nside**2) for nside in (16, 64, 128, 512)] == [64, 42, 10, 8]
 
 
 def test_what_fits_is_taken_after_one_look():
@@ -98,7 +103,7 @@ def test_a_step_is_compiled_once_and_counts_what_it_carries_once(target, pyramid
 
 
 def free(monkeypatch, bytes):
-    monkeypatch.setattr(devices_module, "available_bytes", lambda: bytes)
+    monkeypatch.setattr(Devices, "free_bytes", lambda _: bytes)
 
 
 def room_for(lanes, pyramid, target):
@@ -149,6 +154,7 @@ def test_a_resumed_synthesis_keeps_its_batch_whatever_is_free(
     target, pyramid, monkeypatch, tmp_path
 ):
     kept = {"every_steps": 1, "every_minutes": None}
+    free(monkeypatch, None)
     whole = synthesize_many(target, pyramid, 6, **OPTIONS)
 
     def stop(progress):
@@ -160,3 +166,13 @@ def test_a_resumed_synthesis_keeps_its_batch_whatever_is_free(
     free(monkeypatch, room_for(4, pyramid, target))
     found = synthesize_many(target, pyramid, 6, **OPTIONS, checkpoints=Checkpoints(tmp_path))
     np.testing.assert_array_equal(found.map, whole.map)
+
+
+def test_free_memory_of_a_cpu_is_shared_out_among_its_devices(monkeypatch):
+    monkeypatch.setattr(devices_module, "available_bytes", lambda: 6000)
+    devices = Devices(jax.devices("cpu")[:1])
+    assert devices.platform == "cpu" and devices.free_bytes() == 6000
+    devices.count = 3
+    assert devices.free_bytes() == 2000
+    monkeypatch.setattr(devices_module, "available_bytes", lambda: None)
+    assert devices.free_bytes() is None
