@@ -150,7 +150,7 @@ def test_lanes_that_no_seed_needs_do_nothing(report):
 
 def test_batch_is_cut_on_all_devices_at_once(report):
     row = report["cut"]
-    assert_equal(row, 16)
+    assert row["shape"] == [16, 48] and row["maps"] <= 1e-8
     assert row["calls"] == [[ALL, 16], [ALL, 8]]
     # Rounding decides whether the gradient of a start at the solution is zero.
     assert {*row["status"][:12]} <= {"no progress", "converged"}
