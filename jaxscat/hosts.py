@@ -28,7 +28,7 @@ class Hosts(NamedTuple):
     count: int = 1
 
     def share(self, seeds: Sequence[int]) -> tuple[int, ...]:
-        """The seeds that this process makes; none where there are more processes than seeds."""
+        """Return the seeds that this process makes; none where processes outnumber seeds."""
         return tuple(seeds[self.index :: self.count])
 
     def wait(self, name: str) -> None:
@@ -38,12 +38,20 @@ class Hosts(NamedTuple):
 
 
 def these_hosts() -> Hosts:
-    """The processes of which this is one."""
+    """Return the processes of which this is one."""
     return Hosts(jax.process_index(), jax.process_count())
 
 
 def write_part(folder: Path, hosts: Hosts, made: SynthesisResult | None) -> None:
-    """Write what this process has made, for the first to read; None is nothing."""
+    """Write what this process has made into a folder that all see, for the first to read.
+
+    Args:
+        folder: that of the unfinished run; the file in it is there whole or not at all.
+        hosts: which process this is.
+        made: maps [n p] with their losses, or None where it had no seed.
+
+    Raises `OSError` where it cannot be written.
+    """
     header: dict[str, object] = {"seeds": []}
     arrays = {}
     if made is not None:
@@ -59,9 +67,14 @@ def write_part(folder: Path, hosts: Hosts, made: SynthesisResult | None) -> None
 
 
 def read_parts(folder: Path, hosts: Hosts, seeds: Sequence[int]) -> Mapping[int, SynthesisResult]:
-    """What all processes have made, by seed, in the order of the seeds.
+    """Return what all processes have made, one map [p] and its losses for each seed.
 
-    Raises `OSError` when the part of a process is not there.
+    Args:
+        folder, hosts: as for `write_part`, after all have written.
+        seeds: the order of what is returned; seeds that nobody has made are left out.
+
+    Raises `FileNotFoundError` when the part of a process is not there, and `ValueError` when it
+    cannot be read.
     """
     found: dict[int, SynthesisResult] = {}
     for index in range(hosts.count):

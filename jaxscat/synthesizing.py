@@ -50,7 +50,25 @@ def synthesized_maps(
     hosts: Hosts,
     clock: Clock,
 ) -> tuple[Synthesized, Pyramid, dict[str, str]]:
-    """Load, measure, and make new maps: those of this process, in the first one of all."""
+    """Load a map, measure it, and make new ones, or as many of them as are this process's share.
+
+    Args:
+        config: the experiment.
+        observer: hears of the progress.
+        unfinished: the run's place on disk, for checkpoints and for what other processes make.
+        hosts: the processes that share the seeds.
+        clock: is told how long the parts took.
+
+    Returns:
+        the new maps [p] with their starts, in the original's values and the run's precision (in
+        the first process those of all, in the others its own and no starts); the pyramid; and the
+        checksums of the inputs, by their names.
+
+    Raises:
+        ValueError: as `load_map`, `build_pyramid`, `gaussianize`, `make_target` and
+            `synthesize_many`; a checkpoint of another run.
+        OSError: a file cannot be read or written.
+    """
     with clock.measure("load"):
         observer.stage(f"reading {config.data.dataset or config.data.path}")
         inputs = read_inputs(config)
@@ -107,7 +125,10 @@ def synthesized_maps(
 def working_map(
     config: Config, original: np.ndarray, footprint: np.ndarray | None
 ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """The map whose coefficients new maps get, and what gives those the original's histogram."""
+    """Return the map [p] whose coefficients new maps get, and what gives those its histogram back.
+
+    Without `synthesis.gaussianize` that is the original, and maps are given back as they are.
+    """
     if not config.synthesis.gaussianize:
         return original, lambda map: map
     normal, relation = gaussianize(original, weights=footprint)
@@ -117,7 +138,7 @@ def working_map(
 def start_of_seeds(
     config: Config, working: np.ndarray, footprint: np.ndarray | None
 ) -> Callable[[int], np.ndarray]:
-    """What draws the start of a seed."""
+    """Return what draws the start [p] of a seed, in the run's precision."""
     kind = STARTS[config.synthesis.start]
     return lambda seed: kind(working, seed, footprint=footprint).astype(config.run.precision)
 
@@ -146,7 +167,10 @@ def _counted(seeds: tuple[int, ...], hosts: Hosts) -> str:
 
 
 def pyramid_of(config: Config, npix: int, observer: Observer) -> Pyramid:
-    """The wavelets of a config, for maps of so many pixels."""
+    """Return the wavelets of a config, for maps of so many pixels.
+
+    Raises `ValueError` as `build_pyramid`.
+    """
     settings = config.pyramid
     return build_pyramid(
         nside_of(npix),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
@@ -69,8 +70,8 @@ class Checkpoints:
 
     def of(self, identity: Mapping[str, Any]) -> Checkpoints:
         """Return the same checkpoints with more entries in their identity."""
-        changed = object.__new__(Checkpoints)
-        changed.__dict__ = {**self.__dict__, "_identity": {**self._identity, **identity}}
+        changed = copy.copy(self)
+        changed._identity = {**self._identity, **identity}
         return changed
 
     def steps(self) -> list[int]:
