@@ -1,6 +1,6 @@
 """Compare the memory that a batch is said to take with what it takes, and write JSON.
 
-    python experiments/batch_memory.py [--nsides 32 64 128] [--lanes 8 16] [--output DIR]
+    python experiments/batch_memory.py [--nsides 32 64 128] [--lanes 16 32] [--output DIR]
         [--dataset NAME_OR_FILE]
 
 Float32, 50 corrections, 4 orientations. "Predicted" is `Devices.step_bytes`, from the compiled
@@ -71,7 +71,7 @@ def one_row(nside: int, lanes: int, dataset: str) -> dict[str, Any]:
         )
 
     most = lanes or most_lanes(device.platform, original.size)
-    size = choose_batch(most, device.free_bytes(), predicted, fixed=lanes > 0)
+    size = choose_batch(most, device.free_bytes(), predicted, asked=lanes or None)
     stats: Any = jax.local_devices()[0].memory_stats()
     before = 0 if stats is None else stats["bytes_in_use"]
     synthesize()

@@ -46,9 +46,13 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; exit 0, 1 (diverged), 2 (bad input) or 130 (Ctrl-C, SIGTERM)."""
     warnings.showwarning = _show_warning
-    # A batch system's time limit is an interruption like any other: the best map is kept.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _heed_termination()
     app()
+
+
+def _heed_termination() -> None:
+    """Let SIGTERM interrupt like Ctrl-C: at a batch system's time limit the best map is kept."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @app.command(
@@ -96,33 +100,40 @@ def run(
         if not resume and cluster is None:
             check_new_run(folder, overwrite=overwrite)
         configure(settings.run.platform, settings.run.precision, cluster)
+        _heed_termination()  # JAX has a handler of its own for processes that it brings together
         if settings.data.dataset is not None and not finished:
             dataset_path(settings.data.dataset)  # a download draws a bar of its own, so before ours
         first = jax.process_index() == 0
         with observer_for(_errors()) if first else silent() as observer:
-            outcome = run_experiment(
-                settings,
-                folder,
-                overwrite=overwrite,
-                resume=resume,
-                observer=observer,
-                config_path=config,
-            )
-        if not first:
-            return
+            try:
+                outcome = run_experiment(
+                    settings,
+                    folder,
+                    overwrite=overwrite,
+                    resume=resume,
+                    observer=observer,
+                    config_path=config,
+                )
+            except KeyboardInterrupt:
+                if place_of(folder).exists():
+                    _fail("interrupted; --resume goes on with it", INTERRUPTED)
+                raise
         if not outcome.computed:
-            _say(f"{outcome.folder} is finished; nothing to do")
+            if first:
+                _say(f"{outcome.folder} is finished; nothing to do")
             return
-        for table in result_tables(outcome.results):
-            _print(table)
-        if "ensemble" in outcome.results:
-            _say(independence(outcome.results["ensemble"]))
-        _say(f"wrote {outcome.folder}")
+        if first:
+            for table in result_tables(outcome.results):
+                _print(table)
+            if "ensemble" in outcome.results:
+                _say(independence(outcome.results["ensemble"]))
+            _say(f"wrote {outcome.folder}")
     if outcome.status == "interrupted":
         on = "; --resume goes on with it" if place_of(folder).exists() else ""
-        _fail(f"interrupted; the best map so far is written{on}", INTERRUPTED)
+        _fail(f"interrupted; the best map so far is written{on}" if first else "", INTERRUPTED)
     if outcome.status == "not finite":
-        _fail("the loss is no longer finite; the last finite map is written", DIVERGED)
+        text = "the loss is no longer finite; the last finite map is written"
+        _fail(text if first else "", DIVERGED)
 
 
 @app.command()
@@ -277,7 +288,7 @@ def _version(
 
 @contextmanager
 def _errors_in_one_line(
-    interrupted: str = "interrupted before there was a map; nothing is written",
+    interrupted: str = "interrupted; nothing is written",
 ) -> Iterator[None]:
     try:
         yield
@@ -305,7 +316,8 @@ def _say(text: str) -> None:
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    _errors().print(text, highlight=False, markup=False, soft_wrap=True)
+    if text:
+        _errors().print(text, highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,31 +92,34 @@ def run_experiment(
     _check_precision(config)
     folder = Path(folder) if folder is not None else Path("runs") / config.run.name
     hosts = these_hosts()
-    results = finished_results(folder, config) if resume else None
-    hosts.wait("checked")
+    with hosts.together():
+        results = finished_results(folder, config) if resume else None
     if results is not None:
         if hosts.index == 0:
             remove(place_of(folder))  # of a run killed after its results were put in place
         return Outcome(folder, results, results["status"], computed=False)
     if hosts.index > 0:
         return _help(config, folder, observer, hosts)
-    with begun_run(folder, config, overwrite=overwrite, resume=resume) as unfinished:
-        hosts.wait("begun")
+    with ExitStack() as begun, hosts.together():
+        with hosts.together():
+            unfinished = begun.enter_context(
+                begun_run(folder, config, overwrite=overwrite, resume=resume)
+            )
         with new_run_folder(
             folder, overwrite=unfinished.overwrite, within=unfinished.folder
         ) as draft:
             outcome = _run(config, draft, observer, config_path, unfinished, hosts)
         if outcome.status != "interrupted" or not unfinished.has_checkpoints():
             remove(unfinished.folder)
-    hosts.wait("written")
     return Outcome(folder, outcome.results, outcome.status)
 
 
 def _help(config: Config, folder: Path, observer: Observer, hosts: Hosts) -> Outcome:
     """Make this process's share of the seeds; the first process writes the results."""
-    hosts.wait("begun")
-    synthesized_maps(config, observer, joined_run(folder), hosts, Clock())
-    hosts.wait("written")
+    with hosts.together():
+        with hosts.together():
+            pass  # the first begins the run
+        synthesized_maps(config, observer, joined_run(folder), hosts, Clock())
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     return Outcome(folder, results, results["status"])
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -16,25 +17,49 @@ from jaxscat.synthesis.results import SynthesisResult
 _CONTENT, _VERSION = "part of a run", 1
 
 
-class Hosts(NamedTuple):
+@dataclass
+class Hosts:
     """The processes that `jax.distributed.initialize` has brought together.
 
     Attributes:
         index: number of this one; the first writes the results of all and alone prints.
         count: how many they are.
+        parted: whether one has failed; from then on none waits for another.
     """
 
     index: int = 0
     count: int = 1
+    parted: bool = False
 
     def share(self, seeds: Sequence[int]) -> tuple[int, ...]:
         """Return the seeds that this process makes; none where processes outnumber seeds."""
         return tuple(seeds[self.index :: self.count])
 
-    def wait(self, name: str) -> None:
-        """Go on when all processes have come to the point of this name."""
-        if self.count > 1:
-            multihost_utils.sync_global_devices(name)
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Do a part of the run of which all processes have to come to the end.
+
+        Raises what the part raises here, and `ChildProcessError` where it was raised elsewhere:
+        nobody waits for a process that has failed.
+        """
+        try:
+            yield
+        except BaseException:
+            self._failures(True)
+            raise
+        failed = self._failures(False)
+        if failed:
+            raise ChildProcessError(
+                f"process {failed[0]} of {self.count} could not go on, as it says itself"
+            )
+
+    def _failures(self, here: bool) -> list[int]:
+        """Wait for all processes, and return the numbers of those that have failed."""
+        if self.count == 1 or self.parted:
+            return []
+        flags = np.asarray(multihost_utils.process_allgather(np.int32(here))).reshape(-1)
+        self.parted = bool(flags.any())
+        return np.flatnonzero(flags).tolist()
 
 
 def these_hosts() -> Hosts:

@@ -22,6 +22,8 @@ def cluster_of(
             "--coordinator, --processes, --process: expected all three of them, or --distributed "
             "alone"
         )
+    if processes < 1:
+        raise ValueError(f"--processes: got {processes}, expected at least 1")
     if not 0 <= process < processes:
         raise ValueError(f"--process: got {process}, expected 0 to {processes - 1}")
     return {

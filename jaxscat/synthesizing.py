@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -69,52 +70,52 @@ def synthesized_maps(
             `synthesize_many`; a checkpoint of another run.
         OSError: a file cannot be read or written.
     """
-    with clock.measure("load"):
-        observer.stage(f"reading {config.data.dataset or config.data.path}")
-        inputs = read_inputs(config)
-    dtype = np.dtype(config.run.precision)
-    original = in_precision(inputs.original, config.run.precision, "data")
-    mask = None if inputs.mask is None else inputs.mask.astype(dtype)
-    second = inputs.second
-    if second is not None:
-        second = in_precision(second, config.run.precision, "target.second")
-    footprint = footprint_of(mask)
-    with clock.measure("pyramid"):
-        observer.stage("building the wavelets")
-        pyramid = pyramid_of(config, original.size, observer)
-    with clock.measure("target"):
-        observer.stage("measuring the map")
-        working, restore = working_map(config, original, footprint)
-        target = experiment_target(config, working, pyramid, mask=mask, second=second)
-    settings = config.synthesis
-    draw = start_of_seeds(config, working, footprint)
-    checkpoints = _checkpoints(config, unfinished, inputs.checksums, hosts)
-    kept = [] if checkpoints is None else checkpoints.steps()
-    since = f", from evaluation {kept[-1]}" if kept else ""
-    seeds = hosts.share(settings.seeds)
-    observer.stage(f"synthesizing {_counted(seeds, hosts)}{since}")
-    together = None
-    if seeds:
-        together = synthesize_many(
-            target,
-            pyramid,
-            seeds,
-            start=draw,
-            batch_size=settings.batch_size,
-            checkpoints=checkpoints,
-            max_steps=settings.max_steps,
-            memory=settings.memory,
-            callback=observer.step,
-        )
+    with hosts.together():
+        with clock.measure("load"):
+            observer.stage(f"reading {config.data.dataset or config.data.path}")
+            inputs = read_inputs(config)
+        dtype = np.dtype(config.run.precision)
+        original = in_precision(inputs.original, config.run.precision, "data")
+        mask = None if inputs.mask is None else inputs.mask.astype(dtype)
+        second = inputs.second
+        if second is not None:
+            second = in_precision(second, config.run.precision, "target.second")
+        footprint = footprint_of(mask)
+        with clock.measure("pyramid"):
+            observer.stage("building the wavelets")
+            pyramid = pyramid_of(config, original.size, observer)
+        with clock.measure("target"):
+            observer.stage("measuring the map")
+            working, restore = working_map(config, original, footprint)
+            target = experiment_target(config, working, pyramid, mask=mask, second=second)
+        settings = config.synthesis
+        draw = start_of_seeds(config, working, footprint)
+        checkpoints = _checkpoints(config, unfinished, inputs.checksums, hosts)
+        kept = [] if checkpoints is None else checkpoints.steps()
+        since = f", from evaluation {kept[-1]}" if kept else ""
+        seeds = hosts.share(settings.seeds)
+        observer.stage(f"synthesizing {_counted(seeds, hosts)}{since}")
+        together = None
+        if seeds:
+            together = synthesize_many(
+                target,
+                pyramid,
+                seeds,
+                start=draw,
+                batch_size=settings.batch_size,
+                checkpoints=checkpoints,
+                max_steps=settings.max_steps,
+                memory=settings.memory,
+                callback=observer.step,
+            )
+        if hosts.count > 1:
+            write_part(unfinished.folder, hosts, together)
+            observer.stage("waiting for the other processes")
     made = {}
     if together is not None:
         made = {seed: together.of_seed(seed) for seed in together.seeds or ()}
-    if hosts.count > 1:
-        write_part(unfinished.folder, hosts, together)
-        observer.stage("waiting for the other processes")
-        hosts.wait("synthesized")
-        if hosts.index == 0:
-            made = read_parts(unfinished.folder, hosts, settings.seeds)
+    if hosts.count > 1 and hosts.index == 0:
+        made = read_parts(unfinished.folder, hosts, settings.seeds)
     made = {seed: result._replace(map=restore(result.map)) for seed, result in made.items()}
     # The first process alone writes results; the others have no use for their starts.
     starts = {seed: restore(draw(seed)) for seed in made if hosts.index == 0}
@@ -148,12 +149,14 @@ def _checkpoints(
 ) -> Checkpoints | None:
     """Where the synthesis keeps its state, or None if the config wants no checkpoints."""
     settings = config.checkpoints
-    if not settings.every_steps and not settings.every_minutes:
+    never = not settings.every_steps and not settings.every_minutes
+    if never and not unfinished.has_checkpoints():
         return None
     return Checkpoints(
         unfinished.checkpoints(hosts.index),
         every_steps=settings.every_steps or None,
-        every_minutes=settings.every_minutes or None,
+        # Those that are there are read even if no more are wanted.
+        every_minutes=math.inf if never else settings.every_minutes or None,
         identity={
             "processes": hosts.count,
             **{f"checksum of {name}": value for name, value in checksums.items()},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
 import os
 import shutil
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from jaxscat.config import Config, load_config
 from jaxscat.provenance import versions
@@ -101,10 +103,14 @@ def begun_run(
 
     When the block raises, the place is kept if there is a checkpoint in it, and else removed; what
     becomes of it in the end is the caller's to say (see `remove`).
+
+    Raises `FileExistsError` while another process makes the run, beside what `check_new_run` does.
     """
     place, folder = place_of(folder), Path(os.path.abspath(folder))
     new_parents = [parent for parent in folder.parents if not parent.exists()]
+    held = None
     if resume:
+        held = _held(place)
         _tidy(place, folder)
         note = _note(place)
         assert note is not None  # `finished_results` has seen it
@@ -113,12 +119,16 @@ def begun_run(
     else:
         check_new_run(folder, overwrite=overwrite)
         if place.exists():
-            _tidy(place, folder)
-            remove(place)
+            with _held(place):
+                _tidy(place, folder)
+                remove(place)
         run = UnfinishedRun(place, uuid.uuid4().hex, overwrite)
         _make(run, config)
+        held = _held(place)
+    _sweep(place)
     try:
-        yield run
+        with held:
+            yield run
     except BaseException:
         kept = run.has_checkpoints() or any(place.glob(".*"))  # results that found no place
         if not kept:
@@ -145,12 +155,31 @@ def joined_run(folder: Path) -> UnfinishedRun:
 
 
 def remove(place: Path) -> None:
-    """Remove the place of a run, if there is one; one that is killed meanwhile leaves no half."""
-    if not place.exists():
-        return
-    gone = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}")
-    place.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    """Remove the place of a run, if there is one, and what a kill has left of it before."""
+    if place.exists():
+        place.rename(place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}"))
+    _sweep(place)
+
+
+def _sweep(place: Path) -> None:
+    """Remove places that were being made or removed when a process was killed."""
+    for path in place.parent.glob(f".{glob.escape(place.name)}.*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _held(place: Path) -> IO[str]:
+    """Return a file that no other process can hold until it is closed, or this process has died."""
+    file = (place / "lock").open("a", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise FileExistsError(
+            f"{str(place)!r} is in use: another process makes this run at the moment"
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+    return file
 
 
 def _make(run: UnfinishedRun, config: Config) -> None:

@@ -155,7 +155,10 @@ def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent):
     process.send_signal(sent)
     shown += process.stderr.read()
     assert process.wait(timeout=120) == 130, shown
-    assert shown.splitlines()[-1] == "interrupted; the best map so far is written"
+    written = "interrupted; the best map so far is written; --resume goes on with it"
+    assert shown.splitlines()[-1] == written
+    place = project / "runs" / "tiny.unfinished"
+    assert list(place.glob("checkpoints/process_0/[0-9]*"))
     results = json.loads((project / "runs" / "tiny" / "results.json").read_text())
     assert results["status"] == "interrupted"
     assert [row["seed"] for row in results["seeds"]] == [1]  # the second was not begun

@@ -116,7 +116,8 @@ def test_two_killed_processes_go_on_from_their_checkpoints(runs, config, tmp_pat
     ]
     kept = tmp_path / "killed.unfinished" / "checkpoints"
     deadline = time.monotonic() + 200
-    while not all(list(kept.glob(f"process_{index}/[0-9]*")) for index in range(2)):
+    # A name with a dot is that of a checkpoint which is being written.
+    while not all(list(kept.glob(f"process_{index}/[0-9][0-9]")) for index in range(2)):
         assert time.monotonic() < deadline and [process.poll() for process in two] == [None] * 2
         time.sleep(0.01)
     for process in two:
@@ -134,9 +135,54 @@ def test_two_killed_processes_go_on_from_their_checkpoints(runs, config, tmp_pat
     assert histories[0] == histories[1]
 
 
+def test_a_process_that_fails_ends_the_others(runs, config):
+    folder, *_ = runs
+    done = run_two(config, folder / "one")
+    assert [process.returncode for process in done] == [2, 2]
+    assert "exists; expected a new one" in done[0].stderr.splitlines()[-1]
+    said = "error: process 0 of 2 could not go on, as it says itself"
+    assert said in done[1].stderr.splitlines()
+
+
+def test_a_folder_that_only_one_process_sees(config, tmp_path):
+    with ThreadPoolExecutor() as pool:
+        places = (tmp_path / "here", tmp_path / "there")
+        calls = zip(places, numbers_of_two(), strict=True)
+        done = list(pool.map(lambda call: run(config, call[0], *call[1]), calls))
+    assert [process.returncode for process in done] == [2, 2]
+    assert "process 1 of 2 could not go on" in done[0].stderr
+    assert "expected a folder that all processes share" in done[1].stderr
+    # The first has made its seeds by then, and keeps its checkpoints.
+    assert [path.name for path in tmp_path.iterdir()] == ["here.unfinished"]
+
+
+def test_the_end_of_a_batch_systems_time_interrupts(config, tmp_path):
+    """JAX has a handler of its own for SIGTERM, under which the run would go on."""
+    options = ["--synthesis.max_steps", "1000000", "--synthesis.seeds", "1"]
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    options += ["--coordinator", address, "--processes", "1", "--process", "0"]
+    options += ["--pyramid.scales", "1", "--checkpoints.every_steps", "0"]
+    process = subprocess.Popen(
+        command(config, tmp_path / "run", *options), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    shown = ""
+    for line in process.stderr:
+        shown += line
+        if "step" in line and "loss" in line:
+            break
+    process.terminate()
+    shown += process.stderr.read()
+    assert process.wait(timeout=120) == 130, shown
+    assert "interrupted; the best map so far is written" in shown.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--processes", "0", "--process", "0", "--coordinator", "a:1"], "--processes: got 0"),
         (["--processes", "2"], "expected all three of them"),
         (["--distributed", "--process", "0"], "or --distributed alone"),
         (

@@ -1,6 +1,8 @@
 """A run that was interrupted or killed goes on, and nothing that it or others have kept is lost."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -232,3 +234,52 @@ def test_a_place_that_cannot_be_made_is_an_error(config, tmp_path):
     with pytest.raises(OSError, match="file"):
         run_experiment(config, tmp_path / "file" / "run")
     assert left_over(tmp_path) == ["file"]
+
+
+def test_checkpoints_are_read_even_if_no_more_are_wanted(config, whole, map_file, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        run_experiment(config, folder, observer=Ending(Killed(), looks=2))
+    seen = Ending(None)
+    silent = settings(map_file, checkpoints={"every_steps": 0, "every_minutes": 0})
+    run_experiment(silent, folder, resume=True, observer=seen)
+    assert "synthesizing 3 seeds, from evaluation 21" in seen.stages
+    assert (folder / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
+
+
+def test_a_run_that_is_being_made_is_left_alone(config, whole, tmp_path):
+    folder = tmp_path / "run"
+    tried = []
+
+    class Second(Observer):
+        """Begins the same run again, from another process, while the first is at it."""
+
+        def step(self, progress):
+            if tried:
+                return
+            for option in ("resume", "overwrite"):
+                script = f"""if True:
+                    from jaxscat.config import load_config
+                    from jaxscat.experiment import run_experiment
+
+                    config = load_config({str(place_of(folder) / "config.toml")!r})
+                    run_experiment(config, {str(folder)!r}, {option}=True)
+                """
+                done = subprocess.run(
+                    [sys.executable, "-c", script], capture_output=True, text=True
+                )
+                tried.append(done.stderr.splitlines()[-1])
+
+    run_experiment(config, folder, observer=Second())
+    for message in tried:
+        assert message.startswith("FileExistsError: ") and "another process makes" in message
+    assert len(tried) == 2
+    assert_same_run(folder, whole)
+
+
+def test_what_a_kill_leaves_of_a_place_is_swept_away(config, tmp_path):
+    folder = tmp_path / "run"
+    (tmp_path / ".run.unfinished.12ab34cd" / "checkpoints").mkdir(parents=True)
+    (tmp_path / ".other.unfinished.12ab34cd").mkdir()
+    run_experiment(config, folder)
+    assert left_over(tmp_path) == [".other.unfinished.12ab34cd", "run"]

@@ -1,11 +1,11 @@
 """A queue of syntheses through the lanes of one batch: who enters, who leaves, what is recorded."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
@@ -104,7 +104,7 @@ class Batch:
                 self._target,
                 self._chunk,
             ),
-            fixed=asked is not None,
+            asked=asked,
         )
         begun = min(size * devices.count, self._count)
         # Each device has as many of the first as any other, or one less.
@@ -179,7 +179,15 @@ class Batch:
             tolerance,
             self._chunk,
         )
-        self.state = self.state._replace(
+        # The former lanes are gone: what comes after an interrupt needs the new ones.
+        try:
+            self.state = self._after(lanes, rows, count)
+        except KeyboardInterrupt:
+            self.state = self._after(lanes, rows, count)
+            raise
+
+    def _after(self, lanes: Lanes, rows: Sequence[Array], count: int) -> BatchState:
+        return self.state._replace(
             lanes=lanes,
             records=self.state.records | self._recorded(lanes, *map(np.asarray, rows)),
             evaluations=self.state.evaluations + count,
@@ -210,7 +218,9 @@ class Batch:
 
     def _progress(self) -> Progress:
         records = self.state.records
-        losses = [record.loss for record in records.values()]
+        losses = [record.loss for record in records.values() if np.isfinite(record.loss)] or [
+            np.nan
+        ]
         return Progress(
             step=sum(self.state.steps(number) for number in records),
             max_steps=self._count * self._settings.max_steps,

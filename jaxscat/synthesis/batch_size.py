@@ -6,7 +6,7 @@ from functools import cache
 # Part of the free memory that a batch may take: what comes and goes between two chunks needs some.
 _SHARE = 0.85
 # A larger batch is looked for until less than this part of the one that fits is to be won.
-_CLOSE = 8
+_CLOSE = 1 / 8
 # Where nobody says how many; measured by `experiments/benchmark_seeds.py` on two CPU cores and on
 # an H200, which is busy from about so many pixels on.
 _LANES, _MOST_LANES, _PIXELS = 8, 64, 1 << 21
@@ -18,7 +18,7 @@ def most_lanes(platform: str, npix: int) -> int:
 
 
 def choose_batch(
-    wanted: int, free: int | None, bytes_of: Callable[[int], int | None], *, fixed: bool
+    wanted: int, free: int | None, bytes_of: Callable[[int], int | None], *, asked: int | None
 ) -> int:
     """Return how many lanes each device gets: the wanted number, or the largest that fits.
 
@@ -29,10 +29,11 @@ def choose_batch(
         free: bytes that are free on each device, None where it does not tell.
         bytes_of: bytes that so many lanes take on each device, from the compiled step; None where
             the compiler does not tell.
-        fixed: refuse a wanted number that does not fit, instead of taking a smaller one.
+        asked: the number that the caller has asked for, at least the wanted one, which is refused
+            where it does not fit; None takes a smaller one instead.
 
     Raises:
-        ValueError: a fixed number does not fit, or not even one lane does.
+        ValueError: what was asked for does not fit, or not even one lane does.
 
     Source: `docs/conventions.md`, "Batches and memory".
     """
@@ -41,22 +42,25 @@ def choose_batch(
     if free is None or needed is None:
         return wanted
     limit = int(_SHARE * free)
-    size = _largest(wanted, limit, bytes_of)
-    if size == wanted or (size > 0 and not fixed):
+    size = _largest(wanted, limit, bytes_of, closely=asked is not None)
+    if size == wanted or (size > 0 and asked is None):
         return size
     takes = f"{_mebibytes(needed)} on each device, where {_mebibytes(limit)} can be used"
     if size == 0:
         raise ValueError(
             f"pyramid: not even one map fits: {wanted} at once take {takes}; expected a smaller "
-            "nside, or fewer corrections (memory)"
+            "nside, fewer corrections (memory), or with coupled=True fewer seeds"
         )
-    raise ValueError(f"batch_size: got {wanted}, which take {takes}; expected at most {size}")
+    raise ValueError(
+        f"batch_size: got {asked}, but {wanted} maps take {takes}; expected at most {size}"
+    )
 
 
-def _largest(wanted: int, limit: int, bytes_of: Callable[[int], int | None]) -> int:
+def _largest(wanted: int, limit: int, bytes_of: Callable[[int], int | None], closely: bool) -> int:
     """Return the largest number found, at most the wanted one, that takes no more than a limit.
 
-    It is even, or one: odd numbers may have no groups of two maps (see `group_size`).
+    It is even, or one: odd numbers may have no groups of two maps (see `group_size`). `closely`
+    looks for the very largest, odd or even.
     """
     fits, over = 1, wanted
     sizes = {over: bytes_of(over) or 0}
@@ -66,7 +70,8 @@ def _largest(wanted: int, limit: int, bytes_of: Callable[[int], int | None]) -> 
     if sizes[fits] > limit:
         return 0
     straight = True
-    while (least := fits + 2 - fits % 2) < over and over - fits > fits // _CLOSE:
+    apart = 0 if closely else _CLOSE
+    while (least := fits + 2 - fits % 2) < over and over - fits > apart * fits:
         # By turns on a straight line through both, and in the middle.
         slope = (over - fits) / (sizes[over] - sizes[fits])
         guess = int(fits + slope * (limit - sizes[fits])) if straight else (fits + over) // 2
@@ -74,6 +79,8 @@ def _largest(wanted: int, limit: int, bytes_of: Callable[[int], int | None]) -> 
         sizes[size] = bytes_of(size) or 0
         fits, over = (size, over) if sizes[size] <= limit else (fits, size)
         straight = not straight
+    if closely and fits + 1 < over and (bytes_of(fits + 1) or 0) <= limit:
+        return fits + 1
     return fits
 
 

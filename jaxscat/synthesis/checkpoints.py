@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orbax.checkpoint import CheckpointManager
 
 # Of what is written; a checkpoint of another format is refused.
-_FORMAT = 1
+_FORMAT = 2
 # A crash while the last one is written leaves the one before.
 _KEPT = 2
 
@@ -44,7 +44,8 @@ class Checkpoints:
             messages use, beside what `synthesize_many` adds: what JSON can hold.
 
     Raises:
-        ValueError: a number that is not positive, or none of the two.
+        ValueError: a number that is not positive, or none of the two; an identity that JSON cannot
+            hold.
 
     Source: `docs/conventions.md`, "Checkpoints".
     """
@@ -65,13 +66,13 @@ class Checkpoints:
         self.folder = Path(folder).absolute()
         self._every_steps = every_steps
         self._every_seconds = None if every_minutes is None else 60 * every_minutes
-        self._identity = dict(identity or {})
+        self._identity = _checked_identity(identity or {})
         self._last_evaluations, self._last_time = 0, time.monotonic()
 
     def of(self, identity: Mapping[str, Any]) -> Checkpoints:
         """Return the same checkpoints with more entries in their identity."""
         changed = copy.copy(self)
-        changed._identity = {**self._identity, **identity}
+        changed._identity = _checked_identity({**self._identity, **identity})
         return changed
 
     def steps(self) -> list[int]:
@@ -99,7 +100,11 @@ class Checkpoints:
             for step in steps:
                 try:
                     header, arrays = _read(manager, step)
-                except Exception as error:  # orbax and tensorstore raise all kinds
+                except MemoryError:
+                    raise
+                except Exception as error:  # orbax, JSON and zip files raise all kinds
+                    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                        raise  # such as too many open files: that is no damage
                     damaged.append(step)
                     reason = _reason(error)
                     continue
@@ -137,7 +142,7 @@ class Checkpoints:
         try:
             with self._manager() as manager:
                 _write(manager, state, {"format": _FORMAT, "identity": self._identity})
-        except Exception as error:  # orbax and tensorstore raise all kinds
+        except Exception as error:  # orbax, JSON and zip files raise all kinds
             raise OSError(
                 f"checkpoint {state.evaluations} could not be written to {str(self.folder)!r} "
                 f"({_reason(error)}); those before are as they were"
@@ -155,6 +160,8 @@ class Checkpoints:
         """Open the folder; what orbax would write on the terminal is in what it raises, too."""
         import orbax.checkpoint as orbax  # takes a second, which a run without need not wait
 
+        from jaxscat.synthesis.array_files import ArrayFile
+
         logger = logging.getLogger("absl")
         former = logger.level
         logger.setLevel(logging.CRITICAL)
@@ -170,8 +177,15 @@ class Checkpoints:
             enable_async_checkpointing=False,
             multiprocessing_options=alone,
         )
+        # Without these options it would write in the first of several processes only.
+        handlers = {
+            "arrays": ArrayFile(),
+            "header": orbax.JsonCheckpointHandler(multiprocessing_options=alone),
+        }
         try:
-            with orbax.CheckpointManager(self.folder, options=options) as manager:
+            with orbax.CheckpointManager(
+                self.folder, options=options, item_handlers=handlers
+            ) as manager:
                 yield manager
         finally:
             logger.setLevel(former)
@@ -184,7 +198,7 @@ class Checkpoints:
                 f"checkpoint in {str(self.folder)!r}: got format {header['format']}, expected "
                 f"{_FORMAT}"
             )
-        wanted = json.loads(json.dumps(self._identity))
+        wanted = self._identity
         for name in [*wanted, *sorted(found.keys() - wanted.keys())]:
             if found.get(name) != wanted.get(name):
                 raise ValueError(
@@ -193,9 +207,16 @@ class Checkpoints:
                 )
 
 
+def _checked_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return json.loads(json.dumps(dict(identity)))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"identity: got what JSON cannot hold ({error})") from None
+
+
 def _reason(error: Exception) -> str:
-    """Return the end of a long message, which says what happened, without tensorstore's notes."""
-    text = " ".join(str(error).split()).split(" [")[0]
+    """Return the end of a long message, which says what happened."""
+    text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else f"...{text[-160:]}"
 
 
@@ -206,6 +227,8 @@ def _short(value: Any) -> str:
 
 def _write(manager: CheckpointManager, state: BatchState, header: dict[str, Any]) -> None:
     import orbax.checkpoint as orbax
+
+    from jaxscat.synthesis.array_files import SaveArrays
 
     records = list(state.records.values())
     arrays = {f"lane_{i:02}": np.asarray(a) for i, a in enumerate(jax.tree.leaves(state.lanes))}
@@ -227,22 +250,20 @@ def _write(manager: CheckpointManager, state: BatchState, header: dict[str, Any]
     }
     manager.save(
         state.evaluations,
-        args=orbax.args.Composite(
-            arrays=orbax.args.StandardSave(arrays), header=orbax.args.JsonSave(header)
-        ),
+        args=orbax.args.Composite(arrays=SaveArrays(arrays), header=orbax.args.JsonSave(header)),
     )
 
 
 def _read(manager: CheckpointManager, step: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     import orbax.checkpoint as orbax
 
+    from jaxscat.synthesis.array_files import RestoreArrays
+
     found = manager.restore(
         step,
-        args=orbax.args.Composite(
-            arrays=orbax.args.StandardRestore(), header=orbax.args.JsonRestore()
-        ),
+        args=orbax.args.Composite(arrays=RestoreArrays(), header=orbax.args.JsonRestore()),
     )
-    header, arrays = found["header"], {name: np.asarray(a) for name, a in found["arrays"].items()}
+    header, arrays = found["header"], found["arrays"]
     if header["sha256"] != _digest(arrays):
         raise ValueError("its arrays are not those that were written")
     return header, arrays

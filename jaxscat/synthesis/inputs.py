@@ -1,6 +1,6 @@
 """What a synthesis is asked for, checked before anything is compiled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,9 @@ from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.starts import check_seed
 from jaxscat.statistics.angular import Reduction
+
+# More maps than memory holds; a number beyond it is a slip.
+_MOST_SEEDS = 1_000_000
 
 
 class Settings(NamedTuple):
@@ -20,18 +23,30 @@ class Settings(NamedTuple):
     chunk_steps: int
     batch_size: int | None = None
 
+    def plain(self) -> "Settings":
+        """Return the same numbers as Python's own, which can be written down."""
+        tolerance = float(self.gradient_tolerance)
+        counts = {
+            name: None if value is None else int(value)
+            for name, value in self._asdict().items()
+            if name != "gradient_tolerance"
+        }
+        return self._replace(gradient_tolerance=tolerance, **counts)
+
 
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """Return the seeds that are meant; a number N means 0 to N - 1.
 
     Raises:
-        ValueError: none, equal ones, or one that is no integer from 0 to 2^32 - 1.
+        ValueError: none, equal ones, too many, or one that is no integer from 0 to 2^32 - 1.
     """
-    if type(seeds) is int:
-        if seeds < 1:
-            raise ValueError(f"seeds: got {seeds}, expected at least one")
-        return tuple(range(seeds))
-    listed = tuple(seeds)  # pyright: ignore
+    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
+        if not 1 <= seeds <= _MOST_SEEDS:
+            raise ValueError(f"seeds: got {seeds}, expected 1 up to {_MOST_SEEDS} of them")
+        return tuple(range(int(seeds)))
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+        raise ValueError(f"seeds: got {seeds!r}, expected a list of integers, or how many")
+    listed = tuple(seeds)
     if not listed:
         raise ValueError("seeds: got none, expected at least one")
     for seed in listed:

@@ -1,6 +1,7 @@
 """Synthesis of one map, or of many at once."""
 
 import dataclasses
+import hashlib
 import importlib.metadata
 from collections.abc import Callable, Sequence
 
@@ -135,6 +136,7 @@ def synthesize_many(
     used = Devices(None if chosen is None else chosen[:width])
     settings = Settings(max_steps, memory, gradient_tolerance, chunk_steps, batch_size)
     target = checked_target(target, pyramid, reduction, settings)
+    settings = settings.plain()
     spec, unit = pyramid.spec, unit_of(target, pyramid)
     draw = _drawing(start, listed, target, pyramid)
 
@@ -155,12 +157,17 @@ def synthesize_many(
                 "seeds": listed,
                 "coupled": coupled,
                 "devices": used.count,
+                "starts": None if start is None or callable(start) else _digest(start),
                 **settings._asdict(),
             }
         )
     batch = Batch(target, pyramid, unit, starts, width, settings, used)
     batch.run(callback, checkpoints)
     return joined(batch.state, listed, spec.dtype, coupled)
+
+
+def _digest(starts: Array | np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(starts).tobytes()).hexdigest()
 
 
 def _drawing(

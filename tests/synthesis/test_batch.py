@@ -45,12 +45,12 @@ def test_every_map_has_the_loss_that_is_said(together, target, pyramid):
 
 @pytest.mark.parametrize(
     ("seeds", "size"),
-    [((3,), None), (SEEDS[::-1], None), (SEEDS, 3), ((5, 3, 11), 2), (4, None)],
+    [((3,), None), (SEEDS[::-1], None), (SEEDS, 3), ((5, 3, 11), 2), (4, None), (np.int64(2), 1)],
     ids=str,
 )
 def test_map_of_a_seed_depends_on_the_seed_only(together, target, pyramid, seeds, size):
     found = synthesize_many(target, pyramid, seeds, batch_size=size, **OPTIONS)
-    assert found.seeds == (tuple(range(seeds)) if isinstance(seeds, int) else seeds)
+    assert found.seeds == (seeds if isinstance(seeds, tuple) else tuple(range(seeds)))
     for seed in set(found.seeds) & set(SEEDS):
         assert close(found.of_seed(seed).map, together.of_seed(seed).map)
 
@@ -103,6 +103,26 @@ def test_progress_is_of_all_maps(seen, together):
     assert [progress.step for progress in seen] == sorted(progress.step for progress in seen)
 
 
+def test_a_lane_that_is_not_finite_does_not_spoil_the_progress(target, pyramid, together):
+    seen = []
+    mean, spread = np.asarray(target.mean.s0)[0], np.asarray(target.mean.s0)[1] * np.sqrt(NPIX)
+
+    def start(seed):
+        return (
+            np.full(NPIX, 1e300) + noise(seed, NPIX)
+            if seed == 1
+            else mean + spread * noise(0, NPIX)
+        )
+
+    found = synthesize_many(target, pyramid, 3, start=start, **OPTIONS, callback=seen.append)
+    assert found.status[1] == "not finite" and found.status[0] == found.status[2] == "step limit"
+    assert close(found.of_seed(2).map, found.of_seed(0).map)
+    losses = found.loss[[0, 2]]
+    assert (seen[-1].best, seen[-1].loss, seen[-1].worst) == pytest.approx(
+        (losses.min(), np.median(losses), losses.max()), rel=1e-12
+    )
+
+
 def test_interrupt_keeps_the_maps_that_were_begun(target, pyramid, together):
     seen = []
 
@@ -143,6 +163,11 @@ def test_coupled_maps_share_their_mean_only(target, pyramid, together):
         ({"seeds": [2**32]}, "seeds: got 4294967296"),
         ({"seeds": [1.5]}, "seeds: got 1.5"),
         ({"seeds": [True]}, "seeds: got True"),
+        ({"seeds": True}, "seeds: got True"),
+        ({"seeds": 3.0}, "seeds: got 3.0"),
+        ({"seeds": None}, "seeds: got None"),
+        ({"seeds": "3"}, "seeds: got '3'"),
+        ({"seeds": 10**12}, "seeds: got 1000000000000, expected 1 up to 1000000"),
         ({"batch_size": 0}, "batch_size: got 0"),
         ({"batch_size": 1.5}, "batch_size: got 1.5"),
         ({"start": np.zeros(NPIX)}, r"start: got shape \(192,\)"),

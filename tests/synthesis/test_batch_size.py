@@ -16,13 +16,13 @@ OPTIONS = {"max_steps": 20, "memory": 10, "chunk_steps": 7}
 
 def straight(shared, each):
     """Bytes that lie on a straight line, and the numbers that were looked at."""
-    asked = []
+    looked = []
 
     def bytes_of(lanes):
-        asked.append(lanes)
+        looked.append(lanes)
         return shared + each * lanes
 
-    return bytes_of, asked
+    return bytes_of, looked
 
 
 def test_small_maps_share_a_device_with_more_than_large_ones():
@@ -31,50 +31,56 @@ def test_small_maps_share_a_device_with_more_than_large_ones():
 
 
 def test_what_fits_is_taken_after_one_look():
-    bytes_of, asked = straight(1000, 100)
-    assert choose_batch(16, 10_000, bytes_of, fixed=False) == 16
-    assert asked == [16]
+    bytes_of, looked = straight(1000, 100)
+    assert choose_batch(16, 10_000, bytes_of, asked=None) == 16
+    assert looked == [16]
 
 
 @pytest.mark.parametrize("wanted", [17, 64, 1000, 1001])
 def test_what_does_not_fit_becomes_the_largest_even_number_that_does(wanted):
-    bytes_of, asked = straight(1000, 100)
+    bytes_of, looked = straight(1000, 100)
     # 85 % of 3100 hold 16 lanes and a little more.
-    assert choose_batch(wanted, 3100, bytes_of, fixed=False) == 16
-    assert len(asked) <= 6
+    assert choose_batch(wanted, 3100, bytes_of, asked=None) == 16
+    assert len(looked) <= 6
 
 
 def test_a_step_that_grows_faster_than_its_lanes_still_fits():
-    found = choose_batch(512, 1_000_000, lambda lanes: 1000 + 10 * lanes**2, fixed=False)
+    found = choose_batch(512, 1_000_000, lambda lanes: 1000 + 10 * lanes**2, asked=None)
     assert 1000 + 10 * found**2 <= 850_000
     assert found >= 0.85 * 290
     # Odd numbers take more, as where maps have no groups.
-    assert choose_batch(9, 850, lambda n: 100 * n if n % 2 == 0 else 150 * n, fixed=False) == 6
+    assert choose_batch(9, 850, lambda n: 100 * n if n % 2 == 0 else 150 * n, asked=None) == 6
 
 
 @pytest.mark.parametrize(("free", "size"), [(400, 1), (500, 2)])
 def test_one_or_two_lanes(free, size):
-    assert choose_batch(8, free, lambda lanes: 200 * lanes, fixed=False) == size
+    assert choose_batch(8, free, lambda lanes: 200 * lanes, asked=None) == size
 
 
 def test_where_nobody_tells_nothing_is_refused():
-    assert choose_batch(8, None, lambda lanes: 10**15, fixed=True) == 8
-    assert choose_batch(8, 100, lambda lanes: None, fixed=True) == 8
+    assert choose_batch(8, None, lambda lanes: 10**15, asked=500) == 8
+    assert choose_batch(8, 100, lambda lanes: None, asked=500) == 8
 
 
 def test_a_number_asked_for_that_cannot_fit_is_refused_with_the_largest_that_can():
     mebibyte = 2**20
     with pytest.raises(ValueError) as raised:
-        choose_batch(500, 1000 * mebibyte, lambda n: (50 + 10 * n) * mebibyte, fixed=True)
+        choose_batch(500, 1000 * mebibyte, lambda n: (50 + 10 * n) * mebibyte, asked=500)
     message = str(raised.value)
     assert "batch_size: got 500" in message and "5,050 MiB" in message and "850 MiB" in message
     assert "expected at most 80" in message
 
 
-@pytest.mark.parametrize("fixed", [True, False])
-def test_not_even_one_map(fixed):
+@pytest.mark.parametrize("room", [7, 16, 31, 57])
+def test_the_largest_that_can_is_named_closely(room):
+    with pytest.raises(ValueError, match=f"got 100, but 64 maps take .* expected at most {room}$"):
+        choose_batch(64, 1000 * room + 400, lambda lanes: 850 * lanes, asked=100)
+
+
+@pytest.mark.parametrize("asked", [4, None])
+def test_not_even_one_map(asked):
     with pytest.raises(ValueError, match=r"pyramid: not even one map fits: 4 at once take"):
-        choose_batch(4, 100, lambda lanes: 1000 * lanes, fixed=fixed)
+        choose_batch(4, 100, lambda lanes: 1000 * lanes, asked=asked)
 
 
 @pytest.mark.parametrize("place", [None, 0], ids=["default", "named"])

@@ -1,6 +1,9 @@
 """A synthesis goes on from its checkpoints as if it had never been interrupted."""
 
+import errno
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,6 +13,7 @@ import pytest
 
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.synthesis.checkpoints import Checkpoints
+from jaxscat.synthesis.devices import Devices
 from jaxscat.synthesis.synthesize import synthesize_many
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -89,6 +93,85 @@ def test_ctrl_c_keeps_the_state(target, pyramid, whole, tmp_path):
     assert part.status == ("interrupted",) * 3
     assert checkpoints.steps() == [13]
     assert_same(resumed(target, pyramid, tmp_path / "kept"), whole)
+
+
+@pytest.mark.parametrize("chunk", [2, 5])
+def test_a_signal_during_the_evaluations_keeps_the_state(
+    target, pyramid, whole, tmp_path, monkeypatch, chunk
+):
+    """The former lanes are gone by then, and the new ones are not known yet."""
+    advance, calls = Devices.advance, []
+
+    def signalled(self, *operands):
+        found = advance(self, *operands)
+        calls.append(found)
+        if len(calls) == chunk:
+            os.kill(os.getpid(), signal.SIGINT)
+        return found
+
+    before = signal.signal(signal.SIGINT, late_interrupt)
+    monkeypatch.setattr(Devices, "advance", signalled)
+    try:
+        part = synthesize_many(
+            target, pyramid, SEEDS, **OPTIONS, checkpoints=Checkpoints(tmp_path / "kept")
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+        monkeypatch.setattr(Devices, "advance", advance)
+    assert "interrupted" in part.status
+    # The first call is one evaluation, every other is four.
+    assert Checkpoints(tmp_path / "kept").steps() == [1 + 4 * (chunk - 1)]
+    assert_same(resumed(target, pyramid, tmp_path / "kept"), whole)
+
+
+def late_interrupt(*_):
+    """Interrupt when the results are waited for: a signal that comes then is heeded then."""
+
+    def raise_once(frame, event, argument):
+        if event == "call" and frame.f_code.co_name == "_recorded":
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    sys.setprofile(raise_once)
+
+
+def test_numbers_of_numpy_are_as_good(target, pyramid, whole, tmp_path):
+    options = {name: np.int64(value) for name, value in OPTIONS.items()}
+    checkpoints = Checkpoints(tmp_path / "kept", every_steps=np.int64(4), every_minutes=None)
+    found = synthesize_many(target, pyramid, SEEDS, **options, checkpoints=checkpoints)
+    assert_same(found, whole)
+    assert checkpoints.steps() != []
+
+
+def test_an_identity_that_cannot_be_written_is_refused_at_once(tmp_path):
+    with pytest.raises(ValueError, match="identity: got what JSON cannot hold"):
+        Checkpoints(tmp_path, identity={"map": np.zeros(3)})
+
+
+def test_starts_that_were_given_belong_to_the_identity(target, pyramid, tmp_path):
+    starts = np.random.default_rng(3).normal(size=(5, 192))
+    options = OPTIONS | {"start": starts}
+    checkpoints = Checkpoints(tmp_path, every_steps=1, every_minutes=None)
+    synthesize_many(target, pyramid, SEEDS, **options, checkpoints=checkpoints)
+    with pytest.raises(ValueError, match=r"got starts = .*, expected"):
+        resumed(target, pyramid, tmp_path, start=starts + 1)
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_damaged(
+    target, pyramid, whole, tmp_path, monkeypatch
+):
+    folder = interrupted(target, pyramid, tmp_path / "kept", 4)
+    kept = Checkpoints(folder).steps()
+
+    def failing(self, directory, args=None):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("jaxscat.synthesis.array_files.ArrayFile.restore", failing)
+        with pytest.raises(OSError, match="Too many open files"):
+            resumed(target, pyramid, folder)
+    assert Checkpoints(folder).steps() == kept
+    assert_same(resumed(target, pyramid, folder), whole)
 
 
 def truncate(folder, step, keep):
