@@ -30,7 +30,7 @@ from jaxscat.synthesis.batch_size import choose_batch, most_lanes
 from jaxscat.synthesis.devices import Devices
 
 MEBIBYTE = 2**20
-MEMORY, CHUNK, STEPS = 50, 4, 8
+MEMORY, CHUNK = 50, 4
 
 
 def resident(name: str) -> int:

@@ -23,6 +23,8 @@ from pydantic import (
     model_validator,
 )
 
+from jaxscat.synthesis.inputs import MOST_SEEDS
+
 
 class ConfigError(ValueError):
     """A config that cannot be used; the message says where, what came and what was expected."""
@@ -42,8 +44,8 @@ def _thresholds(value: Any) -> Any:
 
 
 def _counted(value: Any) -> Any:
-    if type(value) is int and value < 1:
-        raise ValueError("a list of seeds, or a number of them from 1 up")
+    if type(value) is int and not 1 <= value <= MOST_SEEDS:
+        raise ValueError(f"a list of seeds, or a number of them from 1 up to {MOST_SEEDS}")
     return tuple(range(value)) if type(value) is int else value
 
 

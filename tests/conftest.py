@@ -27,6 +27,21 @@ def compiled_functions_are_forgotten():
 
 
 @pytest.fixture(scope="session")
+def shown_until_a_step():
+    """A function that reads what a run shows on stderr until it has made a step."""
+
+    def read(process):
+        shown = ""
+        for line in process.stderr:
+            shown += line
+            if "step" in line and "loss" in line:
+                break
+        return shown
+
+    return read
+
+
+@pytest.fixture(scope="session")
 def reference():
     """The module of dense matrices beside this folder."""
     path = Path(__file__).parent / "reference.py"

@@ -129,7 +129,7 @@ def test_ctrl_c_before_there_is_a_map(project, monkeypatch):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent):
+def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent, shown_until_a_step):
     # Large enough that a synthesis goes on for thousands of steps, long after the signal.
     np.save(project / "large.npy", np.random.default_rng(0).gamma(2.0, size=12 * 16**2))
     options = ["--data.path", str(project / "large.npy"), "--pyramid.scales", "5"]
@@ -145,12 +145,7 @@ def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     signal.signal(signal.SIGINT, before)
-    assert process.stderr is not None
-    shown = ""
-    for line in process.stderr:
-        shown += line
-        if "step" in line and "loss" in line:
-            break
+    shown = shown_until_a_step(process)
     time.sleep(0.2)
     process.send_signal(sent)
     shown += process.stderr.read()

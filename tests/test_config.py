@@ -103,6 +103,7 @@ def test_harmonics_are_one_unless_said(write):
             ["max_steps", "0", "greater than or equal to 1"],
         ),
         (MINIMAL + "[synthesis]\nseeds = 0\n", ["synthesis.seeds", "0", "from 1 up"]),
+        (MINIMAL + "[synthesis]\nseeds = 1000000000000\n", ["synthesis.seeds", "up to 1000000"]),
         (MINIMAL + "[synthesis]\nseeds = 1.5\n", ["synthesis.seeds", "1.5", "tuple"]),
         (MINIMAL + '[synthesis]\nstart = "noise"\n', ["synthesis.start", "white_noise"]),
         (MINIMAL + "[synthesis]\nbatch_size = 0\n", ["synthesis.batch_size", "0"]),

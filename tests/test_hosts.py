@@ -156,7 +156,7 @@ def test_a_folder_that_only_one_process_sees(config, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["here.unfinished"]
 
 
-def test_the_end_of_a_batch_systems_time_interrupts(config, tmp_path):
+def test_the_end_of_a_batch_systems_time_interrupts(config, tmp_path, shown_until_a_step):
     """JAX has a handler of its own for SIGTERM, under which the run would go on."""
     options = ["--synthesis.max_steps", "1000000", "--synthesis.seeds", "1"]
     with socket.socket() as free:
@@ -167,12 +167,7 @@ def test_the_end_of_a_batch_systems_time_interrupts(config, tmp_path):
     process = subprocess.Popen(
         command(config, tmp_path / "run", *options), stderr=subprocess.PIPE, text=True
     )
-    assert process.stderr is not None
-    shown = ""
-    for line in process.stderr:
-        shown += line
-        if "step" in line and "loss" in line:
-            break
+    shown = shown_until_a_step(process)
     process.terminate()
     shown += process.stderr.read()
     assert process.wait(timeout=120) == 130, shown

@@ -7,13 +7,16 @@ from functools import cache
 _SHARE = 0.85
 # A larger batch is looked for until less than this part of the one that fits is to be won.
 _CLOSE = 1 / 8
-# Where nobody says how many; measured by `experiments/benchmark_seeds.py` on two CPU cores and on
-# an H200, which is busy from about so many pixels on.
+# Where nobody says how many: eight on a CPU, and so many pixels elsewhere, chosen by what
+# `experiments/benchmark_seeds.py` has measured (see `docs/performance.md`).
 _LANES, _MOST_LANES, _PIXELS = 8, 64, 1 << 21
 
 
 def most_lanes(platform: str, npix: int) -> int:
-    """Return beyond how many lanes a device of a platform is hardly faster per map."""
+    """Return how many lanes a device of a platform is given at most, where nobody says.
+
+    Source: `docs/conventions.md`, "Batches and memory".
+    """
     return _LANES if platform == "cpu" else max(_LANES, min(_MOST_LANES, _PIXELS // npix))
 
 

@@ -95,6 +95,8 @@ class Devices:
 
         Returns:
             what the compiler says; None where it says nothing.
+
+        Source: `docs/conventions.md`, "Batches and memory".
         """
         used = jax.ShapeDtypeStruct(starts.shape[:1], bool)
         lanes = jax.eval_shape(partial(begin, memory=memory), starts, used)

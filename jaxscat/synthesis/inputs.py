@@ -11,7 +11,7 @@ from jaxscat.starts import check_seed
 from jaxscat.statistics.angular import Reduction
 
 # More maps than memory holds; a number beyond it is a slip.
-_MOST_SEEDS = 1_000_000
+MOST_SEEDS = 1_000_000
 
 
 class Settings(NamedTuple):
@@ -41,8 +41,8 @@ def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
         ValueError: none, equal ones, too many, or one that is no integer from 0 to 2^32 - 1.
     """
     if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
-        if not 1 <= seeds <= _MOST_SEEDS:
-            raise ValueError(f"seeds: got {seeds}, expected 1 up to {_MOST_SEEDS} of them")
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise ValueError(f"seeds: got {seeds}, expected 1 up to {MOST_SEEDS} of them")
         return tuple(range(int(seeds)))
     if not isinstance(seeds, Iterable) or isinstance(seeds, str):
         raise ValueError(f"seeds: got {seeds!r}, expected a list of integers, or how many")

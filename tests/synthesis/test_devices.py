@@ -28,9 +28,9 @@ SCRIPT = """
     target = make_target(original, pyramid)
     options = {"max_steps": 20, "memory": 10, "chunk_steps": 7, "gradient_tolerance": 1e-6}
     first, seen = jax.devices()[:1], {}
-    # Twelve of sixteen start at the solution, and end after a search without end.
-    starts = np.stack([original] * 12 + list(original.mean() + np.random.default_rng(1).normal(
-        size=(4, 48))))
+    # The squares of twelve of sixteen starts leave the range of float64: these lanes end at once.
+    starts = original.mean() + np.random.default_rng(1).normal(size=(16, 48))
+    starts[:12] *= 1e300
 
     advance = Devices.advance
 
@@ -53,7 +53,8 @@ SCRIPT = """
         rows = [expected.seeds.index(seed) for seed in found.seeds]
         wanted = expected.map[rows]
         return {
-            "maps": float(np.abs(found.map - wanted).max() / np.abs(wanted).max()),
+            "maps": float(
+                (np.abs(found.map - wanted).max(axis=1) / np.abs(wanted).max(axis=1)).max()),
             "statuses": found.status == tuple(expected.status[row] for row in rows),
             "shape": found.map.shape,
         }
@@ -150,11 +151,9 @@ def test_lanes_that_no_seed_needs_do_nothing(report):
 
 def test_batch_is_cut_on_all_devices_at_once(report):
     row = report["cut"]
-    assert row["shape"] == [16, 48] and row["maps"] <= 1e-8
+    assert_equal(row, 16)
     assert row["calls"] == [[ALL, 16], [ALL, 8]]
-    # Rounding decides whether the gradient of a start at the solution is zero.
-    assert {*row["status"][:12]} <= {"no progress", "converged"}
-    assert row["status"][12:] == ["step limit"] * 4
+    assert row["status"] == ["not finite"] * 12 + ["step limit"] * 4
 
 
 def test_coupled_maps_are_on_one_device(report):
