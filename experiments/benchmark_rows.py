@@ -3,7 +3,7 @@
     python experiments/benchmark_rows.py timing|compile|memory|synthesis --maps FILE --cache DIR
 
 FOSCAT is imported only where it is measured. Everything is float32, with 4 orientations, no mask
-and FOSCAT's formula of the standard errors; FOSCAT's operators lie in the folder `--cache`.
+and FOSCAT's loss; FOSCAT's operators lie in the folder `--cache`.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from foscat_loss import FOSCAT_LOSS
 
 # A call of jaxscat is short and follows a long one of FOSCAT, whose threads are still settling.
 JAXSCAT_CALLS_PER_TURN = 5
@@ -34,7 +35,7 @@ def jaxscat_problem(original: np.ndarray) -> tuple[Any, Any]:
     import jaxscat
 
     pyramid = jaxscat.build_pyramid(nside_of(original))
-    return pyramid, jaxscat.make_target(jax.numpy.asarray(original), pyramid, sigma="foscat")
+    return pyramid, jaxscat.make_target(jax.numpy.asarray(original), pyramid, **FOSCAT_LOSS)
 
 
 def nside_of(field: np.ndarray) -> int:

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from benchmark import default_dataset, environment
 from benchmark_rows import seconds, summary
+from foscat_loss import FOSCAT_LOSS
 from foscat_objective import SeedLoss
 from foscat_reference import Foscat
 from rich.console import Console
@@ -119,8 +120,8 @@ def jaxscat_calls(maps: Callable[[int], Maps]) -> Calls:
             jnp.asarray(given.original),
             pyramid,
             second=second,
-            sigma="foscat",
             reduction=reductions[case.reduction],
+            **FOSCAT_LOSS,
         )
         field = jnp.asarray(given.start)
         return {

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from crosscheck_cases import Case, Inputs, Map, patch_scales
+from foscat_loss import FOSCAT_LOSS
 from foscat_reference import Foscat, Geometry, Groups
 
 import jaxscat
@@ -149,7 +150,7 @@ def _with_loss(
     start: jax.Array,
     given: Numbers | None,
 ) -> Numbers:
-    own = target = jaxscat.make_target(original, pyramid, sigma="foscat", **options)
+    own = target = jaxscat.make_target(original, pyramid, **FOSCAT_LOSS, **options)
     if given is not None:
         target = replace(
             own,

@@ -18,6 +18,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from foscat_loss import FOSCAT_LOSS
 from foscat_reference import Foscat, FoscatSynthesis, Map, SeedLoss
 from rich.console import Console
 from rich.table import Table
@@ -50,7 +51,7 @@ def foscat_loss(config: Config, original: Map, mask: np.ndarray | None, precisio
 
 
 def jaxscat_losses(config: Config, maps: dict[str, Map], mask: np.ndarray | None) -> Losses:
-    """Return jaxscat's loss of every map, with FOSCAT's formula of the standard errors."""
+    """Return the loss of every map as jaxscat computes FOSCAT's."""
     original = maps["ORIGINAL"]
     pyramid = jaxscat.build_pyramid(
         int(np.sqrt(original.size / 12)),
@@ -58,7 +59,7 @@ def jaxscat_losses(config: Config, maps: dict[str, Map], mask: np.ndarray | None
         dtype=np.float64,
     )
     weights = None if mask is None else jnp.asarray(mask)
-    target = jaxscat.make_target(jnp.asarray(original), pyramid, mask=weights, sigma="foscat")
+    target = jaxscat.make_target(jnp.asarray(original), pyramid, mask=weights, **FOSCAT_LOSS)
     loss = jax.jit(jaxscat.map_loss)
     return {name: float(loss(jnp.asarray(field), pyramid, target)) for name, field in maps.items()}
 

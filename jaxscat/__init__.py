@@ -2,6 +2,8 @@
 
 from jaxscat.comparing import compare_statistics as compare_statistics
 from jaxscat.datasets import dataset_names as dataset_names
+from jaxscat.forms import HarmonicForm as HarmonicForm
+from jaxscat.forms import harmonic_form as harmonic_form
 from jaxscat.gaussianization import Gaussianization as Gaussianization
 from jaxscat.gaussianization import gaussianize as gaussianize
 from jaxscat.io import load_map as load_map
@@ -43,6 +45,7 @@ from jaxscat.statistics.storage import StoredStatistics as StoredStatistics
 from jaxscat.statistics.storage import load_statistics as load_statistics
 from jaxscat.statistics.storage import save_statistics as save_statistics
 from jaxscat.synthesis.checkpoints import Checkpoints as Checkpoints
+from jaxscat.synthesis.levels import synthesize_levels as synthesize_levels
 from jaxscat.synthesis.results import SynthesisResult as SynthesisResult
 from jaxscat.synthesis.synthesize import synthesize as synthesize
 from jaxscat.synthesis.synthesize import synthesize_many as synthesize_many

@@ -29,9 +29,19 @@ from jaxscat.measuring import (
 )
 from jaxscat.plotting import plot_coefficients, write_figure
 from jaxscat.provenance import describe_devices, versions
+from jaxscat.run_folder import REPORT
 from jaxscat.statistics.storage import load_statistics, save_statistics
-from jaxscat.terminal import independence, observer_for, result_tables, silent, validation_table
+from jaxscat.terminal import (
+    copies,
+    ensemble_table,
+    independence,
+    observer_for,
+    result_tables,
+    silent,
+    validation_table,
+)
 from jaxscat.unfinished import check_new_run, finished_results, place_of
+from jaxscat.validation.ensemble import copy_test
 
 BAD_INPUT, INTERRUPTED, DIVERGED = 2, 130, 1
 
@@ -127,7 +137,9 @@ def run(
                 _print(table)
             if "ensemble" in outcome.results:
                 _say(independence(outcome.results["ensemble"]))
-            _say(f"wrote {outcome.folder}")
+            reports = [row["validation"] for row in outcome.results["seeds"]]
+            _say(copies(copy_test(reports)))
+            _say(f"wrote {outcome.folder}; the report is {outcome.folder / 'report.html'}")
     if outcome.status == "interrupted":
         on = "; --resume goes on with it" if place_of(folder).exists() else ""
         _fail(f"interrupted; the best map so far is written{on}" if first else "", INTERRUPTED)
@@ -140,12 +152,20 @@ def run(
 def validate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
 ) -> None:
-    """Validate the maps of a run folder again and print the tables."""
-    with _errors_in_one_line():
+    """Validate the maps of a run folder again, print the table and write the report anew."""
+    with _errors_in_one_line("interrupted; what was there is kept"):
         settings = load_config(folder / "config.toml")
         configure(settings.run.platform, settings.run.precision)
-        for name, report in validate_run(folder).items():
-            _print(validation_table(report, title=f"{folder}: {name}"))
+        with observer_for(_errors()) as observer:
+            found = validate_run(folder, observer)
+        if found.ensemble is None:
+            (seed,) = found.seeds
+            _print(validation_table(found.reports[seed], title=f"{folder}: seed {seed}"))
+        else:
+            _print(ensemble_table(found.ensemble, title=f"{folder}: {len(found.seeds)} seeds"))
+            _say(independence(found.ensemble))
+        _say(copies(copy_test(list(found.reports.values()))))
+        _say(f"wrote {', '.join(str(folder / name) for name in REPORT)}")
 
 
 @app.command("measure")

@@ -63,7 +63,8 @@ class DataConfig(_Section):
     """Which map is the original: a dataset by name or a file by path (see `load_map`), not both.
 
     `unseen` says what becomes of pixels without data: refused, or zeros of the mask. `transform`
-    "standardise" takes the mean off and divides by the standard deviation before anything else.
+    "standardise" takes the mean off and divides by the standard deviation before anything else;
+    "exp" takes the exponential of that, a map with a long tail.
     """
 
     dataset: str | None = None
@@ -72,7 +73,7 @@ class DataConfig(_Section):
     order: Literal["RING", "NESTED"] | None = None
     field: Annotated[int, Field(ge=0)] | str = 0
     unseen: Literal["refuse", "mask"] = "refuse"
-    transform: Literal["none", "standardise"] = "none"
+    transform: Literal["none", "standardise", "exp"] = "none"
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:
@@ -102,7 +103,9 @@ class TargetConfig(_Section):
     """
 
     sigma: Literal["pixels", "foscat"] = "pixels"
-    coarsest_nside: Nside = 1
+    sigma_floor: float = Field(default=0.01, ge=0, lt=1)
+    coarsest_nside: Nside | None = None
+    weights: Literal["balanced", "plain"] = "balanced"
     mask: str | None = None
     mask_threshold: Threshold | None = None
     normalization: Literal["none", "target", "own"] = "none"
@@ -129,18 +132,28 @@ class SynthesisConfig(_Section):
     """How new maps are made (see `synthesize_many`): one map per seed.
 
     `seeds` is a list, or in a file a number N for 0 to N - 1; `batch_size` is how many of them are
-    changed at once. `start` is white noise, the reference experiment's white noise, or a Gaussian
-    map with the original's power spectrum (see `jaxscat.starts`).
+    changed at once. `start` is a Gaussian map with the original's power spectrum, white noise, or
+    the reference experiment's white noise (see `jaxscat.starts`).
+
+    A synthesis ends after `max_steps`, after `max_evaluations`, or once 25 steps have lowered the
+    loss by less than the fraction `stagnation`. `form` "harmonic" changes a field that is filtered
+    to the original's power spectrum (see `harmonic_form`) instead of the pixels. With `first_nside`
+    maps are made at that nside first, and refined from one nside to the next (see
+    `synthesize_levels`); limits hold for each.
 
     `gaussianize` has them made from the original with a Gaussian histogram, which is taken back
     from every new map (see `jaxscat.gaussianize`).
     """
 
     seeds: Seeds = (1234,)
-    start: Literal["white_noise", "reference_noise", "gaussian_noise"] = "white_noise"
+    start: Literal["gaussian_noise", "white_noise", "reference_noise"] = "gaussian_noise"
     batch_size: int | None = Field(default=None, ge=1)
     max_steps: int = Field(default=300, ge=1)
+    max_evaluations: int | None = Field(default=None, ge=1)
+    stagnation: float | None = Field(default=None, ge=0, lt=1)
     memory: int = Field(default=50, ge=1)
+    form: Literal["pixels", "harmonic"] = "pixels"
+    first_nside: Nside | None = None
     gaussianize: bool = False
 
     @field_validator("seeds")

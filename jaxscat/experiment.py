@@ -22,6 +22,7 @@ from jaxscat.provenance import (
 )
 from jaxscat.run_folder import new_run_folder, write_json
 from jaxscat.run_maps import find_run_maps
+from jaxscat.run_report import write_report
 from jaxscat.run_results import write_results
 from jaxscat.synthesizing import (
     Observer,
@@ -38,7 +39,7 @@ from jaxscat.unfinished import (
     place_of,
     remove,
 )
-from jaxscat.validation import validate
+from jaxscat.validation.seeds import SeedValidation, validate_seeds
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,11 @@ def run_experiment(
     """Run one experiment and write its folder (default `runs/<name>`), whole or not at all.
 
     The folder holds results.json, config.toml (as resolved), maps.fits (see `save_run_maps`;
-    several files for more than 64 seeds), history.csv, summary.png and run.json, and of two seeds
-    or more ensemble.csv and ensemble.png. In results.json the keys of a single map are those of
-    the first seed; `seeds` has all of them and `ensemble` how they differ. When the synthesis is
-    interrupted the best maps so far are validated and written, seeds not begun are left out and
-    the status is "interrupted".
+    several files for more than 64 seeds), history.csv, summary.png, run.json, what the validation
+    has found (see `write_report`), and of two seeds or more ensemble.csv and ensemble.png. In
+    results.json the keys of a single map are those of the first seed; `seeds` has all of them and
+    `ensemble` how they differ. When the synthesis is interrupted the best maps so far are validated
+    and written, seeds not begun are left out and the status is "interrupted".
     With `synthesis.gaussianize`, target and losses are of maps with a Gaussian histogram; all maps
     that are validated, drawn and written have been taken back to the values of the original.
     With `target.second`, target and losses are of each map together with the second one, which
@@ -124,31 +125,36 @@ def _help(config: Config, folder: Path, observer: Observer, hosts: Hosts) -> Out
     return Outcome(folder, results, results["status"])
 
 
-def validate_run(folder: str | Path) -> dict[str, dict[str, Any]]:
-    """Validate the maps of a run folder again; returns one report (see `validate`) per seed column.
+def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedValidation:
+    """Validate the maps of a run folder again, and write validation.json and the report anew.
 
-    Raises `FileNotFoundError` when the folder has no config.toml or lacks its maps, and
-    `ValueError` when one cannot be read.
+    What else the folder holds stays as it is. Returns what was found of all seeds.
+
+    Raises `FileNotFoundError` when the folder has no config.toml or lacks its maps, `ValueError`
+    when one cannot be read and `OSError` when the folder cannot be written.
     """
+    observer = observer or Observer()
     folder = Path(folder)
     stored = find_run_maps(folder)
     config = load_config(folder / "config.toml")
     _check_precision(config)
+    observer.stage("validating")
     footprint = footprint_of(stored.mask)
     original = stored.original
     working, restore = working_map(config, original.astype(config.run.precision), footprint)
     pyramid = pyramid_of(config, original.size, Observer())
     draw = start_of_seeds(config, working, footprint)
-    return {
-        f"SEED_{seed}": validate(
-            original,
-            stored.of_seed(seed),
-            start=restore(draw(seed)),
-            pyramid=pyramid,
-            mask=stored.mask,
-        )
-        for seed in stored.files
-    }
+    maps = {seed: stored.of_seed(seed) for seed in stored.files}
+    validation = validate_seeds(
+        original,
+        maps,
+        pyramid,
+        starts={seed: restore(draw(seed)) for seed in maps},
+        mask=stored.mask,
+    )
+    observer.stage("writing the report")
+    write_report(folder, config, validation, maps)
+    return validation
 
 
 def _run(
@@ -161,7 +167,9 @@ def _run(
 ) -> Outcome:
     clock = Clock()
     run, pyramid, checksums = synthesized_maps(config, observer, unfinished, hosts, clock)
-    results = write_results(draft, config, run, pyramid, clock=clock, stage=observer.stage)
+    results, validation = write_results(
+        draft, config, run, pyramid, clock=clock, stage=observer.stage
+    )
     (draft / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     compiling = sum(result.compile_seconds for result in run.made.values())
     running = sum(result.run_seconds for result in run.made.values())
@@ -184,6 +192,8 @@ def _run(
             },
         },
     )
+    observer.stage("writing the report")
+    write_report(draft, config, validation, {seed: one.map for seed, one in run.made.items()})
     return Outcome(draft, results, results["status"])
 
 

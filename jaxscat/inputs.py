@@ -62,10 +62,10 @@ def read_inputs(config: Config) -> Inputs:
             )
         mask = joint_mask(mask, given, f"target.mask: {str(path)!r}")
         checksums["mask_file"] = file_sha256(path)
-    if data.transform == "standardise":
+    if data.transform != "none":
         weights = footprint_of(mask)
-        original = _standardised(original, weights)
-        second = None if second is None else _standardised(second, weights)
+        original = _transformed(original, data.transform, weights)
+        second = None if second is None else _transformed(second, data.transform, weights)
     return Inputs(original, mask, source, checksums, second)
 
 
@@ -124,15 +124,17 @@ def joint_mask(mask: np.ndarray | None, other: np.ndarray | None, name: str) -> 
     return both
 
 
-def _standardised(map: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+def _transformed(map: np.ndarray, transform: str, weights: np.ndarray | None) -> np.ndarray:
+    """Return a map [p] in units of its standard deviation, or the exponential of that."""
     mean = np.average(map, weights=weights)
     spread = np.sqrt(np.average((map - mean) ** 2, weights=weights))
     if not spread > 0:
         raise ValueError(
-            "data.transform: got 'standardise' for a map with one value in all pixels that have "
+            f"data.transform: got {transform!r} for a map with one value in all pixels that have "
             "weight, expected a map that varies"
         )
-    return (map - mean) / spread
+    standardised = (map - mean) / spread
+    return np.exp(standardised) if transform == "exp" else standardised
 
 
 def footprint_of(mask: np.ndarray | None) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from jaxscat.config import Config
@@ -24,9 +25,9 @@ DOMAIN = "cosmology: full-sky maps on HEALPix"
 def summarize(
     config: Config,
     source: str,
-    made: dict[int, SynthesisResult],
-    reports: dict[int, dict[str, Any]],
-    ensemble: dict[str, Any] | None = None,
+    made: Mapping[int, SynthesisResult],
+    reports: Mapping[int, Mapping[str, Any]],
+    ensemble: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of results.json: the reference experiment's keys, and more beside them.
 
@@ -91,7 +92,7 @@ def overall_status(statuses: list[str], asked: int) -> str:
     return statuses[0]
 
 
-def reference_statistics(report: dict[str, Any]) -> dict[str, float | None]:
+def reference_statistics(report: Mapping[str, Any]) -> dict[str, float | None]:
     """The numbers of the reference experiment, under its names, out of one validation report."""
     distribution = report["distribution"]
     return {

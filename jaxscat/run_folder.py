@@ -13,9 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from jaxscat.archive import new_file
+
 # What makes a folder recognisable as one that a run has written, and all that a run writes.
 MARKERS = {"config.toml", "results.json", "run.json"}
+REPORT = ("validation.json", "validation.png", "report.html")
 CONTENT = MARKERS | {"maps.fits", "history.csv", "summary.png", "ensemble.csv", "ensemble.png"}
+CONTENT |= set(REPORT)
 
 
 def map_file_names(count: int) -> list[str]:
@@ -116,8 +120,13 @@ def _put_in_place(draft: Path, folder: Path, *, overwrite: bool) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON for people to read; NaN and infinity are refused with a `ValueError`."""
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write JSON for people to read; NaN and infinity are refused with a `ValueError`.
+
+    A file that is there is replaced in the end.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with new_file(path) as file:
+        file.write(text.encode())
 
 
 def write_history(path: Path, rows: Sequence[tuple[int, int, float, int]]) -> None:

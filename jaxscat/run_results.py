@@ -19,8 +19,15 @@ from jaxscat.results import summarize
 from jaxscat.run_folder import write_history, write_json, write_table
 from jaxscat.run_maps import save_run_maps
 from jaxscat.synthesis.results import SynthesisResult
-from jaxscat.validation import gaussian_control, validate
-from jaxscat.validation.ensemble import correlation_matrix, ensemble_report, quantity_table
+from jaxscat.validation import gaussian_control
+from jaxscat.validation.ensemble import quantity_table
+from jaxscat.validation.seeds import SeedValidation, validate_seeds
+
+_UNITS = {
+    "none": "map units",
+    "standardise": "standard deviations",
+    "exp": "exponential of standard deviations",
+}
 
 
 @dataclass(frozen=True)
@@ -55,45 +62,33 @@ def write_results(
     *,
     clock: Clock,
     stage: Callable[[str], None] = lambda name: None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], SeedValidation]:
     """Validate the maps of a run and write all that is to be known of them into its folder.
 
     Writes results.json, the maps (see `save_run_maps`), history.csv and summary.png; of two seeds
     or more also ensemble.csv and ensemble.png. `clock` is told the time of the validation, `stage`
-    the names of the parts of the work. Returns the content of results.json (see `summarize`).
+    the names of the parts of the work. Returns the content of results.json (see `summarize`), and
+    the validation for the report.
     """
-    seeds, footprint = list(run.made), footprint_of(run.mask)
-    ensemble = correlations = None
+    seeds = list(run.made)
     with clock.measure("validation"):
         stage("validating")
-        gaussian = gaussian_control(run.original, footprint=footprint)
-        reports = {
-            seed: validate(
-                run.original,
-                result.map,
-                start=run.starts[seed],
-                gaussian=gaussian,
-                pyramid=pyramid,
-                mask=run.mask,
-            )
-            for seed, result in run.made.items()
-        }
-        if len(seeds) > 1:
-            correlations = correlation_matrix([run.original, *run.maps], footprint)
-            ensemble = ensemble_report(seeds, list(reports.values()), correlations)
+        maps = {seed: result.map for seed, result in run.made.items()}
+        validation = validate_seeds(run.original, maps, pyramid, starts=run.starts, mask=run.mask)
     stage("writing")
-    results = summarize(config, run.source, dict(run.made), reports, ensemble=ensemble)
+    reports = validation.reports
+    results = summarize(config, run.source, run.made, reports, ensemble=validation.ensemble)
     write_json(folder / "results.json", results)
     save_run_maps(folder, run.original, run.starts[seeds[0]], run.made, run.mask)
     write_history(folder / "history.csv", _history(run.made))
-    _draw_summary(folder / "summary.png", config, run, gaussian)
-    if correlations is not None:
+    _draw_summary(folder / "summary.png", config, run)
+    if validation.correlations is not None:
         write_table(folder / "ensemble.csv", quantity_table(seeds, list(reports.values())))
-        _draw_ensemble(folder / "ensemble.png", config, run, correlations)
-    return results
+        _draw_ensemble(folder / "ensemble.png", config, run, validation.correlations)
+    return results, validation
 
 
-def _draw_summary(path: Path, config: Config, run: Synthesized, gaussian: np.ndarray) -> None:
+def _draw_summary(path: Path, config: Config, run: Synthesized) -> None:
     first = next(iter(run.made))
     several = len(run.made) > 1
     shown = f"{len(run.made)} seeds (maps: seed {first})" if several else f"seed {first}"
@@ -101,11 +96,11 @@ def _draw_summary(path: Path, config: Config, run: Synthesized, gaussian: np.nda
         run.original,
         run.starts[first],
         run.made[first].map,
-        gaussian,
+        gaussian_control(run.original, footprint=footprint_of(run.mask)),
         run.made[first].losses,
         footprint=footprint_of(run.mask),
-        title=_title(run, shown),
-        unit=_unit(config),
+        title=title_of(run.source, run.original, shown),
+        unit=unit_of(config),
         ensemble=run.maps if several else (),
         ensemble_losses=[result.losses for result in run.made.values()] if several else (),
     ).savefig(path)
@@ -117,17 +112,19 @@ def _draw_ensemble(path: Path, config: Config, run: Synthesized, correlations: n
         {seed: result.map for seed, result in run.made.items()},
         correlations,
         footprint=footprint_of(run.mask),
-        title=_title(run, f"{len(run.made)} seeds"),
-        unit=_unit(config),
+        title=title_of(run.source, run.original, f"{len(run.made)} seeds"),
+        unit=unit_of(config),
     ).savefig(path)
 
 
-def _title(run: Synthesized, of: str) -> str:
-    return f"{run.source}, nside {nside_of(run.original.size)}, {of}"
+def title_of(source: str, original: np.ndarray, of: str) -> str:
+    """What stands above a figure: where the original is from, its nside, and what is shown."""
+    return f"{source}, nside {nside_of(original.size)}, {of}"
 
 
-def _unit(config: Config) -> str:
-    return "standard deviations" if config.data.transform == "standardise" else "map units"
+def unit_of(config: Config) -> str:
+    """The unit of the maps of a config, in words."""
+    return _UNITS[config.data.transform]
 
 
 def _history(made: Mapping[int, SynthesisResult]) -> list[tuple[int, int, float, int]]:

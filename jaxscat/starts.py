@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.maps import check_map, check_mask, nside_of
-from jaxscat.spectra import angular_power_spectrum
+from jaxscat.spectra import angular_power_spectrum, filtered_noise
 
 
 def check_seed(seed: object, *, name: str = "seed") -> None:
@@ -96,7 +96,8 @@ def gaussian_noise(
 ) -> Float[np.ndarray, " p"]:
     """Return a Gaussian random map with the power spectrum and the mean of a map.
 
-    Multipoles from 1 to 3 nside - 1 are drawn from C_l of the original; the mean is its own.
+    White noise is filtered to C_l of the original for multipoles up to 3 nside - 1, and to the
+    last of them beyond; the mean is the original's.
 
     Args:
         original: NESTED map of the whole sphere in any unit, which the result shares.
@@ -111,22 +112,12 @@ def gaussian_noise(
 
     Source: `docs/conventions.md`, "Starts".
     """
-    import healpy  # loads matplotlib, so not at import
-
     nside = nside_of(np.size(original), name="original")
     original = check_map(original, name="original", nside=nside, allow_constant=True)
     original = original.astype(np.float64)
     weights = None if footprint is None else check_mask(footprint, original.size, name="footprint")
     spectrum = angular_power_spectrum(original, weights)
-    spectrum[0] = 0.0
-    last = spectrum.size - 1
-    multipoles, orders = healpy.Alm.getlm(last)
-    normal = noise(seed, 2 * multipoles.size).astype(np.float64)
-    real, imaginary = normal.reshape(2, -1)
-    # Order zero is real, and both parts of the others share the power.
-    drawn = np.where(orders == 0, real, (real + 1j * imaginary) / np.sqrt(2))
-    harmonics = drawn * np.sqrt(spectrum[multipoles])
-    map = healpy.reorder(healpy.alm2map(harmonics, nside, lmax=last), r2n=True)
+    map = filtered_noise(noise(seed, original.size), spectrum)
     return (map + np.average(original - map, weights=weights)).astype(np.float32)
 
 

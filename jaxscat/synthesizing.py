@@ -9,17 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxscat.config import Config
+from jaxscat.forms import HarmonicForm, harmonic_form
 from jaxscat.gaussianization import gaussianize
 from jaxscat.hosts import Hosts, read_parts, write_part
 from jaxscat.inputs import footprint_of, in_precision, read_inputs
 from jaxscat.maps import nside_of
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.provenance import Clock
+from jaxscat.resolution_levels import coarser_levels
 from jaxscat.run_results import Synthesized
 from jaxscat.starts import gaussian_noise, reference_noise, white_noise
 from jaxscat.synthesis.checkpoints import Checkpoints
+from jaxscat.synthesis.levels import synthesize_levels
 from jaxscat.synthesis.results import Progress
-from jaxscat.synthesis.synthesize import synthesize_many
 from jaxscat.targets import experiment_target
 from jaxscat.unfinished import UnfinishedRun
 
@@ -66,8 +68,8 @@ def synthesized_maps(
         checksums of the inputs, by their names.
 
     Raises:
-        ValueError: as `load_map`, `build_pyramid`, `gaussianize`, `make_target` and
-            `synthesize_many`; a checkpoint of another run.
+        ValueError: as `load_map`, `build_pyramid`, `gaussianize`, `make_target`, `harmonic_form`,
+            `coarser_levels` and `synthesize_many`; a checkpoint of another run.
         OSError: a file cannot be read or written.
     """
     with hosts.together():
@@ -88,6 +90,15 @@ def synthesized_maps(
             observer.stage("measuring the map")
             working, restore = working_map(config, original, footprint)
             target = experiment_target(config, working, pyramid, mask=mask, second=second)
+            targets, pyramids = coarser_levels(
+                config,
+                working,
+                pyramid,
+                lambda level, npix: pyramid_of(level, npix, Observer()),
+                mask=mask,
+                second=second,
+            )
+            form = form_of(config, working, footprint)
         settings = config.synthesis
         draw = start_of_seeds(config, working, footprint)
         checkpoints = _checkpoints(config, unfinished, inputs.checksums, hosts)
@@ -97,14 +108,17 @@ def synthesized_maps(
         observer.stage(f"synthesizing {_counted(seeds, hosts)}{since}")
         together = None
         if seeds:
-            together = synthesize_many(
-                target,
-                pyramid,
+            together = synthesize_levels(
+                [*targets, target],
+                [*pyramids, pyramid],
                 seeds,
                 start=draw,
+                form=form,
                 batch_size=settings.batch_size,
                 checkpoints=checkpoints,
                 max_steps=settings.max_steps,
+                max_evaluations=settings.max_evaluations,
+                stagnation=settings.stagnation,
                 memory=settings.memory,
                 callback=observer.step,
             )
@@ -142,6 +156,18 @@ def start_of_seeds(
     """Return what draws the start [p] of a seed, in the run's precision."""
     kind = STARTS[config.synthesis.start]
     return lambda seed: kind(working, seed, footprint=footprint).astype(config.run.precision)
+
+
+def form_of(
+    config: Config, working: np.ndarray, footprint: np.ndarray | None
+) -> HarmonicForm | None:
+    """Return what makes maps from the fields that the synthesis changes; None for the pixels.
+
+    Raises `ValueError` as `harmonic_form`.
+    """
+    if config.synthesis.form == "pixels":
+        return None
+    return harmonic_form(working, dtype=np.dtype(config.run.precision), footprint=footprint)
 
 
 def _checkpoints(

@@ -138,16 +138,20 @@ def _duration(seconds: float) -> str:
 COLUMNS = {
     "original": "original",
     "start": "start",
-    "gaussian": "Gaussian control",
+    "gaussian": "Gaussian controls",
+    "filtered": "filtered controls",
     "synthesized": "synthesized",
 }
 
+# So little scatter, as a part of the number, is that of rounding.
+_ROUNDING = 1e-6
 # How the numbers of a row are written, by its group.
 STYLES = {
     "pixel_correlation": "+.4f",
     "power_spectrum_ratio": ".4f",
-    "power_spectrum_bins.ratio": ".4f",
-    "power_spectrum_bins.correlation": "+.3f",
+    "correlation_ranges": "+.3f",
+    "power_spectrum_bins": ".4f",
+    "distances": ".4f",
     "scattering": ".5f",
     "scattering_error": ".5f",
     "scattering_improvement_pct": ".3f",
@@ -155,17 +159,20 @@ STYLES = {
 
 
 def validation_table(report: Mapping[str, Any], *, title: str) -> Table:
-    """One validation report (see `validate`) as a table: a row per quantity, a column per map."""
-    shown = [name for name in COLUMNS if name in {"original", *report["pixel_correlation"]}]
+    """One validation report (see `validate`) as a table: a row per quantity, a column per map.
+
+    Of the controls mean and scatter are shown.
+    """
+    rows = list(rows_of(report))
+    shown = [name for name in COLUMNS if any(name in row.values for row in rows)]
     table = Table(title=title, title_justify="left")
     table.add_column("quantity")
     for name in shown:
         table.add_column(COLUMNS[name], justify="right")
     lines = []
-    for group, name, values in rows_of(report):
-        style = _style(group, name)
-        cells = [_number(values[n], style) if n in values else "" for n in shown]
-        lines.append((group, [name, *cells]))
+    for row in rows:
+        style = _style(row.group, row.name)
+        lines.append((row.group, [row.name, *(_cell(row.values, n, style) for n in shown)]))
     _fill(table, lines)
     return table
 
@@ -173,21 +180,47 @@ def validation_table(report: Mapping[str, Any], *, title: str) -> Table:
 def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
     """The quantities of several seeds (see `ensemble_report`) as a table, a row for each.
 
-    Scatter is the standard deviation over the seeds.
+    Scatter is the standard deviation over the seeds; the last column says by how many of their own
+    standard deviations the controls of either kind are farther from the original.
     """
     table = Table(title=title, title_justify="left")
     table.add_column("quantity")
-    for name in ("original", "Gaussian control", "mean", "scatter", "16 to 84 %"):
+    kinds = [
+        kind
+        for kind in ("gaussian", "filtered")
+        if any(row[kind] is not None for row in ensemble["quantities"])
+    ]
+    for name in ["original", *(COLUMNS[kind] for kind in kinds), "mean", "scatter", "16 to 84 %"]:
         table.add_column(name, justify="right")
+    if kinds:
+        table.add_column("controls off by", justify="right")
     lines = []
     for row in ensemble["quantities"]:
         style = _style(row["group"], row["name"])
-        given = ["" if row[n] is None else _number(row[n], style) for n in ("original", "gaussian")]
+        original = "" if row["original"] is None else _number(row["original"], style)
+        controls = ["" if row[kind] is None else _cell(row, kind, style) for kind in kinds]
         low, high = (_number(row[f"percentile_{percent}"], style) for percent in (16, 84))
         mean, scatter = _number(row["mean"], style), _number(row["std"], style.removeprefix("+"))
-        lines.append((row["group"], [row["name"], *given, mean, scatter, f"{low} to {high}"]))
+        cells = [row["name"], original, *controls, mean, scatter, f"{low} to {high}"]
+        if kinds:
+            apart = [row["separation"].get(kind) for kind in kinds]
+            known = [f"{value:.1f}" for value in apart if value is not None]
+            cells.append(f"{' / '.join(known)} std" if known else "")
+        lines.append((row["group"], cells))
     _fill(table, lines)
     return table
+
+
+def copies(ranges: Sequence[Mapping[str, Any]]) -> str:
+    """One line on how much of the original's own structure new maps have (see `copy_test`)."""
+    listed = ", ".join(
+        f"l = {range['l_min']} to {range['l_max']}: {_number(range['mean'], '+.2f')} "
+        f"(chance {_number(range['by_chance'], '.2f')})"
+        for range in ranges
+    )
+    copied = [f"{range['l_min']} to {range['l_max']}" for range in ranges if range["copied"]]
+    verdict = f"the original is copied at l = {', '.join(copied)}" if copied else "no copy"
+    return f"correlation with the original, {listed}: {verdict}"
 
 
 def independence(ensemble: Mapping[str, Any]) -> str:
@@ -239,6 +272,7 @@ def _fill(table: Table, lines: Sequence[tuple[str, Sequence[str]]]) -> None:
     before = None
     for group, cells in lines:
         part = "pixel" if group == "distribution" else group.split("_")[0]
+        part = "pixel" if group == "correlation_ranges" else part
         if before not in (None, part):
             table.add_section()
         table.add_row(*cells)
@@ -250,6 +284,17 @@ def _style(group: str, name: str) -> str:
     if group == "distribution":
         return ".4f" if name in ("skewness", "kurtosis") else ".5g"
     return STYLES[group]
+
+
+def _cell(values: Mapping[str, Any], column: str, style: str) -> str:
+    """A number, of controls with their scatter; empty where the quantity has no such number."""
+    if column not in values:
+        return ""
+    value, scatter = values[column], values.get(f"{column}_std")
+    text = _number(value, style)
+    if value is None or scatter is None or scatter <= _ROUNDING * abs(value):
+        return text
+    return f"{text} ± {format(scatter, style.removeprefix('+'))}"
 
 
 def _magnitude(value: float | None) -> str:

@@ -35,9 +35,14 @@ def test_reference_experiment_has_the_issue_values():
     assert config.target.sigma == "pixels" and config.target.mask is None
     assert config.synthesis.seeds == (1234,) and config.synthesis.max_steps == 300
     assert config.run.precision == "float32"
+    assert (config.target.coarsest_nside, config.target.weights) == (8, "balanced")
+    assert config.synthesis.start == "gaussian_noise"
     foscat = load_config(CONFIGS / "lss_foscat.toml")
-    assert foscat.target.sigma == "foscat"
-    assert foscat.synthesis == config.synthesis and foscat.data == config.data
+    loss = {"sigma": "foscat", "sigma_floor": 0.0, "coarsest_nside": 1, "weights": "plain"}
+    assert foscat.target.model_dump(exclude_unset=True) == loss
+    start = {"start": "reference_noise"}
+    assert foscat.synthesis == config.synthesis.model_copy(update=start)
+    assert foscat.data == config.data
 
 
 def test_a_number_of_seeds_is_short_for_the_first_ones(write):
@@ -61,6 +66,23 @@ def test_target_options_are_off_unless_asked_for(write):
     target = load_config(write(MINIMAL)).target
     assert (target.mask_threshold, target.harmonics, target.second) == (None, None, None)
     assert (target.normalization, target.reduction, target.alignment) == ("none", "none", "none")
+
+
+def test_the_loss_is_balanced_and_of_fine_scales_unless_said(write):
+    config = load_config(write(MINIMAL))
+    target = config.target
+    assert (target.sigma, target.sigma_floor, target.weights) == ("pixels", 0.01, "balanced")
+    assert target.coarsest_nside is None
+    assert config.synthesis.start == "gaussian_noise" and config.data.transform == "none"
+    words = "--target.coarsest_nside 4 --target.weights plain --target.sigma_floor 0".split()
+    config = load_config(write(MINIMAL), parse_overrides(words))
+    target = config.target
+    assert (target.coarsest_nside, target.weights, target.sigma_floor) == (4, "plain", 0)
+    assert config_from_tree(tomllib.loads(config.to_toml())) == config
+    unset = write(MINIMAL + "[target]\ncoarsest_nside = 4\n")
+    words = ["--target.coarsest_nside", "none", "--data.transform", "exp"]
+    config = load_config(unset, parse_overrides(words))
+    assert config.target.coarsest_nside is None and config.data.transform == "exp"
 
 
 def test_target_options_are_read_and_written(write):
@@ -112,6 +134,20 @@ def test_harmonics_are_one_unless_said(write):
         (MINIMAL + "[synthesis]\nseeds = [1, 1]\n", ["synthesis.seeds", "differ"]),
         (MINIMAL + "[synthesis]\nseeds = [-1]\n", ["synthesis.seeds.0", "-1"]),
         (MINIMAL + '[target]\nsigma = "foscatt"\n', ["target.sigma", "'foscatt'", "'pixels'"]),
+        (
+            MINIMAL + '[target]\nweights = "equal"\n',
+            ["target.weights = 'equal'", "'balanced' or 'plain'"],
+        ),
+        (MINIMAL + "[target]\nsigma_floor = -0.1\n", ["target.sigma_floor = -0.1"]),
+        (MINIMAL + "[target]\nsigma_floor = 1\n", ["target.sigma_floor = 1", "less than 1"]),
+        (MINIMAL + "[target]\nsigma_floor = nan\n", ["target.sigma_floor = nan"]),
+        (MINIMAL + "[target]\nsigma_floor = true\n", ["target.sigma_floor = True"]),
+        (MINIMAL + "[target]\ncoarsest_nside = 3\n", ["target.coarsest_nside", "power of two"]),
+        (MINIMAL + '[synthesis]\nform = "harmonics"\n', ["synthesis.form", "'harmonic'"]),
+        (MINIMAL + "[synthesis]\nstagnation = 1\n", ["synthesis.stagnation = 1", "less than 1"]),
+        (MINIMAL + "[synthesis]\nmax_evaluations = 0\n", ["synthesis.max_evaluations = 0"]),
+        (MINIMAL + "[synthesis]\nfirst_nside = 12\n", ["first_nside", "power of two"]),
+        (MINIMAL + 'transform = "log"\n', ["data.transform = 'log'", "'exp'"]),
         (MINIMAL + "target = 3\n", ["data.target is not a setting"]),
         ("target = 3\n" + MINIMAL, ["target = 3", "table [target]"]),
         (MINIMAL + "nside = 12\n", ["data.nside", "12", "power of two"]),

@@ -11,7 +11,7 @@ from jaxscat.config import config_from_tree, load_config
 from jaxscat.experiment import run_experiment, validate_run
 from jaxscat.gaussianization import gaussianize
 from jaxscat.maps import UNSEEN
-from jaxscat.starts import white_noise
+from jaxscat.starts import gaussian_noise
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def test_written_maps_have_the_originals_histogram(run, lognormal_file):
     original = np.load(lognormal_file)
     np.testing.assert_array_equal(found["ORIGINAL"], original)
     normal, relation = gaussianize(original)
-    noise = white_noise(np.asarray(normal), 3)
+    noise = gaussian_noise(np.asarray(normal), 3)
     np.testing.assert_allclose(found["START"], relation.inverse(noise), rtol=1e-6)
     for name in ("START", "SEED_3"):
         assert found[name].min() > -0.1  # a Gaussian of this spread goes below -3
@@ -321,7 +321,7 @@ def test_the_option_changes_the_maps_and_is_written_down(run, lognormal_file, tm
     assert load_config(plain.folder / "config.toml").synthesis.gaussianize is False
     ours, theirs = columns(run), columns(plain)
     np.testing.assert_array_equal(
-        theirs["START"], white_noise(np.load(lognormal_file), 3).astype(np.float64)
+        theirs["START"], gaussian_noise(np.load(lognormal_file), 3).astype(np.float64)
     )
     assert theirs["START"].min() < -1.0
     for name in ("START", "SEED_3"):
@@ -329,7 +329,7 @@ def test_the_option_changes_the_maps_and_is_written_down(run, lognormal_file, tm
 
 
 def test_validating_the_folder_again_makes_the_start_the_same_way(run):
-    reports = validate_run(run.folder)
+    reports = validate_run(run.folder).reports
     for row, report in zip(run.results["seeds"], reports.values(), strict=True):
         for quantity, values in report["distribution"].items():
             for name, value in values.items():

@@ -48,7 +48,13 @@ def assert_same(one, other):
     ("settings", "options"),
     [
         ({"sigma": "foscat"}, {"sigma": "foscat"}),
-        ({"coarsest_nside": 4}, {"coarsest_nside": 4}),
+        ({"sigma_floor": 0.9}, {"sigma_floor": 0.9}),
+        ({"coarsest_nside": 2}, {"coarsest_nside": 2}),
+        ({"weights": "plain"}, {"weights": "plain"}),
+        (
+            {"sigma": "foscat", "sigma_floor": 0.0, "coarsest_nside": 1, "weights": "plain"},
+            {"sigma": "foscat", "sigma_floor": 0.0, "coarsest_nside": 1, "weights": "plain"},
+        ),
         ({"normalization": "own"}, {"normalization": "own"}),
         ({"reduction": "isotropic"}, {"reduction": IsotropicMean()}),
         ({"reduction": "harmonics"}, {"reduction": FourierHarmonics(1)}),

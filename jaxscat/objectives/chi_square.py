@@ -13,12 +13,16 @@ from jaxscat.statistics.inputs import prepare_map
 from jaxscat.statistics.power import wavelet_power
 from jaxscat.statistics.scattering import measure_scales, prepare, squeeze_masks
 
+# What each group has of a balanced distance; of two maps, S3 and S3P share the part of S3.
+SHARES = {"S0": 0.02, "S1": 0.2, "S2": 0.2, "S3": 0.28, "S4": 0.3}
+
 
 def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array, ""]:
     """Return the mean over all coefficients of the squared distance in units of sigma.
 
     A complex coefficient counts once, with its squared modulus. S3 (S3P) and S4 of scales that
-    the target leaves out do not count. The target's normalization and reduction are applied here.
+    the target leaves out do not count. With `weights` "balanced" it is the mean over each group
+    that counts, with a fixed share. The target's normalization and reduction are applied here.
 
     Args:
         statistics: coefficients of a map as `measure` returns them, with the target's masks,
@@ -70,12 +74,23 @@ def _distance(
 ) -> Float[Array, ""]:
     total, count = jnp.zeros((), target.mean.s1.dtype), 0
     means, sigmas = target.mean.groups(), target.sigma.groups()
+    shares = _shares(compared)
     for name, group in compared.groups().items():
         # Divided first: squares of weak coefficients leave the range of float32.
         scaled = (group - means[name]) / sigmas[name]
-        total = total + jnp.sum(jnp.real(scaled) ** 2 + jnp.imag(scaled) ** 2)
-        count += group.size
-    return total / count
+        square = jnp.sum(jnp.real(scaled) ** 2 + jnp.imag(scaled) ** 2)
+        if target.weights == "balanced":
+            total = total + shares[name] / group.size * square
+        else:
+            total, count = total + square, count + group.size
+    return total if target.weights == "balanced" else total / count
+
+
+def _shares(compared: AbstractCoefficients) -> dict[str, float]:
+    if compared.kind == "auto":
+        return SHARES
+    half = SHARES["S3"] / 2
+    return {**SHARES, "S3": half, "S3P": half}
 
 
 def _described(statistics: AbstractCoefficients) -> str:

@@ -1,7 +1,7 @@
 """The target that a map gives, or several: their coefficients, measured, and a tolerance."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxscat.objectives.target import (
+    GroupWeights,
     Normalization,
     Power,
     Target,
     covariance_scales,
     finest_covariances,
+    floored,
     positive,
     whole,
 )
@@ -40,7 +42,9 @@ def make_target(
     mask_threshold: float | Float[Array, " J"] | None = None,
     both_triangles: bool = False,
     sigma: SigmaSource = "pixels",
-    coarsest_nside: int = 1,
+    sigma_floor: float = 0.01,
+    coarsest_nside: int | None = None,
+    weights: GroupWeights = "balanced",
     normalization: Literal["own", "target"] | Power | tuple[Power, Power] | None = None,
     reduction: Reduction | None = None,
     alignment: Alignment | None = None,
@@ -59,7 +63,14 @@ def make_target(
         sigma: "pixels", standard errors with pixels taken as independent; "foscat", the formula
             of the FOSCAT package; both of one map, of several the root of their mean square;
             "ensemble", the standard deviation from map to map.
-        coarsest_nside: S3 and S4 count only at scales whose grid has at least this nside.
+        sigma_floor: least sigma of a coefficient, in units of the root mean square of sigma over
+            the orientations of the same group and scales.
+        coarsest_nside: S3 and S4 count only at scales whose grid has at least this nside; None
+            for 8 (or the finest grid, where that is coarser), 1 for all. On coarser grids they
+            are so many that new maps become copies of the original.
+        weights: "balanced" gives every group a fixed share of the loss; "plain" counts every
+            coefficient alike, so that S4 has nine tenths of it. FOSCAT's loss is "plain", with
+            `sigma="foscat"`, `sigma_floor=0` and `coarsest_nside=1`.
         normalization: what coefficients (and sigma) are divided by: "own", every map's own power,
             which leaves S2 of one map without information; "target", the (mean) power of `map`; or
             S2 of a reference (a pair of such for two maps); None divides by nothing.
@@ -70,9 +81,9 @@ def make_target(
         target in the type of the pyramid.
 
     Raises:
-        ValueError: bad maps or masks (as `measure`), a constant map, an unknown sigma or
-            normalization, sigma "ensemble" of fewer than two maps, a coefficient whose sigma is
-            zero, or no scale as fine as `coarsest_nside`.
+        ValueError: bad maps or masks (as `measure`), a constant map, an unknown sigma, weighting
+            or normalization, a floor that is not from 0 up to 1, sigma "ensemble" of fewer than
+            two maps, a coefficient whose sigma is zero, or no scale as fine as `coarsest_nside`.
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Objective".
     """
@@ -83,6 +94,13 @@ def make_target(
         raise ValueError(
             f"reduction: got {reduction!r}, expected a Reduction such as IsotropicMean(), or None"
         )
+    if weights not in get_args(GroupWeights):
+        raise ValueError(
+            f"weights: got {weights!r}, expected one of {list(get_args(GroupWeights))}"
+        )
+    number = isinstance(sigma_floor, int | float | np.number) and not isinstance(sigma_floor, bool)
+    if not number or not 0 <= sigma_floor < 1:
+        raise ValueError(f"sigma_floor: got {sigma_floor!r}, expected a number from 0 up to 1")
     spec = pyramid.spec
     scales = covariance_scales(spec, coarsest_nside)
     if np.ndim(map) == 2 or sigma == "ensemble":
@@ -91,6 +109,8 @@ def make_target(
             pyramid,
             sigma,
             normalization,
+            sigma_floor,
+            weights=weights,
             second=second,
             mask=mask,
             mask_threshold=mask_threshold,
@@ -113,17 +133,19 @@ def make_target(
     }
     mean = finest_covariances(measure(checked, pyramid, **how), scales)
     spread = finest_covariances(standard_error(checked, pyramid, **how, formula=sigma), scales)
-    weights = prepare_mask(mask, spec)
+    pixels = prepare_mask(mask, spec)
     target = Target(
         mean=mean,
         sigma=positive(spread),
-        mask=weights,
+        mask=pixels,
         second=second,
-        mask_threshold=prepare_threshold(mask_threshold, weights, spec),
+        mask_threshold=prepare_threshold(mask_threshold, pixels, spec),
         alignment=alignment,
+        weights=weights,
     )
     if normalization is not None:
         target = _normalized(target, checked, pyramid, normalization)
+    target = replace(target, sigma=floored(whole(target.sigma), sigma_floor))
     return target if reduction is None else target.reduced(reduction)
 
 
@@ -132,6 +154,7 @@ def _ensemble_target(
     pyramid: Pyramid,
     sigma: SigmaSource,
     normalization: str | Power | tuple[Power, Power] | None,
+    sigma_floor: float,
     **options: Any,
 ) -> Target:
     """Return the target whose coefficients are the mean of those of several maps."""
@@ -153,9 +176,11 @@ def _ensemble_target(
         )
         if options["second"] is not None:
             divisor = divisor, wavelet_power(jnp.asarray(options["second"]), pyramid, **how)
-    formula = "pixels" if sigma == "ensemble" else sigma
+    formula, floor = ("pixels", 0.0) if sigma == "ensemble" else (sigma, sigma_floor)
     each = [
-        make_target(map, pyramid, sigma=formula, normalization=divisor, **options)
+        make_target(
+            map, pyramid, sigma=formula, sigma_floor=floor, normalization=divisor, **options
+        )
         for map in checked
     ]
     means: Any = [target.mean for target in each]
@@ -167,7 +192,10 @@ def _ensemble_target(
     elif isinstance(divisor, str) and options["second"] is None:
         # S2 is one for every map, without scatter; any tolerance will do.
         spread = eqx.tree_at(lambda groups: groups.s2, spread, errors.s2)
-    return replace(each[0], mean=mean, sigma=positive(spread))
+    spread = positive(spread)
+    if sigma == "ensemble":
+        spread = floored(spread, sigma_floor)
+    return replace(each[0], mean=mean, sigma=spread)
 
 
 def _normalized(

@@ -1,7 +1,7 @@
 """What a map is asked to satisfy: coefficients, their tolerance, and how a map is measured."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -18,6 +18,11 @@ from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.scattering import Mask
 
 Power = Float[Array, "*masks J L"]
+Errors = TypeVar("Errors", ScatteringCovariance, ReducedCovariance)
+GroupWeights = Literal["plain", "balanced"]
+
+# S3 and S4 count at grids of this nside and finer: below, they determine the map itself.
+COARSEST_NSIDE = 8
 
 
 class Normalization(eqx.Module):
@@ -45,6 +50,8 @@ class Target(eqx.Module):
         normalization: what coefficients are divided by, or None.
         reduction: how orientations are combined, or None.
         alignment: turns of orientations, or None.
+        weights: how much the groups count in the distance: "plain", every coefficient as much as
+            any other; "balanced", every group a fixed share.
     """
 
     mean: ScatteringCovariance | ReducedCovariance
@@ -55,6 +62,7 @@ class Target(eqx.Module):
     normalization: Normalization | None = None
     reduction: Reduction | None = eqx.field(static=True, default=None)
     alignment: Alignment | None = None
+    weights: GroupWeights = eqx.field(static=True, default="plain")
 
     @property
     def covariance_scales(self) -> int:
@@ -111,14 +119,18 @@ def whole(statistics: ScatteringCovariance | ReducedCovariance) -> ScatteringCov
     return statistics
 
 
-def covariance_scales(spec: PyramidSpec, coarsest_nside: int) -> int:
+def covariance_scales(spec: PyramidSpec, coarsest_nside: int | None) -> int:
     """Return how many scales of a pyramid have a grid of at least `coarsest_nside`.
+
+    None stands for `COARSEST_NSIDE`, and for the finest grid where that is coarser.
 
     Raises:
         ValueError: it is no power of two, or finer than the pyramid.
 
     Source: `docs/conventions.md`, "Objective".
     """
+    if coarsest_nside is None:
+        coarsest_nside = min(COARSEST_NSIDE, spec.finest_nside)
     coarsest_nside = maps.check_nside(coarsest_nside, name="coarsest_nside")
     if coarsest_nside > spec.finest_nside:
         raise ValueError(
@@ -165,3 +177,33 @@ def positive(sigma: ScatteringCovariance | ReducedCovariance) -> Any:
                 f"squares {group.dtype} can hold"
             )
     return sigma
+
+
+def floored(sigma: Errors, floor: float) -> Errors:
+    """Raise errors that are small beside the others of the same group and scales.
+
+    Args:
+        sigma: errors, all positive.
+        floor: least error, in units of the root mean square over the orientations.
+
+    Source: `docs/conventions.md`, "Objective".
+    """
+    if floor == 0:
+        return sigma
+    masks = sigma.s0.ndim - 1
+
+    def raised(group: Array) -> Array:
+        orientations = tuple(range(masks + 1, group.ndim))  # one axis names the scales
+        # Scaled first: squares of weak coefficients leave the range of float32.
+        largest = jnp.max(group, axis=orientations, keepdims=True)
+        square = jnp.mean((group / largest) ** 2, axis=orientations, keepdims=True)
+        return jnp.maximum(group, floor * largest * jnp.sqrt(square))
+
+    return replace(
+        sigma,
+        s1=raised(sigma.s1),
+        s2=raised(sigma.s2),
+        s3=raised(sigma.s3),
+        s4=raised(sigma.s4),
+        s3p=None if sigma.s3p is None else raised(sigma.s3p),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,3 +19,10 @@ def write_figure(path: Path, figure: Figure) -> None:
     """
     with new_file(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())
+
+
+def figure_png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG file."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -12,6 +14,7 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.synthesis.batch_size import choose_batch, most_lanes
 from jaxscat.synthesis.checkpoints import Checkpoints
 from jaxscat.synthesis.devices import Devices
+from jaxscat.synthesis.form import Form
 from jaxscat.synthesis.inputs import Settings
 from jaxscat.synthesis.lanes import RUNNING, Lanes
 from jaxscat.synthesis.results import INTERRUPTED, STATUS, Progress
@@ -43,13 +46,27 @@ class Batch:
         count: int,
         settings: Settings,
         devices: Devices,
+        form: Form | None = None,
     ) -> None:
         self._devices = devices
-        self._pyramid, self._target = devices.copied((pyramid, target))
+        # A form may hold NumPy's arrays, which would be sent to the device at every call.
+        form = jax.tree.map(jnp.asarray, form)
+        self._pyramid, self._target, self._form = devices.copied((pyramid, target, form))
         self._unit = unit
         self._starts, self._count, self._settings = starts, count, settings
+        self._options = self._asked_for()
         # One length serves all chunks: one compilation.
         self._chunk = min(settings.chunk_steps, settings.max_steps)
+
+    def _asked_for(self) -> dict[str, Any]:
+        """Return the options of `advance`; what nobody asked for is not even compiled."""
+        stagnation, budget = self._settings.stagnation, self._settings.max_evaluations
+        options: dict[str, Any] = {} if self._form is None else {"form": self._form}
+        if stagnation is not None:
+            options["stagnation"] = self._unit.dtype.type(stagnation)
+        if budget is not None:
+            options["max_evaluations"] = np.int32(min(budget, np.iinfo(np.int32).max))
+        return options
 
     def run(
         self,
@@ -103,6 +120,7 @@ class Batch:
                 self._pyramid,
                 self._target,
                 self._chunk,
+                self._options,
             ),
             asked=asked,
         )
@@ -147,8 +165,9 @@ class Batch:
         if wanted == 0 or 2 * wanted > width:
             return
         going = [numbers[lane] for row in left for lane in row]
-        to_do = self._settings.max_steps - min(self.state.steps(number) for number in going)
-        if to_do < _WORTH_COMPILING * self._settings.max_steps:
+        most = self._settings.most_steps
+        to_do = most - min(self.state.steps(number) for number in going)
+        if to_do < _WORTH_COMPILING * most:
             return
         # Every device has as many lanes: some of those that have ended fill the rest.
         chosen = [
@@ -178,6 +197,7 @@ class Batch:
             limit,
             tolerance,
             self._chunk,
+            self._options,
         )
         # The former lanes are gone: what comes after an interrupt needs the new ones.
         try:
@@ -198,7 +218,10 @@ class Batch:
     ) -> dict[int, Record]:
         """Return new records of the syntheses that were going on."""
         # Copies: the next chunk reuses the buffers.
-        maps, best = np.array(lanes.best_map) * self._unit, np.asarray(lanes.best_loss)
+        found = lanes.best_map
+        if self._form is not None:
+            found = self._devices.maps_of_lanes(found, self._form)
+        maps, best = np.array(found) * self._unit, np.asarray(lanes.best_loss)
         codes = np.asarray(lanes.status)
         records = {}
         for lane, number in enumerate(self.state.numbers):

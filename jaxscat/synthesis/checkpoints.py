@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orbax.checkpoint import CheckpointManager
 
 # Of what is written; a checkpoint of another format is refused.
-_FORMAT = 2
+_FORMAT = 3
 # A crash while the last one is written leaves the one before.
 _KEPT = 2
 

@@ -1,7 +1,8 @@
 """The lanes of a batch shared out among devices; each device goes on with its own by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -12,11 +13,13 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxscat.objectives.target import Target
 from jaxscat.operators.memory import available_bytes
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.synthesis.form import Form, maps_of_lanes
 from jaxscat.synthesis.lanes import Lanes, begin, replace_lanes, take_lanes
 from jaxscat.synthesis.lbfgs import advance
 
 _AXIS = "lanes"
 _LANES, _WHOLE, _ROWS = PartitionSpec(_AXIS), PartitionSpec(), PartitionSpec(None, _AXIS)
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Devices:
@@ -70,12 +73,16 @@ class Devices:
         max_steps: np.integer,
         gradient_tolerance: np.floating,
         chunk: int,
+        options: Mapping[str, Any] = _NONE,
     ) -> tuple[Lanes, Float[Array, "chunk B"], Int[Array, "chunk B"]]:
-        """Evaluate all lanes up to `count` times, as `jaxscat.synthesis.lbfgs.advance`."""
+        """Evaluate all lanes up to `count` times, as `jaxscat.synthesis.lbfgs.advance`.
+
+        `options` are those of its last operands that are asked for, by their names.
+        """
         operands = (lanes, pyramid, target, unit, count, max_steps, gradient_tolerance)
         if self._mesh is None:
-            return advance(*operands, chunk)
-        return _advance(*operands, chunk, self._mesh)
+            return advance(*operands, chunk, **options)
+        return _advance(dict(options), *operands, chunk, self._mesh)
 
     def step_bytes(
         self,
@@ -84,14 +91,15 @@ class Devices:
         pyramid: Pyramid,
         target: Target,
         chunk: int,
+        options: Mapping[str, Any] = _NONE,
     ) -> int | None:
-        """Return the bytes that `advance` takes on each device beside its pyramid and target.
+        """Return the bytes that `advance` takes on each device beside pyramid, target and form.
 
         It is compiled for that, and not again when it is called.
 
         Args:
             starts: shape and type of one start for every lane of all devices.
-            memory, pyramid, target, chunk: as for `begin` and `advance`.
+            memory, pyramid, target, chunk, options: as for `begin` and `advance`.
 
         Returns:
             what the compiler says; None where it says nothing.
@@ -111,14 +119,15 @@ class Devices:
         real, integer = starts.dtype.type(1), np.int32(1)
         operands = (lanes, pyramid, target, real, integer, integer, real)
         if self._mesh is None:
-            compiled = advance.lower(*operands, chunk).compile()
+            compiled = advance.lower(*operands, chunk, **options).compile()
         else:
-            compiled = _advance.lower(*operands, chunk, self._mesh).compile()
+            compiled = _advance.lower(dict(options), *operands, chunk, self._mesh).compile()
         found: Any = compiled.memory_analysis()
         if found is None:
             return None
-        there = sum(leaf.nbytes for leaf in jax.tree.leaves((pyramid, target)))
-        together = found.argument_size_in_bytes + found.output_size_in_bytes - there
+        # Not all arguments: the program has none of the tables that it does not use.
+        carried = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lanes))
+        together = carried // self.count + found.output_size_in_bytes
         return together - found.alias_size_in_bytes + found.temp_size_in_bytes
 
     def free_bytes(self) -> int | None:
@@ -140,6 +149,14 @@ class Devices:
         if self._mesh is not None:
             return list(self._mesh.devices.flat)
         return list(jax.device_put(np.int32(0), self._device).devices())
+
+    def maps_of_lanes(
+        self, fields: Float[Array, "B *shape"], form: Form
+    ) -> Float[Array, "B *shape"]:
+        """Return the map or the maps of every lane, as `jaxscat.synthesis.form.maps_of_lanes`."""
+        if self._mesh is None:
+            return maps_of_lanes(fields, form)
+        return _maps_of_lanes(fields, form, self._mesh)
 
     def replace_lanes(
         self,
@@ -171,6 +188,7 @@ def _begin(starts: Array, used: Array, memory: int, mesh: Mesh) -> Lanes:
 
 @partial(jax.jit, static_argnames=("chunk", "mesh"), donate_argnames="lanes")
 def _advance(
+    options: dict[str, Any],
     lanes: Lanes,
     pyramid: Pyramid,
     target: Target,
@@ -182,12 +200,19 @@ def _advance(
     mesh: Mesh,
 ) -> tuple[Lanes, Array, Array]:
     return jax.shard_map(
-        partial(advance, chunk=chunk),
+        lambda options, *operands: advance(*operands, chunk, **options),
         mesh=mesh,
-        in_specs=(_LANES, *[_WHOLE] * 6),
+        in_specs=(_WHOLE, _LANES, *[_WHOLE] * 6),
         out_specs=(_LANES, _ROWS, _ROWS),
         check_vma=False,  # the loops of the devices have lengths of their own
-    )(lanes, pyramid, target, unit, count, max_steps, gradient_tolerance)
+    )(options, lanes, pyramid, target, unit, count, max_steps, gradient_tolerance)
+
+
+@partial(jax.jit, static_argnames="mesh")
+def _maps_of_lanes(fields: Array, form: Form, mesh: Mesh) -> Array:
+    return jax.shard_map(
+        maps_of_lanes, mesh=mesh, in_specs=(_LANES, _WHOLE), out_specs=_LANES, check_vma=False
+    )(fields, form)
 
 
 @partial(jax.jit, static_argnames="mesh", donate_argnames="lanes")

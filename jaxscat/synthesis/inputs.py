@@ -1,7 +1,7 @@
 """What a synthesis is asked for, checked before anything is compiled."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,16 +22,23 @@ class Settings(NamedTuple):
     gradient_tolerance: float
     chunk_steps: int
     batch_size: int | None = None
+    stagnation: float | None = None
+    max_evaluations: int | None = None
+
+    @property
+    def most_steps(self) -> int:
+        """Steps that a synthesis can make: each takes an evaluation, as the start does."""
+        budget = self.max_evaluations
+        return self.max_steps if budget is None else max(1, min(self.max_steps, budget - 1))
 
     def plain(self) -> "Settings":
         """Return the same numbers as Python's own, which can be written down."""
-        tolerance = float(self.gradient_tolerance)
-        counts = {
-            name: None if value is None else int(value)
+        real = ("gradient_tolerance", "stagnation")
+        numbers: dict[str, Any] = {
+            name: None if value is None else (float if name in real else int)(value)
             for name, value in self._asdict().items()
-            if name != "gradient_tolerance"
         }
-        return self._replace(gradient_tolerance=tolerance, **counts)
+        return Settings(**numbers)
 
 
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -72,7 +79,10 @@ def checked_target(
     tolerance = settings.gradient_tolerance
     if not 0 <= tolerance < 1:
         raise ValueError(f"gradient_tolerance: got {tolerance!r}, expected 0 up to 1")
-    _check_target(target, pyramid)
+    if settings.max_evaluations is not None:
+        check_count("max_evaluations", settings.max_evaluations)
+    _check_stagnation(settings.stagnation)
+    check_target(target, pyramid)
     return target if reduction is None else target.reduced(reduction)
 
 
@@ -92,7 +102,16 @@ def unit_of(target: Target, pyramid: Pyramid) -> np.floating:
     return np.dtype(pyramid.spec.dtype).type(2.0 ** round(np.log2(spread)) if usable else 1.0)
 
 
-def _check_target(target: Target, pyramid: Pyramid) -> None:
+def _check_stagnation(value: object) -> None:
+    if value is None:
+        return
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if not number or isinstance(value, bool) or not 0 <= value < 1:
+        raise ValueError(f"stagnation: got {value!r}, expected a number from 0 up to 1, or None")
+
+
+def check_target(target: Target, pyramid: Pyramid) -> None:
+    """Refuse a target that is not of a pyramid with a `ValueError`."""
     spec = pyramid.spec
     found = (target.mean.scales, target.mean.orientations)
     if found != (spec.scales, spec.orientations):

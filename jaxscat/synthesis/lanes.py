@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-RUNNING, CONVERGED, NO_PROGRESS, NOT_FINITE, STEP_LIMIT = range(5)
+RUNNING, CONVERGED, NO_PROGRESS, NOT_FINITE, STEP_LIMIT, STAGNATED, EVALUATION_LIMIT = range(7)
 
 
 class Lanes(eqx.Module):
@@ -31,6 +31,8 @@ class Lanes(eqx.Module):
         step: steps made; -1 before the start is evaluated.
         evaluations: values and gradients computed.
         fruitless: steps in a row that did not lower the loss.
+        earlier_loss: loss at the last look at stagnation, that of the start first; infinite before,
+            and where nobody looks.
         status: `RUNNING`, or why the lane has ended.
     """
 
@@ -48,6 +50,7 @@ class Lanes(eqx.Module):
     step: Int[Array, " B"]
     evaluations: Int[Array, " B"]
     fruitless: Int[Array, " B"]
+    earlier_loss: Float[Array, " B"]
     status: Int[Array, " B"]
 
     @property
@@ -96,6 +99,7 @@ def begin(starts: Float[Array, "B *shape"], used: Bool[Array, " B"], memory: int
         step=none - 1,
         evaluations=none,
         fruitless=none,
+        earlier_loss=jnp.full(lanes, jnp.inf, real),
         status=none + RUNNING if used is None else jnp.where(used, RUNNING, STEP_LIMIT + none),
     )
 

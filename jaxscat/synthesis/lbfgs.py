@@ -5,7 +5,7 @@ direction begins with the next evaluation, or it narrows the lane's bracket.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +15,14 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxscat.objectives.chi_square import map_loss, mean_loss
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.synthesis.form import Form, map_of
 from jaxscat.synthesis.lanes import (
     CONVERGED,
+    EVALUATION_LIMIT,
     NO_PROGRESS,
     NOT_FINITE,
     RUNNING,
+    STAGNATED,
     STEP_LIMIT,
     Lanes,
     choose,
@@ -33,6 +36,17 @@ _ROUNDING = 1e-6
 _MOST_TRIALS = 20
 # So many steps in a row that lower nothing end a lane.
 _FRUITLESS_STEPS = 3
+# A look at stagnation, after so many steps each, compares the loss with that of the look before.
+STAGNATION_STEPS = 25
+
+
+class _Limits(NamedTuple):
+    """When lanes end, as in `advance`."""
+
+    max_steps: Int[Array, ""]
+    gradient_tolerance: Float[Array, ""]
+    stagnation: Float[Array, ""] | None
+    max_evaluations: Int[Array, ""] | None
 
 
 def _dot(left: Float[Array, "B *shape"], right: Float[Array, "B *shape"]) -> Float[Array, " B"]:
@@ -40,18 +54,24 @@ def _dot(left: Float[Array, "B *shape"], right: Float[Array, "B *shape"]) -> Flo
 
 
 def losses_and_gradients(
-    maps: Float[Array, "B *shape"], pyramid: Pyramid, target: Target, unit: Float[Array, ""]
+    maps: Float[Array, "B *shape"],
+    pyramid: Pyramid,
+    target: Target,
+    unit: Float[Array, ""],
+    form: Form | None = None,
 ) -> tuple[Float[Array, " B"], Float[Array, "B *shape"]]:
     """Return loss and gradient of every lane.
 
     Args:
-        maps: one map for each lane, or `[n p]`, whose loss is that of their mean coefficients.
-        pyramid, target, unit: as for `advance`.
+        maps: one map for each lane, or `[n p]`, whose loss is that of their mean coefficients;
+            fields where there is a form.
+        pyramid, target, unit, form: as for `advance`.
 
     Source: `docs/conventions.md`, "Objective" and "Ensembles".
     """
 
     def loss(maps: Array) -> Array:
+        maps = maps if form is None else map_of(maps, form)
         return (map_loss if maps.ndim == 1 else mean_loss)(unit * maps, pyramid, target)
 
     return jax.vmap(jax.value_and_grad(loss))(maps)
@@ -67,6 +87,9 @@ def advance(
     max_steps: Int[Array, ""],
     gradient_tolerance: Float[Array, ""],
     chunk: int,
+    form: Form | None = None,
+    stagnation: Float[Array, ""] | None = None,
+    max_evaluations: Int[Array, ""] | None = None,
 ) -> tuple[Lanes, Float[Array, "chunk B"], Int[Array, "chunk B"]]:
     """Evaluate all lanes up to `count` times, fewer when all have ended.
 
@@ -79,6 +102,11 @@ def advance(
         gradient_tolerance: a lane has converged once the norm of its gradient has fallen to this
             fraction of its first value.
         chunk: length of the records.
+        form: makes the maps of the lanes from what they hold; None where they hold maps.
+        stagnation: a lane has stagnated once `STAGNATION_STEPS` steps, counted from the start
+            without overlap, have lowered its loss by less than this fraction; None is never.
+        max_evaluations: a lane ends after so many evaluations, in a line search too; None is
+            never.
 
     Returns:
         the new lanes; after each evaluation, loss of every lane and its number of evaluations,
@@ -89,6 +117,8 @@ def advance(
     "Synthesis".
     """
 
+    limits = _Limits(max_steps, gradient_tolerance, stagnation, max_evaluations)
+
     def going(carry: tuple[Lanes, Array, Array, Array]) -> Bool[Array, ""]:
         lanes, row, *_ = carry
         return (row < count) & jnp.any(lanes.status == RUNNING)
@@ -96,8 +126,8 @@ def advance(
     def evaluate(carry: tuple[Lanes, Array, Array, Array]) -> tuple:
         before, row, losses, evaluations = carry
         trial = before.map + _scaled(before.length, before.direction)
-        value, gradient = losses_and_gradients(trial, pyramid, target, unit)
-        after, stepped = _proceed(before, trial, value, gradient, max_steps, gradient_tolerance)
+        value, gradient = losses_and_gradients(trial, pyramid, target, unit, form)
+        after, stepped = _proceed(before, trial, value, gradient, limits)
         losses = losses.at[row].set(after.loss)
         evaluations = evaluations.at[row].set(jnp.where(stepped, after.evaluations, 0))
         return after, row + 1, losses, evaluations
@@ -119,8 +149,7 @@ def _proceed(
     trial: Float[Array, "B *shape"],
     value: Float[Array, " B"],
     gradient: Float[Array, "B *shape"],
-    max_steps: Int[Array, ""],
-    gradient_tolerance: Float[Array, ""],
+    limits: _Limits,
 ) -> tuple[Lanes, Bool[Array, " B"]]:
     """Judge the trial of every lane; also return which lanes have made a step (or their start)."""
     running = lanes.status == RUNNING
@@ -149,16 +178,24 @@ def _proceed(
     step = lanes.step + stepped
     fruitless = jnp.where(value < lanes.loss, 0, lanes.fruitless + 1)
     fruitless = jnp.where(stepped, fruitless, lanes.fruitless)
-    status = jnp.select(
-        [
-            failed & ~finite & (starting | (exhausted & steepest)),
-            stepped & (norm <= gradient_tolerance * first),
-            (exhausted & steepest) | (stepped & (fruitless >= _FRUITLESS_STEPS)),
-            stepped & (step >= max_steps),
-        ],
-        [NOT_FINITE, CONVERGED, NO_PROGRESS, STEP_LIMIT],
-        lanes.status,
-    )
+    evaluations = lanes.evaluations + running
+    endings = {
+        NOT_FINITE: failed & ~finite & (starting | (exhausted & steepest)),
+        CONVERGED: stepped & (norm <= limits.gradient_tolerance * first),
+        NO_PROGRESS: (exhausted & steepest) | (stepped & (fruitless >= _FRUITLESS_STEPS)),
+    }
+    earlier_loss = lanes.earlier_loss
+    if limits.stagnation is not None:
+        looked = stepped & (step % STAGNATION_STEPS == 0)
+        # At the start, infinity minus the loss is not less than infinity.
+        fallen = lanes.earlier_loss - value
+        endings[STAGNATED] = looked & (fallen < limits.stagnation * lanes.earlier_loss)
+        earlier_loss = jnp.where(looked, value, lanes.earlier_loss)
+    endings[STEP_LIMIT] = stepped & (step >= limits.max_steps)
+    if limits.max_evaluations is not None:
+        endings[EVALUATION_LIMIT] = running & (evaluations >= limits.max_evaluations)
+    # The first that applies.
+    status = jnp.select(list(endings.values()), list(endings), lanes.status)
     better = stepped & (value < lanes.best_loss)
     after = Lanes(
         memory=memory,
@@ -173,8 +210,9 @@ def _proceed(
         trials=jnp.where(restarted, 0, jnp.where(running, trials, lanes.trials)),
         first_gradient=first,
         step=jnp.where(failed & starting, 0, step),
-        evaluations=lanes.evaluations + running,
+        evaluations=evaluations,
         fruitless=fruitless,
+        earlier_loss=earlier_loss,
         status=status,
     )
     after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, lanes)

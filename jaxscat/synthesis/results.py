@@ -5,7 +5,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxscat.synthesis.lanes import CONVERGED, NO_PROGRESS, NOT_FINITE, STEP_LIMIT
+from jaxscat.synthesis.lanes import (
+    CONVERGED,
+    EVALUATION_LIMIT,
+    NO_PROGRESS,
+    NOT_FINITE,
+    STAGNATED,
+    STEP_LIMIT,
+)
 
 INTERRUPTED = "interrupted"
 STATUS = {
@@ -13,6 +20,8 @@ STATUS = {
     NO_PROGRESS: "no progress",
     NOT_FINITE: "not finite",
     STEP_LIMIT: "step limit",
+    STAGNATED: "stagnated",
+    EVALUATION_LIMIT: "evaluation limit",
 }
 
 
@@ -51,10 +60,11 @@ class SynthesisResult(NamedTuple):
         losses: loss before every step and after the last; `losses[0]` is the start's. Of several
             maps, NaN after the last of each.
         evaluations: values and gradients computed up to each of these losses; after the last of
-            each map, its last number again.
-        status: "converged" (the gradient has vanished), "step limit", "no progress" (line
-            searches lowered the loss no more), "not finite" or "interrupted"; of several maps a
-            tuple.
+            each map, its last number again. Those of a line search that was cut off do not count.
+        status: the first that applies of "not finite" (loss or gradient of the start, or of all
+            that a last line search tried), "converged" (the gradient has vanished), "no progress"
+            (line searches lowered the loss no more), "stagnated" (25 steps lowered it too little),
+            "step limit", "evaluation limit" and "interrupted"; of several maps a tuple.
         steps: steps made.
         compile_seconds: time to trace and compile and to make the first evaluations; little when
             compiled before.

@@ -7,16 +7,18 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.objectives.target import Target
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, PyramidSpec
 from jaxscat.starts import noise
 from jaxscat.statistics.angular import Reduction
 from jaxscat.statistics.inputs import check_map_of
 from jaxscat.synthesis.batch import Batch
 from jaxscat.synthesis.checkpoints import Checkpoints
 from jaxscat.synthesis.devices import Devices, local_devices
+from jaxscat.synthesis.form import Form, check_form, field_of, identity_of
 from jaxscat.synthesis.inputs import (
     Settings,
     check_count,
@@ -39,8 +41,11 @@ def synthesize(
     max_steps: int = 300,
     memory: int = 50,
     gradient_tolerance: float = 1e-6,
+    stagnation: float | None = None,
+    max_evaluations: int | None = None,
     chunk_steps: int = 10,
     reduction: Reduction | None = None,
+    form: Form | None = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> SynthesisResult:
     """Change a map by L-BFGS until its coefficients are those of the target.
@@ -53,8 +58,14 @@ def synthesize(
         memory: number of corrections that L-BFGS keeps, `2 * memory * npix` numbers.
         gradient_tolerance: "converged" once the norm of the gradient has fallen to this fraction
             of its first value.
+        stagnation: "stagnated" once 25 steps, counted from the start without overlap, have
+            lowered the loss by less than this fraction of what it was, such as 0.01; None is never.
+        max_evaluations: number of values and gradients after which to stop, in the middle of a
+            line search too; None means that they do not count.
         chunk_steps: evaluations on the device between two looks from the host.
         reduction: combination of orientations, short for `target.reduced(reduction)`.
+        form: L-BFGS changes a field from which this makes the map (see `Form`), and begins with
+            that of the start; None lets it change the map itself.
         callback: called after every chunk. A KeyboardInterrupt, in it or during the steps, ends
             the run with status "interrupted" and the best map so far; one during compilation
             is not caught, since there is no map yet.
@@ -63,16 +74,24 @@ def synthesize(
         result whose arrays are NumPy's, in the type of the pyramid.
 
     Raises:
-        ValueError: a bad start map, a target that is not of this pyramid, a limit below one, or a
-            map that the memory of the device cannot hold.
+        ValueError: a bad start map, a target or a form that is not of this pyramid, a limit out of
+            its range, or a map that the memory of the device cannot hold.
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Synthesis".
     """
-    settings = Settings(max_steps, memory, gradient_tolerance, chunk_steps)
+    settings = Settings(
+        max_steps,
+        memory,
+        gradient_tolerance,
+        chunk_steps,
+        stagnation=stagnation,
+        max_evaluations=max_evaluations,
+    )
     target = checked_target(target, pyramid, reduction, settings)
-    spec, unit = pyramid.spec, unit_of(target, pyramid)
-    checked = check_map_of(start, spec, name="start").astype(spec.dtype) / unit
-    batch = Batch(target, pyramid, unit, lambda _: checked, 1, settings, Devices())
+    check_form(form, pyramid.spec)
+    spec, unit = pyramid.spec, _unit(target, pyramid, form)
+    checked = _begun(start, spec, unit, form, "start")
+    batch = Batch(target, pyramid, unit, lambda _: checked, 1, settings, Devices(), form)
     batch.run(callback)
     return joined(batch.state, (0,), spec.dtype).of_seed(0)
 
@@ -90,8 +109,11 @@ def synthesize_many(
     max_steps: int = 300,
     memory: int = 50,
     gradient_tolerance: float = 1e-6,
+    stagnation: float | None = None,
+    max_evaluations: int | None = None,
     chunk_steps: int = 10,
     reduction: Reduction | None = None,
+    form: Form | None = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> SynthesisResult:
     """Make many maps with the coefficients of a target, some of them at a time.
@@ -100,7 +122,8 @@ def synthesize_many(
     depend on which other seeds are asked for, in which order, or on the size of the batch.
 
     Args:
-        target, pyramid, max_steps, memory, gradient_tolerance, reduction: as for `synthesize`.
+        target, pyramid, max_steps, memory, gradient_tolerance, reduction, form: as for
+            `synthesize`.
         seeds: different numbers from 0 to 2^32 - 1, or how many: 3 is short for `[0, 1, 2]`.
         start: function from a seed to its start, such as
             `functools.partial(jaxscat.gaussian_noise, original)`; or one start for each seed. Where
@@ -113,6 +136,7 @@ def synthesize_many(
         devices: those among which the seeds are shared out; None takes all of this process.
         checkpoints: where to keep the state from time to time, and from which to go on: if they
             hold one, the synthesis begins there. They are the caller's to remove.
+        stagnation, max_evaluations: as for `synthesize`, for every seed by itself.
         chunk_steps: evaluations of a batch on the device between two looks from the host.
         callback: as for `synthesize`.
 
@@ -134,16 +158,23 @@ def synthesize_many(
     width = 1 if coupled else len(listed)
     chosen = local_devices() if devices is None else devices
     used = Devices(None if chosen is None else chosen[:width])
-    settings = Settings(max_steps, memory, gradient_tolerance, chunk_steps, batch_size)
+    settings = Settings(
+        max_steps,
+        memory,
+        gradient_tolerance,
+        chunk_steps,
+        batch_size,
+        stagnation,
+        max_evaluations,
+    )
     target = checked_target(target, pyramid, reduction, settings)
     settings = settings.plain()
-    spec, unit = pyramid.spec, unit_of(target, pyramid)
-    draw = _drawing(start, listed, target, pyramid)
+    check_form(form, pyramid.spec)
+    spec, unit = pyramid.spec, _unit(target, pyramid, form)
+    draw = drawing(start, listed, target, pyramid)
 
     def start_of(number: int) -> Float[np.ndarray, " p"]:
-        seed = listed[number]
-        found = check_map_of(draw(number), spec, name=f"start of seed {seed}")
-        return found.astype(spec.dtype) / unit
+        return _begun(draw(number), spec, unit, form, f"start of seed {listed[number]}")
 
     starts = start_of
     if coupled:
@@ -157,23 +188,42 @@ def synthesize_many(
                 "seeds": listed,
                 "coupled": coupled,
                 "devices": used.count,
-                "starts": None if start is None or callable(start) else _digest(start),
+                "starts": None if start is None or callable(start) else digest_of(start),
+                "form": identity_of(form),
                 **settings._asdict(),
             }
         )
-    batch = Batch(target, pyramid, unit, starts, width, settings, used)
+    batch = Batch(target, pyramid, unit, starts, width, settings, used, form)
     batch.run(callback, checkpoints)
     return joined(batch.state, listed, spec.dtype, coupled)
 
 
-def _digest(starts: Array | np.ndarray) -> str:
+def _unit(target: Target, pyramid: Pyramid, form: Form | None) -> np.floating:
+    """Return what maps of the lanes are multiplied with; a form has the unit of the map."""
+    return unit_of(target, pyramid) if form is None else np.dtype(pyramid.spec.dtype).type(1)
+
+
+def _begun(
+    start: ArrayLike, spec: PyramidSpec, unit: np.floating, form: Form | None, name: str
+) -> Float[np.ndarray, " p"]:
+    """Return what a lane begins with: a checked start in its unit, or its field."""
+    checked = check_map_of(start, spec, name=name).astype(spec.dtype)
+    return checked / unit if form is None else field_of(checked, form, name=name)
+
+
+def digest_of(starts: Array | np.ndarray) -> str:
+    """Return a checksum of starts that were given as maps."""
     return hashlib.sha256(np.ascontiguousarray(starts).tobytes()).hexdigest()
 
 
-def _drawing(
+def drawing(
     start: Start | None, seeds: tuple[int, ...], target: Target, pyramid: Pyramid
 ) -> Callable[[int], Float[np.ndarray, " p"]]:
-    """Return what gives the start of the seed of a number, in the order of the seeds."""
+    """Return what gives the start of the seed of a number, in the order of the seeds.
+
+    Raises:
+        ValueError: starts of another number than there are seeds, or none for a target of two maps.
+    """
     if callable(start):
         draw = start
         return lambda number: draw(seeds[number])

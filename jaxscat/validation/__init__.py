@@ -2,6 +2,7 @@
 
 from jaxscat.spectra import angular_power_spectrum
 from jaxscat.validation.gaussian import gaussian_control
-from jaxscat.validation.report import finite_or_none, validate
+from jaxscat.validation.report import validate
+from jaxscat.validation.rows import finite_or_none
 
 __all__ = ["validate", "finite_or_none", "angular_power_spectrum", "gaussian_control"]

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxscat.validation.report import finite_or_none
-from jaxscat.validation.rows import rows_of
+from jaxscat.validation.gaussian import CONTROLS
+from jaxscat.validation.rows import finite_or_none, rows_of
 
+_CONTROL_COLUMNS = [column for kind in CONTROLS for column in (kind, f"{kind}_std")]
+# A mean correlation of so many times what chance gives is a copy.
+_COPIED = 3.0
 # Pixels of all maps that are in float64 at the same time.
 _PIXELS = 2**16
 
@@ -64,11 +67,14 @@ def largest_with_first(matrix: Float[np.ndarray, "maps maps"]) -> Pair:
 def quantity_scatter(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Mean, scatter and percentiles over the seeds of every row of their validation reports.
 
-    Each entry has the row's `group` and `name`, the number of the `original` and of the `gaussian`
-    control of the first report (None where there is none), over the synthesized maps `mean`, `std`
-    (with one less than their number in the denominator), `percentile_16`, `percentile_50` and
-    `percentile_84` (interpolated linearly), all in the row's unit, and in `seeds` how many seeds
-    have a number. Numbers that do not exist are NaN.
+    Each entry has the row's `group`, `name` and what it `sees`; the number of the `original`, and
+    of the controls, `gaussian` and `filtered`, the mean and the scatter of one (`gaussian_std`,
+    `filtered_std`), None where there is none; over the synthesized maps `mean`, `std` (with one
+    less than their number in the denominator), `percentile_16`, `percentile_50` and
+    `percentile_84` (interpolated linearly), all in the row's unit; in `seeds` how many seeds have a
+    number; and for distances, in `separation`, by how many of their own standard deviations the
+    controls of each kind are farther from the original than the synthesized maps. Numbers that do
+    not exist are None.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
@@ -78,21 +84,56 @@ def quantity_scatter(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
         values = np.array([value for value in found if value is not None], dtype=np.float64)
         percentiles = np.percentile(values, [16, 50, 84]) if len(values) else np.full(3, np.nan)
         first = rows[0]
+        mean = float(values.mean()) if len(values) else np.nan
         entries.append(
             {
                 "group": first.group,
                 "name": first.name,
+                "sees": first.sees,
                 "original": first.values.get("original"),
-                "gaussian": first.values.get("gaussian"),
-                "mean": float(values.mean()) if len(values) else np.nan,
+                **{column: first.values.get(column) for column in _CONTROL_COLUMNS},
+                "mean": mean,
                 "std": float(values.std(ddof=1)) if len(values) > 1 else np.nan,
                 "percentile_16": float(percentiles[0]),
                 "percentile_50": float(percentiles[1]),
                 "percentile_84": float(percentiles[2]),
                 "seeds": len(values),
+                "separation": {
+                    kind: _separation(first.values, kind, mean)
+                    for kind in CONTROLS
+                    if first.group == "distances" and kind in first.values
+                },
             }
         )
-    return entries
+    return finite_or_none(entries)
+
+
+def copy_test(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Whether maps copy the original: their mean correlation with it, range by range of l.
+
+    Each entry has the range, `l_min` and `l_max`; `mean`, over the maps; `by_chance`, the standard
+    deviation that the mean of as many independent Gaussian maps would have; `scatter`, from map to
+    map, None for one; and `copied`, whether the mean is above three times `by_chance`.
+
+    Source: `docs/conventions.md`, "Ensembles".
+    """
+    entries = []
+    for ranges in zip(*(report["correlation_ranges"] for report in reports), strict=True):
+        found = [range["correlation"]["synthesized"] for range in ranges]
+        values = np.array([np.nan if value is None else value for value in found])
+        chance = ranges[0]["chance"]
+        by_chance = np.nan if chance is None else chance / np.sqrt(len(values))
+        entries.append(
+            {
+                "l_min": ranges[0]["l_min"],
+                "l_max": ranges[0]["l_max"],
+                "mean": float(values.mean()),
+                "by_chance": float(by_chance),
+                "scatter": float(values.std(ddof=1)) if len(values) > 1 else np.nan,
+                "copied": bool(values.mean() > _COPIED * by_chance),
+            }
+        )
+    return finite_or_none(entries)
 
 
 def ensemble_report(
@@ -108,7 +149,8 @@ def ensemble_report(
     - `seeds`;
     - `pixel_correlation`: the `matrix` and the names of its rows (`maps`), and the pairs with the
       largest magnitude, `largest_between_seeds` and `largest_with_original`;
-    - `quantities`: see `quantity_scatter`.
+    - `quantities`: see `quantity_scatter`;
+    - `copies`: see `copy_test`.
 
     Numbers that do not exist are None. Raises `ValueError` for fewer than two seeds or a matrix
     that does not fit them.
@@ -145,6 +187,7 @@ def ensemble_report(
                 },
             },
             "quantities": quantity_scatter(reports),
+            "copies": copy_test(reports),
         }
     )
 
@@ -154,17 +197,24 @@ def quantity_table(
 ) -> list[list[str | float | None]]:
     """Every row of the validation reports, one line each, with one column per seed.
 
-    The first line has the headings: quantity, original, gaussian (the control of the first
-    report), SEED_<n>. Numbers that do not exist are None.
+    The first line has the headings: quantity, original, the controls' mean and scatter of one
+    (gaussian, gaussian_std, filtered, filtered_std), SEED_<n>. Numbers that do not exist are None.
     """
+    given = ["original", *_CONTROL_COLUMNS]
     lines: list[list[str | float | None]] = [
-        ["quantity", "original", "gaussian", *(f"SEED_{seed}" for seed in seeds)]
+        ["quantity", *given, *(f"SEED_{seed}" for seed in seeds)]
     ]
     for rows in zip(*map(rows_of, reports), strict=True):
-        given = rows[0].values
         made = [row.values["synthesized"] for row in rows]
-        lines.append([rows[0].name, given.get("original"), given.get("gaussian"), *made])
+        lines.append([rows[0].name, *(rows[0].values.get(column) for column in given), *made])
     return lines
+
+
+def _separation(values: Mapping[str, float | None], kind: str, mean: float) -> float | None:
+    control, scatter = values[kind], values[f"{kind}_std"]
+    if control is None or not scatter:
+        return None
+    return float((control - mean) / scatter)
 
 
 def _largest(

@@ -1,8 +1,8 @@
-"""One report on one new map: the same rows for it, for its start and for a Gaussian control."""
+"""One report on new maps: the same rows for them, for their starts and for Gaussian controls."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,145 +10,96 @@ from jaxtyping import Float
 
 from jaxscat.maps import check_map, check_mask, nside_of
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
-from jaxscat.spectra import harmonic_coefficients
-from jaxscat.validation.distribution import pixel_correlation, pixel_moments
-from jaxscat.validation.gaussian import gaussian_control
-from jaxscat.validation.scattering import measure_on_host, relative_errors, scattering_error
-from jaxscat.validation.spectra import (
-    binned_correlation,
-    binned_ratio,
-    mean_ratio,
-    multipole_bins,
-)
+from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
+from jaxscat.validation.ensemble import correlation_matrix, ensemble_report
 
 Map = Float[np.ndarray, " p"]
 
 
 def validate(
     original: Map,
-    synthesized: Map,
+    synthesized: Float[np.ndarray, "*seeds p"],
     *,
     pyramid: Pyramid | None = None,
-    start: Map | None = None,
-    gaussian: Map | None = None,
+    start: Float[np.ndarray, "*seeds p"] | None = None,
     mask: Float[np.ndarray, "*M p"] | None = None,
+    controls: int = CONTROLS_OF_A_KIND,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Compare a synthesized NESTED map with its original; the result goes to JSON as it is.
+    """Compare synthesized NESTED maps with their original; the result goes to JSON as it is.
 
-    Every row has an entry for `synthesized`, for `start` (if given) and for `gaussian`, the
-    control with the right power spectrum (made with `seed` if not given), because a power
-    spectrum alone must not look like success:
+    Every row has an entry for `synthesized`, for `start` (if given), and for two kinds of Gaussian
+    controls with the right power spectrum (see `gaussian_control`), `gaussian` and `filtered`:
+    the mean over so many `controls` of each kind, with `seed`, `seed + 1`, ..., and beside it the
+    standard deviation of one, `gaussian_std` and `filtered_std`. What the controls get right too
+    is no success of a synthesis.
 
     - `distribution`: mean, std, min, max (map units), skewness, excess kurtosis; also `original`.
     - `pixel_correlation` with the original.
+    - `correlation_ranges`: per range `l_min`, `l_max`, the `correlation` with the original (near
+      one: the map copies the original there), and its standard deviation by `chance`.
     - `power_spectrum_ratio`: mean over all l >= 2 of C_l / C_l of the original.
-    - `power_spectrum_bins`: per logarithmic bin `l_min`, `l_max`, the `ratio` of power and the
-      `correlation` with the original (near one at low l: the map copies the original there).
+    - `power_spectrum_bins`: per logarithmic bin `l_min`, `l_max`, the `ratio` of power.
+    - `distances`: power spectrum, pixel distribution, Minkowski functionals, peaks and coupling of
+      bands, which no loss sees (see `jaxscat.validation.description.distances`).
     - `scattering`: for each of S1, S2, S3, S4 the rms difference over the rms of the original's.
     - `scattering_error`: mean squared difference of S1 over the mean square of the original's; and
       `scattering_improvement_pct` = 100 (1 - synthesized / start), if `start` is given.
 
     All maps are [p] with the pyramid's nside; without a `pyramid` the default one is built for
-    the original. With a `mask` ([p] or [M p]) scattering covariances
-    are those of the masks; everything else is computed inside their union. Numbers that do not
-    exist (a skewness of a constant map, say) are None.
+    the original. Of several synthesized maps [n p] (with starts of the same shape) the result has
+    the report on each in `maps` and what `ensemble_report` says of all. With a `mask` ([p] or
+    [M p]) scattering covariances are those of the masks (whose wavelets reach beyond their edges);
+    everything else is computed inside their union. Numbers that do not exist (a skewness of a constant map, say) are None.
 
     Raises `ValueError` when a map or the mask has another number of pixels or is not finite and
-    real, or when the mask is negative or without weight.
+    real, when the mask is negative or without weight, and when `controls` is negative.
 
     Source: `docs/conventions.md`, "Validation".
     """
     if pyramid is None:
         pyramid = build_pyramid(nside_of(np.size(original), name="original"))
+    if isinstance(controls, bool) or not isinstance(controls, int | np.integer) or controls < 0:
+        raise ValueError(f"controls: got {controls!r}, expected an integer from 0 up")
     nside = pyramid.spec.nside
-    named = {"original": original, "start": start, "gaussian": gaussian, "synthesized": synthesized}
-    maps = {
-        name: check_map(map, name=name, nside=nside, allow_constant=True).astype(np.float64)
-        for name, map in named.items()
-        if map is not None
-    }
-    footprint = None
+    original = checked_map(original, "original", nside)
+    several = np.ndim(synthesized) == 2
+    made = _each(synthesized, "synthesized", nside)
+    starts: list[Map | None] = [None] * len(made)
+    if start is not None:
+        starts = list(_each(start, "start", nside))
+        if len(starts) != len(made) or (np.ndim(start) == 2) != several:
+            raise ValueError(
+                f"start: got shape {np.shape(start)}, expected {np.shape(synthesized)} as "
+                "synthesized"
+            )
     if mask is not None:
-        mask = check_mask(mask, maps["original"].size).astype(np.float64)
-        footprint = np.atleast_2d(mask).max(axis=0)
-    if gaussian is None:
-        maps["gaussian"] = gaussian_control(maps["original"], seed=seed, footprint=footprint)
-    original = maps.pop("original")
-
-    # What divides by the spread or the power of a constant map is NaN here and None in the end.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        report = _pixel_rows(original, maps, footprint)
-        report |= _spectral_rows(original, maps, nside, footprint)
-        report |= _scattering_rows(original, maps, pyramid, mask)
-    return finite_or_none(report)
+        mask = check_mask(mask, original.size).astype(np.float64)
+    comparison = compare_with(original, pyramid, mask=mask, controls=int(controls), seed=seed)
+    reports = [report_on(comparison, *pair) for pair in zip(made, starts, strict=True)]
+    if not several:
+        return reports[0]
+    found = {"maps": reports}
+    if len(made) > 1:
+        correlations = correlation_matrix([original, *made], comparison.reference.footprint)
+        found |= ensemble_report(range(len(made)), reports, correlations)
+    return found
 
 
-def _pixel_rows(original: Map, others: dict[str, Map], footprint: Any) -> dict[str, Any]:
-    everything = {"original": original, **others}
-    moments = {name: pixel_moments(map, footprint) for name, map in everything.items()}
-    return {
-        "distribution": {
-            row: {name: moments[name][row] for name in moments} for row in moments["original"]
-        },
-        "pixel_correlation": {
-            name: pixel_correlation(map, original, footprint) for name, map in others.items()
-        },
-    }
+def report_on(comparison: Comparison, map: Map, start: Map | None = None) -> dict[str, Any]:
+    """The report on one checked map, beside what it is compared with."""
+    begun = None if start is None else comparison.describe(start)
+    return comparison.report(comparison.describe(map), begun)
 
 
-def _spectral_rows(
-    original: Map, others: dict[str, Map], nside: int, footprint: Any
-) -> dict[str, Any]:
-    import healpy  # loads matplotlib, so not at import
-
-    reference = harmonic_coefficients(original, footprint)
-    power = healpy.alm2cl(reference)
-    bins = multipole_bins(nside)
-    mean, ratios, correlations = {}, {}, {}
-    for name, map in others.items():
-        harmonics = harmonic_coefficients(map, footprint)
-        spectrum = healpy.alm2cl(harmonics)
-        mean[name] = mean_ratio(spectrum, power)
-        ratios[name] = binned_ratio(spectrum, power, bins)
-        correlations[name] = binned_correlation(harmonics, reference, bins)
-    rows = [
-        {
-            "l_min": low,
-            "l_max": high,
-            "ratio": {name: ratios[name][index] for name in others},
-            "correlation": {name: correlations[name][index] for name in others},
-        }
-        for index, (low, high) in enumerate(bins)
-    ]
-    return {"power_spectrum_ratio": mean, "power_spectrum_bins": rows}
+def checked_map(map: Any, name: str, nside: int) -> Map:
+    """A real, finite NESTED map of an nside as float64; `ValueError` otherwise."""
+    return check_map(map, name=name, nside=nside, allow_constant=True).astype(np.float64)
 
 
-def _scattering_rows(
-    original: Map, others: dict[str, Map], pyramid: Pyramid, mask: Any
-) -> dict[str, Any]:
-    target = measure_on_host(original, pyramid, mask)
-    measured = {name: measure_on_host(map, pyramid, mask) for name, map in others.items()}
-    errors = {name: relative_errors(value, target) for name, value in measured.items()}
-    single = {name: scattering_error(value, target) for name, value in measured.items()}
-    rows: dict[str, Any] = {
-        "scattering": {
-            row: {name: errors[name][row] for name in others} for row in errors["synthesized"]
-        },
-        "scattering_error": single,
-    }
-    if "start" in single:
-        gain = 1.0 - np.divide(single["synthesized"], single["start"])
-        rows["scattering_improvement_pct"] = float(100.0 * gain)
-    return rows
-
-
-def finite_or_none(tree: Any) -> Any:
-    """The same dicts and lists with None for every float that is not finite: JSON has no NaN."""
-    if isinstance(tree, dict):
-        return {key: finite_or_none(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [finite_or_none(value) for value in tree]
-    if isinstance(tree, float) and not math.isfinite(tree):
-        return None
-    return tree
+def _each(maps: Any, name: str, nside: int) -> Sequence[Map]:
+    if np.ndim(maps) < 2:
+        return [checked_map(maps, name, nside)]
+    if len(maps) == 0:
+        raise ValueError(f"{name}: got no map, expected at least one")
+    return [checked_map(map, f"{name}[{number}]", nside) for number, map in enumerate(maps)]

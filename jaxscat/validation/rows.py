@@ -1,43 +1,111 @@
 """The rows of a validation report, named and in the order of a table."""
 
+from __future__ import annotations
+
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+
+# What each row sees, by its group and, where rows of a group differ, its key.
+SEES: Mapping[str, str] = {
+    "distribution": "Moments and extremes of the pixel values, without regard to where they are.",
+    "pixel_correlation": "Whether bright pixels are where the original's are; it hides copies of "
+    "large scales, which have few modes.",
+    "correlation_ranges": "The copy test: how much of the original's own structure the map has at "
+    "these scales; an independent map is within the chance level.",
+    "power_spectrum_ratio": "Whether there is the right power on average; every Gaussian map with "
+    "the same spectrum passes.",
+    "power_spectrum_bins": "Power in each bin of multipoles over the original's.",
+    "distances.power_spectrum": "Deviations of the power spectrum in shape: bins with l >= 9.",
+    "distances.wasserstein": "How far values would have to be moved to get the original's "
+    "histogram, in standard deviations.",
+    "distances.skewness": "Asymmetry of the histogram.",
+    "distances.kurtosis": "Weight of the tails of the histogram; Gaussian maps scatter as much.",
+    "distances.V0": "The fraction of the sky above each of eleven thresholds.",
+    "distances.V1": "The length of the contours: how rough the map is.",
+    "distances.V2": "How many more islands than holes there are at each threshold: topology.",
+    "distances.peaks": "How many local maxima rise above each height: clumps.",
+    "distances.minima": "How many local minima fall below each depth: voids.",
+    "distances.cross_skewness": "Whether the power of one scale follows the field of another.",
+    "scattering": "Coefficients that a synthesis may have been made to have; of a target that "
+    "leaves out coarse scales, S3 and S4 are free there.",
+    "scattering_error": "S1 alone, as in the reference experiment; Gaussian maps pass nearly.",
+    "scattering_improvement_pct": "How much closer S1 is than that of the start.",
+}
+
+_DISTANCES = {
+    "power_spectrum": "C_l, rms over bins with l >= 9",
+    "wasserstein": "Wasserstein distance, in std",
+    "skewness": "skewness, difference",
+    "kurtosis": "kurtosis, difference",
+    "V0": "V0 (area), largest difference",
+    "V1": "V1 (contours), largest relative difference",
+    "V2": "V2 (Euler characteristic), largest relative difference",
+    "peaks": "peaks, largest relative difference",
+    "minima": "minima, largest relative difference",
+    "cross_skewness": "cross-skewness of bands, rms",
+}
 
 
 class Row(NamedTuple):
     """One quantity of a report.
 
     Attributes:
-        group: the key of the report that it is from; the two parts of `power_spectrum_bins` are
-            `power_spectrum_bins.ratio` and `power_spectrum_bins.correlation`.
+        group: the key of the report that it is from.
         name: what it is called in tables, different for every row.
-        values: its number for every map that has one ("original", "start", "gaussian",
-            "synthesized"), None where it does not exist.
+        values: its number for every map that has one ("original", "start", "synthesized"; of the
+            controls "gaussian" and "filtered" the mean, and the scatter of one, "gaussian_std" and
+            "filtered_std"), None where it does not exist.
+        sees: what the quantity is good for, in one sentence.
     """
 
     group: str
     name: str
     values: Mapping[str, float | None]
+    sees: str
 
 
 def rows_of(report: Mapping[str, Any]) -> Iterator[Row]:
-    """Go through a report of `validate`, row by row."""
+    """Go through a report of `validate` on one map, row by row."""
+
+    def row(group: str, name: str, values: Mapping[str, float | None], key: str = "") -> Row:
+        return Row(group, name, values, SEES[f"{group}.{key}" if key else group])
+
     for name, values in report["distribution"].items():
-        yield Row("distribution", name, values)
-    yield Row("pixel_correlation", "pixel correlation", report["pixel_correlation"])
-    yield Row("power_spectrum_ratio", "C_l ratio, mean over l >= 2", report["power_spectrum_ratio"])
-    for part, name in (("ratio", "C_l ratio"), ("correlation", "correlation")):
-        for bin in report["power_spectrum_bins"]:
-            yield Row(f"power_spectrum_bins.{part}", f"{name}, {_multipoles(bin)}", bin[part])
+        yield row("distribution", name, values)
+    yield row("pixel_correlation", "pixel correlation", report["pixel_correlation"])
+    for range in report["correlation_ranges"]:
+        name = f"correlation, {_multipoles(range)} (chance {_rounded(range['chance'])})"
+        yield row("correlation_ranges", name, range["correlation"])
+    yield row("power_spectrum_ratio", "C_l ratio, mean over l >= 2", report["power_spectrum_ratio"])
+    for bin in report["power_spectrum_bins"]:
+        yield row("power_spectrum_bins", f"C_l ratio, {_multipoles(bin)}", bin["ratio"])
+    for key, values in report["distances"].items():
+        yield row("distances", _DISTANCES[key], values, key)
     for name, values in report["scattering"].items():
-        yield Row("scattering", f"{name} relative error", values)
+        yield row("scattering", f"{name} relative error", values)
     single = "scattering coefficient error (S1, squared)"
-    yield Row("scattering_error", single, report["scattering_error"])
+    yield row("scattering_error", single, report["scattering_error"])
     gain = "scattering_improvement_pct"
     if gain in report:
-        yield Row(gain, "its improvement on the start [%]", {"synthesized": report[gain]})
+        yield row(gain, "improvement of S1 on the start, percent", {"synthesized": report[gain]})
 
 
-def _multipoles(bin: Mapping[str, Any]) -> str:
-    low, high = bin["l_min"], bin["l_max"]
+def finite_or_none(tree: Any) -> Any:
+    """The same dicts and lists with None for every float that is not finite: JSON has no NaN."""
+    if isinstance(tree, dict):
+        return {key: finite_or_none(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [finite_or_none(value) for value in tree]
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return None
+    return tree
+
+
+def _multipoles(range: Mapping[str, Any]) -> str:
+    low, high = range["l_min"], range["l_max"]
     return f"l = {low}" if low == high else f"l = {low} to {high}"
+
+
+def _rounded(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2g}"

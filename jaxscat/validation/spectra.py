@@ -19,6 +19,41 @@ def multipole_bins(nside: int, *, per_octave: int = 2) -> list[tuple[int, int]]:
     return [(int(low), int(high) - 1) for low, high in pairwise(edges)]
 
 
+def octave_ranges(nside: int) -> list[tuple[int, int]]:
+    """Inclusive multipole ranges of one octave, 1 to 3, 4 to 7, 8 to 15, ... up to 3 nside - 1.
+
+    The first takes l = 1 to 3 together, and the last reaches from the octave that ends at 2 nside
+    to the end.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
+    starts = [1, *(2**k for k in range(2, 40) if 2**k < 2 * nside)]
+    return list(zip(starts, [*(start - 1 for start in starts[1:]), 3 * nside - 1], strict=True))
+
+
+def chance_correlation(
+    spectrum: Float[np.ndarray, " l"],
+    low: int,
+    high: int,
+    footprint: Float[np.ndarray, " p"] | None = None,
+) -> float:
+    """Standard deviation of the correlation of two independent Gaussian maps over a range of l.
+
+    Both have the given C_l; for equal C_l over the whole sphere it is one over the root of the
+    number of modes. A `footprint` leaves its part of the modes, <f^2>^2 / <f^4>.
+
+    Source: `docs/conventions.md`, "Validation"; for the footprint, Hivon et al. 2002, ApJ 567, 2.
+    """
+    multipole = np.arange(low, high + 1)
+    power = spectrum[low : high + 1]
+    modes = 2 * multipole + 1
+    whole = np.sqrt(np.sum(modes * power**2)) / np.sum(modes * power)
+    sky = 1.0
+    if footprint is not None:
+        sky = np.mean(footprint**2) ** 2 / np.mean(footprint**4)
+    return float(whole / np.sqrt(sky))
+
+
 def binned_ratio(
     spectrum: Float[np.ndarray, " l"],
     reference: Float[np.ndarray, " l"],

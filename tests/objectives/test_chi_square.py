@@ -19,6 +19,12 @@ from jaxscat.statistics.power import wavelet_power
 from jaxscat.statistics.scattering import measure
 
 NPIX = 192
+ALL_SCALES = {"coarsest_nside": 1}
+# What each group has of a balanced loss, of one map and of two.
+SHARES = {
+    "auto": {"S0": 0.02, "S1": 0.2, "S2": 0.2, "S3": 0.28, "S4": 0.3},
+    "cross": {"S0": 0.02, "S1": 0.2, "S2": 0.2, "S3": 0.14, "S3P": 0.14, "S4": 0.3},
+}
 
 loss_and_gradient = jax.jit(jax.value_and_grad(map_loss))
 
@@ -61,11 +67,36 @@ def with_entry(statistics: ScatteringCovariance, group: str, value: complex):
     return ScatteringCovariance(**groups)
 
 
+def distance(found, mean, sigma, weights: str) -> float:
+    """The distance as a sum over the numbers of every group, in NumPy."""
+    squares = {
+        name: np.square(np.abs(np.asarray(group - mean.groups()[name])))
+        / np.square(np.asarray(sigma.groups()[name]))
+        for name, group in found.groups().items()
+    }
+    if weights == "plain":
+        return np.mean(np.concatenate([square.ravel() for square in squares.values()]))
+    shares = SHARES[mean.kind]
+    assert squares.keys() == shares.keys() and sum(shares.values()) == pytest.approx(1)
+    return sum(share * squares[name].sum() / squares[name].size for name, share in shares.items())
+
+
 @pytest.mark.parametrize("group", ["s0", "s1", "s2", "s3", "s4"])
 def test_one_difference_of_three_sigmas_among_thirteen_coefficients(group):
     target = Target(mean=filled(1 + 0j), sigma=filled(0.5), mask=None)
     statistics = with_entry(target.mean, group, 2.5)
     assert chi_square(statistics, target) == pytest.approx(9 / 13, rel=1e-15)
+
+
+@pytest.mark.parametrize("group", ["s0", "s1", "s2", "s3", "s4"])
+def test_a_group_has_its_share_of_a_balanced_distance_however_many_it_has(group):
+    target = Target(mean=filled(1 + 0j), sigma=filled(0.5), mask=None, weights="balanced")
+    size = {"s0": 2, "s1": 2, "s2": 2, "s3": 3, "s4": 4}[group]
+    statistics = with_entry(target.mean, group, 2.5)
+    expected = SHARES["auto"][group.upper()] * 9 / size
+    assert chi_square(statistics, target) == pytest.approx(expected, rel=1e-14)
+    # All three sigmas away, the groups add up to the same as coefficients that count alike.
+    assert chi_square(filled(2.5 + 0j), target) == pytest.approx(9, rel=1e-14)
 
 
 def test_complex_coefficient_counts_once_with_its_squared_modulus():
@@ -109,33 +140,71 @@ def test_every_mask_adds_its_own_coefficients():
     assert chi_square(with_entry(target.mean, "s1", 26.0), target) == pytest.approx(26, rel=1e-15)
 
 
+@pytest.mark.parametrize("masks", [(), (3,)])
+@pytest.mark.parametrize("kind", ["auto", "cross"])
+def test_balanced_distance_is_a_sum_over_groups_by_hand(generator, kind, masks):
+    def drawn(sigma=False):
+        def of(shape, complex=False):
+            real = generator.uniform(1, 3, shape)
+            return jnp.asarray(real + 1j * generator.random(shape) if complex else real)
+
+        with_phase = not sigma
+        return ScatteringCovariance(
+            s0=of((*masks, 2)),
+            s1=of((*masks, 2, 4)),
+            s2=of((*masks, 2, 4)),
+            s3=of((*masks, 3, 4, 4), with_phase),
+            s4=of((*masks, 4, 4, 4, 4), with_phase),
+            s3p=of((*masks, 3, 4, 4), with_phase) if kind == "cross" else None,
+        )
+
+    statistics, mean, sigma = drawn(), drawn(), drawn(sigma=True)
+    for weights in ("plain", "balanced"):
+        found = chi_square(statistics, Target(mean=mean, sigma=sigma, weights=weights))
+        assert found == pytest.approx(distance(statistics, mean, sigma, weights), rel=1e-13)
+
+
 def test_other_shapes_are_refused():
     target = Target(mean=filled(0j), sigma=filled(1.0), mask=None)
     with pytest.raises(ValueError, match=r"^statistics: got S0 of shape \(3, 2\)"):
         chi_square(filled(0j, masks=(3,)), target)
 
 
+@pytest.mark.parametrize("weights", ["plain", "balanced"])
 @pytest.mark.parametrize("coarsest", [1, 2])
 @pytest.mark.parametrize("masked", [False, True])
-def test_loss_of_a_map_is_the_distance_of_its_coefficients(pyramid, maps, coarsest, masked):
+def test_loss_of_a_map_is_the_distance_of_its_coefficients(
+    pyramid, maps, coarsest, masked, weights
+):
     original, start, masks = maps
     mask = masks if masked else None
-    target = make_target(original, pyramid, mask=mask, coarsest_nside=coarsest)
+    target = make_target(
+        original, pyramid, mask=mask, sigma_floor=0, coarsest_nside=coarsest, weights=weights
+    )
     statistics = measure(start, pyramid, mask=mask)
     loss = map_loss(start, pyramid, target)
     assert loss == pytest.approx(float(chi_square(statistics, target)), rel=1e-12)
     # By hand, from the list of all numbers.
-    kept = finest_covariances(statistics, target.covariance_scales).ravel()
-    terms = np.abs(np.asarray(kept - target.mean.ravel())) / np.asarray(target.sigma.ravel())
-    assert loss == pytest.approx(np.mean(terms**2), rel=1e-12)
+    kept = finest_covariances(statistics, {1: 3, 2: 2}[coarsest])
+    mean, sigma = (
+        finest_covariances(function(original, pyramid, mask=mask), {1: 3, 2: 2}[coarsest])
+        for function in (measure, standard_error)
+    )
+    assert loss == pytest.approx(distance(kept, mean, sigma, weights), rel=1e-12)
     assert loss > 1
     assert map_loss(original, pyramid, target) <= 1e-20
 
 
-@pytest.mark.parametrize("kind", ["all", "masked", "fine"])
+@pytest.mark.parametrize("kind", ["all", "masked", "fine", "plain", "default"])
 def test_gradient_agrees_with_finite_differences(pyramid, generator, maps, kind):
     original, start, masks = maps
-    options = {"all": {}, "masked": {"mask": masks}, "fine": {"coarsest_nside": 4}}[kind]
+    options = {
+        "all": ALL_SCALES,
+        "masked": {"mask": masks, **ALL_SCALES},
+        "fine": {"coarsest_nside": 2},
+        "plain": {"sigma": "foscat", "sigma_floor": 0, "weights": "plain", **ALL_SCALES},
+        "default": {},
+    }[kind]
     target = make_target(original, pyramid, **options)
     _, gradient = loss_and_gradient(start, pyramid, target)
     for direction in generator.standard_normal((3, NPIX)):
@@ -147,7 +216,7 @@ def test_gradient_agrees_with_finite_differences(pyramid, generator, maps, kind)
 
 def test_forward_mode_agrees_with_reverse_mode(pyramid, maps):
     original, start, _ = maps
-    target = make_target(original, pyramid)
+    target = make_target(original, pyramid, **ALL_SCALES)
     value, gradient = loss_and_gradient(start, pyramid, target)
     forward = jax.jit(jax.jacfwd(map_loss))(start, pyramid, target)
     np.testing.assert_allclose(forward, gradient, rtol=0, atol=1e-12 * np.abs(gradient).max())
@@ -160,7 +229,7 @@ def test_forward_mode_agrees_with_reverse_mode(pyramid, maps):
 def test_many_maps_at_once_are_many_single_maps(maps):
     eight = build_pyramid(8, dtype="float64")  # its finest level is sparse
     generator = np.random.default_rng(9)
-    target = make_target(generator.gamma(2.0, size=768), eight)
+    target = make_target(generator.gamma(2.0, size=768), eight, **ALL_SCALES)
     starts = generator.standard_normal((8, 768))
     together = jax.jit(jax.vmap(jax.value_and_grad(map_loss), in_axes=(0, None, None)))
     losses, gradients = together(starts, eight, target)
@@ -175,7 +244,7 @@ def test_many_maps_at_once_are_many_single_maps(maps):
 @pytest.mark.parametrize("constant", [0.0, 3.0, 0.1])
 def test_gradient_at_a_constant_map_is_finite(pyramid, maps, constant, masked):
     original, _, masks = maps
-    target = make_target(original, pyramid, mask=masks if masked else None)
+    target = make_target(original, pyramid, mask=masks if masked else None, **ALL_SCALES)
     loss, gradient = loss_and_gradient(np.full(NPIX, constant), pyramid, target)
     assert np.isfinite(loss) and np.isfinite(gradient).all()
 
@@ -249,7 +318,7 @@ def options_of(name, pyramid, maps):
 def test_loss_is_that_of_the_coefficients_by_hand_and_so_is_its_slope(two_scales, maps, name):
     """Measured, normalized and reduced one after the other, then compared number by number."""
     (original, start, _), pyramid = maps, two_scales
-    options = options_of(name, pyramid, maps)
+    options = {"sigma_floor": 0.0, **ALL_SCALES, **options_of(name, pyramid, maps)}
     target = make_target(original, pyramid, **options)
     how = {
         key: options[key]
@@ -266,7 +335,7 @@ def test_loss_is_that_of_the_coefficients_by_hand_and_so_is_its_slope(two_scales
             second = how.get("second")
             other = None if second is None else wavelet_power(second, pyramid, **masked)
             statistics = normalize(statistics, power, other)
-        if "coarsest_nside" in options:
+        if options["coarsest_nside"] == 4:
             statistics = finest_covariances(statistics, 1)
         if "reduction" in options:
             reduce = (
@@ -275,11 +344,12 @@ def test_loss_is_that_of_the_coefficients_by_hand_and_so_is_its_slope(two_scales
                 else (options["reduction"].mean)
             )
             statistics = reduce(statistics)
-        parts.append(np.asarray(statistics.ravel()))
-    found, expected, sigma = parts
+        parts.append(statistics)
     loss, gradient = loss_and_gradient(start, pyramid, target)
-    by_hand = np.mean(np.abs((found - expected) / sigma.real) ** 2)
-    assert loss == pytest.approx(by_hand, rel=1e-10) and loss > 0.1
+    assert loss == pytest.approx(distance(*parts, "balanced"), rel=1e-10) and loss > 0.1
+    plain = map_loss(start, pyramid, replace(target, weights="plain"))
+    assert plain == pytest.approx(distance(*parts, "plain"), rel=1e-10)
+    assert abs(plain / loss - 1) > 1e-3
     assert loss_and_gradient(original, pyramid, target)[0] <= 1e-20
     # And the gradient against differences.
     direction = np.random.default_rng(1).standard_normal(NPIX)

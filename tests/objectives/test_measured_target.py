@@ -13,6 +13,8 @@ from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.scattering import measure
 
 NPIX = 192
+# Every number as it was measured.
+MEASURED = {"sigma_floor": 0.0, "coarsest_nside": 1}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def over_maps(function, measured):
 
 
 def test_mean_and_scatter_are_those_of_numpy(pyramid, maps, measured):
-    target = make_target(maps, pyramid, sigma="ensemble")
+    target = make_target(maps, pyramid, sigma="ensemble", **MEASURED)
     assert_close(target.mean, over_maps(np.mean, measured))
     # NumPy's standard deviation of complex numbers is that of their modulus about the mean.
     spread = over_maps(lambda group, axis: np.std(group, axis=axis, ddof=1), measured)
@@ -51,25 +53,50 @@ def test_mean_and_scatter_are_those_of_numpy(pyramid, maps, measured):
     assert all(jnp.isrealobj(group) for group in target.sigma.groups().values())
 
 
-def test_chi_square_of_the_maps_is_what_their_scatter_makes_it(pyramid, maps):
+@pytest.mark.parametrize("weights", ["plain", "balanced"])
+def test_chi_square_of_the_maps_is_what_their_scatter_makes_it(pyramid, maps, weights):
     """The mean over n maps of |s - t|^2 / sigma^2 is (n - 1) / n for every coefficient."""
-    target = make_target(maps, pyramid, sigma="ensemble")
+    target = make_target(maps, pyramid, sigma="ensemble", weights=weights, **MEASURED)
     losses = [float(map_loss(map, pyramid, target)) for map in maps]
     assert np.mean(losses) == pytest.approx(4 / 5, rel=1e-10)
 
 
 @pytest.mark.parametrize("sigma", ["pixels", "foscat"])
 def test_errors_of_single_maps_are_combined_by_their_mean_square(pyramid, maps, measured, sigma):
-    target = make_target(maps, pyramid, sigma=sigma)
+    target = make_target(maps, pyramid, sigma=sigma, **MEASURED)
     assert_close(target.mean, over_maps(np.mean, measured))
-    each = [make_target(map, pyramid, sigma=sigma).sigma for map in maps]
+    each = [make_target(map, pyramid, sigma=sigma, **MEASURED).sigma for map in maps]
     expected = jax.tree.map(lambda *groups: np.sqrt(np.mean(np.square(groups), axis=0)), *each)
     assert_close(target.sigma, expected)
 
 
+@pytest.mark.parametrize("sigma", ["ensemble", "pixels"])
+def test_floor_of_several_maps_is_that_of_their_scatter_or_of_each(pyramid, maps, sigma):
+    floor = {"sigma_floor": 0.8, "coarsest_nside": 1, "sigma": sigma}
+    found = make_target(maps, pyramid, **floor).sigma
+    plain = make_target(maps, pyramid, sigma=sigma, **MEASURED).sigma
+    if sigma == "pixels":
+        each = [make_target(map, pyramid, **floor).sigma for map in maps]
+        expected = jax.tree.map(lambda *groups: np.sqrt(np.mean(np.square(groups), 0)), *each)
+        assert_close(found, expected)
+    else:
+        np.testing.assert_array_equal(found.s0, plain.s0)
+        for name in ("s1", "s2", "s3", "s4"):
+            group = np.asarray(getattr(plain, name))
+            for block, raised in zip(group, np.asarray(getattr(found, name)), strict=True):
+                least = 0.8 * np.sqrt(np.mean(block**2))
+                np.testing.assert_allclose(raised, np.maximum(block, least), rtol=1e-12)
+    assert np.mean(np.asarray(found.s4 > plain.s4 * (1 + 1e-9))) > 0.1
+
+
 def test_each_map_is_normalized_and_reduced_for_itself(pyramid, maps, measured):
     target = make_target(
-        maps, pyramid, sigma="ensemble", normalization="own", reduction=IsotropicMean()
+        maps,
+        pyramid,
+        sigma="ensemble",
+        normalization="own",
+        reduction=IsotropicMean(),
+        **MEASURED,
     )
     each = [
         IsotropicMean().mean(normalize(one, one.s2))
@@ -92,7 +119,7 @@ def test_normalization_by_the_target_takes_the_mean_power(pyramid, maps, measure
 
 def test_masks_and_a_second_map_hold_for_all_maps(pyramid, maps):
     mask, second = np.random.default_rng(1).random((2, NPIX))
-    target = make_target(maps, pyramid, sigma="ensemble", mask=mask, second=second)
+    target = make_target(maps, pyramid, sigma="ensemble", mask=mask, second=second, **MEASURED)
     each = [measure(map, pyramid, second=second, mask=mask).s3 for map in maps]
     np.testing.assert_allclose(target.mean.s3, np.mean(each, axis=0), rtol=1e-10)
 

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxscat.objectives.chi_square import map_loss
 from jaxscat.objectives.measured_target import make_target
-from jaxscat.objectives.target import covariance_scales, finest_covariances
+from jaxscat.objectives.target import covariance_scales, finest_covariances, floored
 from jaxscat.operators.pyramid import build_pyramid, check_spec
 from jaxscat.statistics.alignment import align_orientations
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
@@ -46,7 +49,7 @@ def assert_same(statistics, expected) -> None:
 @pytest.mark.parametrize("masked", [False, True])
 def test_target_is_what_was_measured_and_its_errors(pyramid, map, masks, sigma, masked):
     mask = masks if masked else None
-    target = make_target(map, pyramid, mask=mask, sigma=sigma)
+    target = make_target(map, pyramid, mask=mask, sigma=sigma, sigma_floor=0.0, coarsest_nside=1)
     assert_same(target.mean, measure(map, pyramid, mask=mask))
     assert_same(target.sigma, standard_error(map, pyramid, mask=mask, formula=sigma))
     assert target.covariance_scales == 3
@@ -55,7 +58,7 @@ def test_target_is_what_was_measured_and_its_errors(pyramid, map, masks, sigma, 
 
 def test_sigma_of_pixels_is_the_default_and_not_that_of_foscat(pyramid, map):
     default, pixels, foscat = (
-        make_target(map, pyramid, **choice).sigma
+        make_target(map, pyramid, coarsest_nside=1, **choice).sigma
         for choice in ({}, {"sigma": "pixels"}, {"sigma": "foscat"})
     )
     assert_same(default, pixels)
@@ -66,7 +69,7 @@ def test_sigma_of_pixels_is_the_default_and_not_that_of_foscat(pyramid, map):
 @pytest.mark.parametrize(("coarsest", "scales"), [(1, 3), (2, 2), (4, 1)])
 def test_coarse_covariances_are_left_out(pyramid, map, masks, coarsest, scales):
     target = make_target(map, pyramid, mask=masks, coarsest_nside=coarsest)
-    full = make_target(map, pyramid, mask=masks)
+    full = make_target(map, pyramid, mask=masks, coarsest_nside=1)
     assert target.covariance_scales == scales
     pairs, triples = {1: (1, 1), 2: (3, 4), 3: (6, 10)}[scales]
     for part, whole in ((target.mean, full.mean), (target.sigma, full.sigma)):
@@ -90,6 +93,41 @@ def test_number_of_scales_fine_enough(nside, scales, coarsest, expected):
     assert covariance_scales(check_spec(nside, scales=scales), coarsest) == expected
 
 
+@pytest.mark.parametrize(
+    ("nside", "kernel_size", "expected"),
+    [(1, 3, 1), (4, 3, 1), (8, 3, 1), (16, 3, 2), (32, 3, 3), (256, 3, 6), (4, 5, 1), (8, 5, 2)],
+)
+def test_by_default_scales_count_down_to_nside_8(nside, kernel_size, expected):
+    assert covariance_scales(check_spec(nside, kernel_size=kernel_size), None) == expected
+
+
+@pytest.mark.parametrize(("nside", "all_scales", "scales"), [(4, 3, 1), (8, 4, 1), (32, 6, 3)])
+def test_target_leaves_out_the_coarse_scales_and_measure_does_not(nside, all_scales, scales):
+    pyramid = build_pyramid(nside, orientations=1)
+    map = np.random.default_rng(nside).gamma(2.0, size=12 * nside**2)
+    target = make_target(map, pyramid)
+    assert target.covariance_scales == scales and target.weights == "balanced"
+    triples = {1: 1, 3: 10, 4: 20, 6: 56}
+    assert target.mean.s1.shape == (all_scales, 1)
+    assert target.mean.s4.shape == (triples[scales], 1, 1, 1)
+    assert measure(map, pyramid).s4.shape == (triples[all_scales], 1, 1, 1)
+
+
+def test_loss_of_the_fine_scales_does_not_compute_the_coarse_ones():
+    pyramid = build_pyramid(16)
+    map = np.random.default_rng(0).gamma(2.0, size=3072).astype(np.float32)
+    targets = {
+        coarsest: make_target(map, pyramid, coarsest_nside=coarsest) for coarsest in (1, 8, None)
+    }
+    cost = {
+        coarsest: jax.jit(jax.value_and_grad(map_loss))
+        .lower(map, pyramid, target)
+        .cost_analysis()["flops"]
+        for coarsest, target in targets.items()
+    }
+    assert cost[None] == cost[8] < 0.6 * cost[1]
+
+
 @pytest.mark.parametrize("coarsest", [8, 3, 0, -1, 1.0, True, "1"])
 def test_bad_coarsest_nside_is_refused(pyramid, map, coarsest):
     with pytest.raises(ValueError, match=r"^coarsest_nside: got "):
@@ -100,6 +138,85 @@ def test_bad_coarsest_nside_is_refused(pyramid, map, coarsest):
 def test_unknown_sigma_is_refused(pyramid, map, sigma):
     with pytest.raises(ValueError, match=r"^sigma: got "):
         make_target(map, pyramid, sigma=sigma)
+
+
+def raised(statistics, floor: float) -> dict[str, np.ndarray]:
+    """Errors that are at least `floor` of the rms of their block, one block after the other."""
+    masks = statistics.s0.ndim - 1
+    groups = {name: np.array(group) for name, group in statistics.groups().items()}
+    for name, group in groups.items():
+        if name != "S0":
+            for block in np.ndindex(group.shape[: masks + 1]):
+                least = floor * np.sqrt(np.mean(group[block] ** 2))
+                group[block] = np.where(group[block] < least, least, group[block])
+    return groups
+
+
+@pytest.mark.parametrize("kind", ["one map", "two masks", "two maps", "reduced"])
+def test_floor_raises_only_what_is_below_it_in_its_block(pyramid, map, masks, kind):
+    options = {
+        "one map": {},
+        "two masks": {"mask": masks},
+        "two maps": {"second": np.random.default_rng(3).random(NPIX)},
+        "reduced": {"mask": masks},
+    }[kind]
+    reduction = IsotropicMean() if kind == "reduced" else None
+    plain = standard_error(map, pyramid, **options)
+    for floor in (0.0, 0.01, 0.9):
+        target = make_target(
+            map, pyramid, sigma_floor=floor, coarsest_nside=1, reduction=reduction, **options
+        )
+        by_hand = raised(plain, floor)
+        expected = replace(plain, **{name.lower(): group for name, group in by_hand.items()})
+        if reduction is not None:
+            expected = reduction.sigma(jax.tree.map(jnp.asarray, expected))
+        for name, group in target.sigma.groups().items():
+            np.testing.assert_allclose(group, expected.groups()[name], rtol=1e-13, err_msg=name)
+        changed = {
+            name: np.mean(np.asarray(group) != by_hand[name])
+            for name, group in plain.groups().items()
+        }
+        assert changed.pop("S0") == 0
+        assert all(0 < share < 1 for share in changed.values()) if floor == 0.9 else True
+        assert not any(changed.values()) if floor == 0 else True
+
+
+def test_default_floor_is_a_hundredth(pyramid, map):
+    default, hundredth, other = (
+        make_target(map, pyramid, **choice).sigma
+        for choice in ({}, {"sigma_floor": 0.01}, {"sigma_floor": 0.9})
+    )
+    assert_same(default, hundredth)
+    assert not np.allclose(default.s4, other.s4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_error_near_zero_is_raised_in_any_unit(pyramid, map, dtype):
+    plain = standard_error(map, pyramid)
+    for unit in (1.0, 1e-25):
+        sigma = jax.tree.map(lambda group, unit=unit: (unit * group).astype(dtype), plain)
+        tiny = replace(sigma, s4=sigma.s4.at[2, 1, 0, 3].set(unit * 1e-12))
+        found = floored(tiny, 0.01)
+        block = np.asarray(tiny.s4, np.float64)[2]
+        least = 0.01 * np.sqrt(np.mean((block / unit) ** 2))
+        assert found.s4[2, 1, 0, 3] / unit == pytest.approx(least, rel=1e-5)
+        assert_same(replace(found, s4=found.s4.at[2, 1, 0, 3].set(unit * 1e-12)), tiny)
+        assert floored(tiny, 0.0) is tiny
+
+
+@pytest.mark.parametrize("weights", ["equal", "", None, 1.0, True])
+def test_unknown_weights_are_refused(pyramid, map, weights):
+    message = r"^weights: got .*, expected one of \['plain', 'balanced'\]$"
+    with pytest.raises(ValueError, match=message):
+        make_target(map, pyramid, weights=weights)
+
+
+@pytest.mark.parametrize("floor", [-0.1, 1, 1.0, True, False, np.nan, np.inf])
+def test_bad_floors_are_refused(pyramid, map, floor):
+    message = r"^sigma_floor: got .*, expected a number from 0 up to 1$"
+    for maps in (map, np.stack([map, 2 * map[::-1]])):
+        with pytest.raises(ValueError, match=message):
+            make_target(maps, pyramid, sigma_floor=floor)
 
 
 def with_one_pixel(value: object, dtype=float) -> np.ndarray:

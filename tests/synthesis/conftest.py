@@ -31,6 +31,10 @@ def original():
     return np.random.default_rng(0).gamma(2.0, size=192)
 
 
+# All scales count, so that a synthesis takes long enough to be interrupted, refilled and cut.
+ALL_SCALES = {"coarsest_nside": 1, "weights": "plain"}
+
+
 @pytest.fixture(scope="package")
 def target(pyramid, original):
-    return make_target(original, pyramid)
+    return make_target(original, pyramid, **ALL_SCALES)

@@ -153,6 +153,46 @@ def test_coupled_maps_share_their_mean_only(target, pyramid, together):
     assert min(alone) > 3 * found.loss[0]
 
 
+def test_limits_end_each_map_by_itself(target, pyramid, original, together):
+    """One of three starts at a solution but for noise; all have the same budget and fraction."""
+    starts = np.stack([white_noise(original, seed).astype(float) for seed in range(3)])
+    starts[1] = original + 1e-3 * noise(9, NPIX)
+    options = {**OPTIONS, "max_steps": 100, "start": starts, "gradient_tolerance": 0.0}
+    found = synthesize_many(target, pyramid, 3, **options, max_evaluations=40, stagnation=0.6)
+    assert set(found.status) <= {"stagnated", "evaluation limit"}
+    assert (found.evaluations <= 40).all()
+    for seed in range(3):
+        one = found.of_seed(seed)
+        if one.status == "stagnated":
+            assert one.steps == 25
+        if one.steps >= 25:
+            stagnated = one.losses[0] - one.losses[25] < 0.6 * one.losses[0]
+            assert stagnated == (one.status == "stagnated")
+        alone = synthesize_many(
+            target,
+            pyramid,
+            1,
+            **options | {"start": starts[seed : seed + 1]},
+            max_evaluations=40,
+            stagnation=0.6,
+        )
+        assert alone.status[0] == one.status and alone.steps[0] == one.steps
+        np.testing.assert_allclose(alone.losses[0][:21], one.losses[:21], rtol=1e-6)
+
+
+def test_a_lane_that_has_used_its_budget_is_given_to_the_next(target, pyramid, together):
+    found = synthesize_many(
+        target, pyramid, SEEDS, batch_size=3, **OPTIONS, max_evaluations=np.int64(8)
+    )
+    assert found.seeds == SEEDS and found.status == ("evaluation limit",) * 8
+    assert found.evaluations.max() <= 8
+    for seed in SEEDS:
+        one, steps = found.of_seed(seed), found.of_seed(seed).steps
+        np.testing.assert_allclose(
+            one.losses, together.of_seed(seed).losses[: steps + 1], rtol=1e-7
+        )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -175,6 +215,9 @@ def test_coupled_maps_share_their_mean_only(target, pyramid, together):
         ({"start": np.zeros((2, 48))}, "start of seed 0: got"),
         ({"start": lambda seed: np.full(NPIX, np.nan)}, "start of seed 0: got"),
         ({"max_steps": 0}, "max_steps: got 0"),
+        ({"stagnation": 1.0}, "stagnation: got 1.0"),
+        ({"max_evaluations": 0}, "max_evaluations: got 0"),
+        ({"form": "harmonic"}, "form: got str"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

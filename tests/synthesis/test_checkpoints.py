@@ -26,7 +26,7 @@ def whole(target, pyramid):
     return synthesize_many(target, pyramid, SEEDS, **OPTIONS)
 
 
-def interrupted(target, pyramid, folder, chunks, seeds=SEEDS, every=4):
+def interrupted(target, pyramid, folder, chunks, seeds=SEEDS, every=4, **changes):
     """Run until so many chunks are done; what is on disk then is as after a kill."""
     seen = []
 
@@ -40,7 +40,7 @@ def interrupted(target, pyramid, folder, chunks, seeds=SEEDS, every=4):
             target,
             pyramid,
             seeds,
-            **OPTIONS,
+            **OPTIONS | changes,
             checkpoints=Checkpoints(folder, every_steps=every, every_minutes=None),
             callback=stop,
         )
@@ -65,6 +65,24 @@ def test_resumed_synthesis_is_the_uninterrupted_one_bit_for_bit(
     folder = interrupted(target, pyramid, tmp_path / "kept", chunks)
     assert len(Checkpoints(folder).steps()) == min(chunks, 2)
     assert_same(resumed(target, pyramid, folder), whole)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_evaluations": 11},
+        {"stagnation": 0.9, "max_steps": 60},
+        {"stagnation": 0.7, "max_evaluations": 30, "max_steps": 60},
+    ],
+    ids=str,
+)
+def test_further_limits_are_resumed_too(target, pyramid, tmp_path, limits):
+    options = OPTIONS | limits
+    whole = synthesize_many(target, pyramid, SEEDS, **options)
+    assert set(whole.status) <= {"stagnated", "evaluation limit", "step limit"}
+    for chunks in (2, 5):
+        folder = interrupted(target, pyramid, tmp_path / str(chunks), chunks, **limits)
+        assert_same(resumed(target, pyramid, folder, **limits), whole)
 
 
 def test_checkpoints_that_are_not_due_are_not_written(target, pyramid, tmp_path):
@@ -215,6 +233,8 @@ def test_a_checkpoint_of_something_else_is_refused_by_name(monkeypatch, target, 
         ({"max_steps": 30}, "got max_steps = 20, expected 30"),
         ({"seeds": SEEDS[::-1]}, r"got seeds = \[0, 1, 2, 3, 4\], expected \[4, 3"),
         ({"batch_size": 2}, "got batch_size = 3, expected 2"),
+        ({"stagnation": 0.1}, "got stagnation = None, expected 0.1"),
+        ({"max_evaluations": 9}, "got max_evaluations = None, expected 9"),
     ]:
         with pytest.raises(ValueError, match=rf"^checkpoint in '{folder}': {message}"):
             resumed(target, pyramid, folder, **changes)

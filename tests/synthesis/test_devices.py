@@ -15,6 +15,7 @@ from jaxscat.synthesis.devices import Devices
 # A process has as many devices as it is told before JAX starts: one process runs all cases.
 SCRIPT = """
     import json, sys, warnings
+    import equinox as eqx
     import jax
     import numpy as np
 
@@ -25,12 +26,21 @@ SCRIPT = """
 
     original = np.random.default_rng(0).gamma(2.0, size=48)
     pyramid = build_pyramid(2, dtype="float64")
-    target = make_target(original, pyramid)
+    target = make_target(original, pyramid, coarsest_nside=1, weights="plain")
     options = {"max_steps": 20, "memory": 10, "chunk_steps": 7, "gradient_tolerance": 1e-6}
     first, seen = jax.devices()[:1], {}
     # The squares of twelve of sixteen starts leave the range of float64: these lanes end at once.
     starts = original.mean() + np.random.default_rng(1).normal(size=(16, 48))
     starts[:12] *= 1e300
+
+    class Scaled(eqx.Module):
+        factors: jax.Array
+
+        def map(self, field):
+            return self.factors * field
+
+        def field(self, map):
+            return map / np.asarray(self.factors)
 
     advance = Devices.advance
 
@@ -102,6 +112,11 @@ SCRIPT = """
         ]
         # One program for each width on eight devices, and one for three devices.
         report["programs"] = devices._advance._cache_size()
+        asked = {"form": Scaled(jax.numpy.linspace(0.5, 2.0, 48)), "max_evaluations": 15,
+                 "stagnation": 0.1}
+        found, calls = run(10, **asked)
+        single, _ = run(10, **asked, devices=first)
+        report["options"] = difference(found, single) | {"calls": calls, "status": found.status}
     report["donated"] = seen["donated"]
     report["warnings"] = [str(warning.message) for warning in caught]
     print(json.dumps(report))
@@ -160,6 +175,13 @@ def test_coupled_maps_are_on_one_device(report):
     row = report["coupled"]
     assert_equal(row, 3)
     assert row["calls"] == [[[0], 1]]
+
+
+def test_form_and_limits_hold_on_every_device(report):
+    row = report["options"]
+    assert_equal(row, 10)
+    assert row["calls"][0] == [ALL, 16]
+    assert set(row["status"]) == {"evaluation limit"}
 
 
 def test_resumed_synthesis_is_the_uninterrupted_one_bit_for_bit(report):

@@ -12,9 +12,11 @@ from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.synthesis.lanes import (
     CONVERGED,
+    EVALUATION_LIMIT,
     NO_PROGRESS,
     NOT_FINITE,
     RUNNING,
+    STAGNATED,
     STEP_LIMIT,
     begin,
     replace_lanes,
@@ -34,10 +36,20 @@ def problem():
     return pyramid, target, jnp.asarray(generator.standard_normal((LANES, NPIX)))
 
 
-def run(problem, lanes, count, tolerance=0.0, max_steps=1000):
+def run(problem, lanes, count, tolerance=0.0, max_steps=1000, **options):
     pyramid, target, _ = problem
     limits = np.int32(count), np.int32(max_steps), np.float64(tolerance)
-    return advance(lanes, pyramid, target, np.float64(1), *limits, CHUNK)
+    return advance(lanes, pyramid, target, np.float64(1), *limits, CHUNK, **options)
+
+
+def to_the_end(problem, starts, count, **options):
+    """Lanes after so many evaluations, and the losses of the steps of each lane."""
+    lanes, records = begin(starts, None, MEMORY), [[] for _ in starts]
+    for done in range(0, count, CHUNK):
+        lanes, losses, made = run(problem, lanes, min(CHUNK, count - done), **options)
+        for lane, record in enumerate(records):
+            record += np.asarray(losses)[np.asarray(made)[:, lane] > 0, lane].tolist()
+    return on_host(lanes), records
 
 
 def started(problem):
@@ -220,3 +232,121 @@ def test_start_whose_loss_is_not_finite_is_kept(problem):
     np.testing.assert_array_equal(lanes.step, 0)
     np.testing.assert_array_equal(lanes.best_map, starts)
     assert (evaluations[0] == 1).all() and not np.isfinite(losses[0]).any()
+
+
+def first_stagnation(losses, fraction):
+    """The rule in NumPy: the first of every 25 steps that have lowered the loss too little."""
+    losses = np.asarray(losses)
+    looks = [
+        step
+        for step in range(25, len(losses), 25)
+        if losses[step - 25] - losses[step] < fraction * losses[step - 25]
+    ]
+    return looks[0] if looks else None
+
+
+@pytest.mark.parametrize("fraction", [0.7, 0.9, 0.97])
+def test_a_lane_stagnates_at_the_first_look_at_which_the_loss_has_fallen_too_little(
+    problem, fraction
+):
+    free, whole = to_the_end(problem, problem[2], 180, max_steps=150)
+    np.testing.assert_array_equal(free.status, STEP_LIMIT)
+    expected = [first_stagnation(losses, fraction) for losses in whole]
+    assert any(expected) and all(step is None or step < 150 for step in expected)
+    lanes, found = to_the_end(
+        problem, problem[2], 180, max_steps=150, stagnation=np.float64(fraction)
+    )
+    for lane, step in enumerate(expected):
+        last = 150 if step is None else step
+        assert lanes.status[lane] == (STEP_LIMIT if step is None else STAGNATED)
+        assert lanes.step[lane] == last
+        # What ends one lane, and when, changes nothing of the others.
+        np.testing.assert_allclose(found[lane], whole[lane][: last + 1], rtol=1e-6)
+        assert lanes.earlier_loss[lane] == found[lane][last // 25 * 25]
+
+
+def test_stagnation_of_nothing_is_a_rise(problem):
+    lanes, _ = to_the_end(problem, problem[2], 60, stagnation=np.float64(0))
+    np.testing.assert_array_equal(lanes.status, RUNNING)
+    lanes = jax.tree.map(jnp.asarray, lanes)
+    lanes = lanes.__class__(**{**vars(lanes), "earlier_loss": 0 * lanes.earlier_loss})
+    for _ in range(4):
+        lanes, *_ = run(problem, lanes, CHUNK, stagnation=np.float64(0))
+    np.testing.assert_array_equal(lanes.status, STAGNATED)
+    np.testing.assert_array_equal(lanes.step % 25, 0)
+
+
+@pytest.mark.parametrize("budget", [1, 2, 7, 30])
+def test_a_lane_uses_no_more_evaluations_than_it_is_given(problem, budget):
+    lanes, losses = to_the_end(problem, problem[2], 48, max_evaluations=np.int32(budget))
+    np.testing.assert_array_equal(lanes.status, EVALUATION_LIMIT)
+    np.testing.assert_array_equal(lanes.evaluations, budget)
+    free, expected = to_the_end(problem, problem[2], budget)
+    for lane in range(LANES):
+        np.testing.assert_array_equal(losses[lane], expected[lane])
+        assert lanes.best_loss[lane] == min(losses[lane])
+    np.testing.assert_array_equal(lanes.best_map, free.best_map)
+
+
+def test_a_budget_ends_a_line_search_in_its_middle(problem):
+    """One lane has a direction that no step along fits; the other two make steps."""
+    lanes, *_ = run(problem, started(problem), 4)
+    turned = lanes.direction.at[1].multiply(-1e3)
+    lanes = lanes.__class__(**{**vars(lanes), "direction": turned})
+    before = on_host(lanes)
+    budget = np.int32(before.evaluations.max() + 6)
+    for _ in range(9):
+        lanes, *_ = run(problem, lanes, 1, max_evaluations=budget)
+    after = on_host(lanes)
+    np.testing.assert_array_equal(after.status, EVALUATION_LIMIT)
+    np.testing.assert_array_equal(after.evaluations, budget)
+    assert after.trials[1] > 0 and after.step[1] == before.step[1]
+    np.testing.assert_array_equal(after.best_map[1], before.best_map[1])
+    assert (after.step > before.step)[[0, 2]].all()
+
+
+def test_the_first_status_that_applies_is_taken(problem):
+    """All reasons to end hold at step 25, but for those that are left out."""
+    lanes, _ = to_the_end(problem, problem[2][:1], 60, max_steps=25)
+    spent = np.int32(lanes.evaluations[0])
+    options = {
+        "max_steps": 25,
+        "stagnation": np.float64(0.999999),
+        "max_evaluations": spent,
+    }
+    for changes, expected in [
+        ({}, STAGNATED),
+        ({"stagnation": np.float64(0)}, STEP_LIMIT),
+        ({"stagnation": np.float64(0), "max_steps": 1000}, EVALUATION_LIMIT),
+    ]:
+        found, _ = to_the_end(problem, problem[2][:1], 60, **options | changes)
+        np.testing.assert_array_equal(found.status, expected)
+        np.testing.assert_array_equal(found.step, 25)
+    lanes, _ = to_the_end(problem, problem[2][:1], 60, tolerance=0.5)
+    np.testing.assert_array_equal(lanes.status, CONVERGED)
+    spent, steps = np.int32(lanes.evaluations[0]), int(lanes.step[0])
+    options = {"tolerance": 0.5, "max_steps": steps, "max_evaluations": spent}
+    found, _ = to_the_end(problem, problem[2][:1], 60, **options)
+    np.testing.assert_array_equal(found.status, CONVERGED)
+
+
+def test_one_program_serves_all_values_of_the_limits(problem):
+    def values(stagnation, max_evaluations):
+        return {
+            "stagnation": np.float64(stagnation),
+            "max_evaluations": np.int32(max_evaluations),
+        }
+
+    run(problem, begin(problem[2], None, MEMORY), 1, **values(0.1, 100))
+    before = advance._cache_size()
+    run(problem, begin(problem[2], None, MEMORY), 1, **values(0.5, 3))
+    assert advance._cache_size() == before
+
+
+def test_limits_that_are_never_reached_change_nothing(problem):
+    plain, losses = to_the_end(problem, problem[2], 36)
+    options = {"stagnation": np.float64(0), "max_evaluations": np.int32(10_000)}
+    found, others = to_the_end(problem, problem[2], 36, **options)
+    for lane in range(LANES):
+        np.testing.assert_allclose(others[lane], losses[lane], rtol=1e-9)
+    np.testing.assert_allclose(found.map, plain.map, rtol=1e-8, atol=1e-10)

@@ -43,7 +43,8 @@ def test_loss_falls_to_a_tenth_and_the_best_map_is_returned(result, target, pyra
 
 @pytest.mark.parametrize("unit", [2.0**-40, 2.0**30])
 def test_unit_of_the_map_changes_nothing(result, original, pyramid, start, unit):
-    scaled = synthesize(make_target(unit * original, pyramid), pyramid, unit * start, **OPTIONS)
+    scaled_target = make_target(unit * original, pyramid, coarsest_nside=1, weights="plain")
+    scaled = synthesize(scaled_target, pyramid, unit * start, **OPTIONS)
     np.testing.assert_array_equal(scaled.map, unit * result.map)
     np.testing.assert_array_equal(scaled.losses, result.losses)
     np.testing.assert_array_equal(scaled.evaluations, result.evaluations)
@@ -185,6 +186,51 @@ def test_masks_of_the_target_are_used(original, pyramid, start):
     assert done.losses.min() <= done.losses[0] / 10
 
 
+# Further reasons to end.
+
+
+def test_stagnated_at_the_first_look_at_which_the_loss_has_fallen_too_little(
+    target, pyramid, start
+):
+    options = {**OPTIONS, "max_steps": 200, "gradient_tolerance": 0.0}
+    whole = synthesize(target, pyramid, start, **options).losses
+    looks = whole[::25]
+    fallen = 1 - looks[1:] / looks[:-1]
+    # Between the first two looks and the worst of the others.
+    fraction = float(fallen[:2].min() + fallen[2:].min()) / 2
+    last = 25 * (1 + int(np.argmax(fallen < fraction)))
+    done = synthesize(target, pyramid, start, **options, stagnation=fraction)
+    assert done.status == "stagnated" and done.steps == last < 200
+    assert done.losses[-26] - done.losses[-1] < fraction * done.losses[-26]
+    np.testing.assert_allclose(done.losses[:26], whole[:26], rtol=1e-6)
+    assert done.loss == pytest.approx(float(map_loss(done.map, pyramid, target)), rel=1e-9)
+
+
+@pytest.mark.parametrize("budget", [1, 2, 20])
+def test_no_more_evaluations_than_the_budget(result, target, pyramid, start, budget):
+    done = synthesize(target, pyramid, start, **OPTIONS, max_evaluations=budget)
+    assert done.status == "evaluation limit"
+    assert done.evaluations[-1] <= budget and done.steps < budget
+    assert (result.evaluations <= budget).sum() == len(done.losses)
+    np.testing.assert_allclose(done.losses, result.losses[: done.steps + 1], rtol=1e-7)
+    assert done.loss == done.losses.min()
+    assert done.loss == pytest.approx(float(map_loss(done.map, pyramid, target)), rel=1e-9)
+
+
+def test_other_limits_of_these_kinds_need_no_other_program(target, pyramid, start):
+    from jaxscat.synthesis.lbfgs import advance
+
+    def run(stagnation, budget):
+        options = {"stagnation": stagnation, "max_evaluations": budget}
+        return synthesize(target, pyramid, start, **OPTIONS, **options)
+
+    run(0.1, 9)
+    before = advance._cache_size()
+    assert run(np.float32(0.5), np.int64(5)).evaluations[-1] <= 5
+    assert run(0, 2**40).status == "step limit"
+    assert advance._cache_size() == before
+
+
 # What is refused, before anything is compiled.
 
 
@@ -210,6 +256,18 @@ def test_bad_limits_are_refused(no_steps, target, pyramid, start, name, value):
 def test_bad_tolerances_are_refused(no_steps, target, pyramid, start, value):
     with pytest.raises(ValueError, match=r"^gradient_tolerance: got "):
         synthesize(target, pyramid, start, gradient_tolerance=value)
+
+
+@pytest.mark.parametrize("value", [-1e-9, 1, 2.0, np.nan, "0.1", True, [0.1]])
+def test_bad_stagnation_is_refused(no_steps, target, pyramid, start, value):
+    with pytest.raises(ValueError, match=r"^stagnation: got "):
+        synthesize(target, pyramid, start, stagnation=value)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "3"])
+def test_bad_budgets_are_refused(no_steps, target, pyramid, start, value):
+    with pytest.raises(ValueError, match=r"^max_evaluations: got "):
+        synthesize(target, pyramid, start, max_evaluations=value)
 
 
 @pytest.mark.parametrize(

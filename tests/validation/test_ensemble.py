@@ -5,6 +5,7 @@ import pytest
 
 from jaxscat.validation import ensemble
 from jaxscat.validation.ensemble import (
+    copy_test,
     correlation_matrix,
     ensemble_report,
     largest_correlation,
@@ -12,6 +13,7 @@ from jaxscat.validation.ensemble import (
     quantity_scatter,
     quantity_table,
 )
+from jaxscat.validation.rows import SEES
 
 
 @pytest.fixture
@@ -23,17 +25,21 @@ def maps():
 
 def report(**numbers):
     """A validation report with one row of each kind, the synthesized map's number in each given."""
-    synthesized = {"mean": 1.0, "pixel": 0.1, "power": 1.1, "ratio": 0.9, "both": 0.2, "S1": 0.3}
-    synthesized |= numbers
-    others = {"start": 7.0, "gaussian": 5.0}
+    synthesized = {"mean": 1.0, "pixel": 0.1, "power": 1.1, "ratio": 0.9, "copy": 0.2}
+    synthesized |= {"moved": 0.2, "S1": 0.3} | numbers
+    others = {"start": 7.0, "gaussian": 5.0, "gaussian_std": 0.5}
+    others |= {"filtered": 4.0, "filtered_std": 0.25}
     row = {name: others | {"synthesized": value} for name, value in synthesized.items()}
     return {
         "distribution": {"mean": {"original": 2.0} | row["mean"]},
         "pixel_correlation": row["pixel"],
-        "power_spectrum_ratio": row["power"],
-        "power_spectrum_bins": [
-            {"l_min": 2, "l_max": 3, "ratio": row["ratio"], "correlation": row["both"]}
+        "correlation_ranges": [
+            {"l_min": 1, "l_max": 3, "chance": 0.2, "correlation": row["copy"]},
+            {"l_min": 4, "l_max": 7, "chance": None, "correlation": row["copy"]},
         ],
+        "power_spectrum_ratio": row["power"],
+        "power_spectrum_bins": [{"l_min": 2, "l_max": 3, "ratio": row["ratio"]}],
+        "distances": {"wasserstein": row["moved"]},
         "scattering": {"S1": row["S1"]},
         "scattering_error": row["S1"],
         "scattering_improvement_pct": 50.0,
@@ -87,18 +93,24 @@ def test_scatter_of_every_row_is_that_over_the_seeds():
     assert [entry["name"] for entry in entries] == [
         "mean",
         "pixel correlation",
+        "correlation, l = 1 to 3 (chance 0.2)",
+        "correlation, l = 4 to 7 (chance none)",
         "C_l ratio, mean over l >= 2",
         "C_l ratio, l = 2 to 3",
-        "correlation, l = 2 to 3",
+        "Wasserstein distance [std]",
         "S1 relative error",
         "scattering coefficient error (S1, squared)",
-        "its improvement on the start [%]",
+        "improvement of S1 on the start [%]",
     ]
-    assert entries[3] == {
-        "group": "power_spectrum_bins.ratio",
+    assert entries[5] == {
+        "group": "power_spectrum_bins",
         "name": "C_l ratio, l = 2 to 3",
+        "sees": SEES["power_spectrum_bins"],
         "original": None,
         "gaussian": 5.0,
+        "gaussian_std": 0.5,
+        "filtered": 4.0,
+        "filtered_std": 0.25,
         "mean": pytest.approx(1.0),
         "std": pytest.approx(np.sqrt((0.04 + 0.01 + 0.09) / 3)),
         # The ranks 0.48, 1.5 and 2.52 of 0.8, 0.9, 1.0, 1.3.
@@ -106,9 +118,51 @@ def test_scatter_of_every_row_is_that_over_the_seeds():
         "percentile_50": pytest.approx(0.95),
         "percentile_84": pytest.approx(1.156),
         "seeds": 4,
+        "separation": {},
     }
     assert entries[0]["original"] == 2.0 and entries[0]["std"] == 0.0
     assert entries[-1]["mean"] == 50.0 and entries[-1]["gaussian"] is None
+
+
+def test_separation_of_distances_is_in_standard_deviations_of_one_control():
+    reports = [report(moved=value) for value in (0.1, 0.3, 0.8)]
+    (entry,) = [entry for entry in quantity_scatter(reports) if entry["separation"]]
+    assert entry["group"] == "distances" and entry["mean"] == pytest.approx(0.4)
+    assert entry["separation"] == pytest.approx({"gaussian": 4.6 / 0.5, "filtered": 3.6 / 0.25})
+    for change in ({"gaussian_std": None}, {"gaussian_std": 0.0}, {"gaussian": None}):
+        reports[0]["distances"]["wasserstein"] |= change
+        changed = [entry for entry in quantity_scatter(reports) if entry["group"] == "distances"]
+        assert changed[0]["separation"] == {"gaussian": None, "filtered": pytest.approx(14.4)}
+    without = report()
+    for name in ("gaussian", "gaussian_std", "filtered", "filtered_std"):
+        del without["distances"]["wasserstein"][name]
+    changed = [entry for entry in quantity_scatter([without]) if entry["group"] == "distances"]
+    assert changed[0]["separation"] == {} and changed[0]["gaussian"] is None
+
+
+@pytest.mark.parametrize(
+    ("values", "copied"),
+    [
+        ([0.5, 0.3, 0.2, 0.21], True),  # three times 0.2 / 2 is 0.3
+        ([0.5, 0.3, 0.2, 0.19], False),
+        ([0.61], True),
+        ([0.59], False),
+        ([-0.9, -0.9], False),
+        ([0.9, None], False),
+    ],
+)
+def test_a_mean_above_three_times_chance_is_a_copy(values, copied):
+    first, second = copy_test([report(copy=value) for value in values])
+    known = None not in values
+    assert first == {
+        "l_min": 1,
+        "l_max": 3,
+        "mean": pytest.approx(np.mean(values)) if known else None,
+        "by_chance": pytest.approx(0.2 / np.sqrt(len(values))),
+        "scatter": pytest.approx(np.std(values, ddof=1)) if known and len(values) > 1 else None,
+        "copied": copied,
+    }
+    assert (second["by_chance"], second["copied"]) == (None, False)
 
 
 def test_numbers_that_do_not_exist_are_left_out():
@@ -116,8 +170,8 @@ def test_numbers_that_do_not_exist_are_left_out():
         quantity_scatter([report(mean=first), report(mean=None)])[0] for first in (3.0, None)
     )
     assert (one["mean"], one["percentile_84"], one["seeds"]) == (3.0, 3.0, 1)
-    assert np.isnan(one["std"])
-    assert none["seeds"] == 0 and np.isnan([none["mean"], none["percentile_16"]]).all()
+    assert one["std"] is None
+    assert (none["seeds"], none["mean"], none["percentile_16"]) == (0, None, None)
 
 
 def test_report_names_the_pairs_and_goes_to_json(maps):
@@ -140,6 +194,7 @@ def test_report_names_the_pairs_and_goes_to_json(maps):
         "correlation": pytest.approx(expected[0, 1 + nearest]),
     }
     assert found["quantities"][0]["std"] is None  # of one seed
+    assert found["copies"] == copy_test(reports)
 
 
 def test_report_passes_over_maps_without_variance(maps):
@@ -159,7 +214,9 @@ def test_report_refuses_what_is_no_ensemble():
 
 def test_table_has_a_line_per_quantity_and_a_column_per_seed():
     lines = quantity_table([7, 3], [report(S1=0.25), report(S1=None)])
-    assert lines[0] == ["quantity", "original", "gaussian", "SEED_7", "SEED_3"]
-    assert lines[1] == ["mean", 2.0, 5.0, 1.0, 1.0]
-    assert lines[6] == ["S1 relative error", None, 5.0, 0.25, None]
-    assert len(lines) == 9 and len({line[0] for line in lines}) == 9
+    controls = ["gaussian", "gaussian_std", "filtered", "filtered_std"]
+    assert lines[0] == ["quantity", "original", *controls, "SEED_7", "SEED_3"]
+    assert lines[1] == ["mean", 2.0, 5.0, 0.5, 4.0, 0.25, 1.0, 1.0]
+    assert lines[8] == ["S1 relative error", None, 5.0, 0.5, 4.0, 0.25, 0.25, None]
+    assert lines[10] == ["improvement of S1 on the start [%]", *[None] * 5, 50.0, 50.0]
+    assert len(lines) == 11 and len({line[0] for line in lines}) == 11

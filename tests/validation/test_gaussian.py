@@ -4,7 +4,7 @@ import pytest
 import scipy.stats
 
 from jaxscat.spectra import angular_power_spectrum
-from jaxscat.validation.gaussian import gaussian_control
+from jaxscat.validation.gaussian import CONTROLS, gaussian_control
 from jaxscat.validation.spectra import binned_ratio
 
 NSIDE = 32
@@ -20,31 +20,77 @@ def original():
     return 7.0 + np.exp(healpy.reorder(ring / ring.std(), r2n=True))
 
 
-def test_same_spectrum_and_mean_but_gaussian(original):
-    control = gaussian_control(original, seed=3)
+@pytest.mark.parametrize("kind", CONTROLS)
+def test_same_spectrum_mean_and_spread_but_gaussian(original, kind):
+    control = gaussian_control(original, seed=3, kind=kind)
     ratios = binned_ratio(
         angular_power_spectrum(control), angular_power_spectrum(original), [(8, 31), (32, 64)]
     )
     assert ratios == pytest.approx([1.0, 1.0], abs=0.1)
-    assert control.mean() == pytest.approx(original.mean(), abs=1e-6)
+    assert control.dtype == np.float64
+    assert control.mean() == pytest.approx(original.mean(), rel=1e-12)
+    assert control.std() == pytest.approx(original.std(), rel=1e-12)
     assert scipy.stats.skew(original) > 2.0
     assert abs(scipy.stats.skew(control)) < 0.2
 
 
-def test_seeded_without_touching_the_global_generator(original):
+def beyond_the_harmonics(map):
+    """Variance of what multipoles up to 3 nside - 1 cannot describe."""
+    ring = healpy.reorder(map, n2r=True)
+    harmonics = healpy.map2alm(ring, iter=10)
+    return np.var(ring - healpy.alm2map(harmonics, NSIDE, lmax=3 * NSIDE - 1))
+
+
+def test_only_the_filtered_control_has_power_beyond_the_harmonics(original):
+    gaussian, filtered = (gaussian_control(original, seed=3, kind=kind) for kind in CONTROLS)
+    last = angular_power_spectrum(original)[-1] * original.size / (4 * np.pi)
+    # The harmonics describe three quarters of all the modes of the pixels.
+    assert beyond_the_harmonics(filtered) == pytest.approx(last / 4, rel=0.2)
+    assert beyond_the_harmonics(gaussian) < 0.05 * beyond_the_harmonics(filtered)
+
+
+@pytest.mark.parametrize("kind", CONTROLS)
+def test_seeded_without_touching_the_global_generator(original, kind):
     np.random.seed(1)
     expected = np.random.random(3)
     np.random.seed(1)
-    first = gaussian_control(original, seed=3)
+    first = gaussian_control(original, seed=3, kind=kind)
     np.testing.assert_array_equal(np.random.random(3), expected)
-    np.testing.assert_array_equal(first, gaussian_control(original, seed=3))
-    assert np.abs(first - gaussian_control(original, seed=4)).max() > 0.1
+    np.testing.assert_array_equal(first, gaussian_control(original, seed=3, kind=kind))
+    assert np.abs(first - gaussian_control(original, seed=4, kind=kind)).max() > 0.1
 
 
-def test_inside_a_footprint_the_rest_of_the_map_does_not_matter(original):
-    footprint = np.arange(original.size) < original.size // 2
-    changed = np.where(footprint, original, -50.0)
+def test_kinds_are_different_maps_and_gaussian_is_the_default(original):
+    gaussian, filtered = (gaussian_control(original, seed=3, kind=kind) for kind in CONTROLS)
+    np.testing.assert_array_equal(gaussian_control(original, seed=3), gaussian)
+    assert abs(np.corrcoef(gaussian, filtered)[0, 1]) < 0.3
+
+
+@pytest.mark.parametrize("kind", CONTROLS)
+def test_inside_a_footprint_the_rest_of_the_map_does_not_matter(original, kind):
+    footprint = np.where(np.arange(original.size) < original.size // 2, 0.5, 0.0)
+    footprint[: original.size // 4] = 1.0
+    changed = np.where(footprint > 0, original, -50.0)
+    control = gaussian_control(original, footprint=footprint, kind=kind)
     np.testing.assert_allclose(
-        gaussian_control(changed, footprint=footprint.astype(float)),
-        gaussian_control(original, footprint=footprint.astype(float)),
+        gaussian_control(changed, footprint=footprint, kind=kind), control, rtol=1e-12
     )
+
+    def moments(values):
+        mean = np.average(values, weights=footprint)
+        return mean, np.average((values - mean) ** 2, weights=footprint)
+
+    assert moments(control) == pytest.approx(moments(original), rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("kind", CONTROLS)
+def test_control_of_a_constant_map_is_that_map(kind):
+    control = gaussian_control(np.full(192, 3.0), kind=kind)
+    np.testing.assert_allclose(control, 3.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["white", "", None])
+def test_unknown_kinds_are_refused(original, kind):
+    with pytest.raises(ValueError, match=r"^kind: got .*\['gaussian', 'filtered'\]"):
+        gaussian_control(original, kind=kind)

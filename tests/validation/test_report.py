@@ -5,7 +5,7 @@ import pytest
 
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.validation import validate
-from jaxscat.validation.report import finite_or_none
+from jaxscat.validation.rows import rows_of
 
 NPIX = 12 * 4**2
 
@@ -25,7 +25,7 @@ def maps():
 
 def test_copy_is_perfect_and_its_start_and_control_are_not(pyramid, maps):
     original, start = maps
-    report = validate(original, original, start=start, pyramid=pyramid)
+    report = validate(original, original, start=start, pyramid=pyramid, controls=3)
     assert report["pixel_correlation"]["synthesized"] == pytest.approx(1.0)
     assert report["power_spectrum_ratio"]["synthesized"] == pytest.approx(1.0)
     assert report["scattering_error"]["synthesized"] == 0.0
@@ -33,74 +33,172 @@ def test_copy_is_perfect_and_its_start_and_control_are_not(pyramid, maps):
     assert set(report["scattering"]) == {"S1", "S2", "S3", "S4"}
     for values in report["scattering"].values():
         assert values["synthesized"] == 0.0
-        assert values["start"] > 0.1 and values["gaussian"] > 0.01
-    for part in report["power_spectrum_bins"]:
+        assert values["start"] > 0.1 and values["gaussian"] > 0.01 < values["filtered"]
+    for part in report["correlation_ranges"]:
         assert part["correlation"]["synthesized"] == pytest.approx(1.0)
+    for name, values in report["distances"].items():
+        if name not in ("power_spectrum", "peaks", "minima"):  # too small a map
+            assert values["synthesized"] == pytest.approx(0.0, abs=1e-12)
+            assert values["gaussian"] > 0 and values["filtered"] > 0
+    for part in report["power_spectrum_bins"]:
         assert part["ratio"]["synthesized"] == pytest.approx(1.0)
     skewness = report["distribution"]["skewness"]
     assert skewness["original"] > 1.0 > abs(skewness["gaussian"])
+    assert abs(skewness["filtered"]) < 1.0
 
 
 def test_every_row_has_every_map_and_goes_to_json(pyramid, maps):
     original, start = maps
     report = validate(original, start, start=start, pyramid=pyramid)
     assert json.loads(json.dumps(report, allow_nan=False)) == report
-    others = {"start", "gaussian", "synthesized"}
+    controls = {"gaussian", "gaussian_std", "filtered", "filtered_std"}
+    others = {"start", "synthesized"} | controls
     for row in report["distribution"].values():
         assert set(row) == {"original", *others}
-    for row in (*report["scattering"].values(), report["pixel_correlation"]):
+    single = ("pixel_correlation", "power_spectrum_ratio", "scattering_error")
+    rows = [*report["scattering"].values(), *report["distances"].values()]
+    for row in (*rows, *(report[name] for name in single)):
         assert set(row) == others
+    assert [set(part) for part in report["correlation_ranges"]] == [
+        {"l_min", "l_max", "chance", "correlation"}
+    ] * 2
     for part in report["power_spectrum_bins"]:
-        assert set(part["ratio"]) == set(part["correlation"]) == others
+        assert set(part) == {"l_min", "l_max", "ratio"} and set(part["ratio"]) == others
 
 
 def test_without_a_start_there_is_no_improvement(pyramid, maps):
-    report = validate(maps[0], maps[1], pyramid=pyramid)
+    report = validate(maps[0], maps[1], pyramid=pyramid, controls=0)
     assert "scattering_improvement_pct" not in report
     assert "start" not in report["pixel_correlation"]
 
 
 def test_default_pyramid_is_that_of_the_map(maps):
-    report = validate(maps[0], maps[0])
+    report = validate(maps[0], maps[0], controls=0)
     assert report["scattering_error"]["synthesized"] == 0.0
 
 
-def test_given_control_is_used_and_a_made_one_follows_its_seed(pyramid, maps):
-    original, start = maps
-    given = validate(original, original, gaussian=start, pyramid=pyramid)
-    assert given["distribution"]["std"]["gaussian"] == pytest.approx(start.std())
+def test_controls_follow_their_seed_and_leave_numpys_generator(pyramid, maps):
+    original, _ = maps
+    np.random.seed(1)
+    state = np.random.get_state()[1].copy()
     one, other, again = (
-        validate(original, original, pyramid=pyramid, seed=seed)["pixel_correlation"]["gaussian"]
-        for seed in (1, 2, 1)
+        validate(original, original, pyramid=pyramid, controls=2, seed=seed) for seed in (1, 2, 1)
     )
+    assert np.array_equal(np.random.get_state()[1], state)
     assert one == again != other
+    for name in ("mean", "std"):
+        row = one["distribution"][name]
+        assert row["gaussian"] == pytest.approx(row["original"], rel=1e-12)
+        assert row["filtered"] == pytest.approx(row["original"], rel=1e-12)
+        assert row["gaussian_std"] < 1e-12 * row["original"]
+
+
+@pytest.mark.parametrize("controls", [-1, True, 1.5, "2", None, float("nan")])
+def test_bad_numbers_of_controls_are_refused(pyramid, maps, controls):
+    with pytest.raises(ValueError, match=r"^controls: got .*, expected an integer from 0 up$"):
+        validate(*maps, pyramid=pyramid, controls=controls)
+
+
+def test_several_maps_have_a_report_each_and_one_together(pyramid, maps):
+    original, start = maps
+    made = np.stack([original, start, original[::-1]])
+    report = validate(original, made, start=made[::-1], pyramid=pyramid, controls=2)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["maps"] == [
+        validate(original, map, start=begun, pyramid=pyramid, controls=2)
+        for map, begun in zip(made, made[::-1], strict=True)
+    ]
+    assert report["seeds"] == [0, 1, 2]
+    matrix = report["pixel_correlation"]["matrix"]
+    np.testing.assert_allclose(matrix, np.corrcoef([original, *made]), atol=1e-12)
+    rows = [each["pixel_correlation"]["synthesized"] for each in report["maps"]]
+    assert report["quantities"][6]["name"] == "pixel correlation"
+    assert report["quantities"][6]["mean"] == pytest.approx(np.mean(rows))
+    assert [len(report["copies"]), report["copies"][0]["copied"]] == [2, False]
+
+
+def test_one_map_with_an_axis_of_maps_is_no_ensemble(pyramid, maps):
+    original, start = maps
+    report = validate(original, start[None], pyramid=pyramid, controls=0)
+    assert report == {"maps": [validate(original, start, pyramid=pyramid, controls=0)]}
+
+
+@pytest.mark.parametrize(
+    ("made", "start"), [((), (1,)), ((1,), ()), ((2,), (3,)), ((2,), ()), ((3,), (1,))]
+)
+def test_starts_of_another_shape_are_refused(pyramid, maps, made, start):
+    shapes = [(*axis, NPIX) for axis in (made, start)]
+    synthesized, begun = (np.broadcast_to(maps[1], shape) for shape in shapes)
+    with pytest.raises(ValueError, match=r"^start: got shape \(.*as synthesized$"):
+        validate(maps[0], synthesized, start=begun, pyramid=pyramid, controls=0)
+
+
+def test_no_map_is_refused(pyramid, maps):
+    with pytest.raises(ValueError, match=r"^synthesized: got no map, expected at least one"):
+        validate(maps[0], np.zeros((0, NPIX)), pyramid=pyramid)
+
+
+@pytest.mark.parametrize("name", ["synthesized", "start"])
+@pytest.mark.parametrize("bad", [np.zeros(48), np.full(NPIX, np.nan)], ids=["shape", "NaN"])
+def test_bad_maps_among_several_are_refused_by_number(pyramid, maps, name, bad):
+    size = bad.size
+    several = np.stack([maps[0][:size], bad])
+    given = {"synthesized": np.stack([maps[0]] * 2)} | {name: several}
+    number = 0 if size == 48 else 1
+    with pytest.raises(ValueError, match=rf"^{name}\[{number}\]: got"):
+        validate(maps[0], pyramid=pyramid, **given)
 
 
 def test_constant_map_has_nulls_where_numbers_do_not_exist(pyramid, maps):
-    report = validate(maps[0], np.full(NPIX, 2.0), pyramid=pyramid)
+    flat = np.full(NPIX, 2.0)
+    report = validate(maps[0], flat, start=flat, pyramid=pyramid, controls=2)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
     assert report["distribution"]["skewness"]["synthesized"] is None
     assert report["pixel_correlation"]["synthesized"] is None
     assert report["distribution"]["mean"]["synthesized"] == 2.0
 
 
-def test_pixels_outside_all_masks_do_not_enter_pixels_and_spectra(pyramid, maps):
+def without_scattering(report):
+    """All numbers of a report but those that reach beyond a mask."""
+    return {
+        f"{row.group} {row.name} {column}": number
+        for row in rows_of(report)
+        if not row.group.startswith("scattering")
+        for column, number in row.values.items()
+    }
+
+
+def test_pixels_outside_all_masks_do_not_enter(pyramid, maps):
     original, start = maps
     masks = np.zeros((2, NPIX))
     masks[0, :80], masks[1, 60:130] = 1.0, 1.0
     changed = np.where(masks.max(axis=0) > 0, start, 1e3)
-    one, other = (validate(original, map, pyramid=pyramid, mask=masks) for map in (start, changed))
-    for key in ("distribution", "pixel_correlation", "power_spectrum_ratio"):
-        assert one[key]["std" if key == "distribution" else "synthesized"] == pytest.approx(
-            other[key]["std" if key == "distribution" else "synthesized"]
-        )
+    hidden = np.where(masks.max(axis=0) > 0, original, -1e3)
+    one, other, third = (
+        validate(*pair, pyramid=pyramid, mask=masks, start=pair[1], controls=2)
+        for pair in ((original, start), (original, changed), (hidden, changed))
+    )
+    expected = without_scattering(one)
+    assert len(expected) > 100
+    missing = {name for name, number in expected.items() if number is None}
+    known = {name: number for name, number in expected.items() if number is not None}
+    for found in (other, third):
+        numbers = without_scattering(found)
+        assert {name for name, number in numbers.items() if number is None} == missing
+        same = {name: numbers[name] for name in known}
+        assert same == pytest.approx(known, rel=1e-7, abs=1e-9)
+        chances = [
+            [part["chance"] for part in report["correlation_ranges"]] for report in (one, found)
+        ]
+        assert chances[0] == pytest.approx(chances[1], rel=1e-9)
     assert one["distribution"]["mean"]["synthesized"] == pytest.approx(start[:130].mean())
 
 
-@pytest.mark.parametrize("name", ["original", "synthesized", "start", "gaussian"])
+@pytest.mark.parametrize("name", ["original", "synthesized", "start"])
 @pytest.mark.parametrize("bad", [np.zeros(48), np.full(NPIX, np.nan)], ids=["shape", "NaN"])
 def test_bad_maps_are_refused_by_name(pyramid, maps, name, bad):
-    good = dict.fromkeys(["original", "synthesized", "start", "gaussian"], maps[0]) | {name: bad}
-    with pytest.raises(ValueError, match=name):
+    good = dict.fromkeys(["original", "synthesized", "start"], maps[0]) | {name: bad}
+    with pytest.raises(ValueError, match=rf"^{name}: got"):
         validate(pyramid=pyramid, **good)
 
 
@@ -112,8 +210,3 @@ def test_bad_maps_are_refused_by_name(pyramid, maps, name, bad):
 def test_bad_masks_are_refused_by_name(pyramid, maps, mask):
     with pytest.raises(ValueError, match="mask: got"):
         validate(maps[0], maps[1], pyramid=pyramid, mask=mask)
-
-
-def test_finite_or_none_reaches_every_level():
-    tree = {"a": [1.0, float("nan"), {"b": float("inf")}], "c": 3, "d": "text"}
-    assert finite_or_none(tree) == {"a": [1.0, None, {"b": None}], "c": 3, "d": "text"}

@@ -2,12 +2,14 @@ import healpy
 import numpy as np
 import pytest
 
-from jaxscat.spectra import angular_power_spectrum, harmonic_coefficients
+from jaxscat.spectra import angular_power_spectrum, filtered_noise, harmonic_coefficients
 from jaxscat.validation.spectra import (
     binned_correlation,
     binned_ratio,
+    chance_correlation,
     mean_ratio,
     multipole_bins,
+    octave_ranges,
 )
 
 NSIDE = 16
@@ -83,3 +85,73 @@ def test_correlation_finds_the_multipoles_that_two_maps_share():
     low, high = binned_correlation(mixed, first, [(2, 7), (8, 32)])
     assert low == pytest.approx(-1.0)
     assert abs(high) < 0.15  # some 1000 modes
+
+
+@pytest.mark.parametrize("nside", [1, 2, 4, 8, 16, 128])
+def test_ranges_cover_each_multipole_from_1_up_once_by_octaves(nside):
+    ranges = octave_ranges(nside)
+    covered = [multipole for low, high in ranges for multipole in range(low, high + 1)]
+    assert covered == list(range(1, 3 * nside))
+    for low, high in ranges[1:-1]:
+        assert high == 2 * low - 1
+    if nside > 1:
+        assert ranges[-1][0] in (1, nside)
+    assert octave_ranges(16) == [(1, 3), (4, 7), (8, 15), (16, 47)]
+
+
+def test_chance_of_equal_power_is_one_over_the_root_of_the_modes():
+    assert chance_correlation(np.full(48, 7.0), 4, 7) == pytest.approx(
+        1 / np.sqrt(9 + 11 + 13 + 15)
+    )
+    spectrum = np.zeros(48)
+    spectrum[[2, 3]] = 1.0, 2.0
+    expected = np.sqrt(5 * 1 + 7 * 4) / (5 * 1 + 7 * 2)
+    assert chance_correlation(spectrum, 1, 3) == pytest.approx(expected)
+
+
+def test_chance_is_the_scatter_of_independent_gaussian_maps():
+    generator = np.random.default_rng(8)
+    spectrum = 1.0 / (3.0 + np.arange(LMAX + 1)) ** 2
+    multipole, order = healpy.Alm.getlm(LMAX)
+    ranges = [(1, 3), (4, 7), (8, 15), (16, 47)]
+
+    def drawn():
+        real, imaginary = generator.standard_normal((2, multipole.size))
+        modes = np.where(order > 0, (real + 1j * imaginary) / np.sqrt(2), real)
+        return modes * np.sqrt(spectrum[multipole])
+
+    found = np.array([binned_correlation(drawn(), drawn(), ranges) for _ in range(200)])
+    scatter = np.sqrt(np.mean(found**2, axis=0))
+    for each, (low, high) in zip(scatter, ranges, strict=True):
+        assert abs(chance_correlation(spectrum, low, high) - each) < 4 * each / np.sqrt(2 * 200)
+    assert (np.abs(found.mean(axis=0)) < 4 * scatter / np.sqrt(200)).all()
+    copy = drawn()
+    assert binned_correlation(copy, copy, ranges) == pytest.approx([1.0] * 4, rel=1e-12)
+
+
+def test_filtered_noise_has_the_spectrum_and_no_mean():
+    spectrum = 1.0 / (3.0 + np.arange(LMAX + 1)) ** 2
+    maps = [filtered_noise(noise(seed), spectrum) for seed in range(30)]
+    np.testing.assert_allclose([map.mean() for map in maps], 0, atol=1e-3 * np.std(maps))
+    found = np.mean([angular_power_spectrum(map) for map in maps], axis=0)
+    multipole = np.arange(LMAX + 1)
+    for low, high in [(1, 3), (4, 7), (8, 15), (16, 23), (24, 31)]:
+        window = slice(low, high + 1)
+        modes = 2 * multipole[window] + 1
+        ratio = np.sum(modes * found[window]) / np.sum(modes * spectrum[window])
+        error = chance_correlation(spectrum, low, high) * np.sqrt(2 / 30)
+        assert abs(ratio - 1) < 4 * error
+
+
+def test_filtered_noise_keeps_the_last_power_beyond_its_multipoles():
+    spectrum = 1.0 / (3.0 + np.arange(LMAX + 1)) ** 2
+    ring = healpy.reorder(filtered_noise(noise(1), spectrum), n2r=True)
+    rest = ring - healpy.alm2map(healpy.map2alm(ring, iter=10), NSIDE, lmax=LMAX)
+    last = spectrum[-1] * ring.size / (4 * np.pi)
+    assert np.var(rest) == pytest.approx(last / 4, rel=0.2)  # of a quarter of all modes
+
+
+def test_filtered_noise_of_a_flat_spectrum_is_the_noise_without_its_mean():
+    white = noise(1)
+    found = filtered_noise(white, np.full(LMAX + 1, 4 * np.pi / white.size))
+    np.testing.assert_allclose(found, white - white.mean(), atol=1e-3)

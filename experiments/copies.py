@@ -1,0 +1,200 @@
+"""Do new maps copy the original? Correlation with it, per range of multipoles.
+
+Run from the repository: python experiments/copies.py (20 minutes on two cores; --quick is the
+same in small). Against the coarsest nside at which S3 and S4 count in the target, at one nside;
+and against nside, with all scales and with the default. Writes copies.json and copies.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from config_maps import made, prepared, with_entries
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import ks_2samp
+
+from jaxscat.config import Config, load_config
+from jaxscat.plotting import write_figure
+from jaxscat.run_folder import write_json
+from jaxscat.spectra import angular_power_spectrum, harmonic_coefficients
+from jaxscat.validation import gaussian_control
+from jaxscat.validation.spectra import binned_correlation, chance_correlation, octave_ranges
+
+# Independent Gaussian maps that stand for chance.
+GAUSSIANS = 400
+# Ranges that are shown: beyond, there are so many modes that nothing is copied.
+RANGES = 3
+
+
+def main() -> None:
+    options = parse()
+    config = load_config(options.config)
+    assert config.data.nside is not None
+    console = Console(width=140)
+    rows = []
+    for coarsest in options.coarsest:
+        rows.append(measured(config, config.data.nside, coarsest, options.seeds))
+        show(console, rows[-1])
+    for nside in options.nsides:
+        for coarsest in (1, min(8, nside)):
+            known = [row for row in rows if (row["nside"], row["coarsest"]) == (nside, coarsest)]
+            if known:
+                continue
+            rows.append(measured(config, nside, coarsest, options.seeds))
+            show(console, rows[-1])
+    console.print(table_of(rows))
+    options.output.mkdir(parents=True, exist_ok=True)
+    write_json(options.output / "copies.json", {"config": config.model_dump(), "rows": rows})
+    write_figure(options.output / "copies.png", drawn(rows, config.data.nside, options.coarsest))
+    console.print(f"wrote {options.output / 'copies.json'} and {options.output / 'copies.png'}")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Do new maps copy the original?")
+    parser.add_argument("--config", type=Path, default=Path("configs/copies.toml"))
+    parser.add_argument("--coarsest", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    parser.add_argument("--nsides", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--seeds", type=int, default=None, help="first so many of the config")
+    parser.add_argument("--output", type=Path, default=Path("runs/copies"))
+    parser.add_argument("--quick", action="store_true", help="small maps and few seeds")
+    options = parser.parse_args()
+    if options.quick:
+        options.coarsest, options.nsides = [1, 8], [16]
+        options.seeds = options.seeds or 3
+    return options
+
+
+def measured(config: Config, nside: int, coarsest: int, most: int | None) -> dict[str, Any]:
+    """Synthesize at one nside, and correlate the new maps with the original."""
+    config = with_entries(config, "data", nside=nside)
+    config = with_entries(config, "target", coarsest_nside=coarsest)
+    config = with_entries(config, "synthesis", seeds=config.synthesis.seeds[:most])
+    ready = prepared(config)
+    original, new = ready.original, made(config, ready)
+    ranges = octave_ranges(nside)[:RANGES]
+    reference = harmonic_coefficients(original)
+    power = angular_power_spectrum(original)
+
+    def correlations(maps: Any) -> np.ndarray:
+        rows = [binned_correlation(harmonic_coefficients(map), reference, ranges) for map in maps]
+        return np.array(rows)
+
+    found = correlations(new.map)
+    drawn = (gaussian_control(original, seed=10**6 + n, kind="filtered") for n in range(GAUSSIANS))
+    chance = correlations(drawn)
+    return {
+        "nside": nside,
+        "coarsest": coarsest,
+        "seeds": len(new.map),
+        "loss": np.asarray(new.loss, dtype=float).tolist(),
+        "pixel_correlation": [float(np.corrcoef(map, original)[0, 1]) for map in new.map],
+        "ranges": [
+            {
+                "l_min": low,
+                "l_max": high,
+                "mean": float(found[:, at].mean()),
+                "standard_error": float(found[:, at].std(ddof=1) / np.sqrt(len(found))),
+                "chance": chance_correlation(power, low, high),
+                "chance_measured": float(chance[:, at].std(ddof=1)),
+                "ks_p": _same(found[:, at], chance[:, at]),
+                "correlations": found[:, at].tolist(),
+            }
+            for at, (low, high) in enumerate(ranges)
+        ],
+    }
+
+
+def _same(found: np.ndarray, chance: np.ndarray) -> float:
+    """The probability of so different samples if both are of one distribution."""
+    tested: Any = ks_2samp(found, chance)
+    return float(tested.pvalue)
+
+
+def show(console: Console, row: dict[str, Any]) -> None:
+    means = ", ".join(
+        f"{part['mean']:+.3f} ± {part['standard_error']:.3f}" for part in row["ranges"]
+    )
+    console.print(f"nside {row['nside']}, S3 and S4 from nside {row['coarsest']}: {means}")
+
+
+def table_of(rows: list[dict[str, Any]]) -> Table:
+    table = Table("nside", "S3, S4 from", "seeds", "loss", "pixels", title="correlation")
+    for part in rows[-1]["ranges"]:
+        table.add_column(f"l = {part['l_min']} to {part['l_max']}")
+        table.add_column("KS p")
+    for row in rows:
+        cells = [str(row["nside"]), str(row["coarsest"]), str(row["seeds"])]
+        cells += [f"{np.mean(row['loss']):.2g}", f"{np.mean(row['pixel_correlation']):+.3f}"]
+        for part in row["ranges"]:
+            cells.append(f"{part['mean']:+.3f} ± {part['standard_error']:.3f}")
+            cells.append(f"{part['ks_p']:.2g}")
+        table.add_row(*cells)
+    return table
+
+
+def drawn(rows: list[dict[str, Any]], nside: int, coarsest: list[int]) -> Figure:
+    """Two panels: against the coarsest nside of S3 and S4, and against nside."""
+    figure = Figure(figsize=(12.0, 5.0), dpi=150, layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    colours = ("#D55E00", "#0072B2", "#009E73")
+    ranges = rows[0]["ranges"]
+
+    def points(axis: Any, chosen: list[dict[str, Any]], key: str, **style: Any) -> None:
+        places = np.log2([row[key] for row in chosen])
+        for at, colour in enumerate(colours):
+            parts = [row["ranges"][at] for row in chosen]
+            shift = 0.12 * (at - 1)
+            for place, part in zip(places, parts, strict=True):
+                values = part["correlations"]
+                axis.plot([place + shift] * len(values), values, ".", color=colour, alpha=0.25)
+            axis.errorbar(
+                places + shift,
+                [part["mean"] for part in parts],
+                [part["standard_error"] for part in parts],
+                color=colour,
+                marker="o",
+                capsize=3,
+                **style,
+            )
+        axis.set_xticks(places, [str(row[key]) for row in chosen])
+
+    first = [row for row in rows if row["nside"] == nside and row["coarsest"] in coarsest]
+    points(left, first, "coarsest")
+    left.set_xlabel("coarsest nside of S3 and S4 in the loss (1: all, as FOSCAT)")
+    left.set_ylabel("correlation with the original")
+    left.set_title(f"nside {nside}, {first[0]['seeds']} seeds")
+    nsides = sorted({row["nside"] for row in rows})
+    for limit, style in ((1, {"linestyle": "-"}), (8, {"linestyle": ":"})):
+        chosen = [
+            row for n in nsides for row in rows if (row["nside"], row["coarsest"]) == (n, limit)
+        ]
+        points(right, chosen, "nside", **style)
+    right.set_xlabel("nside (solid: all scales, dotted: from nside 8)")
+    right.set_title(f"{rows[-1]['seeds']} seeds")
+    for axis in (left, right):
+        axis.axhline(0.0, color="black", linewidth=0.8)
+        axis.set_ylim(-1.0, 1.05)
+        axis.grid(alpha=0.3, linewidth=0.5)
+        for part, colour in zip(ranges, colours, strict=True):
+            axis.axhspan(-part["chance"], part["chance"], color=colour, alpha=0.07, linewidth=0)
+    handles = [
+        left.plot([], [], "o-", color=colour, label=f"l = {part['l_min']} to {part['l_max']}")[0]
+        for part, colour in zip(ranges, colours, strict=True)
+    ]
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=3,
+        frameon=False,
+        title="each dot a seed, circles their mean; bands: one standard deviation by chance",
+    )
+    return figure
+
+
+if __name__ == "__main__":
+    main()

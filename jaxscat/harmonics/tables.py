@@ -1,0 +1,205 @@
+"""Tables of the real spherical harmonics on HEALPix rings, made on the host in float64.
+
+A sum over harmonics splits by symmetry, and the tables hold every number once. Rings in the north
+and in the south have the same longitudes, and harmonics are even or odd between them. A ring of
+4 i pixels is its first quarter turn of i *slots* and three images of that: at phi, pi - phi,
+pi + phi and -phi the cosines and sines of even and odd orders differ by signs only. Orders
+m = 2 k and m = 3 nside - 1 - 2 k stand together under one index k, because together they have the
+same number of multipoles for all k. So do rings i and nside - i near the poles, with their slots.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+# Even and odd between the hemispheres.
+_HEMISPHERES = np.array([[1, 1], [1, -1]])
+# Rows: cosines and sines of even, then of odd orders; columns: phi, pi - phi, pi + phi, -phi.
+_QUARTERS = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, -1, -1, 1], [1, 1, -1, -1]])
+
+
+class HarmonicTables(eqx.Module):
+    """Tables of one nside, for multipoles up to 3 nside - 1.
+
+    Attributes:
+        pixels: NESTED pixel of every image of every slot; images are north and south, times the
+            four quarters; slots are those of pairs of polar rings, then of equatorial rings.
+        places: where in `pixels`, flattened, a pixel is found.
+        signs: symmetries of the harmonics (even and odd between the hemispheres, then even and odd
+            order, then cosine and sine) times images.
+        southern: zero in the slots of the equator, which has no ring in the south, else one.
+        owner: which ring of its pair a polar slot belongs to.
+        polar: cosines and sines of orders of both parities in the slots of a pair of polar rings.
+        equatorial: the same for equatorial rings, as if each had its first pixel half a pixel
+            width east of longitude zero.
+        turn: cosine and sine of the angle that takes equatorial rings to their true longitudes.
+        legendre: associated Legendre functions, normalized so that the harmonics are orthonormal,
+            without the sign (-1)^m; rows are the multipoles of one parity of l + m, of order 2 k
+            from the first on and of its partner from the last back.
+
+    Source: `docs/conventions.md`, "Harmonic form".
+    """
+
+    pixels: Int[Array, "8 slots"]
+    places: Int[Array, " p"]
+    signs: Float[Array, "8 8"]
+    southern: Float[Array, " slots"]
+    owner: Float[Array, "pairs nside 2"]
+    polar: Float[Array, "pairs 2 2 k nside"]
+    equatorial: Float[Array, "2 2 k nside"]
+    turn: Float[Array, "2 k nside 2"]
+    legendre: Float[Array, "k 2 rows rings"]
+
+
+def harmonic_tables(nside: int, dtype: DTypeLike) -> HarmonicTables:
+    """Return the tables of one nside.
+
+    Args:
+        nside: power of two from 2 to 512; beyond, Legendre functions leave the range of float64.
+        dtype: float32 or float64.
+
+    Source: `docs/conventions.md`, "Harmonic form".
+    """
+    pixels, polar_angle, owner = _slots(nside)
+    places = np.empty(12 * nside**2, np.int32)
+    # Slots without a pixel hold -1. The equator is found in the north, whose images come first.
+    filled = np.flatnonzero(pixels >= 0)[::-1].astype(np.int32)
+    places[pixels.ravel()[filled]] = filled
+    ring = np.arange(1, nside + 1)  # counted from the first equatorial one
+    southern = np.concatenate([np.ones(owner[..., 0].size), np.repeat(ring < nside, nside)])
+    equatorial_angle = (np.arange(nside) + 0.5) * np.pi / (2 * nside)
+    # Every other ring begins at longitude zero, from the first on.
+    shift = np.where(ring % 2 == 1, np.pi / (4 * nside), 0.0)
+    angle = orders(nside).T[:, None, :] * shift[:, None]
+
+    def to_device(table):
+        return jnp.asarray(table, dtype)
+
+    return HarmonicTables(
+        pixels=jnp.asarray(np.maximum(pixels, 0)),
+        places=jnp.asarray(places),
+        signs=to_device(np.kron(_HEMISPHERES, _QUARTERS)),
+        southern=to_device(southern),
+        owner=to_device(owner),
+        polar=to_device(_waves(nside, polar_angle)),
+        equatorial=to_device(_waves(nside, equatorial_angle)),
+        turn=to_device(np.stack([np.cos(angle), np.sin(angle)])),
+        legendre=to_device(_legendre(nside)),
+    )
+
+
+def gains_of_multipoles(nside: int, gains: Float[np.ndarray, " l"]) -> Float[np.ndarray, "..."]:
+    """Return the gain of every coefficient `[k 2 rows 2]` from those of l = 0 ... 3 nside - 1.
+
+    The last axis is the parity of the order; the gain is zero where the row is not of that order.
+
+    Source: `docs/conventions.md`, "Harmonic form".
+    """
+    rows = multipole_rows(nside)
+    return np.moveaxis(np.where(rows >= 0, np.asarray(gains)[rows], 0.0), 0, -1)
+
+
+def orders(nside: int) -> Int[np.ndarray, "2 k"]:
+    """Return the even orders, and under the same k the odd ones that go with them."""
+    even = np.arange(0, 3 * nside, 2)
+    return np.stack([even, 3 * nside - 1 - even])
+
+
+def multipole_rows(nside: int) -> Int[np.ndarray, "2 k 2 rows"]:
+    """Return the multipole in every row of the Legendre table if it is one of the order, else -1.
+
+    Axes: parity of the order, k, parity of l + m, row.
+    """
+    last, rows = 3 * nside - 1, 3 * nside // 2 + 1
+    first = orders(nside)[:, :, None, None] + np.arange(2)[:, None]
+    from_start = first + 2 * np.arange(rows)
+    multipoles = np.stack([from_start[0], from_start[1, :, :, ::-1]])
+    return np.where(multipoles <= last, multipoles, -1)
+
+
+def _slots(nside):
+    """Return the pixels `[8 slots]`, and longitudes and owners of the slots of polar pairs.
+
+    Pair i has ring i in its first i slots and ring nside - i in the rest; the last one has ring
+    nside / 2 alone.
+    """
+    import healpy  # loads matplotlib, so not at import
+
+    pair, slot = np.ogrid[: nside // 2 + 1, :nside]
+    ring = np.where(slot < pair, pair, nside - pair)
+    column = np.where(slot < pair, slot, slot - pair)
+    owner = np.stack([slot < pair, (slot >= pair) & (2 * pair < nside)], axis=-1)
+    angle = (column + 0.5) * np.pi / (2 * ring)
+    cap_start = 2 * ring * (ring - 1)
+    in_cap = _images(ring, column)
+    belt = np.arange(nside)[:, None]
+    belt_start = 2 * nside * (nside + 1) + 4 * nside * belt
+    in_belt = _images(nside, np.arange(nside)) + 0 * belt
+    north = [np.where(owner.any(axis=-1), cap_start + in_cap, -1), belt_start + in_belt]
+    # The ring that mirrors one ends as far from the last pixel as that one begins from the first.
+    south = [
+        np.where(owner.any(axis=-1), 12 * nside**2 - cap_start - 4 * ring + in_cap, -1),
+        12 * nside**2 - belt_start - 4 * nside + in_belt,
+    ]
+    ringed = np.concatenate(
+        [np.concatenate([part.reshape(4, -1) for part in half], axis=1) for half in (north, south)]
+    )
+    nested = healpy.ring2nest(nside, np.maximum(ringed, 0))
+    return np.where(ringed < 0, -1, nested).astype(np.int32), angle, owner
+
+
+def _images(ring, column):
+    """Return the place in a ring of 4 `ring` pixels of the images of a slot: `[4 ... slot]`.
+
+    They are those at phi, pi - phi, pi + phi and -phi where the ring begins half a width east.
+    """
+    column = column + np.zeros_like(ring)
+    return np.stack(
+        [column, 2 * ring - 1 - column, 2 * ring + column, 4 * ring - 1 - column]
+    ).reshape(4, -1, column.shape[-1])
+
+
+def _waves(nside, angle):
+    """Return cosines and sines at angles `[... slot]`: `[... 2 2 k slot]`, with their norm.
+
+    The first axis of two is the parity of the order, the second cosine and sine.
+    """
+    order = orders(nside)[:, :, None]
+    phase = angle[..., None, None, :] * order
+    norm = np.where(order == 0, 1.0, np.sqrt(2.0))
+    return np.stack([np.cos(phase) * norm, np.sin(phase) * norm], axis=-3)
+
+
+def _legendre(nside):
+    """Return the Legendre functions `[k 2 rows rings]`, rings in the order of the slots.
+
+    The recurrence goes up in l, for all orders and rings at once.
+    """
+    half, last = nside // 2, 3 * nside - 1
+    pair = np.arange(half + 1)
+    polar, equatorial = np.stack([pair, nside - pair], axis=1), np.arange(nside + 1, 2 * nside + 1)
+    below_top = np.concatenate([polar.ravel() ** 2 / (3 * nside**2), 2 * equatorial / (3 * nside)])
+    below_top[2 * half + 2 :] -= 1 / 3
+    height, sine = 1 - below_top, np.sqrt(below_top * (2 - below_top))
+    height[-1] = 0.0  # the equator, exactly, so that odd functions vanish there
+    sine[0] = 1.0  # of no ring; any number whose logarithm is finite
+    m = np.arange(last + 1)[:, None]
+    ratio = np.where(m > 0, 1 + 1 / (2 * np.maximum(m, 1)), 1 / (4 * np.pi))
+    sectoral = np.exp(0.5 * np.cumsum(np.log(ratio), axis=0) + m * np.log(sine))
+    sectoral[:, [0, 2 * half + 1]] = 0.0  # of no ring
+    before, now = np.zeros_like(sectoral), np.zeros_like(sectoral)
+    order, rows = orders(nside), multipole_rows(nside)
+    table = np.zeros((*rows.shape[1:], height.size))
+    for multipole in range(last + 1):
+        low, squared = m[:multipole] ** 2, multipole**2
+        up = np.sqrt((4 * squared - 1) / (squared - low))
+        down = (multipole - 1) ** 2 - low
+        down = np.sqrt(np.maximum(down, 0) / (4 * (multipole - 1) ** 2 - 1))
+        higher = up * (height * now[:multipole] - down * before[:multipole])
+        before[:multipole], now[:multipole] = now[:multipole], higher
+        now[multipole] = sectoral[multipole]
+        parity_of_order, k, parity, row = np.nonzero(rows == multipole)
+        table[k, parity, row] = now[order[parity_of_order, k]]
+    return table

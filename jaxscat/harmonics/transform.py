@@ -1,0 +1,99 @@
+"""Sums over spherical harmonics of NESTED maps, as products with real tables."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxscat.harmonics.tables import HarmonicTables
+
+# GPUs and TPUs would round the factors to fewer bits.
+_einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+
+def analysis(tables: HarmonicTables, map: Float[Array, " p"]) -> Float[Array, "k 2 rows 2 2"]:
+    """Return the products of a map with all harmonics, the exact transpose of `synthesis`.
+
+    They are not weighted: harmonic coefficients are about 4 pi / npix times them.
+
+    Args:
+        tables: of the nside of the map.
+        map: NESTED map of the whole sphere, in the precision of the tables.
+
+    Returns:
+        the products, with axes k, parity of l + m, row, parity of m, and cosine or sine; those
+        of the rows that belong to an order of the other parity mean nothing.
+
+    Source: `docs/conventions.md`, "Harmonic form".
+    """
+    pairs, nside, _ = tables.owner.shape
+    images = map[tables.pixels]
+    images = jnp.concatenate([images[:4], images[4:] * tables.southern])
+    folded = _einsum("fi,is->fs", tables.signs, images)
+    cap = folded[:, : pairs * nside].reshape(2, 2, 2, pairs, nside)
+    belt = folded[:, pairs * nside :].reshape(2, 2, 2, nside, nside)
+    # Each table is the left factor here and the right one in `synthesis`, so that neither has to
+    # copy it into another order.
+    cap = _einsum("qocks,hocqsr->qockhr", tables.polar, cap[..., None] * tables.owner)
+    belt = _einsum("ocks,hocrs->ockhr", tables.equatorial, belt)
+    cap = cap.transpose(3, 4, 0, 5, 1, 2).reshape(-1, 2, 2 * pairs, 2, 2)
+    belt = _turned(tables, belt.transpose(2, 3, 4, 0, 1), -1)
+    rings = jnp.concatenate([cap, belt], axis=2)
+    return _einsum("khlr,khroc->khloc", tables.legendre, rings)
+
+
+def synthesis(
+    tables: HarmonicTables, coefficients: Float[Array, "k 2 rows 2 2"]
+) -> Float[Array, " p"]:
+    """Return the NESTED map that is the sum of harmonics times coefficients.
+
+    Args:
+        tables: of the nside of the map.
+        coefficients: with axes as from `analysis`, zero where a row belongs to an order of the
+            other parity.
+
+    Source: `docs/conventions.md`, "Harmonic form".
+    """
+    pairs = tables.owner.shape[0]
+    rings = _einsum("khloc,khlr->khocr", coefficients, tables.legendre).transpose(0, 1, 4, 2, 3)
+    cap = rings[:, :, : 2 * pairs].reshape(-1, 2, pairs, 2, 2, 2)
+    belt = _turned(tables, rings[:, :, 2 * pairs :], 1)
+    cap = _einsum("khqroc,qocks->qochrs", cap, tables.polar).transpose(3, 1, 2, 0, 5, 4)
+    cap = (cap * tables.owner).sum(-1)
+    belt = _einsum("khroc,ocks->ochrs", belt, tables.equatorial).transpose(2, 0, 1, 3, 4)
+    folded = jnp.concatenate([cap.reshape(8, -1), belt.reshape(8, -1)], axis=1)
+    images = _einsum("fi,fs->is", tables.signs, folded)
+    return images.reshape(-1)[tables.places]
+
+
+def isotropic_filter(
+    tables: HarmonicTables, gains: Float[Array, "k 2 rows 2"], map: Float[Array, " p"]
+) -> Float[Array, " p"]:
+    """Return the synthesis of gains times the analysis of a map, which is symmetric in the map.
+
+    It differentiates in the map, forwards and backwards; tables and gains count as constants.
+
+    Args:
+        tables: of the nside of the map.
+        gains: factor of every coefficient, from `gains_of_multipoles`.
+        map: NESTED map of the whole sphere, in the precision of the tables.
+
+    Source: `docs/conventions.md`, "Harmonic form".
+    """
+
+    def solve(_, values):
+        return synthesis(tables, gains[..., None] * analysis(tables, values))
+
+    # To JAX the result solves a symmetric system, whose matrix it never needs. Its transpose is
+    # then the filter itself, and not the program run backwards, which takes two to three times
+    # as long.
+    return jax.lax.custom_linear_solve(lambda values: values, map, solve, symmetric=True)
+
+
+def _turned(tables, belt, way):
+    """Turn equatorial rings about the axis, to (1) or from (-1) their true longitudes."""
+    cosine, sine = belt[..., 0], belt[..., 1]
+    cos, sin = tables.turn[:, :, None]
+    sin = way * sin
+    return jnp.stack([cos * cosine - sin * sine, cos * sine + sin * cosine], axis=-1)

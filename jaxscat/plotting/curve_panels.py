@@ -1,0 +1,252 @@
+"""The panels of a validation: one quantity each, of the original, new maps and controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.plotting.summary import STYLES
+from jaxscat.validation.curves import PERCENTILES, Curve
+
+Curves = Mapping[str, Curve]
+Rows = Float[np.ndarray, "*maps places"]
+
+
+class GroupStyle(NamedTuple):
+    """How a group of maps is drawn.
+
+    Attributes:
+        label: what it is called in the legend.
+        counted: what its maps are called there, if they are several.
+        line: options of its lines.
+        shade: opacity of its band.
+    """
+
+    label: str
+    counted: str
+    line: Mapping[str, Any]
+    shade: float
+
+
+# By the names in `Curve.groups`, from back to front; all colours are of the set of STYLES.
+GROUPS: Mapping[str, GroupStyle] = {
+    "start": GroupStyle("start", "seeds", STYLES["start"], 0.0),
+    "gaussian": GroupStyle("Gaussian control", "maps", STYLES["Gaussian control"], 0.17),
+    "filtered": GroupStyle(
+        "filtered-noise control",
+        "maps",
+        {"color": "#009E73", "linewidth": 1.2, "linestyle": (0, (6, 1.5, 1, 1.5))},
+        0.17,
+    ),
+    "synthesized": GroupStyle("synthesized", "seeds", STYLES["synthesized"], 0.3),
+}
+_TITLE = 11
+_CHANCE = {"color": "0.87", "linewidth": 0.0}
+
+# Those with a curve above and the difference from the original below, by their titles and labels.
+SHAPES: Mapping[str, tuple[str, str]] = {
+    "V0": ("V0, area above", "fraction of the sky"),
+    "V1": ("V1, contours", "fraction of the edges"),
+    "V2": ("V2, Euler characteristic", "islands less holes"),
+    "peaks": ("peaks above", "number"),
+    "minima": ("minima below", "number"),
+}
+SCATTERING: Mapping[str, str] = {
+    "S1": "S1, mean modulus",
+    "S2": "S2, power",
+    "S3": "S3, rms modulus",
+    "S4": "S4, rms modulus",
+}
+
+
+def draw_spectrum(axis: Any, curves: Curves, unit: str) -> None:
+    """Draw l (l + 1) C_l / 2 pi against l."""
+    curve = curves["power_spectrum"]
+    factor = curve.places * (curve.places + 1.0) / (2.0 * np.pi)
+    axis.set_yscale("log")
+    _multipoles(axis, curve)
+    _draw_curve(axis, curve, lambda rows: rows * factor)
+    squared = f"({unit})$^2$" if " " in unit else f"{unit}$^2$"
+    break_line = "\n" if len(unit) > 12 else "  "
+    axis.set_ylabel(rf"$\ell(\ell+1)\,C_\ell/2\pi${break_line}[{squared}]")
+    _name(axis, "angular power spectrum", r"multipole $\ell$")
+
+
+def draw_ratio(axis: Any, curves: Curves) -> None:
+    """Draw the power in bins of l over that of the original."""
+    _multipoles(axis, curves["power_ratio"])
+    _draw_curve(axis, curves["power_ratio"], level=1.0, marker="o")
+    axis.set_ylabel("ratio")
+    _name(axis, "power over the original's, in bins", r"multipole $\ell$")
+
+
+def draw_correlation(axis: Any, curves: Curves, chance: Sequence[float | None]) -> None:
+    """Draw the correlation with the original in ranges of l, before what one map has by chance.
+
+    `chance` has the standard deviation of that in every range, None where there is none.
+    """
+    curve = curves["correlation"]
+    spread = np.array([np.nan if one is None else one for one in chance], dtype=np.float64)
+    axis.stairs(spread, curve.edges, baseline=-spread, fill=True, zorder=0.5, **_CHANCE)
+    axis.axhline(0.0, color="0.35", linewidth=0.8, zorder=0.8)
+    _multipoles(axis, curve)
+    _draw_curve(axis, curve, marker="o")
+    axis.set_ylabel("correlation coefficient")
+    _name(axis, "correlation with the original", r"multipole $\ell$")
+
+
+def draw_density(axis: Any, curves: Curves, unit: str) -> None:
+    """Draw the histogram of the pixel values."""
+    curve = curves["density"]
+    axis.set_yscale("log")
+    _draw_curve(axis, curve, steps=True)
+    shown = [rows for name, rows in curve.groups.items() if name != "start"]
+    numbers = np.vstack([rows for rows in (curve.original, *shown) if rows is not None])
+    # Bins without pixels have no place on a logarithmic axis: it ends below a bin with one.
+    axis.set_ylim(bottom=0.5 * numbers[numbers > 0].min())
+    axis.set_ylabel("probability density")
+    _name(axis, "pixel values", f"pixel value [{unit}]")
+
+
+def draw_shape(upper: Any, lower: Any, curves: Curves, name: str) -> None:
+    """Draw one of `SHAPES` against the threshold, and the differences from the original below.
+
+    Differences are in percent of the original's largest magnitude.
+    """
+    curve = curves[name]
+    title, label = SHAPES[name]
+    original = curve.original
+    assert original is not None
+    largest = np.abs(original).max()
+    _draw_curve(upper, curve, marker="o")
+    _draw_curve(
+        lower, curve, lambda rows: 100.0 * (rows - original) / largest, level=0.0, marker="o"
+    )
+    upper.set_ylabel(label)
+    upper.tick_params(labelbottom=False)
+    upper.set_title(title, fontsize=_TITLE)
+    lower.set_ylabel("difference [%]")
+    _name(lower, "", r"threshold [$\sigma$ of the original]")
+    if name == "minima":
+        lower.set_xlim(lower.get_xlim()[::-1])  # from the many to the few, as peaks
+
+
+def draw_scattering(axis: Any, curves: Curves, name: str) -> None:
+    """Draw one of `SCATTERING` over the original's, against the scale."""
+    from matplotlib.ticker import MaxNLocator
+
+    curve = curves[name]
+    _draw_curve(axis, curve, lambda rows: rows / curve.original, level=1.0, marker="o")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_ylabel("over the original's")
+    _name(axis, SCATTERING[name], "scale $j$ (0 is the finest)")
+
+
+def draw_losses(axis: Any, losses: Sequence[Sequence[float] | Float[np.ndarray, " steps"]]) -> None:
+    """Draw the loss of every map against the iteration; nothing where there is none."""
+    if not losses:
+        axis.set_axis_off()
+        return
+    style = dict(STYLES["synthesized"])
+    if len(losses) > 1:
+        style |= {"linewidth": 0.8, "alpha": max(0.25, 0.9 / len(losses) ** 0.3)}
+    for one in losses:
+        axis.plot(np.arange(len(one)), np.asarray(one, dtype=np.float64), **style)
+    axis.set_yscale("log")
+    axis.set_ylabel(r"loss: mean $|\Delta/\sigma|^2$")
+    _name(axis, "loss", "iteration")
+
+
+def legend_entries(curves: Curves, *, chance: bool) -> tuple[list[Any], list[str]]:
+    """Handles and labels of a legend for all panels, or for those without a level of chance."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [Line2D([], [], **STYLES["original"])]
+    labels = ["original"]
+    groups = curves["density"].groups
+    for name in [name for name in reversed(list(GROUPS)) if name in groups]:
+        group, count = GROUPS[name], len(groups[name])
+        line = Line2D([], [], **group.line)
+        band = Patch(color=group.line["color"], alpha=group.shade, linewidth=0.0)
+        handles.append((band, line) if count > 1 and group.shade else line)
+        labels.append(group.label if count == 1 else f"{group.label}, {count} {group.counted}")
+    if chance:
+        handles, labels = [*handles, Patch(**_CHANCE)], [*labels, "chance, one map"]
+    return handles, labels
+
+
+def has_bands(curves: Curves) -> bool:
+    """Whether any group has several maps."""
+    return any(len(rows) > 1 for rows in curves["density"].groups.values())
+
+
+def _draw_curve(
+    axis: Any,
+    curve: Curve,
+    shown: Callable[[Rows], Rows] = lambda rows: rows,
+    *,
+    level: float | None = None,
+    marker: str = "",
+    steps: bool = False,
+) -> None:
+    """Draw a curve of the original and of every group of maps, as `shown` makes of its numbers.
+
+    A group of several maps is its median in a band from the 16th to the 84th percentile; of starts
+    there is only the median, and axes do not grow for them. The original is a line at `level`
+    where one is given.
+    """
+    options: dict[str, Any] = {"marker": marker, "markersize": 3.5}
+    options |= {"drawstyle": "steps-mid"} if steps else {}
+    if level is not None:
+        axis.axhline(level, zorder=2.0, **STYLES["original"])
+    elif curve.original is not None:
+        original = _numbers(shown, curve.original)
+        axis.plot(curve.places, original, zorder=2.0, **options, **STYLES["original"])
+    # Starts last, when the limits are known, but behind all others.
+    for name in sorted(set(curve.groups) & set(GROUPS), key=list(GROUPS).index, reverse=True):
+        group, behind = GROUPS[name], 2.0 + 0.1 * (list(GROUPS).index(name) - 2.5)
+        low, middle, high = np.percentile(_numbers(shown, curve.groups[name]), PERCENTILES, axis=0)
+        if name == "start":
+            axis.set_xlim(axis.get_xlim())
+            axis.set_ylim(axis.get_ylim())
+        elif len(curve.groups[name]) > 1:
+            axis.fill_between(
+                curve.places,
+                low,
+                high,
+                step="mid" if steps else None,
+                color=group.line["color"],
+                alpha=group.shade,
+                linewidth=0.0,
+                zorder=1.0,
+            )
+        axis.plot(curve.places, middle, zorder=behind, **options, **group.line)
+
+
+def _numbers(shown: Callable[[Rows], Rows], rows: Rows) -> Rows:
+    """What is shown of some rows, NaN where it does not exist: a line has a gap there."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        numbers = np.asarray(shown(rows), dtype=np.float64)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _multipoles(axis: Any, curve: Curve) -> None:
+    """Make an axis of multipoles logarithmic, with powers of two or, of many, of four as ticks."""
+    axis.set_xscale("log")
+    ends = curve.places if curve.edges is None else curve.edges
+    low, high = 0.93 * ends[0], 1.07 * ends[-1]
+    axis.set_xlim(low, high)
+    powers = range(int(np.ceil(np.log2(max(low, 1.0)))), int(np.log2(high)) + 1)
+    ticks = [2**power for power in powers if power % (1 if len(powers) < 8 else 2) == 0]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.set_xticks([], minor=True)
+
+
+def _name(axis: Any, title: str, xlabel: str) -> None:
+    axis.set_xlabel(xlabel)
+    axis.set_title(title, fontsize=_TITLE)
+    axis.grid(alpha=0.3, linewidth=0.5)

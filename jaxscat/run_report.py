@@ -1,0 +1,71 @@
+"""What validation has found of a run, in its folder: numbers, a figure, and a page to read."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxscat.archive import new_file
+from jaxscat.config import Config
+from jaxscat.plotting import figure_png, plot_validation, validation_figures, write_figure
+from jaxscat.report_page import render_report
+from jaxscat.run_folder import write_json
+from jaxscat.run_results import title_of, unit_of
+from jaxscat.validation import gaussian_control
+from jaxscat.validation.seeds import SeedValidation
+
+
+def write_report(
+    folder: Path, config: Config, validation: SeedValidation, maps: Mapping[int, np.ndarray]
+) -> None:
+    """Write validation.json, validation.png and report.html into the folder of a run.
+
+    `maps` has the new map [p] of every seed. What the run itself has written there (results.json,
+    run.json, history.csv, config.toml) goes into the page as far as it is there; files of a former
+    validation are replaced in the end.
+
+    Raises `OSError` when the folder cannot be written.
+    """
+    content = validation.as_json()
+    write_json(folder / "validation.json", content)
+    reference = validation.comparison.reference
+    seeds = validation.seeds
+    shown = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    title = title_of(config.data.dataset or config.data.path or "", reference.original, shown)
+    drawn: dict[str, Any] = {"footprint": reference.footprint, "unit": unit_of(config)}
+    control = gaussian_control(reference.original, footprint=reference.footprint)
+    losses = _losses(folder / "history.csv", seeds)
+    given = validation, reference.original, maps, control, losses
+    write_figure(folder / "validation.png", plot_validation(*given, title=title, **drawn))
+    figures = validation_figures(*given, **drawn)
+    page = render_report(
+        title=title,
+        results=_read_json(folder / "results.json"),
+        validation=content,
+        figures={name: figure_png(figure) for name, figure in figures.items()},
+        provenance=_read_json(folder / "run.json"),
+        config_text=config.to_toml(),
+    )
+    with new_file(folder / "report.html") as file:
+        file.write(page.encode())
+
+
+def _losses(path: Path, seeds: list[int]) -> list[np.ndarray]:
+    """The losses of every seed, from the table of a run; none where there is no such table."""
+    if not path.is_file():
+        return []
+    of_seed: dict[int, list[float]] = {seed: [] for seed in seeds}
+    with path.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if int(row["seed"]) in of_seed:
+                of_seed[int(row["seed"])].append(float(row["loss"]))
+    return [np.array(losses) for losses in of_seed.values() if losses]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

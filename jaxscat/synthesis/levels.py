@@ -1,0 +1,212 @@
+"""Syntheses at one resolution after the other, from the coarsest to the finest."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.maps import check_map
+from jaxscat.objectives.target import Target
+from jaxscat.operators.apply import downsample_map, upsample_map
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.inputs import check_map_of
+from jaxscat.synthesis.checkpoints import Checkpoints
+from jaxscat.synthesis.form import Form, check_form
+from jaxscat.synthesis.inputs import check_seeds, check_target
+from jaxscat.synthesis.results import INTERRUPTED, Progress, SynthesisResult
+from jaxscat.synthesis.synthesize import Start, digest_of, drawing, synthesize_many
+
+
+def refined(
+    start: Float[np.ndarray, " p_fine"], coarse: Float[np.ndarray, " p_coarse"], pyramid: Pyramid
+) -> Float[np.ndarray, " p_fine"]:
+    """Return a map with the large scales of a coarse map and the small ones of a start.
+
+    That is `U coarse + (start - U D start)`. A coarse map that is only upsampled leaves the small
+    scales empty, and the kurtosis of what is made from there ends off by 0.28.
+
+    Args:
+        start: real map of the pixels of the pyramid, usually Gaussian noise.
+        coarse: real map of the pixels of one of its coarser scales (`Pyramid.pixels`).
+        pyramid: operators for the start, whose down- and upsampling are D and U, as often as it
+            takes to the nside of the coarse map.
+
+    Returns:
+        map in the type of the start.
+
+    Raises:
+        ValueError: a bad map, or a coarse map of no coarser scale of the pyramid.
+
+    Source: `docs/conventions.md`, "Downsampling" and "Upsampling".
+    """
+    start = check_map_of(start, pyramid.spec, name="start")
+    coarse = check_map(coarse, name="coarse", cells=np.size(coarse), allow_constant=True)
+    scales = _scales_down_to(coarse.size, pyramid)
+    if scales is None:
+        raise ValueError(
+            f"coarse: got {coarse.size} pixels, expected those of a coarser scale of the pyramid, "
+            f"which have {_sizes(pyramid)[1:]}"
+        )
+    # U is linear: upsampled together, what is equal in both maps is not even rounded.
+    difference: Any = coarse.astype(pyramid.spec.dtype) - _lowered(start, pyramid, scales)
+    for scale in reversed(scales):
+        difference = upsample_map(difference, pyramid, scale)
+    return start + np.asarray(difference, start.dtype)
+
+
+def synthesize_levels(
+    targets: Sequence[Target],
+    pyramids: Sequence[Pyramid],
+    seeds: int | Sequence[int],
+    *,
+    start: Start | None = None,
+    form: Form | None = None,
+    checkpoints: Checkpoints | None = None,
+    callback: Callable[[Progress], None] | None = None,
+    **options: Any,
+) -> SynthesisResult:
+    """Make many maps at a coarse resolution first, and refine them from one to the next.
+
+    The coarsest level begins with the starts, taken down by the downsampling of the pyramids. The
+    others begin with what the level before has made, `refined` with the start of the same seed.
+
+    Args:
+        targets: one for each level, the coarsest first.
+        pyramids: operators of each, with the same pixels at coarser and coarser nside; each has
+            the nside of the one before among its scales.
+        seeds: as for `synthesize_many`.
+        start: as for `synthesize_many`, at the finest level.
+        form: as for `synthesize_many`, at the finest level; the others change the maps themselves.
+        checkpoints: as for `synthesize_many`, of the finest level. Where they hold a state, the
+            other levels are made again, which gives the same maps.
+        callback: called after every chunk of every level, with the progress of that level. A
+            KeyboardInterrupt before the finest level is not caught: there is no map of that nside.
+        options: the others of `synthesize_many`; limits hold for each level.
+
+    Returns:
+        result of the finest level, whose losses, steps and times are of that level alone.
+
+    Raises:
+        ValueError: as `synthesize_many`; another number of targets than of pyramids, none, or
+            pyramids that do not follow one another.
+        OSError: as `synthesize_many`.
+
+    Source: as `synthesize_many`.
+    """
+    listed = check_seeds(seeds)
+    ways = _checked_ways(targets, pyramids)
+    check_form(form, pyramids[-1].spec)
+    draw = drawing(start, listed, targets[-1], pyramids[-1])
+    numbers = {seed: number for number, seed in enumerate(listed)}
+
+    def start_of(level: int, made: SynthesisResult | None, seed: int) -> np.ndarray:
+        spec, name = pyramids[-1].spec, f"start of seed {seed}"
+        map = check_map_of(draw(numbers[seed]), spec, name=name).astype(spec.dtype)
+        for finer in range(len(pyramids) - 1, level, -1):
+            map = _lowered(map, pyramids[finer], ways[finer])
+        return map if made is None else refined(map, made.map[numbers[seed]], pyramids[level])
+
+    made = None
+    for level, (target, pyramid) in enumerate(zip(targets[:-1], pyramids[:-1], strict=True)):
+        begin = partial(start_of, level, made)
+        made = _made_whole(target, pyramid, listed, callback, start=begin, **options)
+    if checkpoints is not None:
+        checkpoints = checkpoints.of(
+            {
+                "levels": [dataclasses.asdict(pyramid.spec) for pyramid in pyramids[:-1]],
+                "starts of levels": None if start is None or callable(start) else digest_of(start),
+            }
+        )
+    return synthesize_many(
+        targets[-1],
+        pyramids[-1],
+        listed,
+        start=partial(start_of, len(pyramids) - 1, made),
+        form=form,
+        checkpoints=checkpoints,
+        callback=callback,
+        **options,
+    )
+
+
+def _made_whole(
+    target: Target,
+    pyramid: Pyramid,
+    seeds: tuple[int, ...],
+    callback: Callable[[Progress], None] | None,
+    **options: Any,
+) -> SynthesisResult:
+    """Return the result of a level, or raise the interrupt that has ended it early."""
+    interrupts = []
+
+    def heard(progress: Progress) -> None:
+        try:
+            if callback is not None:
+                callback(progress)
+        except KeyboardInterrupt as interrupt:
+            interrupts.append(interrupt)
+            raise
+
+    made = synthesize_many(target, pyramid, seeds, callback=heard, **options)
+    if interrupts or INTERRUPTED in made.status or made.seeds != seeds:
+        raise KeyboardInterrupt
+    return made
+
+
+def _checked_ways(targets: Sequence[Target], pyramids: Sequence[Pyramid]) -> list[range]:
+    """Return for every level the scales from whose nside it takes maps down to the level before."""
+    if len(targets) != len(pyramids) or not targets:
+        raise ValueError(
+            f"targets, pyramids: got {len(targets)} and {len(pyramids)}, expected as many of both, "
+            "and at least one"
+        )
+    ways = [range(0)]
+    for target, pyramid in zip(targets, pyramids, strict=True):
+        check_target(target, pyramid)
+    for coarse, fine in itertools.pairwise(pyramids):
+        way = _scales_down_to(coarse.spec.npix, fine)
+        if way is None or not _same_pixels(coarse, fine, way):
+            raise ValueError(
+                f"pyramids: got nside {coarse.spec.nside} before {fine.spec.nside}, expected from "
+                "coarse to fine, each with the pixels of a coarser scale of the next"
+            )
+        ways.append(way)
+    return ways
+
+
+def _same_pixels(coarse: Pyramid, fine: Pyramid, way: range) -> bool:
+    """Say whether maps taken down the way are maps of the coarse pyramid."""
+    own = int(coarse.spec.raised)
+    if coarse.spec.nside != fine.levels[way.stop].nside:
+        return False
+    if coarse.spec.cell_count is None or own == len(coarse.levels):  # then they are not known
+        return True
+    return np.array_equal(fine.pixels(way.stop), coarse.pixels(own))
+
+
+def _sizes(pyramid: Pyramid) -> list[int]:
+    """Return how many pixels maps have at the nside of the pyramid and at its coarser scales."""
+    return [
+        12 * level.nside**2 if level.cells is None else level.cells.shape[0]
+        for level in pyramid.levels[int(pyramid.spec.raised) :]
+    ]
+
+
+def _scales_down_to(size: int, pyramid: Pyramid) -> range | None:
+    """Return the scales from whose nside maps are taken down to so many pixels, or None."""
+    coarser, own = _sizes(pyramid)[1:], int(pyramid.spec.raised)
+    return range(own, own + coarser.index(size) + 1) if size in coarser else None
+
+
+def _lowered(
+    map: Float[np.ndarray, " p"], pyramid: Pyramid, scales: range
+) -> Float[np.ndarray, " q"]:
+    """Take a map from the nside of one scale after the other to half of it."""
+    lowered: Any = map.astype(pyramid.spec.dtype)
+    for scale in scales:
+        lowered = downsample_map(lowered, pyramid, scale)
+    return np.asarray(lowered)

@@ -1,0 +1,70 @@
+"""How the scales of a map depend on each other: third moments across bands of multipoles."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+
+def octave_bands(nside: int, count: int = 5) -> list[tuple[int, int]]:
+    """Inclusive multipole bands [l_min, l_max] of one octave each, the last up to 2 nside - 1.
+
+    `count` bands, or fewer where they would begin below l = 2; none at nside 1. `nside` is a
+    power of two.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
+    lows = [nside // 2**octave for octave in range(count)]
+    return [(low, 2 * low - 1) for low in reversed(lows) if low >= 2]
+
+
+def band_maps(
+    harmonics: Complex[np.ndarray, " lm"], nside: int, bands: Sequence[tuple[int, int]]
+) -> Float[np.ndarray, "bands p"]:
+    """NESTED maps of the multipoles of a map inside each of the bands, in the map's units.
+
+    `harmonics` reach l = 3 nside - 1 in healpy's order, see `harmonic_coefficients`; `bands` are
+    inclusive.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
+    import healpy  # loads matplotlib, so not at import
+
+    top = 3 * nside - 1
+    maps = np.empty((len(bands), 12 * nside**2))
+    for row, (low, high) in enumerate(bands):
+        window = np.zeros(top + 1)
+        window[low : high + 1] = 1.0
+        ring = healpy.alm2map(healpy.almxfl(harmonics, window), nside, lmax=top)
+        maps[row] = healpy.reorder(ring, r2n=True)
+    return maps
+
+
+def cross_skewness(
+    bands: Float[np.ndarray, "b p"], weights: Float[np.ndarray, " p"] | None = None
+) -> Float[np.ndarray, "b b"]:
+    """Third moments <b_i^2 b_j> / (<b_i^2> <b_j^2>^(1/2)) of the maps of all pairs of bands.
+
+    Entry [i, j] is above zero where scale i is stronger on the heights of scale j than in its
+    depths; all are 0 on average for a Gaussian map. Averages are over pixels, counted by
+    `weights` (>= 0, in the order of the maps). Without units.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
+    bands = np.asarray(bands, dtype=np.float64)
+    weights = np.ones(bands.shape[1]) if weights is None else np.asarray(weights, np.float64)
+    squares = bands**2 * (weights / weights.sum())
+    power = squares.sum(axis=1)
+    return squares @ bands.T / (power[:, None] * np.sqrt(power))
+
+
+def coupling_difference(
+    first: Float[np.ndarray, "b b"], reference: Float[np.ndarray, "b b"]
+) -> float:
+    """The rms difference of two matrices of `cross_skewness` over all pairs; NaN without bands.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
+    if np.size(reference) == 0:
+        return float("nan")
+    return float(np.sqrt(np.mean(np.square(np.asarray(first) - np.asarray(reference)))))

@@ -1,0 +1,138 @@
+"""One map beside the original: every quantity that validation looks at."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxscat.spectra import harmonic_coefficients
+from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.validation.coupling import band_maps, coupling_difference, cross_skewness
+from jaxscat.validation.distribution import (
+    pixel_correlation,
+    pixel_moments,
+    wasserstein_distance,
+)
+from jaxscat.validation.morphology import LEVELS, Minkowski, minkowski_functionals
+from jaxscat.validation.peaks import (
+    MINIMUM_LEVELS,
+    PEAK_LEVELS,
+    count_difference,
+    minimum_counts,
+    peak_counts,
+)
+from jaxscat.validation.reference import Reference
+from jaxscat.validation.scattering import measure_on_host
+from jaxscat.validation.spectra import binned_correlation, binned_ratio, mean_ratio
+
+# Bins of the power spectrum below have too few modes for their scatter to say anything.
+_LOWEST_MULTIPOLE = 9
+
+
+class Description(NamedTuple):
+    """What is measured of one map, and how much of the original is in it.
+
+    Attributes:
+        moments: see `pixel_moments`.
+        density: probability density of the pixel values in the stretches of the reference.
+        pixel_correlation: correlation with the original over the pixels.
+        wasserstein: see `wasserstein_distance`.
+        spectrum: C_l, in map units squared.
+        mean_ratio: see `mean_ratio`.
+        ratios: power over the original's in every bin of the reference.
+        correlations: correlation with the original in every range of the reference.
+        minkowski: Minkowski functionals at `LEVELS`.
+        peaks: number of local maxima above each of `PEAK_LEVELS`.
+        minima: number of local minima below each of `MINIMUM_LEVELS`.
+        coupling: cross-skewness of the bands of the reference.
+        statistics: scattering covariances.
+    """
+
+    moments: dict[str, float]
+    density: Float[np.ndarray, " stretches"]
+    pixel_correlation: float
+    wasserstein: float
+    spectrum: Float[np.ndarray, " l"]
+    mean_ratio: float
+    ratios: list[float]
+    correlations: list[float]
+    minkowski: Minkowski
+    peaks: Int[np.ndarray, " thresholds"]
+    minima: Int[np.ndarray, " thresholds"]
+    coupling: Float[np.ndarray, "bands bands"]
+    statistics: ScatteringCovariance
+
+
+def describe(map: Float[np.ndarray, " p"], reference: Reference) -> Description:
+    """Measure one NESTED map [p], float64 and checked, beside the original of a reference.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
+    import healpy  # loads matplotlib, so not at import
+
+    footprint, original = reference.footprint, reference.original
+    harmonics = harmonic_coefficients(map, footprint)
+    spectrum, power = healpy.alm2cl(harmonics), healpy.alm2cl(reference.harmonics)
+    bands = band_maps(harmonics, reference.nside, reference.bands)
+    return Description(
+        moments=pixel_moments(map, footprint),
+        density=_density(map, reference),
+        pixel_correlation=pixel_correlation(map, original, footprint),
+        wasserstein=wasserstein_distance(map, original, footprint),
+        spectrum=spectrum if footprint is None else spectrum / np.mean(np.square(footprint)),
+        mean_ratio=mean_ratio(spectrum, power),
+        ratios=binned_ratio(spectrum, power, reference.bins),
+        correlations=binned_correlation(harmonics, reference.harmonics, reference.ranges),
+        minkowski=minkowski_functionals(map, reference.thresholds(LEVELS), footprint),
+        peaks=peak_counts(map, reference.thresholds(PEAK_LEVELS), footprint),
+        minima=minimum_counts(map, reference.thresholds(MINIMUM_LEVELS), footprint),
+        coupling=cross_skewness(bands, footprint),
+        statistics=measure_on_host(map, reference.pyramid, reference.mask),
+    )
+
+
+def distances(made: Description, original: Description, reference: Reference) -> dict[str, float]:
+    """How far a map is from the original in everything that no loss sees, NaN where it cannot be.
+
+    The entries, all without unit: `power_spectrum`, root mean square of (ratio of power - 1) over
+    the bins with l >= 9; `wasserstein`; `skewness` and `kurtosis`, differences; `V0`, largest
+    difference of the area fraction over the thresholds; `V1` and `V2`, largest difference of
+    boundary and Euler characteristic over the largest value of the original; `peaks` and `minima`,
+    largest relative difference of their cumulative counts where the original has 40 or more;
+    `cross_skewness`, root mean square difference over pairs of bands.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
+    ratios = [
+        ratio
+        for ratio, (low, _) in zip(made.ratios, reference.bins, strict=True)
+        if low >= _LOWEST_MULTIPOLE
+    ]
+    made_shape, shape = made.minkowski, original.minkowski
+    return {
+        "power_spectrum": float(np.sqrt(np.mean((np.array(ratios) - 1.0) ** 2)))
+        if ratios
+        else np.nan,
+        "wasserstein": made.wasserstein,
+        "skewness": abs(made.moments["skewness"] - original.moments["skewness"]),
+        "kurtosis": abs(made.moments["kurtosis"] - original.moments["kurtosis"]),
+        "V0": float(np.abs(made_shape.area - shape.area).max()),
+        "V1": _largest(made_shape.boundary, shape.boundary),
+        "V2": _largest(made_shape.euler, shape.euler),
+        "peaks": count_difference(made.peaks, original.peaks),
+        "minima": count_difference(made.minima, original.minima),
+        "cross_skewness": coupling_difference(made.coupling, original.coupling),
+    }
+
+
+def _largest(curve: Float[np.ndarray, " n"], of_original: Float[np.ndarray, " n"]) -> float:
+    return float(np.abs(curve - of_original).max() / np.abs(of_original).max())
+
+
+def _density(map: Float[np.ndarray, " p"], reference: Reference) -> Float[np.ndarray, " stretches"]:
+    """Density over all pixels, also those outside the stretches, which are in none."""
+    weights = np.ones(map.size) if reference.footprint is None else reference.footprint
+    counts, edges = np.histogram(map, bins=reference.edges, weights=weights)
+    return counts / (weights.sum() * np.diff(edges))

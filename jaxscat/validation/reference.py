@@ -1,0 +1,84 @@
+"""What maps are compared with: the original, and the scales that it sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.spectra import harmonic_coefficients
+from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.validation.coupling import octave_bands
+from jaxscat.validation.distribution import pixel_moments
+from jaxscat.validation.scattering import measure_on_host
+from jaxscat.validation.spectra import multipole_bins, octave_ranges
+
+# Stretches of the histogram between the extremes of the original.
+_HISTOGRAM = 60
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An original map, and what has to be known of it to compare others with it.
+
+    Attributes:
+        original: NESTED map [p], float64.
+        pyramid: operators that measure scattering covariances.
+        mask: mask [p] or masks [M p] of these, or None.
+        footprint: weights [p] of the pixels in all other quantities, or None.
+        moments: those of its pixels (see `pixel_moments`).
+        harmonics: its spherical harmonic coefficients, in healpy's order.
+        statistics: its scattering covariances.
+        bins: multipole bins of power spectra.
+        ranges: multipole ranges of the correlation with it.
+        bands: multipole bands of the cross-skewness.
+        edges: edges of the histogram, in map units.
+    """
+
+    original: Float[np.ndarray, " p"]
+    pyramid: Pyramid
+    mask: Float[np.ndarray, "*M p"] | None
+    footprint: Float[np.ndarray, " p"] | None
+    moments: dict[str, float]
+    harmonics: Complex[np.ndarray, " lm"]
+    statistics: ScatteringCovariance
+    bins: list[tuple[int, int]]
+    ranges: list[tuple[int, int]]
+    bands: list[tuple[int, int]]
+    edges: Float[np.ndarray, " edges"]
+
+    @property
+    def nside(self) -> int:
+        """The nside of all maps."""
+        return self.pyramid.spec.nside
+
+    def thresholds(self, levels: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Levels in standard deviations above the mean of the original, in map units."""
+        return self.moments["mean"] + self.moments["std"] * np.asarray(levels)
+
+
+def reference_of(
+    original: Float[np.ndarray, " p"], pyramid: Pyramid, mask: Any = None
+) -> Reference:
+    """Measure an original, a float64 map that has been checked, for the comparisons with it."""
+    footprint = None if mask is None else np.atleast_2d(mask).max(axis=0)
+    moments = pixel_moments(original, footprint)
+    nside = pyramid.spec.nside
+    return Reference(
+        original=original,
+        pyramid=pyramid,
+        mask=mask,
+        footprint=footprint,
+        moments=moments,
+        harmonics=harmonic_coefficients(original, footprint),
+        statistics=measure_on_host(original, pyramid, mask),
+        bins=multipole_bins(nside),
+        ranges=octave_ranges(nside),
+        bands=octave_bands(nside),
+        edges=np.linspace(
+            moments["min"] - moments["std"] / 2, moments["max"] + moments["std"] / 2, _HISTOGRAM + 1
+        ),
+    )

@@ -1,0 +1,107 @@
+"""The maps of one seed or several, validated together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
+from jaxscat.validation.curves import Curve, curves_as_json, curves_of
+from jaxscat.validation.description import Description
+from jaxscat.validation.ensemble import (
+    copy_test,
+    correlation_matrix,
+    ensemble_report,
+    quantity_scatter,
+)
+from jaxscat.validation.gaussian import CONTROLS
+
+Map = Float[np.ndarray, " p"]
+
+
+@dataclass(frozen=True)
+class SeedValidation:
+    """What validation has found of the maps of some seeds.
+
+    Attributes:
+        comparison: the original and its controls.
+        made: what was measured of the map of each seed.
+        starts: and of the starts.
+        reports: the report of `validate` for each seed.
+        correlations: correlation matrix of the original and the maps; None for a single map.
+        ensemble: what `ensemble_report` says of several; None for a single map.
+    """
+
+    comparison: Comparison
+    made: Mapping[int, Description]
+    starts: Mapping[int, Description]
+    reports: Mapping[int, Mapping[str, Any]]
+    correlations: Float[np.ndarray, "maps maps"] | None
+    ensemble: Mapping[str, Any] | None
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, in their order."""
+        return list(self.made)
+
+    def curves(self) -> dict[str, Curve]:
+        """All curves of the maps (see `curves_of`)."""
+        return curves_of(self.comparison, list(self.made.values()), list(self.starts.values()))
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of validation.json.
+
+        It has `seeds`, the `controls` (kinds, and how many of each), `quantities` (see
+        `quantity_scatter`), `copies` (see `copy_test`), the `curves` (see `curves_of`, with
+        percentiles over the maps), and the report of every seed in `maps`.
+        """
+        reports = list(self.reports.values())
+        controls = self.comparison.controls
+        return {
+            "seeds": self.seeds,
+            "controls": {kind: len(controls.get(kind, ())) for kind in CONTROLS},
+            "quantities": quantity_scatter(reports),
+            "copies": copy_test(reports),
+            "curves": curves_as_json(self.curves()),
+            "maps": {str(seed): report for seed, report in self.reports.items()},
+        }
+
+
+def validate_seeds(
+    original: Map,
+    maps: Mapping[int, Map],
+    pyramid: Pyramid,
+    *,
+    starts: Mapping[int, Map] | None = None,
+    mask: Float[np.ndarray, "*M p"] | None = None,
+    controls: int = CONTROLS_OF_A_KIND,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SeedValidation:
+    """Validate the maps of some seeds against their original, with controls that are made once.
+
+    All maps are NESTED, [p], real and finite; `progress` hears how many of the seeds are done.
+
+    Source: `docs/conventions.md`, "Validation" and "Ensembles".
+    """
+    original = np.asarray(original, dtype=np.float64)
+    mask = None if mask is None else np.asarray(mask, dtype=np.float64)
+    comparison = compare_with(original, pyramid, mask=mask, controls=controls)
+    made: dict[int, Description] = {}
+    begun: dict[int, Description] = {}
+    for seed, map in maps.items():
+        progress(len(made), len(maps))
+        made[seed] = comparison.describe(np.asarray(map, dtype=np.float64))
+        if starts is not None:
+            begun[seed] = comparison.describe(np.asarray(starts[seed], dtype=np.float64))
+    reports = {seed: comparison.report(one, begun.get(seed)) for seed, one in made.items()}
+    correlations = ensemble = None
+    if len(maps) > 1:
+        footprint = comparison.reference.footprint
+        correlations = correlation_matrix([original, *maps.values()], footprint)
+        ensemble = ensemble_report(list(maps), list(reports.values()), correlations)
+    return SeedValidation(comparison, made, begun, reports, correlations, ensemble)
