@@ -50,7 +50,8 @@ def validate(
     the original. Of several synthesized maps [n p] (with starts of the same shape) the result has
     the report on each in `maps` and what `ensemble_report` says of all. With a `mask` ([p] or
     [M p]) scattering covariances are those of the masks (whose wavelets reach beyond their edges);
-    everything else is computed inside their union. Numbers that do not exist (a skewness of a constant map, say) are None.
+    everything else is computed inside their union. Numbers that do not exist (a skewness of a
+    constant map, say) are None.
 
     Raises `ValueError` when a map or the mask has another number of pixels or is not finite and
     real, when the mask is negative or without weight, and when `controls` is negative.
