@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int
 from jaxscat.maps import nside_of
 from jaxscat.operators.healpix import parents_with_neighbours
 
-# Thresholds in standard deviations of the original, from its mean.
-PEAK_LEVELS = np.arange(0, 2.51, 0.5)
+# Thresholds in standard deviations of the original, from its mean. Beyond, few are left to count.
+PEAK_LEVELS = np.arange(-0.5, 2.01, 0.5)
 MINIMUM_LEVELS = 0.0 - PEAK_LEVELS
 
 

@@ -102,8 +102,8 @@ def test_independent_pixels_are_maxima_as_often_as_chance_says():
 
 
 def test_levels_are_from_the_mean_outwards():
-    assert PEAK_LEVELS.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
-    assert MINIMUM_LEVELS.tolist() == [0.0, -0.5, -1.0, -1.5, -2.0, -2.5]
+    assert PEAK_LEVELS.tolist() == [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0]
+    assert MINIMUM_LEVELS.tolist() == [0.5, 0.0, -0.5, -1.0, -1.5, -2.0]
 
 
 def test_the_difference_is_the_largest_where_there_are_enough():
