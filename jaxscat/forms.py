@@ -17,16 +17,18 @@ from jaxscat.harmonics.tables import (
 )
 from jaxscat.harmonics.transform import analysis, isotropic_filter, synthesis
 from jaxscat.maps import check_map, check_mask, nside_of
-from jaxscat.spectra import angular_power_spectrum
+from jaxscat.spectra import angular_power_spectrum, power_beyond
 
 _LARGEST_NSIDE = 512  # see `harmonic_tables`
 _REFINEMENTS, _ITERATIONS = 5, 200
+# Range of the power beyond the last multipole, over the power there.
+_BEYOND = np.array([0.25, 4.0])
 # Of white noise: a multipole in which a field has less is not raised any more.
 _LEAST_POWER = 1e-6
 
 
 class HarmonicForm(eqx.Module):
-    """The map x = mean + Y (s f - f_last) Y^+ u + f_last u of a field u.
+    """The map x = mean + Y (s f - beyond) Y^+ u + beyond u of a field u.
 
     Y are the harmonics, 4 pi / npix times their transpose is Y^+, and f_l is the spread of white
     noise that has the power C_l of the original in every multipole. s_l is one, or the root of the
@@ -34,8 +36,9 @@ class HarmonicForm(eqx.Module):
 
     Attributes:
         tables: of the harmonics.
-        gains: (f - f_last) 4 pi / npix of every coefficient.
+        gains: (f - beyond) 4 pi / npix of every coefficient.
         amplitudes: f_l for l = 0 ... 3 nside - 1.
+        beyond: the same for what these multipoles cannot describe.
         mean: of the original.
         multipoles: l of every coefficient where the power is held, 3 nside where there is none;
             None where s_l is one, and the map linear in the field up to the mean.
@@ -46,6 +49,7 @@ class HarmonicForm(eqx.Module):
     tables: HarmonicTables
     gains: Float[Array, "k 2 rows 2"]
     amplitudes: Float[Array, " l"]
+    beyond: Float[Array, ""]
     mean: Float[Array, ""]
     multipoles: Int[Array, "k 2 rows 2"] | None = None
 
@@ -63,7 +67,7 @@ class HarmonicForm(eqx.Module):
             coefficients = analysis(self.tables, field)
             gains = self._holding_gains(coefficients, field.size)
             filtered = synthesis(self.tables, gains[..., None] * coefficients)
-        return self.mean + filtered + self.amplitudes[-1] * field
+        return self.mean + filtered + self.beyond * field
 
     def _holding_gains(
         self, coefficients: Float[Array, "k 2 rows 2 2"], npix: int
@@ -78,7 +82,7 @@ class HarmonicForm(eqx.Module):
         power = sums / (2 * np.arange(count) + 1).astype(square.dtype)
         # The monopole is the mean, which S0 fixes.
         holding = 1 / jnp.sqrt(jnp.maximum(power, _LEAST_POWER)).at[0].set(1.0)
-        gains = (holding * self.amplitudes - self.amplitudes[-1]) * orthonormal
+        gains = (holding * self.amplitudes - self.beyond) * orthonormal
         return jnp.append(gains, 0.0)[self.multipoles]
 
     def field(self, map: ArrayLike) -> Float[np.ndarray, " p"]:
@@ -107,7 +111,7 @@ class HarmonicForm(eqx.Module):
         deviation = checked.astype(np.float64) - float(self.mean)
         precision = self.amplitudes.dtype
         tolerance = 1e-13 if precision == np.float64 else 1e-7
-        field, error = _inverse_filter(amplitudes, deviation, tolerance)
+        field, error = _inverse_filter(amplitudes, float(self.beyond), deviation, tolerance)
         if error > 100 * tolerance:
             raise ValueError(
                 f"map: got one whose field is found to {error:.1g} of its spread only, expected a "
@@ -155,12 +159,16 @@ def harmonic_form(
     mean, spread, weights = _moments(original, footprint)
     # The mean would leak into other multipoles by far more than rounding.
     spectrum = angular_power_spectrum(original - mean, weights)
-    amplitudes = np.sqrt(spectrum * original.size / (4 * np.pi))
-    amplitudes = np.maximum(amplitudes, floor * spread)
-    amplitudes[0] = max(amplitudes[1], spread)
+    # Y^+ is a poor inverse near the last multipole: what follows has to be near it in power.
+    beyond = np.clip(power_beyond(spectrum, spread**2), *(_BEYOND * spectrum[-1]))
+    levels = np.append(spectrum, beyond)
+    levels = np.sqrt(levels * original.size / (4 * np.pi))
+    levels = np.maximum(levels, floor * spread)
+    levels[0] = max(levels[1], spread)
     # Rounded once, so that `map` and `field` are inverse of each other in any precision.
-    amplitudes = amplitudes.astype(dtype).astype(np.float64)
-    gains = (amplitudes - amplitudes[-1]) * 4 * np.pi / original.size
+    levels = levels.astype(dtype).astype(np.float64)
+    amplitudes, beyond = levels[:-1], levels[-1]
+    gains = (amplitudes - beyond) * 4 * np.pi / original.size
     multipoles = None
     if hold_spectrum:
         rows = np.moveaxis(multipole_rows(nside), 0, -1)
@@ -169,6 +177,7 @@ def harmonic_form(
         tables=harmonic_tables(nside, dtype),
         gains=jnp.asarray(gains_of_multipoles(nside, gains), dtype),
         amplitudes=jnp.asarray(amplitudes, dtype),
+        beyond=jnp.asarray(beyond, dtype),
         mean=jnp.asarray(mean, dtype),
         multipoles=multipoles,
     )
@@ -192,7 +201,10 @@ def _moments(
 
 
 def _inverse_filter(
-    amplitudes: Float[np.ndarray, " l"], map: Float[np.ndarray, " p"], tolerance: float
+    amplitudes: Float[np.ndarray, " l"],
+    beyond: float,
+    map: Float[np.ndarray, " p"],
+    tolerance: float,
 ) -> tuple[Float[np.ndarray, " p"], float]:
     """Return the field whose filtered map is `map`, and the error of that map over its spread.
 
@@ -204,13 +216,14 @@ def _inverse_filter(
     last = amplitudes.size - 1
     nside = amplitudes.size // 3
 
-    def filtered(factors: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def filtered(values: np.ndarray, power: float = 1.0) -> np.ndarray:
+        rest = beyond**power
         harmonics = healpy.map2alm(values, lmax=last, iter=0)
-        harmonics = healpy.almxfl(harmonics, factors - factors[-1])
-        return healpy.alm2map(harmonics, nside, lmax=last) + factors[-1] * values
+        harmonics = healpy.almxfl(harmonics, amplitudes**power - rest)
+        return healpy.alm2map(harmonics, nside, lmax=last) + rest * values
 
     def preconditioned(values: np.ndarray) -> np.ndarray:
-        return filtered(amplitudes**-0.5, filtered(amplitudes**-0.5, values))
+        return filtered(filtered(values, -0.5), -0.5)
 
     ringed = healpy.reorder(map, n2r=True)
     spread = np.sqrt(np.mean(ringed**2)) or 1.0
@@ -220,14 +233,9 @@ def _inverse_filter(
         error = np.sqrt(np.mean(residual**2)) / spread
         if error <= tolerance:
             break
-        change = _conjugate_gradients(
-            lambda values: filtered(amplitudes, values),
-            preconditioned,
-            residual,
-            tolerance * spread,
-        )
+        change = _conjugate_gradients(filtered, preconditioned, residual, tolerance * spread)
         field = field + change
-        residual = ringed - filtered(amplitudes, field)
+        residual = ringed - filtered(field)
     error = np.sqrt(np.mean(residual**2)) / spread
     return healpy.reorder(field, r2n=True), error
 

@@ -60,6 +60,8 @@ _SEED_COLUMNS = {
 }
 # Distances of controls that are farther away by so many of their standard deviations count.
 _SEPARATED = 3.0
+# So little scatter, as a part of the number, is that of rounding.
+_ROUNDING = 1e-6
 
 
 def render_report(
@@ -117,7 +119,8 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def _with_scatter(mean: float | None, scatter: float | None) -> str:
-    if mean is None or scatter is None:
+    # What is fixed for all maps scatters by rounding alone.
+    if mean is None or scatter is None or scatter <= _ROUNDING * abs(mean):
         return number(mean)
     return f"{number(mean)} ± {number(scatter, 2)}"
 

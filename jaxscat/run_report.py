@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxscat.archive import new_file
 from jaxscat.config import Config
-from jaxscat.plotting import figure_png, plot_validation, validation_figures, write_figure
+from jaxscat.plotting import figure_png, plot_validation, validation_figures
 from jaxscat.report_page import render_report
 from jaxscat.run_folder import write_json
 from jaxscat.run_results import title_of, unit_of
@@ -27,12 +27,11 @@ def write_report(
 
     `maps` has the new map [p] of every seed. What the run itself has written there (results.json,
     run.json, history.csv, config.toml) goes into the page as far as it is there; files of a former
-    validation are replaced in the end.
+    validation are replaced in the end, once all that takes their place is made.
 
     Raises `OSError` when the folder cannot be written.
     """
     content = validation.as_json()
-    write_json(folder / "validation.json", content)
     reference = validation.comparison.reference
     seeds = validation.seeds
     shown = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
@@ -41,18 +40,22 @@ def write_report(
     control = gaussian_control(reference.original, footprint=reference.footprint)
     losses = _losses(folder / "history.csv", seeds)
     given = validation, reference.original, maps, control, losses
-    write_figure(folder / "validation.png", plot_validation(*given, title=title, **drawn))
+    picture = figure_png(plot_validation(*given, title=title, **drawn))
     figures = validation_figures(*given, **drawn)
+    stored = folder / "config.toml"
     page = render_report(
         title=title,
         results=_read_json(folder / "results.json"),
         validation=content,
         figures={name: figure_png(figure) for name, figure in figures.items()},
         provenance=_read_json(folder / "run.json"),
-        config_text=config.to_toml(),
+        # That of an older run lacks what was not to be chosen then.
+        config_text=stored.read_text(encoding="utf-8") if stored.is_file() else config.to_toml(),
     )
-    with new_file(folder / "report.html") as file:
-        file.write(page.encode())
+    write_json(folder / "validation.json", content)
+    for name, data in {"validation.png": picture, "report.html": page.encode()}.items():
+        with new_file(folder / name) as file:
+            file.write(data)
 
 
 def _losses(path: Path, seeds: list[int]) -> list[np.ndarray]:

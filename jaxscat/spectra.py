@@ -40,23 +40,37 @@ def angular_power_spectrum(
 
 
 def filtered_noise(
-    noise: Float[np.ndarray, " p"], spectrum: Float[np.ndarray, " l"]
+    noise: Float[np.ndarray, " p"], spectrum: Float[np.ndarray, " l"], variance: float
 ) -> Float[np.ndarray, " p"]:
-    """White noise of variance one, NESTED, filtered to an angular power spectrum up to 3 nside - 1.
+    """White noise of variance one, NESTED, filtered to an angular power spectrum and a variance.
 
-    What the multipoles of `spectrum` cannot describe, a quarter of all the pixels can hold, keeps
-    the level of the last one: such a map has the roughness of a sampled field and not of a sum of
-    harmonics. The monopole is left out.
+    `spectrum` has l = 0 to 3 nside - 1. What these multipoles cannot describe, a quarter of what
+    the pixels hold, gets the rest of the variance: such a map is as rough as a sampled field, and
+    not as smooth as a sum of harmonics. The monopole is left out.
 
     Source: `docs/conventions.md`, "Starts".
     """
     import healpy
 
     noise = healpy.reorder(np.asarray(noise, dtype=np.float64), n2r=True)
-    last = spectrum.size - 1
     amplitude = np.sqrt(spectrum * noise.size / (4.0 * np.pi))
-    gain = amplitude - amplitude[last]
-    gain[0] = -amplitude[last]
+    beyond = np.sqrt(power_beyond(spectrum, variance) * noise.size / (4.0 * np.pi))
+    gain = amplitude - beyond
+    gain[0] = -beyond
     harmonics = healpy.almxfl(healpy.map2alm(noise, iter=3), gain)
-    map = healpy.alm2map(harmonics, healpy.npix2nside(noise.size), lmax=last)
-    return healpy.reorder(map + amplitude[last] * noise, r2n=True)
+    map = healpy.alm2map(harmonics, healpy.npix2nside(noise.size), lmax=spectrum.size - 1)
+    return healpy.reorder(map + beyond * noise, r2n=True)
+
+
+def power_beyond(spectrum: Float[np.ndarray, " l"], variance: float) -> float:
+    """The level of C_l beyond the last multipole, 3 nside - 1, that accounts for a variance.
+
+    In the unit of `spectrum`; the 9 nside^2 harmonics up to there leave 3 nside^2 of the pixels'
+    degrees of freedom, which share what variance is left; zero if there is none.
+
+    Source: `docs/conventions.md`, "Starts".
+    """
+    multipole = np.arange(1, spectrum.size)
+    within = np.sum((2 * multipole + 1) * spectrum[1:]) / (4.0 * np.pi)
+    nside = spectrum.size // 3
+    return max(0.0, float(variance) - float(within)) * 4.0 * np.pi / (3 * nside**2)

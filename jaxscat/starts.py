@@ -96,8 +96,8 @@ def gaussian_noise(
 ) -> Float[np.ndarray, " p"]:
     """Return a Gaussian random map with the power spectrum and the mean of a map.
 
-    White noise is filtered to C_l of the original for multipoles up to 3 nside - 1, and to the
-    last of them beyond; the mean is the original's.
+    White noise is filtered to C_l of the original for multipoles up to 3 nside - 1, and has the
+    rest of its variance beyond; the mean is the original's.
 
     Args:
         original: NESTED map of the whole sphere in any unit, which the result shares.
@@ -117,7 +117,8 @@ def gaussian_noise(
     original = original.astype(np.float64)
     weights = None if footprint is None else check_mask(footprint, original.size, name="footprint")
     spectrum = angular_power_spectrum(original, weights)
-    map = filtered_noise(noise(seed, original.size), spectrum)
+    variance = np.average((original - np.average(original, weights=weights)) ** 2, weights=weights)
+    map = filtered_noise(noise(seed, original.size), spectrum, variance)
     return (map + np.average(original - map, weights=weights)).astype(np.float32)
 
 

@@ -45,6 +45,7 @@ def test_run_then_validate(project):
     assert result.exit_code == 0, result.output
     for word in ("scattering coefficient error", "Gaussian control", "2 seeds", "wrote runs/tiny"):
         assert word in result.stdout
+    assert "the report is runs/tiny/report.html" in result.stdout
     assert "largest |correlation| between two maps: 0." in result.stdout
     results = json.loads((project / "runs" / "tiny" / "results.json").read_text())
     assert [row["seed"] for row in results["seeds"]] == [1, 2]
@@ -53,20 +54,34 @@ def test_run_then_validate(project):
 
     again = invoke("validate", "runs/tiny")
     assert again.exit_code == 0, again.output
-    assert "SEED_2" in again.stdout
-    row = r"S1 relative error.*│ +(\S+) │"
-    ours = [float(match[1]) for match in re.finditer(row, again.stdout)]
-    assert len(ours) == 2
-    mean = re.search(r"S1 relative error *│ *│[^│]*│ *(\S+) │", result.stdout)
-    assert mean is not None
-    assert float(mean[1]) == pytest.approx(sum(ours) / 2, abs=2e-5)
+    assert "runs/tiny: 2 seeds" in again.stdout
+    files = [f"runs/tiny/{name}" for name in ("validation.json", "validation.png", "report.html")]
+    assert again.stdout.splitlines()[-1] == f"wrote {', '.join(files)}"
+    quantities = {row["name"]: row for row in results["ensemble"]["quantities"]}
+    for shown in (result.stdout, again.stdout):
+        assert "largest |correlation| between two maps: 0." in shown
+        assert re.search(
+            r"^correlation with the original, l = 1 to .*(no copy|copied)", shown, re.M
+        )
+        mean = re.search(r"S1 relative error *│ *│[^│]*│[^│]*│ *(\S+) │", shown)
+        assert mean is not None
+        expected = quantities["S1 relative error"]["mean"]
+        assert float(mean[1]) == pytest.approx(expected, abs=2e-5)
 
 
 def test_one_seed_has_its_own_table(project):
     result = invoke("run", "tiny.toml", "--synthesis.seeds", 2)
     assert result.exit_code == 0, result.output
-    assert "seed 2" in result.stdout and "synthesized" in result.stdout
-    assert "largest |correlation|" not in result.stdout
+    again = invoke("validate", "runs/tiny")
+    assert again.exit_code == 0, again.output
+    for shown in (result.stdout, again.stdout):
+        assert "seed 2" in shown and "synthesized" in shown and "start" in shown
+        assert "largest |correlation|" not in shown
+        assert re.search(
+            r"^correlation with the original, l = 1 to .*(no copy|copied)", shown, re.M
+        )
+    assert "runs/tiny: seed 2" in again.stdout
+    assert again.stderr.splitlines() == ["validating", "writing the report"]
 
 
 def test_output_and_overwrite(project):
@@ -96,6 +111,11 @@ def test_output_and_overwrite(project):
         (["run", "tiny.toml", "stray"], "unexpected 'stray'"),
         (["run", "map.npy"], "not valid TOML"),
         (["validate", "nowhere"], "nowhere"),
+        (["run", "tiny.toml", "--synthesis.first_nside", "4"], "expected less than the nside"),
+        (["run", "tiny.toml", "--synthesis.first_nside", "3"], "first_nside"),
+        (["run", "tiny.toml", "--synthesis.form", "waves"], "form"),
+        (["run", "tiny.toml", "--synthesis.stagnation", "1"], "stagnation"),
+        (["run", "tiny.toml", "--data.transform", "log"], "transform"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(project, words, message):

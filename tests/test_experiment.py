@@ -1,6 +1,7 @@
 import csv
 import hashlib
 import json
+import shutil
 import tomllib
 
 import healpy
@@ -14,7 +15,7 @@ from jaxscat.config import config_from_tree
 from jaxscat.experiment import run_experiment, validate_run
 from jaxscat.inputs import read_inputs
 from jaxscat.io import save_maps
-from jaxscat.starts import white_noise
+from jaxscat.starts import gaussian_noise
 from jaxscat.synthesizing import Observer
 
 NSIDE = 4
@@ -66,9 +67,12 @@ def test_folder_holds_what_is_promised(outcome):
         "ensemble.png",
         "history.csv",
         "maps.fits",
+        "report.html",
         "results.json",
         "run.json",
         "summary.png",
+        "validation.json",
+        "validation.png",
     ]
     assert [path.name for path in outcome.folder.parent.iterdir()] == ["trial"]
 
@@ -105,7 +109,7 @@ def test_maps_are_nested_float32_and_the_ones_that_were_validated(outcome, map_f
         assert {part.format[-1] for part in columns} == {"E"}
     original = np.load(map_file)
     np.testing.assert_array_equal(column(outcome.folder, "ORIGINAL"), original)
-    np.testing.assert_array_equal(column(outcome.folder, "START"), white_noise(original, 3))
+    np.testing.assert_array_equal(column(outcome.folder, "START"), gaussian_noise(original, 3))
     std = outcome.results["statistics"]["synthesized_std"]
     assert column(outcome.folder, "SEED_3").std() == pytest.approx(std, rel=1e-5)
     other = outcome.results["seeds"][1]["statistics"]["synthesized_std"]
@@ -142,8 +146,8 @@ def test_run_json_says_with_what_and_how_long(outcome):
 
 
 def test_validating_the_folder_again_gives_the_same_report(outcome):
-    reports = validate_run(outcome.folder)
-    assert list(reports) == ["SEED_3", "SEED_4"]
+    reports = validate_run(outcome.folder).reports
+    assert list(reports) == [3, 4]
     for row, report in zip(outcome.results["seeds"], reports.values(), strict=True):
         assert_close(report, row["validation"])
 
@@ -173,8 +177,8 @@ def test_more_seeds_than_a_file_holds_are_validated_again(config, outcome, tmp_p
     monkeypatch.setattr(run_maps, "SEEDS_PER_FILE", 1)
     split = run_experiment(config, tmp_path / "run")
     assert {"maps_001.fits", "maps_002.fits"} < set(left_over(tmp_path / "run"))
-    reports = validate_run(tmp_path / "run")
-    assert list(reports) == ["SEED_3", "SEED_4"]
+    reports = validate_run(tmp_path / "run").reports
+    assert list(reports) == [3, 4]
     for row, report in zip(split.results["seeds"], reports.values(), strict=True):
         assert_close(report, row["validation"])
     monkeypatch.undo()
@@ -226,8 +230,8 @@ def test_ctrl_c_leaves_out_seeds_that_were_not_begun(map_file, tmp_path):
     assert not {"ensemble.csv", "ensemble.png"} & set(left_over(tmp_path / "run"))
 
 
-def test_folder_without_its_maps_cannot_be_validated(config, tmp_path):
-    run_experiment(config, tmp_path / "run")
+def test_folder_without_its_maps_cannot_be_validated(outcome, tmp_path):
+    shutil.copytree(outcome.folder, tmp_path / "run")
     maps = tmp_path / "run" / "maps.fits"
     save_maps(maps, {"START": np.arange(192.0)}, overwrite=True)
     with pytest.raises(ValueError, match="has the columns START; expected ORIGINAL and SEED_"):
@@ -299,6 +303,23 @@ def test_standardised_map_has_mean_zero_and_unit_spread(map_file):
     assert inputs.original.std() == pytest.approx(1.0)
 
 
+def test_exp_of_the_standardised_map(map_file, tmp_path):
+    def original(transform, **target):
+        return read_inputs(
+            settings(map_file, data={"transform": transform}, target=target)
+        ).original
+
+    np.testing.assert_allclose(original("exp"), np.exp(original("standardise")), rtol=1e-12)
+    mask = np.random.default_rng(4).random(NPIX) * (np.arange(NPIX) < 150)
+    np.save(tmp_path / "mask.npy", mask)
+    masked = original("exp", mask=str(tmp_path / "mask.npy"))
+    logarithm, given = np.log(masked), np.load(map_file).astype(np.float64)
+    mean = np.average(given, weights=mask)
+    spread = np.sqrt(np.average((given - mean) ** 2, weights=mask))
+    np.testing.assert_allclose(logarithm, (given - mean) / spread, rtol=1e-6, atol=1e-7)
+    assert not np.allclose(masked, original("exp"), rtol=1e-2)
+
+
 def test_mask_file_and_missing_pixels_make_one_mask(tmp_path):
     map, given = np.arange(NPIX, dtype=float), np.ones(NPIX)
     map[:10] = healpy.UNSEEN
@@ -334,7 +355,7 @@ def test_masked_run_keeps_its_masks_for_validation(map_file, tmp_path):
     )
     outcome = run_experiment(config, tmp_path / "run")
     np.testing.assert_array_equal(column(tmp_path / "run", "MASK_2"), masks[1])
-    assert_close(validate_run(tmp_path / "run")["SEED_1"], outcome.results["validation"])
+    assert_close(validate_run(tmp_path / "run").reports[1], outcome.results["validation"])
 
 
 def test_folder_that_no_run_has_written_cannot_be_validated(tmp_path):
@@ -458,16 +479,17 @@ def test_npy_mask_is_in_the_order_of_the_map(map_file, tmp_path):
     assert not np.allclose(inputs[0].mask, expected)
 
 
-def test_map_with_one_value_under_the_mask_cannot_be_standardised(tmp_path):
+@pytest.mark.parametrize("transform", ["standardise", "exp"])
+def test_map_with_one_value_under_the_mask_cannot_be_standardised(tmp_path, transform):
     mask = np.arange(NPIX) < NPIX // 2
     np.save(tmp_path / "map.npy", np.where(mask, 2.0, np.arange(NPIX)))
     np.save(tmp_path / "mask.npy", mask.astype(float))
     config = settings(
         tmp_path / "map.npy",
-        data={"transform": "standardise"},
+        data={"transform": transform},
         target={"mask": str(tmp_path / "mask.npy")},
     )
-    with pytest.raises(ValueError, match=r"^data.transform: got 'standardise' for a map with one"):
+    with pytest.raises(ValueError, match=rf"^data.transform: got '{transform}' for a map with one"):
         read_inputs(config)
 
 

@@ -41,9 +41,15 @@ def written(folder, pyramid, results, mask=None):
     starts = {seed: field(100 + seed) for seed in results}
     run = Synthesized("map.npy", field(0), mask, starts, results)
     clock, stages = Clock(), []
-    found = write_results(folder, config, run, pyramid, clock=clock, stage=stages.append)
+    found, validation = write_results(
+        folder, config, run, pyramid, clock=clock, stage=stages.append
+    )
     assert stages == ["validating", "writing"] and clock.seconds["validation"] > 0
     assert found == json.loads((folder / "results.json").read_text())
+    assert validation.seeds == [row["seed"] for row in found["seeds"]]
+    for row in found["seeds"]:
+        assert row["validation"] == validation.reports[row["seed"]]
+    assert found.get("ensemble") == validation.ensemble
     return found
 
 
@@ -56,17 +62,16 @@ def test_ensemble_under_masks_is_weighted_by_their_union(tmp_path, pyramid):
     spread = np.sqrt(np.diagonal(covariance))
     matrix = np.array(found["ensemble"]["pixel_correlation"]["matrix"])
     np.testing.assert_allclose(matrix, covariance / np.outer(spread, spread), atol=1e-14)
-    report = validate(
-        field(0), field(3), start=field(103), pyramid=pyramid, mask=masks, gaussian=field(9)
-    )
+    report = validate(field(0), field(3), start=field(103), pyramid=pyramid, mask=masks)
     (row,) = [row for row in found["seeds"] if row["seed"] == 3]
+    assert row["validation"] == report
     std = report["distribution"]["std"]
-    assert row["validation"]["distribution"]["std"]["synthesized"] == std["synthesized"]
-    assert row["validation"]["distribution"]["std"]["start"] == std["start"]
     with (tmp_path / "ensemble.csv").open(newline="") as stream:
         (line,) = [line for line in csv.DictReader(stream) if line["quantity"] == "std"]
-    assert list(line) == ["quantity", "original", "gaussian", "SEED_7", "SEED_3", "SEED_5"]
+    controls = ["gaussian", "gaussian_std", "filtered", "filtered_std"]
+    assert list(line) == ["quantity", "original", *controls, "SEED_7", "SEED_3", "SEED_5"]
     assert float(line["SEED_3"]) == std["synthesized"]
+    assert float(line["filtered"]) == std["filtered"]
     with (tmp_path / "history.csv").open(newline="") as stream:
         rows = [(int(row["seed"]), float(row["loss"])) for row in csv.DictReader(stream)]
     assert rows == [(7, 3.0), (7, 2.0), (7, 1.0), (3, 5.0), (3, 4.0), (5, 3.0), (5, 2.0), (5, 1.0)]

@@ -8,6 +8,7 @@ from jaxscat.synthesis.results import Progress
 from jaxscat.terminal import (
     ProgressBar,
     ProgressLines,
+    copies,
     ensemble_table,
     independence,
     observer_for,
@@ -15,7 +16,7 @@ from jaxscat.terminal import (
     result_tables,
     validation_table,
 )
-from jaxscat.validation.ensemble import ensemble_report
+from jaxscat.validation.ensemble import copy_test, ensemble_report
 
 
 def shown(table):
@@ -38,35 +39,82 @@ def progress(step, maps=1):
     )
 
 
+def values(value, control, scatter, **others):
+    controls = {"gaussian": control, "gaussian_std": scatter}
+    controls |= {"filtered": control, "filtered_std": scatter}
+    return others | {"start": 0.5} | controls | {"synthesized": value}
+
+
 REPORT = {
     "distribution": {
-        "mean": {"original": 1.0, "start": 1.5, "gaussian": 1.25, "synthesized": 1.125},
-        "skewness": {"original": 2.0, "start": 0.0, "gaussian": 0.0, "synthesized": None},
+        "mean": values(1.125, 1.25, 1e-16, original=1.0),
+        "skewness": values(None, 0.0, 0.25, original=2.0),
     },
-    "pixel_correlation": {"start": 0.01, "gaussian": 0.02, "synthesized": 0.03},
-    "power_spectrum_ratio": {"start": 3.0, "gaussian": 1.01, "synthesized": 0.99},
-    "power_spectrum_bins": [
-        {
-            "l_min": 2,
-            "l_max": low_high,
-            "ratio": dict.fromkeys(("start", "gaussian", "synthesized"), 0.5),
-            "correlation": dict.fromkeys(("start", "gaussian", "synthesized"), -0.25),
-        }
-        for low_high in (2, 5)
+    "pixel_correlation": values(0.03, 0.02, 0.01),
+    "correlation_ranges": [
+        {"l_min": 1, "l_max": 3, "chance": 0.25, "correlation": values(0.5, 0.0, 0.125)}
     ],
-    "scattering": {"S1": {"start": 0.9, "gaussian": 0.2, "synthesized": 0.001}},
-    "scattering_error": {"start": 0.8, "gaussian": 0.1, "synthesized": 0.002},
+    "power_spectrum_ratio": values(0.99, 1.01, 0.03),
+    "power_spectrum_bins": [
+        {"l_min": 2, "l_max": last, "ratio": values(0.75, 0.5, 0.25)} for last in (2, 5)
+    ],
+    "distances": {
+        "wasserstein": values(0.1, 0.5, 0.05),
+        "peaks": values(0.1, None, None),
+    },
+    "scattering": {"S1": values(0.001, 0.2, 0.1)},
+    "scattering_error": values(0.002, 0.1, 0.05),
     "scattering_improvement_pct": 99.75,
 }
 
 
 def test_validation_table_has_every_row_and_number():
-    text = shown(validation_table(REPORT, title="a map"))
-    for word in (
-        "a map", "Gaussian control", "1.125", "none", "+0.0300", "0.9900", "l = 2 ", "l = 2 to 5",
-        "-0.250", "S1 relative error", "0.00100", "0.00200", "99.750",
-    ):  # fmt: skip
-        assert word in text
+    table = validation_table(REPORT, title="a map")
+    assert [column.header for column in table.columns[1:]] == [
+        "original", "start", "Gaussian controls", "filtered controls", "synthesized"
+    ]  # fmt: skip
+    assert "a map" in shown(table)
+    assert list(cells(table).items()) == [
+        ("mean", ["1", "0.5", "1.25", "1.25", "1.125"]),
+        ("skewness", ["2.0000", "0.5000", "0.0000 ± 0.2500", "0.0000 ± 0.2500", "none"]),
+        ("pixel correlation", ["", "+0.5000", *["+0.0200 ± 0.0100"] * 2, "+0.0300"]),
+        (
+            "correlation, l = 1 to 3 (chance 0.25)",
+            ["", "+0.500", *["+0.000 ± 0.125"] * 2, "+0.500"],
+        ),
+        ("C_l ratio, mean over l >= 2", ["", "0.5000", *["1.0100 ± 0.0300"] * 2, "0.9900"]),
+        ("C_l ratio, l = 2", ["", "0.5000", *["0.5000 ± 0.2500"] * 2, "0.7500"]),
+        ("C_l ratio, l = 2 to 5", ["", "0.5000", *["0.5000 ± 0.2500"] * 2, "0.7500"]),
+        ("Wasserstein distance, in std", ["", "0.5000", *["0.5000 ± 0.0500"] * 2, "0.1000"]),
+        ("peaks, largest relative difference", ["", "0.5000", "none", "none", "0.1000"]),
+        ("S1 relative error", ["", "0.50000", *["0.20000 ± 0.10000"] * 2, "0.00100"]),
+        (
+            "scattering coefficient error (S1, squared)",
+            ["", "0.50000", *["0.10000 ± 0.05000"] * 2, "0.00200"],
+        ),
+        ("improvement of S1 on the start, percent", ["", "", "", "", "99.750"]),
+    ]
+
+
+def without_controls(report):
+    """The report of a validation that has drawn none."""
+    if isinstance(report, dict):
+        return {
+            name: without_controls(value)
+            for name, value in report.items()
+            if not name.startswith(("gaussian", "filtered"))
+        }
+    return [without_controls(part) for part in report] if isinstance(report, list) else report
+
+
+def test_tables_of_a_validation_without_controls_have_no_columns_for_them():
+    alone = without_controls(REPORT)
+    headers = [column.header for column in validation_table(alone, title="").columns]
+    assert headers == ["quantity", "original", "start", "synthesized"]
+    together = ensemble_report([7, 3], [alone, alone], np.eye(3))
+    headers = [column.header for column in ensemble_table(together, title="").columns]
+    assert headers == ["quantity", "original", "mean", "scatter", "16 to 84 %"]
+    assert cells(ensemble_table(together, title=""))["mean"][:2] == ["1", "1.125"]
 
 
 ROW = {
@@ -102,23 +150,51 @@ def cells(table):
 
 
 def test_ensemble_table_has_mean_scatter_and_band_of_every_row():
-    found = cells(ensemble_table(ensemble(), title="two maps"))
-    # Of two numbers a distance d apart: scatter d / sqrt(2), the band from 0.16 d to 0.84 d.
-    assert found["mean"] == ["1", "1.25", "2.125", "1.4142", "1.445 to 2.805"]
-    assert found["pixel correlation"] == [
-        "", "+0.0200", "-0.2200", "0.3536", "-0.3900 to -0.0500"
+    table = ensemble_table(ensemble(), title="two maps")
+    assert [column.header for column in table.columns] == [
+        "quantity", "original", "Gaussian controls", "filtered controls", "mean", "scatter",
+        "16 to 84 %", "controls off by",
     ]  # fmt: skip
-    assert found["skewness"] == ["2.0000", "0.0000", "none", "none", "none to none"]
-    assert found["correlation, l = 2 to 5"][1:4] == ["-0.250", "-0.250", "0.000"]
-    assert found["its improvement on the start [%]"][:3] == ["", "", "99.750"]
+    found = cells(table)
+    # Of two numbers a distance d apart: scatter d / sqrt(2), the band from 0.16 d to 0.84 d.
+    assert found["mean"] == ["1", "1.25", "1.25", "2.125", "1.4142", "1.445 to 2.805", ""]
+    assert found["pixel correlation"] == [
+        "", *["+0.0200 ± 0.0100"] * 2, "-0.2200", "0.3536", "-0.3900 to -0.0500", ""
+    ]  # fmt: skip
+    assert found["skewness"] == [
+        "2.0000", *["0.0000 ± 0.2500"] * 2, "none", "none", "none to none", ""
+    ]  # fmt: skip
+    assert found["C_l ratio, l = 2 to 5"][3:5] == ["0.7500", "0.0000"]
+    # Controls are (0.5 - 0.1) / 0.05 of their standard deviations farther away.
+    assert found["Wasserstein distance, in std"][-1] == "8.0 / 8.0 std"
+    assert found["peaks, largest relative difference"][-1] == ""
+    assert found["improvement of S1 on the start, percent"][:4] == ["", "", "", "99.750"]
     assert list(found) == list(cells(validation_table(REPORT, title="")))
 
 
-def test_tables_have_a_line_between_pixels_spectra_and_scattering():
+def test_tables_have_a_line_between_pixels_spectra_distances_and_scattering():
     for table in (validation_table(REPORT, title=""), ensemble_table(ensemble(), title="")):
         names = list(table.columns[0].cells)
         ends = [name for name, row in zip(names, table.rows, strict=True) if row.end_section]
-        assert ends == ["pixel correlation", "correlation, l = 2 to 5"]
+        assert ends == [
+            "correlation, l = 1 to 3 (chance 0.25)",
+            "C_l ratio, l = 2 to 5",
+            "peaks, largest relative difference",
+        ]
+
+
+def test_copies_are_told_range_by_range():
+    ranges = copy_test([REPORT, REPORT])
+    assert copies(ranges) == (
+        "correlation with the original, l = 1 to 3: +0.50 (chance 0.18): no copy"
+    )
+    copied = {"l_min": 4, "l_max": 7, "mean": 0.9, "by_chance": 0.1, "copied": True}
+    unknown = {"l_min": 8, "l_max": 9, "mean": None, "by_chance": None, "copied": False}
+    assert copies([*ranges, copied, unknown]) == (
+        "correlation with the original, l = 1 to 3: +0.50 (chance 0.18), "
+        "l = 4 to 7: +0.90 (chance 0.10), l = 8 to 9: none (chance none): "
+        "the original is copied at l = 4 to 7"
+    )
 
 
 def test_independence_is_told_by_the_largest_correlations():

@@ -39,7 +39,8 @@ def gaussian_control(
     spectrum = angular_power_spectrum(original, footprint)
     if kind == "filtered":
         drawn = np.random.Generator(np.random.PCG64(seed)).standard_normal(original.size)
-        return _with_moments(filtered_noise(drawn, spectrum), original, footprint)
+        variance = pixel_moments(original, footprint)["std"] ** 2
+        return _with_moments(filtered_noise(drawn, spectrum, variance), original, footprint)
     spectrum[0] = 0.0
     # synfast draws from the global generator only.
     state = np.random.get_state()

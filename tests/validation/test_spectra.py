@@ -2,7 +2,12 @@ import healpy
 import numpy as np
 import pytest
 
-from jaxscat.spectra import angular_power_spectrum, filtered_noise, harmonic_coefficients
+from jaxscat.spectra import (
+    angular_power_spectrum,
+    filtered_noise,
+    harmonic_coefficients,
+    power_beyond,
+)
 from jaxscat.validation.spectra import (
     binned_correlation,
     binned_ratio,
@@ -129,9 +134,17 @@ def test_chance_is_the_scatter_of_independent_gaussian_maps():
     assert binned_correlation(copy, copy, ranges) == pytest.approx([1.0] * 4, rel=1e-12)
 
 
-def test_filtered_noise_has_the_spectrum_and_no_mean():
+def variance_of(spectrum):
+    """The variance within the multipoles of a spectrum."""
+    return np.sum((2 * np.arange(spectrum.size) + 1)[1:] * spectrum[1:]) / (4 * np.pi)
+
+
+def test_filtered_noise_has_the_spectrum_the_variance_and_no_mean():
     spectrum = 1.0 / (3.0 + np.arange(LMAX + 1)) ** 2
-    maps = [filtered_noise(noise(seed), spectrum) for seed in range(30)]
+    variance = 1.1 * variance_of(spectrum)
+    maps = [filtered_noise(noise(seed), spectrum, variance) for seed in range(30)]
+    scatter = np.std(np.var(maps, axis=1), ddof=1) / np.sqrt(30)
+    assert abs(np.mean(np.var(maps, axis=1)) - variance) < 4 * scatter
     np.testing.assert_allclose([map.mean() for map in maps], 0, atol=1e-3 * np.std(maps))
     found = np.mean([angular_power_spectrum(map) for map in maps], axis=0)
     multipole = np.arange(LMAX + 1)
@@ -143,15 +156,25 @@ def test_filtered_noise_has_the_spectrum_and_no_mean():
         assert abs(ratio - 1) < 4 * error
 
 
-def test_filtered_noise_keeps_the_last_power_beyond_its_multipoles():
+@pytest.mark.parametrize("part", [0.0, 0.03, 0.3])
+def test_filtered_noise_has_the_rest_of_the_variance_beyond_its_multipoles(part):
     spectrum = 1.0 / (3.0 + np.arange(LMAX + 1)) ** 2
-    ring = healpy.reorder(filtered_noise(noise(1), spectrum), n2r=True)
+    wanted = part * variance_of(spectrum)
+    map = filtered_noise(noise(1), spectrum, variance_of(spectrum) + wanted)
+    ring = healpy.reorder(map, n2r=True)
     rest = ring - healpy.alm2map(healpy.map2alm(ring, iter=10), NSIDE, lmax=LMAX)
-    last = spectrum[-1] * ring.size / (4 * np.pi)
-    assert np.var(rest) == pytest.approx(last / 4, rel=0.2)  # of a quarter of all modes
+    # The harmonics near the last multipole are not quite independent on the pixels.
+    assert np.var(rest) == pytest.approx(wanted, rel=0.2, abs=1e-3 * variance_of(spectrum))
+
+
+def test_power_beyond_is_that_of_white_noise_and_never_negative():
+    flat = np.full(LMAX + 1, 4 * np.pi / (12 * NSIDE**2))
+    # The monopole of white noise does not count in its variance.
+    assert power_beyond(flat, 1 - 1 / (12 * NSIDE**2)) == pytest.approx(flat[0], rel=1e-12)
+    assert power_beyond(flat, 0.1) == 0.0
 
 
 def test_filtered_noise_of_a_flat_spectrum_is_the_noise_without_its_mean():
     white = noise(1)
-    found = filtered_noise(white, np.full(LMAX + 1, 4 * np.pi / white.size))
+    found = filtered_noise(white, np.full(LMAX + 1, 4 * np.pi / white.size), 1 - 1 / white.size)
     np.testing.assert_allclose(found, white - white.mean(), atol=1e-3)

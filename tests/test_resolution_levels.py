@@ -1,0 +1,135 @@
+"""Runs that go from one nside to the next: what each level is made of, and what comes out."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxscat.config import config_from_tree
+from jaxscat.objectives.measured_target import make_target
+from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.resolution_levels import coarser_levels
+from jaxscat.synthesizing import Observer, pyramid_of
+
+NPIX = 12 * 8**2
+
+
+def settings(path="map.npy", **sections):
+    tree = {
+        "data": {"path": str(path)},
+        "pyramid": {"orientations": 2, "scales": 3},
+        "synthesis": {"first_nside": 2},
+        "run": {"name": "trial", "precision": "float64"},
+    }
+    for name, entries in sections.items():
+        tree[name] = tree.get(name, {}) | entries
+    return config_from_tree(tree)
+
+
+@pytest.fixture(scope="module")
+def original():
+    return np.random.default_rng(0).gamma(2.0, size=NPIX)
+
+
+@pytest.fixture(scope="module")
+def pyramid():
+    return pyramid_of(settings(), NPIX, Observer())
+
+
+def levels_of(config, original, pyramid, **maps):
+    def build(level, npix):
+        return pyramid_of(level, npix, Observer())
+
+    return coarser_levels(config, original, pyramid, build, **maps)
+
+
+def assert_same_target(found, expected):
+    for one, other in ((found.mean, expected.mean), (found.sigma, expected.sigma)):
+        assert one.groups().keys() == other.groups().keys()
+        for name, group in one.groups().items():
+            np.testing.assert_allclose(group, other.groups()[name], rtol=1e-9, atol=1e-12)
+
+
+def halved(reference, map, nside):
+    """A map of half the nside, by the dense matrix."""
+    return np.asarray(map) @ reference.downsampling_matrix(nside).T
+
+
+def test_targets_are_those_of_the_downsampled_original(reference, original, pyramid):
+    targets, pyramids = levels_of(settings(), original, pyramid)
+    assert [level.spec.nside for level in pyramids] == [2, 4]
+    assert [level.spec.scales for level in pyramids] == [1, 2]
+    four = halved(reference, original, 8)
+    two = halved(reference, four, 4)
+    for target, level, map in zip(targets, pyramids, (two, four), strict=True):
+        own = build_pyramid(
+            level.spec.nside, orientations=2, scales=level.spec.scales, dtype="float64"
+        )
+        assert own.spec == level.spec
+        assert_same_target(target, make_target(jnp.asarray(map), own))
+
+
+def test_masks_thresholds_and_the_second_map_go_down_with_it(reference, original, pyramid):
+    generator = np.random.default_rng(1)
+    second = generator.gamma(2.0, size=NPIX)
+    masks = generator.random((2, NPIX)) * (np.arange(NPIX) < 600)
+    thresholds = (0.1, 0.05, 0.01)
+    config = settings(
+        target={"mask": "mask.npy", "mask_threshold": list(thresholds), "second": "second.npy"},
+        synthesis={"first_nside": 4},
+    )
+    (target,), (coarse,) = levels_of(config, original, pyramid, mask=masks, second=second)
+    assert coarse.spec.nside == 4
+    expected = make_target(
+        jnp.asarray(halved(reference, original, 8)),
+        coarse,
+        second=jnp.asarray(halved(reference, second, 8)),
+        mask=jnp.asarray(halved(reference, masks, 8)),
+        mask_threshold=np.array(thresholds[1:]),
+    )
+    assert_same_target(target, expected)
+
+
+def test_one_threshold_holds_at_every_level(reference, original, pyramid):
+    mask = np.random.default_rng(1).random(NPIX)
+    config = settings(
+        target={"mask": "mask.npy", "mask_threshold": 0.2}, synthesis={"first_nside": 4}
+    )
+    (target,), (coarse,) = levels_of(config, original, pyramid, mask=mask)
+    four, mask = halved(reference, original, 8), halved(reference, mask, 8)
+    assert_same_target(
+        target, make_target(jnp.asarray(four), coarse, mask=jnp.asarray(mask), mask_threshold=0.2)
+    )
+
+
+def test_without_a_first_nside_there_are_no_levels(original, pyramid):
+    config = settings(synthesis={"first_nside": None})
+    assert coarser_levels(config, original, pyramid, lambda *_: pytest.fail("built")) == ([], [])
+
+
+@pytest.mark.parametrize("first", [8, 16])
+def test_first_nside_that_is_not_coarser_is_refused(original, pyramid, first):
+    config = settings(synthesis={"first_nside": first})
+    with pytest.raises(ValueError, match=rf"^synthesis.first_nside: got {first}, .* the map, 8$"):
+        levels_of(config, original, pyramid)
+
+
+def test_first_nside_that_is_no_scale_of_the_pyramid_is_refused(original):
+    config = settings(pyramid={"scales": 1}, synthesis={"first_nside": 2})
+    pyramid = pyramid_of(config, NPIX, Observer())
+    coarsest = pyramid.levels[-1].nside
+    assert coarsest > 2
+    message = rf"^synthesis.first_nside: got 2, .* whose coarsest grid has nside {coarsest}$"
+    with pytest.raises(ValueError, match=message):
+        levels_of(config, original, pyramid)
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_default_scales_reach_every_coarser_nside(reference, original, kernel_size):
+    """The larger kernel has its finest scale at twice the nside."""
+    config = settings(
+        pyramid={"scales": None, "kernel_size": kernel_size}, synthesis={"first_nside": 4}
+    )
+    pyramid = pyramid_of(config, NPIX, Observer())
+    (target,), (coarse,) = levels_of(config, original, pyramid)
+    assert coarse.spec.nside == 4 and coarse.spec.raised == pyramid.spec.raised
+    assert_same_target(target, make_target(jnp.asarray(halved(reference, original, 8)), coarse))
