@@ -1,4 +1,4 @@
-"""What a config makes, in memory: its original, wavelets and target, and new maps."""
+"""What a config makes, in memory: its original, wavelets and targets, and new maps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from jaxscat.config import Config
 from jaxscat.inputs import in_precision, read_inputs
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.resolution_levels import coarser_levels
 from jaxscat.synthesis.results import SynthesisResult
-from jaxscat.synthesizing import Observer, pyramid_of, start_of_seeds
+from jaxscat.synthesizing import Observer, form_of, pyramid_of, start_of_seeds
 from jaxscat.targets import experiment_target
 
 
 class Prepared(NamedTuple):
-    """What a synthesis needs: the original [p], wavelets, target, and what draws a start."""
+    """What a synthesis needs: the original [p], targets and wavelets of all levels, the rest."""
 
     original: np.ndarray
-    pyramid: Pyramid
-    target: Target
+    targets: list[Target]
+    pyramids: list[Pyramid]
+    form: jaxscat.HarmonicForm | None
     start: Callable[[int], np.ndarray]
 
 
@@ -33,15 +35,38 @@ def with_entries(config: Config, section: str, **entries: Any) -> Config:
 
 
 def prepared(config: Config) -> Prepared:
+    """Read and measure the original of a config without mask, second map and gaussianization."""
     original = in_precision(read_inputs(config).original, config.run.precision, "data")
-    pyramid = pyramid_of(config, original.size, Observer())
+
+    def build(level: Config, npix: int) -> Pyramid:
+        return pyramid_of(level, npix, Observer())
+
+    pyramid = build(config, original.size)
     target = experiment_target(config, original, pyramid)
-    return Prepared(original, pyramid, target, start_of_seeds(config, original, None))
+    targets, pyramids = coarser_levels(config, original, pyramid, build)
+    return Prepared(
+        original,
+        [*targets, target],
+        [*pyramids, pyramid],
+        form_of(config, original, None),
+        start_of_seeds(config, original, None),
+    )
 
 
 def made(config: Config, ready: Prepared, **options: Any) -> SynthesisResult:
+    """Make the maps of all seeds of a config; `options` replace what it says of limits."""
     settings = config.synthesis
-    limits: dict[str, Any] = {"max_steps": settings.max_steps, "memory": settings.memory}
-    return jaxscat.synthesize_many(
-        ready.target, ready.pyramid, settings.seeds, start=ready.start, **(limits | options)
+    limits: dict[str, Any] = {
+        "max_steps": settings.max_steps,
+        "max_evaluations": settings.max_evaluations,
+        "stagnation": settings.stagnation,
+        "memory": settings.memory,
+    }
+    return jaxscat.synthesize_levels(
+        ready.targets,
+        ready.pyramids,
+        settings.seeds,
+        start=ready.start,
+        form=ready.form,
+        **(limits | options),
     )

@@ -40,7 +40,7 @@ def main() -> None:
         ready = prepared(config)
         if comparison is None:
             comparison = compare_with(
-                ready.original.astype(np.float64), ready.pyramid, controls=options.controls
+                ready.original.astype(np.float64), ready.pyramids[-1], controls=options.controls
             )
         for count in options.evaluations:
             # Steps are no limit: most take one evaluation.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def write_report(
     run.json, history.csv, config.toml) goes into the page as far as it is there; files of a former
     validation are replaced in the end, once all that takes their place is made.
 
-    Raises `OSError` when the folder cannot be written.
+    Raises `OSError` when the folder cannot be written, and `ValueError` when a file of the run
+    that goes into the page is damaged.
     """
     content = validation.as_json()
     reference = validation.comparison.reference
@@ -63,7 +65,7 @@ def _losses(path: Path, seeds: list[int]) -> list[np.ndarray]:
     if not path.is_file():
         return []
     of_seed: dict[int, list[float]] = {seed: [] for seed in seeds}
-    with path.open(encoding="utf-8", newline="") as stream:
+    with _undamaged(path), path.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             if int(row["seed"]) in of_seed:
                 of_seed[int(row["seed"])].append(float(row["loss"]))
@@ -71,4 +73,15 @@ def _losses(path: Path, seeds: list[int]) -> list[np.ndarray]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    with _undamaged(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{str(path)!r} is damaged: {error}") from None

@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from jaxscat import build_pyramid, cli, load_statistics, measure, standard_error, synthesizing
+from jaxscat import (
+    build_pyramid,
+    cli,
+    load_map,
+    load_statistics,
+    measure,
+    run_report,
+    standard_error,
+    synthesizing,
+)
 from jaxscat.cli import app
 
 NPIX = 12 * 4**2
@@ -34,6 +43,14 @@ def project(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Those of the report take most of the time of a short run."""
+    monkeypatch.setattr(run_report, "plot_validation", lambda *_, **__: None)
+    monkeypatch.setattr(run_report, "validation_figures", lambda *_, **__: {})
+    monkeypatch.setattr(run_report, "figure_png", lambda _: b"")
 
 
 def invoke(*words):
@@ -84,7 +101,23 @@ def test_one_seed_has_its_own_table(project):
     assert again.stderr.splitlines() == ["validating", "writing the report"]
 
 
-def test_output_and_overwrite(project):
+def test_all_ways_of_synthesizing_together(project, without_figures):
+    options = ["--synthesis.form", "harmonic", "--synthesis.first_nside", 2, "--data.transform"]
+    options += ["exp", "--synthesis.max_evaluations", 9, "--synthesis.stagnation", 0.01]
+    result = invoke("run", "tiny.toml", *options)
+    assert result.exit_code == 0, result.output
+    folder = project / "runs" / "tiny"
+    results = json.loads((folder / "results.json").read_text())
+    assert results["status"] == "step limit" and results["nsteps"] == 5
+    assert results["final_loss"] < results["start_loss"]
+    given = np.load("map.npy")
+    original = load_map(folder / "maps.fits", field="ORIGINAL")
+    np.testing.assert_allclose(original, np.exp((given - given.mean()) / given.std()), rtol=1e-5)
+    again = invoke("run", "tiny.toml", *options, "--resume")
+    assert again.exit_code == 0 and "nothing to do" in again.stdout
+
+
+def test_output_and_overwrite(project, without_figures):
     assert invoke("run", "tiny.toml", "--output", "here").exit_code == 0
     refused = invoke("run", "tiny.toml", "--output", "here")
     assert refused.exit_code == 2
@@ -181,7 +214,7 @@ def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent, shown_until_a_
     assert results["final_loss"] < results["start_loss"]
 
 
-def test_precision_follows_the_config(project):
+def test_precision_follows_the_config(project, without_figures):
     assert invoke("run", "tiny.toml", "--run.precision", "float64").exit_code == 0
     assert jax.config.jax_enable_x64
     assert invoke("run", "tiny.toml", "--output", "single").exit_code == 0

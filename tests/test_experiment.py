@@ -10,16 +10,29 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from jaxscat import run_maps, synthesizing
+from jaxscat import run_maps, run_report, synthesizing
 from jaxscat.config import config_from_tree
 from jaxscat.experiment import run_experiment, validate_run
+from jaxscat.hosts import Hosts
 from jaxscat.inputs import read_inputs
 from jaxscat.io import save_maps
+from jaxscat.provenance import Clock
+from jaxscat.spectra import angular_power_spectrum
 from jaxscat.starts import gaussian_noise
-from jaxscat.synthesizing import Observer
+from jaxscat.synthesizing import Observer, synthesized_maps
+from jaxscat.unfinished import begun_run
+from jaxscat.validation.spectra import multipole_bins
 
 NSIDE = 4
 NPIX = 12 * NSIDE**2
+
+
+@pytest.fixture(autouse=True)
+def without_figures(monkeypatch):
+    """Those of the report take most of the time of a short run; the run of `outcome` has them."""
+    monkeypatch.setattr(run_report, "plot_validation", lambda *_, **__: None)
+    monkeypatch.setattr(run_report, "validation_figures", lambda *_, **__: {})
+    monkeypatch.setattr(run_report, "figure_png", lambda _: b"")
 
 
 @pytest.fixture(scope="module")
@@ -142,11 +155,13 @@ def test_run_json_says_with_what_and_how_long(outcome):
     parts = {"load", "pyramid", "target", "compile", "synthesis", "validation", "total"}
     assert set(run["seconds"]) == parts
     assert run["seconds"]["total"] > run["seconds"]["validation"] > 0.0
-    assert (outcome.folder / "summary.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("summary.png", "validation.png"):
+        assert (outcome.folder / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_validating_the_folder_again_gives_the_same_report(outcome):
-    reports = validate_run(outcome.folder).reports
+def test_validating_the_folder_again_gives_the_same_report(outcome, tmp_path):
+    shutil.copytree(outcome.folder, tmp_path / "run")
+    reports = validate_run(tmp_path / "run").reports
     assert list(reports) == [3, 4]
     for row, report in zip(outcome.results["seeds"], reports.values(), strict=True):
         assert_close(report, row["validation"])
@@ -194,8 +209,10 @@ def assert_close(one, other):
     elif isinstance(one, list):
         for left, right in zip(one, other, strict=True):
             assert_close(left, right)
-    else:
+    elif isinstance(one, float):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+    else:
+        assert one == other
 
 
 class Interrupting(Observer):
@@ -295,6 +312,58 @@ def test_float64_needs_the_64_bit_mode(map_file, tmp_path):
             run_experiment(settings(map_file, run={"precision": "float64"}), tmp_path / "run")
     finally:
         jax.config.update("jax_enable_x64", before)
+
+
+def synthesized(config, folder):
+    """What a run makes before anything is validated and written."""
+    with begun_run(folder, config) as run:
+        made, *_ = synthesized_maps(config, Observer(), run, Hosts(), Clock())
+    return made
+
+
+@pytest.mark.parametrize(
+    ("entries", "status"),
+    [
+        ({"max_evaluations": 5}, "evaluation limit"),
+        ({"stagnation": 0.999, "max_steps": 100}, "stagnated"),
+        ({"form": "harmonic"}, "step limit"),
+    ],
+    ids=str,
+)
+def test_synthesis_ends_as_its_config_says(map_file, tmp_path, entries, status):
+    config = settings(map_file, pyramid={"scales": 1}, synthesis=entries)
+    made = synthesized(config, tmp_path / "run").made
+    assert list(made) == [3, 4]
+    for result in made.values():
+        assert result.status == status and result.loss < result.losses[0]
+        if status == "evaluation limit":
+            # A step that is begun is ended.
+            assert 5 <= result.evaluations[-1] < 20
+        if status == "stagnated":
+            assert result.steps % 25 == 0 and 0 < result.steps < 100
+
+
+def test_harmonic_form_holds_the_power_spectrum(tmp_path):
+    nside = 8
+    noise = np.random.default_rng(0).normal(size=12 * nside**2)
+    smooth = healpy.smoothing(noise, fwhm=0.4)
+    np.save(tmp_path / "map.npy", np.exp(smooth / smooth.std()).astype(np.float32))
+    config = settings(
+        tmp_path / "map.npy",
+        data={"order": "RING"},
+        pyramid={"orientations": 2},
+        synthesis={"form": "harmonic", "seeds": [3], "max_steps": 30},
+    )
+    run = synthesized(config, tmp_path / "run")
+    assert run.made[3].loss < 0.5 * run.made[3].losses[0]
+    found, expected = (angular_power_spectrum(map) for map in (run.made[3].map, run.original))
+    for low, high in multipole_bins(nside):
+        if high <= 1.5 * nside:
+            bin = slice(low, high + 1)
+            modes = 2 * np.arange(low, high + 1) + 1
+            ratio = np.sum(modes * found[bin]) / np.sum(modes * expected[bin])
+            assert ratio == pytest.approx(1.0, abs=0.02)
+    assert np.abs(np.corrcoef(run.made[3].map, run.original)[0, 1]) < 0.9
 
 
 def test_standardised_map_has_mean_zero_and_unit_spread(map_file):

@@ -1,14 +1,20 @@
 """Runs that go from one nside to the next: what each level is made of, and what comes out."""
 
+from contextlib import nullcontext
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxscat.config import config_from_tree
+from jaxscat.experiment import run_experiment
+from jaxscat.hosts import Hosts
 from jaxscat.objectives.measured_target import make_target
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.provenance import Clock
 from jaxscat.resolution_levels import coarser_levels
-from jaxscat.synthesizing import Observer, pyramid_of
+from jaxscat.synthesizing import Observer, pyramid_of, synthesized_maps
+from jaxscat.unfinished import begun_run, joined_run
 
 NPIX = 12 * 8**2
 
@@ -133,3 +139,62 @@ def test_default_scales_reach_every_coarser_nside(reference, original, kernel_si
     (target,), (coarse,) = levels_of(config, original, pyramid)
     assert coarse.spec.nside == 4 and coarse.spec.raised == pyramid.spec.raised
     assert_same_target(target, make_target(jnp.asarray(halved(reference, original, 8)), coarse))
+
+
+def run_settings(path, **entries):
+    return settings(
+        path,
+        pyramid={"scales": 2},
+        synthesis={"seeds": [3, 4, 5], "max_steps": 8, "first_nside": 2} | entries,
+    )
+
+
+@pytest.fixture(scope="module")
+def map_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "map.npy"
+    np.save(path, np.random.default_rng(0).gamma(2.0, size=192))
+    return path
+
+
+def synthesized(config, folder, hosts, observer=None):
+    with begun_run(folder, config) if hosts.index == 0 else nullcontext() as run:
+        run = run or joined_run(folder)
+        if hosts.count > 1 and hosts.index == 0:
+            # The other process has to be there; these do not wait for each other.
+            synthesized(config, folder, Hosts(1, hosts.count, parted=True))
+        made, *_ = synthesized_maps(config, observer or Observer(), run, hosts, Clock())
+    return made
+
+
+@pytest.fixture(scope="module")
+def whole(map_file, tmp_path_factory):
+    config = run_settings(map_file)
+    return synthesized(config, tmp_path_factory.mktemp("whole") / "run", Hosts())
+
+
+def test_levels_have_new_maps_of_the_nside_of_the_run(whole, map_file, tmp_path):
+    plain = synthesized(run_settings(map_file, first_nside=None), tmp_path / "run", Hosts())
+    for seed, result in whole.made.items():
+        assert result.status == "step limit" and result.map.shape == (192,)
+        assert result.losses.size == 9  # those of the last level alone
+        assert result.loss < result.losses[0] < plain.made[seed].losses[0]
+        np.testing.assert_array_equal(whole.starts[seed], plain.starts[seed])
+    assert whole.made[3].evaluations[0] == 1
+
+
+def test_two_processes_make_the_levels_that_one_makes(whole, map_file, tmp_path):
+    two = synthesized(run_settings(map_file), tmp_path / "run", Hosts(0, 2, parted=True))
+    assert list(two.made) == [3, 4, 5]
+    for seed, result in whole.made.items():
+        np.testing.assert_allclose(two.made[seed].losses, result.losses, rtol=1e-7)
+        np.testing.assert_allclose(two.made[seed].map, result.map, rtol=0, atol=1e-5)
+
+
+def test_ctrl_c_before_the_last_level_leaves_nothing(map_file, tmp_path):
+    class Impatient(Observer):
+        def step(self, progress):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(run_settings(map_file), tmp_path / "run", observer=Impatient())
+    assert list(tmp_path.iterdir()) == []

@@ -192,6 +192,22 @@ def test_losses_are_those_of_the_seeds(tmp_path):
     assert [losses.tolist() for losses in found] == [[2.0], [5.0, 4.0]]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("results.json", "{"),
+        ("run.json", "[1,"),
+        ("history.csv", "seed,step\n7,0\n"),
+        ("history.csv", "seed,loss\n7,high\n"),
+    ],
+)
+def test_damaged_file_of_the_run_is_named(two, tmp_path, without_figures, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=rf"{re.escape(name)}' is damaged: "):
+        write_report(tmp_path, CONFIG, *two)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_validating_a_run_again_writes_the_same_report(run, tmp_path):
     folder = tmp_path / "again"
     shutil.copytree(run, folder)

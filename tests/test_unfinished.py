@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from jaxscat import unfinished
+from jaxscat import run_report, unfinished
 from jaxscat.config import config_from_tree
 from jaxscat.experiment import run_experiment
 from jaxscat.synthesizing import Observer
@@ -50,6 +50,16 @@ def settings(path, **sections):
     return config_from_tree(tree)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def without_figures():
+    """Those of the report take most of the time of a short run, and say nothing of resuming."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_report, "plot_validation", lambda *_, **__: None)
+        patch.setattr(run_report, "validation_figures", lambda *_, **__: {})
+        patch.setattr(run_report, "figure_png", lambda _: b"")
+        yield
+
+
 @pytest.fixture(scope="module")
 def map_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "map.npy"
@@ -84,7 +94,7 @@ def assert_same_run(folder, whole):
     one, two = fits.open(folder / "maps.fits"), fits.open(whole / "maps.fits")
     with one, two:
         assert one[1].data.tobytes() == two[1].data.tobytes()
-    for name in ("history.csv", "ensemble.csv", "config.toml"):
+    for name in ("history.csv", "ensemble.csv", "config.toml", "validation.json"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
     found, expected = (json.loads((f / "results.json").read_text()) for f in (folder, whole))
     assert without_times(found) == without_times(expected)
@@ -104,6 +114,21 @@ def test_a_run_that_ends_anyhow_is_resumed_to_the_same_maps(config, whole, tmp_p
     assert outcome.computed and outcome.status == "step limit"
     assert_same_run(folder, whole)
     assert left_over(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("how", [{"form": "harmonic"}, {"first_nside": 2}], ids=str)
+def test_other_ways_of_synthesizing_are_resumed(map_file, tmp_path, how):
+    config = settings(map_file, synthesis={"max_steps": 25, "batch_size": 3} | how)
+    run_experiment(config, tmp_path / "whole")
+    # Looks of a level before the last count too.
+    looks = 5 if "first_nside" in how else 2
+    with pytest.raises(Killed):
+        run_experiment(config, tmp_path / "run", observer=Ending(Killed(), looks))
+    assert left_over(tmp_path) == ["run.unfinished", "whole"]
+    seen = Ending(None)
+    run_experiment(config, tmp_path / "run", resume=True, observer=seen)
+    assert any("synthesizing 3 seeds, from evaluation" in stage for stage in seen.stages)
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
 def test_an_interrupted_run_has_maps_and_is_resumed(config, whole, tmp_path):
