@@ -35,7 +35,14 @@ def with_entries(config: Config, section: str, **entries: Any) -> Config:
 
 
 def prepared(config: Config) -> Prepared:
-    """Read and measure the original of a config without mask, second map and gaussianization."""
+    """Read and measure the original of a config.
+
+    Raises `ValueError` for a config with a mask, a second map or gaussianization.
+    """
+    if config.target.mask or config.target.second or config.synthesis.gaussianize:
+        raise ValueError(
+            f"config {config.run.name!r}: got a mask, a second map or gaussianize, expected none"
+        )
     original = in_precision(read_inputs(config).original, config.run.precision, "data")
 
     def build(level: Config, npix: int) -> Pyramid:

@@ -38,10 +38,11 @@ def main() -> None:
         if options.nside:
             config = with_entries(config, "data", nside=options.nside)
         ready = prepared(config)
+        original = ready.original.astype(np.float64)
         if comparison is None:
-            comparison = compare_with(
-                ready.original.astype(np.float64), ready.pyramids[-1], controls=options.controls
-            )
+            comparison = compare_with(original, ready.pyramids[-1], controls=options.controls)
+        elif not np.array_equal(comparison.reference.original, original):
+            raise ValueError(f"{path}: got another original than in {options.configs[0]}")
         for count in options.evaluations:
             # Steps are no limit: most take one evaluation.
             new = made(config, ready, max_steps=count, max_evaluations=count)

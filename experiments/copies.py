@@ -34,6 +34,8 @@ RANGES = 3
 def main() -> None:
     options = parse()
     config = load_config(options.config)
+    if options.quick:
+        config = with_entries(config, "data", nside=16)
     assert config.data.nside is not None
     console = Console(width=140)
     rows = []
@@ -123,7 +125,9 @@ def show(console: Console, row: dict[str, Any]) -> None:
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
-    table = Table("nside", "S3, S4 from", "seeds", "loss", "pixels", title="correlation")
+    tests = len(rows) * len(rows[0]["ranges"])
+    title = f"correlation with the original, and p of {tests} Kolmogorov-Smirnov tests"
+    table = Table("nside", "S3, S4 from", "seeds", "loss", "pixels", title=title)
     for part in rows[-1]["ranges"]:
         table.add_column(f"l = {part['l_min']} to {part['l_max']}")
         table.add_column("KS p")

@@ -144,13 +144,14 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
     working, restore = working_map(config, original.astype(config.run.precision), footprint)
     pyramid = pyramid_of(config, original.size, Observer())
     draw = start_of_seeds(config, working, footprint)
-    maps = {seed: stored.of_seed(seed) for seed in stored.files}
+    maps = {seed: stored.of_seed(seed).astype(np.float32) for seed in stored.files}
     validation = validate_seeds(
         original,
         maps,
         pyramid,
-        starts={seed: restore(draw(seed)) for seed in maps},
+        start_of=lambda seed: restore(draw(seed)),
         mask=stored.mask,
+        progress=observer.building,
     )
     observer.stage("writing the report")
     write_report(folder, config, validation, maps)
@@ -167,9 +168,7 @@ def _run(
 ) -> Outcome:
     clock = Clock()
     run, pyramid, checksums = synthesized_maps(config, observer, unfinished, hosts, clock)
-    results, validation = write_results(
-        draft, config, run, pyramid, clock=clock, stage=observer.stage
-    )
+    results, validation = write_results(draft, config, run, pyramid, clock=clock, observer=observer)
     (draft / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     compiling = sum(result.compile_seconds for result in run.made.values())
     running = sum(result.run_seconds for result in run.made.values())

@@ -19,7 +19,7 @@ from jaxscat.harmonics.transform import analysis, isotropic_filter, synthesis
 from jaxscat.maps import check_map, check_mask, nside_of
 from jaxscat.spectra import angular_power_spectrum, power_beyond
 
-_LARGEST_NSIDE = 512  # see `harmonic_tables`
+_LARGEST_NSIDE = 256  # tables beyond take more than ten gigabytes
 _REFINEMENTS, _ITERATIONS = 5, 200
 # Range of the power beyond the last multipole, over the power there.
 _BEYOND = np.array([0.25, 4.0])
@@ -143,19 +143,26 @@ def harmonic_form(
             from l = 1 up; if not, only those of white fields do, on average.
 
     Raises:
-        ValueError: `original` is no map of nside 2 to 512 or is constant inside the footprint,
-            the footprint is no mask of the map, or `dtype` or `floor` is out of range.
+        ValueError: `original` is no map of nside 2 to 256 or is constant inside the footprint,
+            the footprint is no mask of the map, or `dtype` (float64 in JAX's 32-bit mode) or
+            `floor` is out of range.
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise ValueError(f"dtype: got {np.dtype(dtype)}, expected float32 or float64")
-    if not 0 < floor <= 1:
+    try:
+        known = np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
+    if jax.dtypes.canonicalize_dtype(dtype) != np.dtype(dtype):
+        raise ValueError("dtype: got float64 while JAX is in 32-bit mode, expected float32")
+    number = isinstance(floor, int | float | np.number) and not isinstance(floor, bool)
+    if not number or not 0 < floor <= 1:
         raise ValueError(f"floor: got {floor!r}, expected a number above 0 and up to 1")
     nside = nside_of(np.size(original), name="original")
     original = check_map(original, name="original", nside=nside).astype(np.float64)
-    if not 2 <= nside <= _LARGEST_NSIDE:
-        raise ValueError(f"original: got nside {nside}, expected 2 to {_LARGEST_NSIDE}")
+    check_form_nside(nside, name="original: nside")
     mean, spread, weights = _moments(original, footprint)
     # The mean would leak into other multipoles by far more than rounding.
     spectrum = angular_power_spectrum(original - mean, weights)
@@ -181,6 +188,16 @@ def harmonic_form(
         mean=jnp.asarray(mean, dtype),
         multipoles=multipoles,
     )
+
+
+def check_form_nside(nside: int, *, name: str) -> None:
+    """Refuse an nside for which there is no harmonic form.
+
+    Raises:
+        ValueError: it is not from 2 to 256.
+    """
+    if not 2 <= nside <= _LARGEST_NSIDE:
+        raise ValueError(f"{name}: got {nside}, expected 2 to {_LARGEST_NSIDE}")
 
 
 def _moments(

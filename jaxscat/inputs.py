@@ -134,7 +134,11 @@ def _transformed(map: np.ndarray, transform: str, weights: np.ndarray | None) ->
             "weight, expected a map that varies"
         )
     standardised = (map - mean) / spread
-    return np.exp(standardised) if transform == "exp" else standardised
+    if transform != "exp":
+        return standardised
+    # What a mask hides may be anything; its exponential could not be held.
+    seen = standardised if weights is None else standardised[weights > 0]
+    return np.exp(np.clip(standardised, seen.min(), seen.max()))
 
 
 def footprint_of(mask: np.ndarray | None) -> np.ndarray | None:

@@ -11,6 +11,9 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from jaxscat.validation.rows import multipoles_of
+from jaxscat.validation.verdict import copy_verdict, told_apart
+
 NONE = "–"  # a number that does not exist
 
 # Control kinds as the page calls them; so do the figures.
@@ -58,8 +61,6 @@ _SEED_COLUMNS = {
     "compile_seconds": "compilation [s]",
     "run_seconds": "run [s]",
 }
-# Distances of controls that are farther away by so many of their standard deviations count.
-_SEPARATED = 3.0
 # So little scatter, as a part of the number, is that of rounding.
 _ROUNDING = 1e-6
 
@@ -72,6 +73,7 @@ def render_report(
     figures: Mapping[str, bytes],
     provenance: Mapping[str, Any],
     config_text: str,
+    notes: Sequence[str] = (),
 ) -> str:
     """Make the page of a run: one HTML text that needs no other file and no network.
 
@@ -84,6 +86,7 @@ def render_report(
         figures: PNG files by name, in their order on the page; names of `CAPTIONS` have a caption.
         provenance: content of run.json.
         config_text: content of config.toml.
+        notes: what has to be known to read the verdict.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -95,7 +98,11 @@ def render_report(
     return environment.from_string(source).render(
         title=title,
         facts=_facts(results, validation),
-        verdict=[_copies(validation), *_separations(validation)],
+        verdict=[
+            _copies(validation),
+            *_separations(validation),
+            *({"name": "Mind", "text": note} for note in notes),
+        ],
         figures=[_figure(name, content) for name, content in figures.items()],
         controls=_controls(validation),
         quantities=_quantities(validation),
@@ -144,63 +151,46 @@ def _controls(validation: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _copies(validation: Mapping[str, Any]) -> dict[str, str]:
-    """What the copy test says, in a sentence."""
+    """What the copy test says, in a few sentences."""
     entries = validation.get("copies") or []
-    known = [entry for entry in entries if entry["mean"] is not None and entry["by_chance"]]
-    if not known:
+    if not entries:
         return {"name": "Copies", "text": "There is no copy test of these maps."}
-    copied = [entry for entry in known if entry["copied"]]
-    if copied:
-        where = "; ".join(
-            f"{_multipoles(entry)} (mean {number(entry['mean'])}, "
-            f"by chance ±{number(entry['by_chance'], 2)})"
-            for entry in copied
-        )
-        text = f"The new maps copy the original at {where}: they correlate with it beyond chance."
-        return {"name": "Copies", "text": text}
-    nearest = max(known, key=lambda entry: entry["mean"] / entry["by_chance"])
-    times = nearest["mean"] / nearest["by_chance"]
-    return {
-        "name": "Copies",
-        "text": f"None: in no range of multipoles is the mean correlation with the original more "
-        f"than three times what independent maps have by chance. The largest is {number(times, 2)} "
-        f"times that, at {_multipoles(nearest)}.",
-    }
+    listed = ", ".join(
+        f"{number(entry['mean'], 2)} (chance {number(entry['by_chance'], 2)}) at "
+        f"{multipoles_of(entry)}"
+        for entry in entries
+    )
+    text = f"{copy_verdict(entries)} Mean correlation with the original: {listed}."
+    return {"name": "Copies", "text": text}
 
 
 def _separations(validation: Mapping[str, Any]) -> list[dict[str, str]]:
     """What distances tell the new maps from Gaussian controls, in up to three sentences."""
     controls = _controls(validation)
-    found: dict[str, dict[str, float]] = {}
-    for entry in validation.get("quantities") or []:
-        separation = _separation(entry, controls)
-        if separation and None not in separation.values():
-            found[entry["name"]] = {kind: float(value or 0.0) for kind, value in separation.items()}
-    if not found:
+    sorted_ = told_apart(validation.get("quantities") or [])
+    count = sum(map(len, sorted_.values()))
+    if not count or not controls:
         return [{"name": "Gaussian or not", "text": "No distances can be compared with controls."}]
-    nearer = [name for name, one in found.items() if min(one.values()) > _SEPARATED]
-    farther = [name for name, one in found.items() if max(one.values()) < -_SEPARATED]
-    others = [name for name in found if name not in nearer and name not in farther]
-    kinds = "both kinds" if len(controls) > 1 else "the one kind"
-    some = f"{len(nearer)} of {len(found)}" if nearer else f"None of {len(found)}"
+
+    def listed(entries: Sequence[Mapping[str, Any]]) -> str:
+        parts = [f"{entry['name']} ({_times(_separation(entry, controls))})" for entry in entries]
+        return "; ".join(parts)
+
+    nearer, farther, alike = (sorted_[key] for key in ("nearer", "farther", "alike"))
+    names = ", ".join(controls.values())
     text = (
-        f"{some} distances from the original are smaller than those of the Gaussian controls of "
-        f"{kinds} by more than three of the controls' standard deviations (how many, in brackets: "
-        f"{', '.join(controls.values())})"
+        f"In {len(nearer)} of {count} distances the new maps are nearer to the original than the "
+        f"Gaussian controls by more than three of the controls' standard deviations (how many, in "
+        f"brackets: {names})"
     )
-    listed = "; ".join(f"{name} ({_times(found[name])})" for name in nearer)
     sentences = [
-        {"name": "Gaussian or not", "text": f"{text}: {listed}." if nearer else f"{text}."}
+        {"name": "Gaussian or not", "text": f"{text}: {listed(nearer)}." if nearer else f"{text}."}
     ]
     if farther:
-        listed = "; ".join(f"{name} ({_times(found[name])})" for name in farther)
-        text = (
-            f"By as much, the new maps are farther from the original than the controls: {listed}."
-        )
+        text = f"Farther than some control by as much: {listed(farther)}."
         sentences.append({"name": "Farther than controls", "text": text})
-    if others:
-        text = "; ".join(f"{name} ({_times(found[name])})" for name in others)
-        sentences.append({"name": "Not told apart", "text": f"{text}."})
+    if alike:
+        sentences.append({"name": "Not told apart", "text": f"{listed(alike)}."})
     return sentences
 
 
@@ -210,9 +200,10 @@ def _separation(entry: Mapping[str, Any], controls: Mapping[str, str]) -> dict[s
     return {kind: given.get(kind) for kind in controls} if given else {}
 
 
-def _times(separation: Mapping[str, float]) -> str:
+def _times(separation: Mapping[str, float | None]) -> str:
     """The separations from the controls of every kind, such as "+9.4 and +6.4"."""
-    return " and ".join(f"{value:+.1f}".replace("-", "−") for value in separation.values())
+    known = [value for value in separation.values() if value is not None]
+    return " and ".join(f"{value:+.1f}".replace("-", "−") for value in known)
 
 
 def _quantities(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -230,7 +221,9 @@ def _quantities(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "sees": rows[0].get("sees", "") if shared else "",
                 "rows": [
                     {
-                        "name": entry["name"],
+                        "name": entry["name"]
+                        if entry.get("chance") is None
+                        else f"{entry['name']} (chance {number(entry['chance'], 2)})",
                         "sees": "" if shared else entry.get("sees", ""),
                         "original": number(entry.get("original")),
                         "made": _with_scatter(entry.get("mean"), entry.get("std")),
@@ -263,8 +256,3 @@ def _figure(name: str, content: bytes) -> dict[str, Any]:
         "caption": CAPTIONS.get(name, name),
         "source": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
     }
-
-
-def _multipoles(entry: Mapping[str, Any]) -> str:
-    low, high = entry["l_min"], entry["l_max"]
-    return f"l = {low}" if low == high else f"l = {low} to {high}"

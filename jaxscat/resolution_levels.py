@@ -11,7 +11,7 @@ import numpy as np
 from jaxscat.config import Config
 from jaxscat.objectives.target import Target
 from jaxscat.operators.apply import downsample_map
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, PyramidSpec
 from jaxscat.targets import experiment_target
 
 
@@ -55,7 +55,7 @@ def coarser_levels(
             name: None if map is None else _halved(map, pyramid, own + step)
             for name, map in maps.items()
         }
-        level = _at_level(config, step + 1, pyramid.spec.scales)
+        level = _at_level(config, step + 1, pyramid.spec)
         coarse = build(level, 12 * (nside >> (step + 1)) ** 2)
         whole: Any = maps["original"]
         target = experiment_target(level, whole, coarse, mask=maps["mask"], second=maps["second"])
@@ -68,12 +68,16 @@ def _halved(map: np.ndarray, pyramid: Pyramid, scale: int) -> np.ndarray:
     return np.asarray(downsample_map(jnp.asarray(map), pyramid, scale))
 
 
-def _at_level(config: Config, halvings: int, scales: int) -> Config:
+def _at_level(config: Config, halvings: int, spec: PyramidSpec) -> Config:
     """The config with what it says of single scales shifted: a coarse level lacks the finest."""
     pyramid, target = config.pyramid, config.target
     if pyramid.scales is not None:
         left = max(1, pyramid.scales - halvings)
         pyramid = pyramid.model_copy(update={"scales": left})
-    if isinstance(target.mask_threshold, tuple) and len(target.mask_threshold) == scales:
+    if isinstance(target.mask_threshold, tuple) and len(target.mask_threshold) == spec.scales:
         target = target.model_copy(update={"mask_threshold": target.mask_threshold[halvings:]})
+    if target.coarsest_nside is not None:
+        finest = spec.finest_nside >> halvings
+        coarsest = min(target.coarsest_nside, finest)
+        target = target.model_copy(update={"coarsest_nside": coarsest})
     return config.model_copy(update={"pyramid": pyramid, "target": target})

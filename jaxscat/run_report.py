@@ -52,12 +52,26 @@ def write_report(
         figures={name: figure_png(figure) for name, figure in figures.items()},
         provenance=_read_json(folder / "run.json"),
         # That of an older run lacks what was not to be chosen then.
+        notes=_notes(config),
         config_text=stored.read_text(encoding="utf-8") if stored.is_file() else config.to_toml(),
     )
     write_json(folder / "validation.json", content)
     for name, data in {"validation.png": picture, "report.html": page.encode()}.items():
         with new_file(folder / name) as file:
             file.write(data)
+
+
+def _notes(config: Config) -> list[str]:
+    """What the settings of a run have put into its maps, whatever the synthesis did."""
+    notes = []
+    if config.synthesis.gaussianize:
+        notes.append(
+            "Values were taken back through the original's histogram (gaussianize): the histogram "
+            "is imposed, not found, and all that follows from it is nearer than of the controls."
+        )
+    if config.synthesis.form == "harmonic":
+        notes.append("The harmonic form holds the power spectrum: it is imposed, not found.")
+    return notes
 
 
 def _losses(path: Path, seeds: list[int]) -> list[np.ndarray]:

@@ -62,19 +62,27 @@ def write_results(
     *,
     clock: Clock,
     stage: Callable[[str], None] = lambda name: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, Any], SeedValidation]:
     """Validate the maps of a run and write all that is to be known of them into its folder.
 
     Writes results.json, the maps (see `save_run_maps`), history.csv and summary.png; of two seeds
     or more also ensemble.csv and ensemble.png. `clock` is told the time of the validation, `stage`
-    the names of the parts of the work. Returns the content of results.json (see `summarize`), and
-    the validation for the report.
+    the names of the parts of the work, and `progress` how many seeds are validated. Returns the
+    content of results.json (see `summarize`), and the validation for the report.
     """
     seeds = list(run.made)
     with clock.measure("validation"):
         stage("validating")
         maps = {seed: result.map for seed, result in run.made.items()}
-        validation = validate_seeds(run.original, maps, pyramid, starts=run.starts, mask=run.mask)
+        validation = validate_seeds(
+            run.original,
+            maps,
+            pyramid,
+            start_of=run.starts.__getitem__,
+            mask=run.mask,
+            progress=progress,
+        )
     stage("writing")
     reports = validation.reports
     results = summarize(config, run.source, run.made, reports, ensemble=validation.ensemble)

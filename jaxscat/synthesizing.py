@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxscat.config import Config
-from jaxscat.forms import HarmonicForm, harmonic_form
+from jaxscat.forms import HarmonicForm, check_form_nside, harmonic_form
 from jaxscat.gaussianization import gaussianize
 from jaxscat.hosts import Hosts, read_parts, write_part
 from jaxscat.inputs import footprint_of, in_precision, read_inputs
@@ -72,6 +72,7 @@ def synthesized_maps(
             `coarser_levels` and `synthesize_many`; a checkpoint of another run.
         OSError: a file cannot be read or written.
     """
+    settings = config.synthesis
     with hosts.together():
         with clock.measure("load"):
             observer.stage(f"reading {config.data.dataset or config.data.path}")
@@ -83,6 +84,8 @@ def synthesized_maps(
         if second is not None:
             second = in_precision(second, config.run.precision, "target.second")
         footprint = footprint_of(mask)
+        if settings.form == "harmonic":
+            check_form_nside(nside_of(original.size), name="synthesis.form: 'harmonic' at nside")
         with clock.measure("pyramid"):
             observer.stage("building the wavelets")
             pyramid = pyramid_of(config, original.size, observer)
@@ -99,7 +102,6 @@ def synthesized_maps(
                 second=second,
             )
             form = form_of(config, working, footprint)
-        settings = config.synthesis
         draw = start_of_seeds(config, working, footprint)
         checkpoints = _checkpoints(config, unfinished, inputs.checksums, hosts)
         kept = [] if checkpoints is None else checkpoints.steps()

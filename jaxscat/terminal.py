@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from jaxscat.synthesizing import Observer
-from jaxscat.validation.rows import rows_of
+from jaxscat.validation.rows import multipoles_of, rows_of
+from jaxscat.validation.verdict import copy_verdict
 
 
 class ProgressBar(Observer):
@@ -172,7 +173,8 @@ def validation_table(report: Mapping[str, Any], *, title: str) -> Table:
     lines = []
     for row in rows:
         style = _style(row.group, row.name)
-        lines.append((row.group, [row.name, *(_cell(row.values, n, style) for n in shown)]))
+        name = _named(row.name, row.values.get("chance"))
+        lines.append((row.group, [name, *(_cell(row.values, n, style) for n in shown)]))
     _fill(table, lines)
     return table
 
@@ -193,7 +195,7 @@ def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
     for name in ["original", *(COLUMNS[kind] for kind in kinds), "mean", "scatter", "16 to 84 %"]:
         table.add_column(name, justify="right")
     if kinds:
-        table.add_column("controls off by", justify="right")
+        table.add_column("controls worse by", justify="right")
     lines = []
     for row in ensemble["quantities"]:
         style = _style(row["group"], row["name"])
@@ -201,7 +203,8 @@ def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
         controls = ["" if row[kind] is None else _cell(row, kind, style) for kind in kinds]
         low, high = (_number(row[f"percentile_{percent}"], style) for percent in (16, 84))
         mean, scatter = _number(row["mean"], style), _number(row["std"], style.removeprefix("+"))
-        cells = [row["name"], original, *controls, mean, scatter, f"{low} to {high}"]
+        name = _named(row["name"], row["chance"])
+        cells = [name, original, *controls, mean, scatter, f"{low} to {high}"]
         if kinds:
             apart = [row["separation"].get(kind) for kind in kinds]
             known = [f"{value:.1f}" for value in apart if value is not None]
@@ -212,15 +215,13 @@ def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
 
 
 def copies(ranges: Sequence[Mapping[str, Any]]) -> str:
-    """One line on how much of the original's own structure new maps have (see `copy_test`)."""
+    """How much of the original's own structure new maps have (see `copy_test`), in a few words."""
     listed = ", ".join(
-        f"l = {range['l_min']} to {range['l_max']}: {_number(range['mean'], '+.2f')} "
-        f"(chance {_number(range['by_chance'], '.2f')})"
-        for range in ranges
+        f"{_number(part['mean'], '+.2f')} (chance {_number(part['by_chance'], '.2g')}) at "
+        f"{multipoles_of(part)}"
+        for part in ranges
     )
-    copied = [f"{range['l_min']} to {range['l_max']}" for range in ranges if range["copied"]]
-    verdict = f"the original is copied at l = {', '.join(copied)}" if copied else "no copy"
-    return f"correlation with the original, {listed}: {verdict}"
+    return f"correlation with the original: {listed}. {copy_verdict(ranges)}"
 
 
 def independence(ensemble: Mapping[str, Any]) -> str:
@@ -284,6 +285,11 @@ def _style(group: str, name: str) -> str:
     if group == "distribution":
         return ".4f" if name in ("skewness", "kurtosis") else ".5g"
     return STYLES[group]
+
+
+def _named(name: str, chance: float | None) -> str:
+    """The name of a row, with the level of chance where there is one."""
+    return name if chance is None else f"{name} (chance {chance:.2g})"
 
 
 def _cell(values: Mapping[str, Any], column: str, style: str) -> str:

@@ -41,7 +41,9 @@ def two(pyramid):
 def masked(pyramid):
     masks = np.random.default_rng(5).random((2, NPIX)) * (np.arange(NPIX) < 150)
     maps, starts = {7: field(7)}, {7: field(107)}
-    return validate_seeds(field(0), maps, pyramid, starts=starts, mask=masks, controls=2), maps
+    return validate_seeds(
+        field(0), maps, pyramid, start_of=starts.__getitem__, mask=masks, controls=2
+    ), maps
 
 
 @pytest.fixture(scope="module")

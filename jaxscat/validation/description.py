@@ -29,6 +29,8 @@ from jaxscat.validation.spectra import binned_correlation, binned_ratio, mean_ra
 
 # Bins of the power spectrum below have too few modes for their scatter to say anything.
 _LOWEST_MULTIPOLE = 9
+# Bins with less power, as a part of the largest, are empty: what is in them is the pixels' doing.
+_LEAST_POWER = 1e-4
 
 
 class Description(NamedTuple):
@@ -97,18 +99,20 @@ def distances(made: Description, original: Description, reference: Reference) ->
     """How far a map is from the original in everything that no loss sees, NaN where it cannot be.
 
     The entries, all without unit: `power_spectrum`, root mean square of (ratio of power - 1) over
-    the bins with l >= 9; `wasserstein`; `skewness` and `kurtosis`, differences; `V0`, largest
-    difference of the area fraction over the thresholds; `V1` and `V2`, largest difference of
-    boundary and Euler characteristic over the largest value of the original; `peaks` and `minima`,
-    largest relative difference of their cumulative counts where the original has 40 or more;
-    `cross_skewness`, root mean square difference over pairs of bands.
+    the bins with l >= 9 that are not empty; `wasserstein`; `skewness` and `kurtosis`, differences;
+    `V0`, largest difference of the area fraction over the thresholds; `V1` and `V2`, largest
+    difference of boundary and Euler characteristic over the largest value of the original; `peaks`
+    and `minima`, largest relative difference of their cumulative counts where the original has 40
+    or more; `cross_skewness`, root mean square difference over pairs of bands.
 
     Source: `docs/conventions.md`, "Validation".
     """
+    modes = 2 * np.arange(original.spectrum.size) + 1
+    powers = [np.sum((modes * original.spectrum)[low : high + 1]) for low, high in reference.bins]
     ratios = [
         ratio
-        for ratio, (low, _) in zip(made.ratios, reference.bins, strict=True)
-        if low >= _LOWEST_MULTIPOLE
+        for ratio, power, (low, _) in zip(made.ratios, powers, reference.bins, strict=True)
+        if low >= _LOWEST_MULTIPOLE and power > _LEAST_POWER * max(powers)
     ]
     made_shape, shape = made.minkowski, original.minkowski
     return {

@@ -14,6 +14,8 @@ from jaxscat.validation.rows import finite_or_none, rows_of
 _CONTROL_COLUMNS = [column for kind in CONTROLS for column in (kind, f"{kind}_std")]
 # A mean correlation of so many times what chance gives is a copy.
 _COPIED = 3.0
+# Where chance gives so much in that multiple, no copy can be told from none.
+_TELLING = 0.3
 # Pixels of all maps that are in float64 at the same time.
 _PIXELS = 2**16
 
@@ -67,9 +69,10 @@ def largest_with_first(matrix: Float[np.ndarray, "maps maps"]) -> Pair:
 def quantity_scatter(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Mean, scatter and percentiles over the seeds of every row of their validation reports.
 
-    Each entry has the row's `group`, `name` and what it `sees`; the number of the `original`, and
-    of the controls, `gaussian` and `filtered`, the mean and the scatter of one (`gaussian_std`,
-    `filtered_std`), None where there is none; over the synthesized maps `mean`, `std` (with one
+    Each entry has the row's `group`, `name` and what it `sees`; the number of the `original`; of
+    correlations the `chance` level of one map; of the controls, `gaussian` and `filtered`, the mean
+    and the scatter of one (`gaussian_std`, `filtered_std`), None where there is none; over the
+    synthesized maps `mean`, `std` (with one
     less than their number in the denominator), `percentile_16`, `percentile_50` and
     `percentile_84` (interpolated linearly), all in the row's unit; in `seeds` how many seeds have a
     number; and for distances, in `separation`, by how many of their own standard deviations the
@@ -91,6 +94,7 @@ def quantity_scatter(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
                 "name": first.name,
                 "sees": first.sees,
                 "original": first.values.get("original"),
+                "chance": first.values.get("chance"),
                 **{column: first.values.get(column) for column in _CONTROL_COLUMNS},
                 "mean": mean,
                 "std": float(values.std(ddof=1)) if len(values) > 1 else np.nan,
@@ -113,7 +117,8 @@ def copy_test(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     Each entry has the range, `l_min` and `l_max`; `mean`, over the maps; `by_chance`, the standard
     deviation that the mean of as many independent Gaussian maps would have; `scatter`, from map to
-    map, None for one; and `copied`, whether the mean is above three times `by_chance`.
+    map, None for one; and `copied`: True where the mean is beyond three times `by_chance`, False
+    where it is not and a correlation of 0.3 would have been, None where that cannot be told.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
@@ -123,14 +128,20 @@ def copy_test(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         values = np.array([np.nan if value is None else value for value in found])
         chance = ranges[0]["chance"]
         by_chance = np.nan if chance is None else chance / np.sqrt(len(values))
+        mean = float(values.mean())
+        copied = None
+        if np.isfinite(mean) and abs(mean) > _COPIED * by_chance:
+            copied = True
+        elif np.isfinite(mean) and _COPIED * by_chance <= _TELLING:
+            copied = False
         entries.append(
             {
                 "l_min": ranges[0]["l_min"],
                 "l_max": ranges[0]["l_max"],
-                "mean": float(values.mean()),
+                "mean": mean,
                 "by_chance": float(by_chance),
                 "scatter": float(values.std(ddof=1)) if len(values) > 1 else np.nan,
-                "copied": bool(values.mean() > _COPIED * by_chance),
+                "copied": copied,
             }
         )
     return finite_or_none(entries)
@@ -197,10 +208,11 @@ def quantity_table(
 ) -> list[list[str | float | None]]:
     """Every row of the validation reports, one line each, with one column per seed.
 
-    The first line has the headings: quantity, original, the controls' mean and scatter of one
-    (gaussian, gaussian_std, filtered, filtered_std), SEED_<n>. Numbers that do not exist are None.
+    The first line has the headings: quantity, original, chance (of correlations), the controls'
+    mean and scatter of one (gaussian, gaussian_std, filtered, filtered_std), SEED_<n>. Numbers that
+    do not exist are None.
     """
-    given = ["original", *_CONTROL_COLUMNS]
+    given = ["original", "chance", *_CONTROL_COLUMNS]
     lines: list[list[str | float | None]] = [
         ["quantity", *given, *(f"SEED_{seed}" for seed in seeds)]
     ]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from jaxscat.maps import check_map, check_mask, nside_of
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
+from jaxscat.starts import check_seed
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
 from jaxscat.validation.ensemble import correlation_matrix, ensemble_report
 
@@ -54,14 +55,19 @@ def validate(
     constant map, say) are None.
 
     Raises `ValueError` when a map or the mask has another number of pixels or is not finite and
-    real, when the mask is negative or without weight, and when `controls` is negative.
+    real, when the mask is negative or without weight, when the pyramid is that of a patch, and for
+    a bad seed or number of controls.
 
     Source: `docs/conventions.md`, "Validation".
     """
+    check_seed(seed)
     if pyramid is None:
         pyramid = build_pyramid(nside_of(np.size(original), name="original"))
     if isinstance(controls, bool) or not isinstance(controls, int | np.integer) or controls < 0:
         raise ValueError(f"controls: got {controls!r}, expected an integer from 0 up")
+    if pyramid.spec.cell_count is not None:
+        count = pyramid.spec.cell_count
+        raise ValueError(f"pyramid: got one of {count} pixels, expected one of the whole sphere")
     nside = pyramid.spec.nside
     original = checked_map(original, "original", nside)
     several = np.ndim(synthesized) == 2

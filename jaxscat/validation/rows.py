@@ -12,15 +12,14 @@ SEES: Mapping[str, str] = {
     "pixel_correlation": "Whether bright pixels are where the original's are; it hides copies of "
     "large scales, which have few modes.",
     "correlation_ranges": "The copy test: how much of the original's own structure the map has at "
-    "these scales; an independent map is within the chance level.",
-    "power_spectrum_ratio": "Whether there is the right power on average; every Gaussian map with "
-    "the same spectrum passes.",
+    "these scales; independent maps are within twice the chance level in 19 of 20 cases.",
+    "power_spectrum_ratio": "Whether there is the right power on average, all multipoles alike.",
     "power_spectrum_bins": "Power in each bin of multipoles over the original's.",
     "distances.power_spectrum": "Deviations of the power spectrum in shape: bins with l >= 9.",
     "distances.wasserstein": "How far values would have to be moved to get the original's "
     "histogram, in standard deviations.",
     "distances.skewness": "Asymmetry of the histogram.",
-    "distances.kurtosis": "Weight of the tails of the histogram; Gaussian maps scatter as much.",
+    "distances.kurtosis": "Weight of the tails of the histogram.",
     "distances.V0": "The fraction of the sky above each of eleven thresholds.",
     "distances.V1": "The length of the contours: how rough the map is.",
     "distances.V2": "How many more islands than holes there are at each threshold: topology.",
@@ -29,7 +28,7 @@ SEES: Mapping[str, str] = {
     "distances.cross_skewness": "Whether the power of one scale follows the field of another.",
     "scattering": "Coefficients that a synthesis may have been made to have; of a target that "
     "leaves out coarse scales, S3 and S4 are free there.",
-    "scattering_error": "S1 alone, as in the reference experiment; Gaussian maps pass nearly.",
+    "scattering_error": "S1 alone, squared, as in the reference experiment.",
     "scattering_improvement_pct": "How much closer S1 is than that of the start.",
 }
 
@@ -55,7 +54,7 @@ class Row(NamedTuple):
         name: what it is called in tables, different for every row.
         values: its number for every map that has one ("original", "start", "synthesized"; of the
             controls "gaussian" and "filtered" the mean, and the scatter of one, "gaussian_std" and
-            "filtered_std"), None where it does not exist.
+            "filtered_std"; of correlations "chance"), None where it does not exist.
         sees: what the quantity is good for, in one sentence.
     """
 
@@ -75,11 +74,11 @@ def rows_of(report: Mapping[str, Any]) -> Iterator[Row]:
         yield row("distribution", name, values)
     yield row("pixel_correlation", "pixel correlation", report["pixel_correlation"])
     for range in report["correlation_ranges"]:
-        name = f"correlation, {_multipoles(range)} (chance {_rounded(range['chance'])})"
-        yield row("correlation_ranges", name, range["correlation"])
+        values = {**range["correlation"], "chance": range["chance"]}
+        yield row("correlation_ranges", f"correlation, {multipoles_of(range)}", values)
     yield row("power_spectrum_ratio", "C_l ratio, mean over l >= 2", report["power_spectrum_ratio"])
     for bin in report["power_spectrum_bins"]:
-        yield row("power_spectrum_bins", f"C_l ratio, {_multipoles(bin)}", bin["ratio"])
+        yield row("power_spectrum_bins", f"C_l ratio, {multipoles_of(bin)}", bin["ratio"])
     for key, values in report["distances"].items():
         yield row("distances", _DISTANCES[key], values, key)
     for name, values in report["scattering"].items():
@@ -102,10 +101,7 @@ def finite_or_none(tree: Any) -> Any:
     return tree
 
 
-def _multipoles(range: Mapping[str, Any]) -> str:
+def multipoles_of(range: Mapping[str, Any]) -> str:
+    """The multipoles of a range or a bin, from `l_min` to `l_max`, in words."""
     low, high = range["l_min"], range["l_max"]
     return f"l = {low}" if low == high else f"l = {low} to {high}"
-
-
-def _rounded(value: float | None) -> str:
-    return "none" if value is None else f"{value:.2g}"

@@ -77,14 +77,15 @@ def validate_seeds(
     maps: Mapping[int, Map],
     pyramid: Pyramid,
     *,
-    starts: Mapping[int, Map] | None = None,
+    start_of: Callable[[int], Map] | None = None,
     mask: Float[np.ndarray, "*M p"] | None = None,
     controls: int = CONTROLS_OF_A_KIND,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SeedValidation:
     """Validate the maps of some seeds against their original, with controls that are made once.
 
-    All maps are NESTED, [p], real and finite; `progress` hears how many of the seeds are done.
+    All maps are NESTED, [p], real and finite; `start_of` gives that from which a seed began, and
+    `progress` hears how many of the seeds are done.
 
     Source: `docs/conventions.md`, "Validation" and "Ensembles".
     """
@@ -94,10 +95,10 @@ def validate_seeds(
     made: dict[int, Description] = {}
     begun: dict[int, Description] = {}
     for seed, map in maps.items():
-        progress(len(made), len(maps))
         made[seed] = comparison.describe(np.asarray(map, dtype=np.float64))
-        if starts is not None:
-            begun[seed] = comparison.describe(np.asarray(starts[seed], dtype=np.float64))
+        if start_of is not None:
+            begun[seed] = comparison.describe(np.asarray(start_of(seed), dtype=np.float64))
+        progress(len(made), len(maps))
     reports = {seed: comparison.report(one, begun.get(seed)) for seed, one in made.items()}
     correlations = ensemble = None
     if len(maps) > 1:

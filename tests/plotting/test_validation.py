@@ -161,7 +161,9 @@ def test_one_seed_has_no_band_and_starts_do_not_stretch_axes():
     given, shown = drawn(controls=0)
     validation, original, maps, control, losses = given
     far = {seed: 1e3 * map for seed, map in maps.items()}
-    stretched = validate_seeds(original, maps, build_pyramid(NSIDE), starts=far, controls=0)
+    stretched = validate_seeds(
+        original, maps, build_pyramid(NSIDE), start_of=far.__getitem__, controls=0
+    )
     limits = []
     for one in (validation, stretched):
         figure = plot_validation(one, original, maps, control, losses, **shown)

@@ -28,7 +28,7 @@ def maps():
 @pytest.fixture(scope="module")
 def found(pyramid, maps):
     original, made, starts = maps
-    return validate_seeds(original, made, pyramid, starts=starts, controls=2)
+    return validate_seeds(original, made, pyramid, start_of=starts.__getitem__, controls=2)
 
 
 def test_each_seed_has_the_report_of_validate(found, maps, pyramid):

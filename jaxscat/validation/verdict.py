@@ -1,0 +1,53 @@
+"""What the numbers of a validation say: is the map a copy, is it more than a Gaussian map?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxscat.validation.rows import multipoles_of
+
+# So many standard deviations of the controls count as a difference.
+SEPARATED = 3.0
+
+
+def copy_verdict(ranges: Sequence[Mapping[str, Any]]) -> str:
+    """One or two sentences on how much of the original new maps have (see `copy_test`)."""
+    copied = [part for part in ranges if part["copied"]]
+    unclear = [part for part in ranges if part["copied"] is None]
+    sentences = []
+    if copied:
+        where = ", ".join(f"{multipoles_of(part)} ({part['mean']:+.2f})" for part in copied)
+        sentences.append(f"The new maps copy the original at {where}.")
+    elif len(unclear) < len(ranges):
+        sentences.append(
+            "No copy: where it can be told, the correlation with the original is within three "
+            "times what chance gives."
+        )
+    if unclear:
+        where = ", ".join(multipoles_of(part) for part in unclear)
+        sentences.append(f"At {where} there are too few modes or too few seeds to tell.")
+    return " ".join(sentences)
+
+
+def told_apart(
+    quantities: Sequence[Mapping[str, Any]],
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Sort distances (see `quantity_scatter`) by how new maps compare with Gaussian controls.
+
+    `nearer`: nearer to the original than the controls of every kind, by more than three standard
+    deviations of one of them; `farther`: farther than those of some kind by as much; `alike`: the
+    others. Distances without a separation are in none.
+    """
+    found: dict[str, list[Mapping[str, Any]]] = {"nearer": [], "farther": [], "alike": []}
+    for entry in quantities:
+        apart = list((entry.get("separation") or {}).values())
+        if not apart or None in apart:
+            continue
+        if min(apart) > SEPARATED:
+            found["nearer"].append(entry)
+        elif min(apart) < -SEPARATED:
+            found["farther"].append(entry)
+        else:
+            found["alike"].append(entry)
+    return found
