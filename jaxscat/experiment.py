@@ -168,7 +168,9 @@ def _run(
 ) -> Outcome:
     clock = Clock()
     run, pyramid, checksums = synthesized_maps(config, observer, unfinished, hosts, clock)
-    results, validation = write_results(draft, config, run, pyramid, clock=clock, observer=observer)
+    results, validation = write_results(
+        draft, config, run, pyramid, clock=clock, stage=observer.stage, progress=observer.building
+    )
     (draft / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     compiling = sum(result.compile_seconds for result in run.made.values())
     running = sum(result.run_seconds for result in run.made.values())

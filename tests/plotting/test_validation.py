@@ -26,7 +26,12 @@ def drawn(seeds=1, controls=2, footprint=None, starts="noise", losses=True):
         "none": None,
     }[starts]
     validation = validate_seeds(
-        original, maps, build_pyramid(NSIDE), starts=begun, mask=footprint, controls=controls
+        original,
+        maps,
+        build_pyramid(NSIDE),
+        start_of=None if begun is None else begun.__getitem__,
+        mask=footprint,
+        controls=controls,
     )
     histories = [np.geomspace(100.0, 1.0 + seed, 5 + seed) for seed in maps] if losses else []
     given = validation, original, maps, rng.standard_normal(NPIX), histories
