@@ -60,6 +60,8 @@ COLUMNS = (
 def main() -> None:
     options = parse()
     base = load_config(options.config)
+    if options.quick:
+        base = with_entries(base, "synthesis", max_steps=60)
     if options.nside:
         base = with_entries(base, "data", nside=options.nside)
     console = Console(width=200)

@@ -36,6 +36,7 @@ def main() -> None:
     config = load_config(options.config)
     if options.quick:
         config = with_entries(config, "data", nside=16)
+        config = with_entries(config, "synthesis", max_steps=60)
     assert config.data.nside is not None
     console = Console(width=140)
     rows = []
