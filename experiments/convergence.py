@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from config_maps import made, prepared, with_entries
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from rich.console import Console
 from rich.table import Table
 
@@ -136,7 +137,9 @@ def drawn(rows: list[dict[str, Any]], controls: dict[str, list[dict[str, float]]
         axis.set_yscale("log")
         axis.grid(alpha=0.3, linewidth=0.5)
         ticks = sorted({row["evaluations"] for row in rows})
-        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.set_xticks(ticks, [str(tick) for tick in ticks], rotation=60, fontsize=9)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.minorticks_off()
         axis.set_xlabel("evaluations")
     for axis in axes[len(keys) :]:

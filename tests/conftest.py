@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import jaxlib.version
@@ -24,6 +25,31 @@ def compiled_functions_are_forgotten():
     """They would fill gigabytes by the end, and modules share few of them."""
     yield
     jax.clear_caches()
+
+
+@contextmanager
+def no_figures_of_the_report():
+    from jaxscat import run_report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_report, "plot_validation", lambda *_, **__: None)
+        patch.setattr(run_report, "validation_figures", lambda *_, **__: {})
+        patch.setattr(run_report, "figure_png", lambda _: b"")
+        yield
+
+
+@pytest.fixture
+def without_figures():
+    """Those of the report take most of the time of a short run, and few tests look at them."""
+    with no_figures_of_the_report():
+        yield
+
+
+@pytest.fixture(scope="module")
+def without_figures_in_module():
+    """The same for runs that fixtures of a module make."""
+    with no_figures_of_the_report():
+        yield
 
 
 @pytest.fixture(scope="session")

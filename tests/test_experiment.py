@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from jaxscat import run_maps, run_report, synthesizing
+from jaxscat import run_maps, synthesizing
 from jaxscat.config import config_from_tree
 from jaxscat.experiment import run_experiment, validate_run
 from jaxscat.hosts import Hosts
@@ -27,12 +27,8 @@ NSIDE = 4
 NPIX = 12 * NSIDE**2
 
 
-@pytest.fixture(autouse=True)
-def without_figures(monkeypatch):
-    """Those of the report take most of the time of a short run; the run of `outcome` has them."""
-    monkeypatch.setattr(run_report, "plot_validation", lambda *_, **__: None)
-    monkeypatch.setattr(run_report, "validation_figures", lambda *_, **__: {})
-    monkeypatch.setattr(run_report, "figure_png", lambda _: b"")
+# The run of `outcome` has figures: it is made before this is used.
+pytestmark = pytest.mark.usefixtures("without_figures")
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +292,10 @@ def test_bad_map_is_refused_and_leaves_nothing(tmp_path, values, message):
         ({"data": {"nside": 8}}, "nside"),
         ({"pyramid": {"scales": 9}}, "scales"),
         ({"target": {"coarsest_nside": 64}}, "coarsest_nside"),
+        (
+            {"data": {"nside": 1}, "synthesis": {"form": "harmonic"}},
+            "^synthesis.form: 'harmonic' at nside: got 1, expected 2 to 256$",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_the_map_are_refused(map_file, tmp_path, sections, message):
@@ -387,6 +387,26 @@ def test_exp_of_the_standardised_map(map_file, tmp_path):
     spread = np.sqrt(np.average((given - mean) ** 2, weights=mask))
     np.testing.assert_allclose(logarithm, (given - mean) / spread, rtol=1e-6, atol=1e-7)
     assert not np.allclose(masked, original("exp"), rtol=1e-2)
+
+
+def test_exp_of_what_a_mask_hides_is_within_what_it_shows(tmp_path):
+    map, mask = np.random.default_rng(0).gamma(2.0, size=NPIX), np.ones(NPIX)
+    map[[3, 50, 51]] = [map.mean() + 200 * map.std(), -1e30, 1e30]
+    mask[[3, 50, 51]], mask[100:] = 0.0, 0.5
+    np.save(tmp_path / "map.npy", map)
+    np.save(tmp_path / "mask.npy", mask)
+    config = settings(
+        tmp_path / "map.npy",
+        data={"transform": "exp"},
+        target={"mask": str(tmp_path / "mask.npy")},
+    )
+    found, seen = read_inputs(config).original, mask > 0
+    mean = np.average(map, weights=mask)
+    expected = (map - mean) / np.sqrt(np.average((map - mean) ** 2, weights=mask))
+    np.testing.assert_allclose(found[seen], np.exp(expected[seen]), rtol=1e-12)
+    shown = found[seen]
+    np.testing.assert_allclose(found[~seen], [shown.max(), shown.min(), shown.max()], rtol=1e-12)
+    assert shown.min() > 0.02 and shown.max() < 1e3
 
 
 def test_mask_file_and_missing_pixels_make_one_mask(tmp_path):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.forms import harmonic_form
+from jaxscat.forms import check_form_nside, harmonic_form
 from jaxscat.spectra import angular_power_spectrum
 from jaxscat.starts import gaussian_noise
 
@@ -115,9 +115,15 @@ def test_footprint_alone_sets_mean_and_amplitudes():
         (np.ones(NPIX), {}, "original: got the same value 1 in every pixel, expected a map that"),
         (np.full(NPIX, np.nan), {}, "original: got 3072 of 3072 pixels NaN"),
         (np.arange(100.0), {}, "original: got 100 pixels, expected 12 nside"),
-        (np.arange(12.0), {}, "original: got nside 1, expected 2 to 512"),
-        (white(0), {"dtype": np.int32}, "dtype: got int32, expected float32 or float64"),
+        (np.arange(12.0), {}, "^original: nside: got 1, expected 2 to 256$"),
+        (white(0), {"dtype": np.int32}, r"^dtype: got <class 'numpy.int32'>, expected float32 or"),
+        (white(0), {"dtype": "half a float"}, "^dtype: got 'half a float', expected float32 or"),
+        (white(0), {"dtype": np.float16}, r"^dtype: got <class 'numpy.float16'>, expected"),
         (white(0), {"floor": 0.0}, "floor: got 0.0, expected a number above 0"),
+        *(
+            (white(0), {"floor": floor}, f"^floor: got {floor!r}, expected a number above 0 and")
+            for floor in ("0.1", None, True, float("nan"), 1.1, -0.1)
+        ),
         (white(0), {"footprint": np.ones((2, NPIX))}, "footprint: got shape .*expected one mask"),
         (white(0), {"footprint": np.ones(48)}, "footprint: got 48 pixels, expected 3072"),
         (
@@ -131,6 +137,25 @@ def test_footprint_alone_sets_mean_and_amplitudes():
 def test_bad_input_is_refused(map, arguments, message):
     with pytest.raises(ValueError, match=message):
         harmonic_form(map, **{"dtype": np.float64, **arguments})
+
+
+@pytest.mark.parametrize("nside", [1, 512])
+def test_nsides_without_a_form_are_refused(nside):
+    for allowed in (2, 256):
+        check_form_nside(allowed, name="map")
+    with pytest.raises(ValueError, match=rf"^map: got {nside}, expected 2 to 256$"):
+        check_form_nside(nside, name="map")
+
+
+def test_float64_needs_the_64_bit_mode():
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(ValueError, match=r"^dtype: got float64 while JAX is in 32-bit mode"):
+            harmonic_form(white(0), dtype=np.float64)
+        assert harmonic_form(white(0), dtype=np.float32).amplitudes.dtype == np.float32
+    finally:
+        jax.config.update("jax_enable_x64", before)
 
 
 def test_field_refuses_what_is_no_map_of_the_form(red):

@@ -283,7 +283,7 @@ def settings(path, **sections):
 
 
 @pytest.fixture(scope="module")
-def run(lognormal_file, tmp_path_factory):
+def run(lognormal_file, tmp_path_factory, without_figures_in_module):
     config = settings(lognormal_file, synthesis={"gaussianize": True})
     return run_experiment(config, tmp_path_factory.mktemp("runs") / "gaussianized")
 

@@ -33,8 +33,18 @@ def config(tmp_path_factory):
     return path
 
 
+# The command, without the figures of the report: they take most of the time of a short run.
+SCRIPT = """
+from jaxscat import cli, run_report
+run_report.plot_validation = lambda *_, **__: None
+run_report.validation_figures = lambda *_, **__: {}
+run_report.figure_png = lambda _: b""
+cli.main()
+"""
+
+
 def command(config, folder, *more):
-    return [sys.executable, "-m", "jaxscat", "run", str(config), "--output", str(folder), *more]
+    return [sys.executable, "-c", SCRIPT, "run", str(config), "--output", str(folder), *more]
 
 
 def run(config, folder, *more):

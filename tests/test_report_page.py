@@ -25,13 +25,14 @@ def content(**changed):
         "controls": {"gaussian": 8, "filtered": 8},
         "quantities": [
             quantity("skewness & <tails>", "distribution", original=-0.00012345678),
+            quantity("alike", "correlation_ranges", chance=0.1234),
             quantity("near", separation={"gaussian": 9.4, "filtered": 6.44}),
             quantity("half", separation={"gaussian": 9.4, "filtered": 1.2}),
             quantity("far", separation={"gaussian": -4.0, "filtered": -3.5}),
             quantity("unknown", separation={"gaussian": None, "filtered": 9.0}, mean=None),
         ],
         "copies": [
-            {"l_min": 1, "l_max": 3, "mean": 0.1, "by_chance": 0.2, "copied": False},
+            {"l_min": 1, "l_max": 3, "mean": 0.1, "by_chance": 0.2, "copied": None},
             {"l_min": 4, "l_max": 7, "mean": 0.1, "by_chance": 0.05, "copied": False},
         ],
     }
@@ -138,6 +139,8 @@ def test_every_quantity_has_a_row():
     row = shown.row("skewness & <tails>")
     assert row[1:] == ["−0.0001235", "0.1235 ± 0.012", "0.5 ± 0.1", "0.6 ± 0.2", NONE]
     assert row[0].endswith("What skewness & <tails> sees.")
+    assert shown.row("alike")[0].startswith("alike (chance 0.12)")
+    assert shown.text.count("(chance 0.12)") == 1
     assert shown.row("near")[-1] == "9.4; 6.44"
     assert shown.row("unknown")[1:] == [NONE, NONE, "0.5 ± 0.1", "0.6 ± 0.2", f"{NONE}; 9"]
     for name in ("near", "half", "far", "unknown"):
@@ -153,21 +156,39 @@ def test_what_all_rows_of_a_group_see_stands_once():
 
 def test_the_verdict_names_what_is_beyond_three_standard_deviations():
     text = page().text
-    assert "2 times that, at l = 4 to 7" in text and "None: in no range" in text
-    assert "1 of 3 distances" in text and "near (+9.4 and +6.4)." in text
-    assert "Farther than controls. By as much" in text and "far (−4.0 and −3.5)." in text
+    assert "Copies. No copy: where it can be told, the correlation with the original is" in text
+    assert "At l = 1 to 3 there are too few modes or too few seeds to tell. Mean corr" in text
+    listed = "0.1 (chance 0.2) at l = 1 to 3, 0.1 (chance 0.05) at l = 4 to 7."
+    assert f"Mean correlation with the original: {listed}" in text
+    assert "In 1 of 3 distances the new maps are nearer to the original than the" in text
+    assert "brackets: Gaussian control, filtered-noise control): near (+9.4 and +6.4)." in text
+    told = "Farther than controls. Farther than some control by as much: far (−4.0 and −3.5)."
+    assert told in text
     assert "Not told apart. half (+9.4 and +1.2)." in text
 
 
 def test_the_verdict_names_copies():
     copies = [
         {"l_min": 1, "l_max": 1, "mean": 0.91, "by_chance": 0.2, "copied": True},
-        {"l_min": 2, "l_max": 3, "mean": None, "by_chance": None, "copied": False},
-        {"l_min": 4, "l_max": 7, "mean": 0.1, "by_chance": 0.2, "copied": False},
+        {"l_min": 2, "l_max": 3, "mean": None, "by_chance": None, "copied": None},
+        {"l_min": 4, "l_max": 7, "mean": 0.1, "by_chance": 0.08, "copied": False},
     ]
     text = page(validation=content()["validation"] | {"copies": copies}).text
-    assert "copy the original at l = 1 (mean 0.91, by chance ±0.2): they" in text
-    assert "None: in no" not in text
+    assert "Copies. The new maps copy the original at l = 1 (+0.91). At l = 2 to 3 there" in text
+    listed = f"0.91 (chance 0.2) at l = 1, {NONE} (chance {NONE}) at l = 2 to 3, 0.1 (chance 0.08)"
+    assert f"too few seeds to tell. Mean correlation with the original: {listed} at" in text
+    assert "No copy" not in text
+
+
+def test_maps_without_a_copy_test_have_no_verdict_on_copies():
+    text = page(validation=content()["validation"] | {"copies": []}).text
+    assert "Copies. There is no copy test of these maps." in text
+
+
+def test_notes_stand_below_the_verdict():
+    text = page(notes=["The <histogram> is imposed.", "And so is the power."]).text
+    assert "half (+9.4 and +1.2). Mind. The <histogram> is imposed. Mind. And so is the" in text
+    assert "Mind." not in page().text
 
 
 def test_seeds_and_provenance_are_tables():
@@ -192,10 +213,13 @@ def test_a_validation_without_the_results_of_a_run_has_a_page():
 
 def test_one_kind_of_controls_has_one_column():
     validation = content()["validation"] | {"controls": {"gaussian": 4}}
+    for entry in validation["quantities"]:
+        entry["separation"].pop("filtered", None)
     shown = page(validation=validation)
     assert shown.row("quantity")[3:] == ["Gaussian control", "separation"]
     assert shown.row("half")[3:] == ["0.5 ± 0.1", "9.4"]
-    assert "of the one kind" in shown.text
+    assert "In 2 of 3 distances" in shown.text
+    assert "(how many, in brackets: Gaussian control): near (+9.4); half (+9.4)." in shown.text
 
 
 def test_many_seeds_are_not_all_named():

@@ -107,6 +107,18 @@ def test_one_threshold_holds_at_every_level(reference, original, pyramid):
     )
 
 
+def test_coarsest_nside_is_at_most_that_of_the_level(reference, original, pyramid):
+    config = settings(target={"coarsest_nside": 4})
+    targets, pyramids = levels_of(config, original, pyramid)
+    assert [level.spec.nside for level in pyramids] == [2, 4]
+    four = halved(reference, original, 8)
+    two = halved(reference, four, 4)
+    for target, level, map, coarsest in zip(targets, pyramids, (two, four), (2, 4), strict=True):
+        assert_same_target(target, make_target(jnp.asarray(map), level, coarsest_nside=coarsest))
+        assert target.covariance_scales == 1
+    assert pyramids[1].spec.scales == 2  # the second is below the limit
+
+
 def test_without_a_first_nside_there_are_no_levels(original, pyramid):
     config = settings(synthesis={"first_nside": None})
     assert coarser_levels(config, original, pyramid, lambda *_: pytest.fail("built")) == ([], [])

@@ -69,9 +69,9 @@ def test_ensemble_under_masks_is_weighted_by_their_union(tmp_path, pyramid):
     with (tmp_path / "ensemble.csv").open(newline="") as stream:
         (line,) = [line for line in csv.DictReader(stream) if line["quantity"] == "std"]
     controls = ["gaussian", "gaussian_std", "filtered", "filtered_std"]
-    assert list(line) == ["quantity", "original", *controls, "SEED_7", "SEED_3", "SEED_5"]
+    assert list(line) == ["quantity", "original", "chance", *controls, "SEED_7", "SEED_3", "SEED_5"]
     assert float(line["SEED_3"]) == std["synthesized"]
-    assert float(line["filtered"]) == std["filtered"]
+    assert float(line["filtered"]) == std["filtered"] and line["chance"] == ""
     with (tmp_path / "history.csv").open(newline="") as stream:
         rows = [(int(row["seed"]), float(row["loss"])) for row in csv.DictReader(stream)]
     assert rows == [(7, 3.0), (7, 2.0), (7, 1.0), (3, 5.0), (3, 4.0), (5, 3.0), (5, 2.0), (5, 1.0)]

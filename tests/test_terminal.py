@@ -153,7 +153,7 @@ def test_ensemble_table_has_mean_scatter_and_band_of_every_row():
     table = ensemble_table(ensemble(), title="two maps")
     assert [column.header for column in table.columns] == [
         "quantity", "original", "Gaussian controls", "filtered controls", "mean", "scatter",
-        "16 to 84 %", "controls off by",
+        "16 to 84 %", "controls worse by",
     ]  # fmt: skip
     found = cells(table)
     # Of two numbers a distance d apart: scatter d / sqrt(2), the band from 0.16 d to 0.84 d.
@@ -186,14 +186,16 @@ def test_tables_have_a_line_between_pixels_spectra_distances_and_scattering():
 def test_copies_are_told_range_by_range():
     ranges = copy_test([REPORT, REPORT])
     assert copies(ranges) == (
-        "correlation with the original, l = 1 to 3: +0.50 (chance 0.18): no copy"
+        "correlation with the original: +0.50 (chance 0.18) at l = 1 to 3. "
+        "At l = 1 to 3 there are too few modes or too few seeds to tell."
     )
     copied = {"l_min": 4, "l_max": 7, "mean": 0.9, "by_chance": 0.1, "copied": True}
-    unknown = {"l_min": 8, "l_max": 9, "mean": None, "by_chance": None, "copied": False}
+    unknown = {"l_min": 8, "l_max": 9, "mean": None, "by_chance": None, "copied": None}
     assert copies([*ranges, copied, unknown]) == (
-        "correlation with the original, l = 1 to 3: +0.50 (chance 0.18), "
-        "l = 4 to 7: +0.90 (chance 0.10), l = 8 to 9: none (chance none): "
-        "the original is copied at l = 4 to 7"
+        "correlation with the original: +0.50 (chance 0.18) at l = 1 to 3, "
+        "+0.90 (chance 0.1) at l = 4 to 7, none (chance none) at l = 8 to 9. "
+        "The new maps copy the original at l = 4 to 7 (+0.90). "
+        "At l = 1 to 3, l = 8 to 9 there are too few modes or too few seeds to tell."
     )
 
 

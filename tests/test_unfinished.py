@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from jaxscat import run_report, unfinished
+from jaxscat import unfinished
 from jaxscat.config import config_from_tree
 from jaxscat.experiment import run_experiment
 from jaxscat.synthesizing import Observer
 from jaxscat.unfinished import check_new_run, place_of
+
+pytestmark = pytest.mark.usefixtures("without_figures_in_module")
 
 
 class Killed(BaseException):
@@ -48,16 +50,6 @@ def settings(path, **sections):
     for name, entries in sections.items():
         tree[name] = tree.get(name, {}) | entries
     return config_from_tree(tree)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def without_figures():
-    """Those of the report take most of the time of a short run, and say nothing of resuming."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_report, "plot_validation", lambda *_, **__: None)
-        patch.setattr(run_report, "validation_figures", lambda *_, **__: {})
-        patch.setattr(run_report, "figure_png", lambda _: b"")
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -48,8 +48,11 @@ def test_controls_of_each_kind_follow_their_seeds(comparison, pyramid):
         for number, one in enumerate(described):
             map = gaussian_control(original, seed=5 + number, kind=kind)
             assert one.moments == comparison.describe(map).moments
-            assert one.moments["std"] == pytest.approx(original.std(), rel=1e-12)
             assert one.moments["mean"] == pytest.approx(original.mean(), rel=1e-12)
+        # The power is right on average, and scatters.
+        spreads = [one.moments["std"] for one in described]
+        assert spreads == pytest.approx([original.std()] * 3, rel=0.15)
+        assert np.std(spreads) > 1e-3 * original.std()
     assert CONTROLS_OF_A_KIND == 8
 
 

@@ -145,6 +145,38 @@ def test_power_spectrum_counts_bins_from_multipole_9_on(original, of_original, r
         assert found["power_spectrum"] == pytest.approx(expected)
 
 
+def test_bins_without_power_do_not_count(of_original, reference):
+    """One bin twice as strong as the others, of an original whose power ends within the bins."""
+    bins = multipole_bins(NSIDE)
+    modes = 2 * np.arange(3 * NSIDE) + 1
+    parts = [1.0] * 5 + [0.5, 2e-4, 0.5e-4, 0.0]  # the last four begin at l = 12, 17, 24, 34
+    spectrum = np.zeros(3 * NSIDE)
+    for part, (low, high) in zip(parts, bins, strict=True):
+        spectrum[low : high + 1] = part / modes[low : high + 1].sum()
+    smooth = of_original._replace(spectrum=spectrum)
+    for number in range(len(bins)):
+        ratios = [1.0] * len(bins)
+        ratios[number] = 2.0
+        found = distances(of_original._replace(ratios=ratios), smooth, reference)
+        expected = np.sqrt(1 / 2) if bins[number][0] in (12, 17) else 0.0
+        assert found["power_spectrum"] == pytest.approx(expected)
+
+
+def test_power_of_a_smooth_map_is_compared_where_it_has_any(original, pyramid):
+    """Beyond l = 16 there is only what pixels make of the others."""
+    alm = harmonics_of(original)
+    generator = np.random.default_rng(3)
+    for last, exists in ((16, True), (7, False)):
+        kept = (np.arange(3 * NSIDE) <= last).astype(float)
+        map = healpy.reorder(healpy.alm2map(healpy.almxfl(alm, kept), NSIDE), r2n=True)
+        reference = reference_of(map, pyramid)
+        rough = 1.1 * map + 1e-2 * map.std() * generator.standard_normal(NPIX)
+        made, own = (describe(each, reference) for each in (rough, map))
+        assert max(made.ratios) > 100
+        found = distances(made, own, reference)["power_spectrum"]
+        assert found == pytest.approx(0.21, rel=0.05) if exists else np.isnan(found)
+
+
 def test_independent_maps_correlate_by_chance(original, reference):
     shuffled = np.random.default_rng(1).permutation(original)
     found = describe(shuffled, reference)

@@ -23,7 +23,7 @@ def maps():
     return [share * common + rng.gamma(2.0, size=300) for share in (0.0, 1.0, -2.0, 0.5)]
 
 
-def report(**numbers):
+def report(chance=0.2, **numbers):
     """A validation report with one row of each kind, the synthesized map's number in each given."""
     synthesized = {"mean": 1.0, "pixel": 0.1, "power": 1.1, "ratio": 0.9, "copy": 0.2}
     synthesized |= {"moved": 0.2, "S1": 0.3} | numbers
@@ -34,7 +34,7 @@ def report(**numbers):
         "distribution": {"mean": {"original": 2.0} | row["mean"]},
         "pixel_correlation": row["pixel"],
         "correlation_ranges": [
-            {"l_min": 1, "l_max": 3, "chance": 0.2, "correlation": row["copy"]},
+            {"l_min": 1, "l_max": 3, "chance": chance, "correlation": row["copy"]},
             {"l_min": 4, "l_max": 7, "chance": None, "correlation": row["copy"]},
         ],
         "power_spectrum_ratio": row["power"],
@@ -93,20 +93,21 @@ def test_scatter_of_every_row_is_that_over_the_seeds():
     assert [entry["name"] for entry in entries] == [
         "mean",
         "pixel correlation",
-        "correlation, l = 1 to 3 (chance 0.2)",
-        "correlation, l = 4 to 7 (chance none)",
+        "correlation, l = 1 to 3",
+        "correlation, l = 4 to 7",
         "C_l ratio, mean over l >= 2",
         "C_l ratio, l = 2 to 3",
-        "Wasserstein distance [std]",
+        "Wasserstein distance, in std",
         "S1 relative error",
         "scattering coefficient error (S1, squared)",
-        "improvement of S1 on the start [%]",
+        "improvement of S1 on the start, percent",
     ]
     assert entries[5] == {
         "group": "power_spectrum_bins",
         "name": "C_l ratio, l = 2 to 3",
         "sees": SEES["power_spectrum_bins"],
         "original": None,
+        "chance": None,
         "gaussian": 5.0,
         "gaussian_std": 0.5,
         "filtered": 4.0,
@@ -121,6 +122,7 @@ def test_scatter_of_every_row_is_that_over_the_seeds():
         "separation": {},
     }
     assert entries[0]["original"] == 2.0 and entries[0]["std"] == 0.0
+    assert [entry["chance"] for entry in entries] == [None, None, 0.2, *[None] * 7]
     assert entries[-1]["mean"] == 50.0 and entries[-1]["gaussian"] is None
 
 
@@ -141,28 +143,37 @@ def test_separation_of_distances_is_in_standard_deviations_of_one_control():
 
 
 @pytest.mark.parametrize(
-    ("values", "copied"),
+    ("chance", "values", "copied"),
     [
-        ([0.5, 0.3, 0.2, 0.21], True),  # three times 0.2 / 2 is 0.3
-        ([0.5, 0.3, 0.2, 0.19], False),
-        ([0.61], True),
-        ([0.59], False),
-        ([-0.9, -0.9], False),
-        ([0.9, None], False),
+        (0.18, [0.5, 0.3, 0.2, 0.09], True),  # three times 0.18 / 2 is 0.27
+        (0.18, [0.5, 0.3, 0.2, 0.07], False),
+        (0.18, [-0.5, -0.3, -0.2, -0.09], True),
+        (0.18, [-0.5, -0.3, -0.2, -0.07], False),
+        (0.18, [0.9, -0.9, 0.9, -0.9], False),
+        # A correlation of 0.3 can just be told, and just not.
+        (0.099, [0.29], False),
+        (0.101, [0.29], None),
+        (0.101, [0.304], True),
+        (0.2, [0.61], True),
+        (0.2, [0.59], None),
+        (0.2, [0.0], None),
+        (0.2, [-0.9, -0.9], True),
+        (0.2, [0.9, None], None),
+        (0.01, [0.0, None], None),
     ],
 )
-def test_a_mean_above_three_times_chance_is_a_copy(values, copied):
-    first, second = copy_test([report(copy=value) for value in values])
+def test_a_mean_beyond_three_times_chance_is_a_copy_if_that_can_be_told(chance, values, copied):
+    first, second = copy_test([report(chance, copy=value) for value in values])
     known = None not in values
     assert first == {
         "l_min": 1,
         "l_max": 3,
         "mean": pytest.approx(np.mean(values)) if known else None,
-        "by_chance": pytest.approx(0.2 / np.sqrt(len(values))),
+        "by_chance": pytest.approx(chance / np.sqrt(len(values))),
         "scatter": pytest.approx(np.std(values, ddof=1)) if known and len(values) > 1 else None,
         "copied": copied,
     }
-    assert (second["by_chance"], second["copied"]) == (None, False)
+    assert (second["by_chance"], second["copied"]) == (None, None)
 
 
 def test_numbers_that_do_not_exist_are_left_out():
@@ -215,8 +226,9 @@ def test_report_refuses_what_is_no_ensemble():
 def test_table_has_a_line_per_quantity_and_a_column_per_seed():
     lines = quantity_table([7, 3], [report(S1=0.25), report(S1=None)])
     controls = ["gaussian", "gaussian_std", "filtered", "filtered_std"]
-    assert lines[0] == ["quantity", "original", *controls, "SEED_7", "SEED_3"]
-    assert lines[1] == ["mean", 2.0, 5.0, 0.5, 4.0, 0.25, 1.0, 1.0]
-    assert lines[8] == ["S1 relative error", None, 5.0, 0.5, 4.0, 0.25, 0.25, None]
-    assert lines[10] == ["improvement of S1 on the start [%]", *[None] * 5, 50.0, 50.0]
+    assert lines[0] == ["quantity", "original", "chance", *controls, "SEED_7", "SEED_3"]
+    assert lines[1] == ["mean", 2.0, None, 5.0, 0.5, 4.0, 0.25, 1.0, 1.0]
+    assert lines[3] == ["correlation, l = 1 to 3", None, 0.2, 5.0, 0.5, 4.0, 0.25, 0.2, 0.2]
+    assert lines[8] == ["S1 relative error", None, None, 5.0, 0.5, 4.0, 0.25, 0.25, None]
+    assert lines[10] == ["improvement of S1 on the start, percent", *[None] * 6, 50.0, 50.0]
     assert len(lines) == 11 and len({line[0] for line in lines}) == 11

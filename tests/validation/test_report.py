@@ -86,11 +86,29 @@ def test_controls_follow_their_seed_and_leave_numpys_generator(pyramid, maps):
     )
     assert np.array_equal(np.random.get_state()[1], state)
     assert one == again != other
-    for name in ("mean", "std"):
-        row = one["distribution"][name]
-        assert row["gaussian"] == pytest.approx(row["original"], rel=1e-12)
-        assert row["filtered"] == pytest.approx(row["original"], rel=1e-12)
-        assert row["gaussian_std"] < 1e-12 * row["original"]
+    row = one["distribution"]["mean"]
+    for kind in ("gaussian", "filtered"):
+        assert row[kind] == pytest.approx(row["original"], rel=1e-12)
+        assert row[f"{kind}_std"] < 1e-12 * row["original"]
+    # The power is right on average; of white noise a quarter is beyond the harmonics.
+    row = one["distribution"]["std"]
+    for kind, part in (("gaussian", 0.75), ("filtered", 1.0)):
+        assert row[kind] == pytest.approx(np.sqrt(part) * row["original"], rel=0.15)
+        assert row[f"{kind}_std"] > 1e-3 * row["original"]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True, "1", None])
+def test_bad_seeds_are_refused(pyramid, maps, seed):
+    with pytest.raises(ValueError, match=r"^seed: got .*, expected an integer from 0 to 4294967"):
+        validate(*maps, pyramid=pyramid, seed=seed)
+
+
+def test_pyramids_of_a_patch_are_refused(maps):
+    patch = build_pyramid(4, scales=1, orientations=1, cell_ids=np.arange(64), dtype=np.float64)
+    message = r"^pyramid: got one of 64 pixels, expected one of the whole sphere$"
+    for given in (maps, [map[:64] for map in maps]):
+        with pytest.raises(ValueError, match=message):
+            validate(*given, pyramid=patch, controls=0)
 
 
 @pytest.mark.parametrize("controls", [-1, True, 1.5, "2", None, float("nan")])
@@ -114,7 +132,8 @@ def test_several_maps_have_a_report_each_and_one_together(pyramid, maps):
     rows = [each["pixel_correlation"]["synthesized"] for each in report["maps"]]
     assert report["quantities"][6]["name"] == "pixel correlation"
     assert report["quantities"][6]["mean"] == pytest.approx(np.mean(rows))
-    assert [len(report["copies"]), report["copies"][0]["copied"]] == [2, False]
+    # One of the three is the original; on large scales there are too few modes to tell.
+    assert [entry["copied"] for entry in report["copies"]] == [None, True]
 
 
 def test_one_map_with_an_axis_of_maps_is_no_ensemble(pyramid, maps):

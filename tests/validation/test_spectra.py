@@ -134,6 +134,47 @@ def test_chance_is_the_scatter_of_independent_gaussian_maps():
     assert binned_correlation(copy, copy, ranges) == pytest.approx([1.0] * 4, rel=1e-12)
 
 
+def test_chance_under_a_footprint_is_the_scatter_of_independent_gaussian_maps():
+    """Inside a cap of 30 % of the sphere."""
+    cap = (healpy.pix2vec(NSIDE, np.arange(12 * NSIDE**2), nest=True)[2] > 0.4).astype(float)
+    assert cap.mean() == pytest.approx(0.3, abs=0.01)
+    spectrum = 1.0 / (3.0 + np.arange(LMAX + 1)) ** 2
+    variance = variance_of(spectrum)
+    ranges = [(1, 3), (4, 7), (8, 15), (16, 47)]
+
+    def drawn(seed):
+        return harmonic_coefficients(filtered_noise(noise(seed), spectrum, variance), cap)
+
+    found = [binned_correlation(drawn(2 * n), drawn(2 * n + 1), ranges) for n in range(100)]
+    scatter = np.sqrt(np.mean(np.square(found), axis=0))
+    measured = angular_power_spectrum(filtered_noise(noise(0), spectrum, variance), cap)
+    for each, (low, high) in zip(scatter, ranges, strict=True):
+        for given in (spectrum, measured):
+            assert each == pytest.approx(chance_correlation(given, low, high, cap), rel=0.3)
+    # Without the footprint it would be far too small.
+    alone = [chance_correlation(spectrum, low, high) for low, high in ranges]
+    assert np.mean(alone / scatter) < 0.7
+
+
+def test_chance_under_a_footprint_counts_the_part_that_its_weights_leave():
+    flat = np.ones(48)
+    half = (np.arange(768) < 384).astype(float)
+    alone = chance_correlation(flat, 4, 7)
+    assert chance_correlation(flat, 4, 7, half) == pytest.approx(alone * np.sqrt(2))
+    assert chance_correlation(flat, 4, 7, np.full(768, 0.3)) == pytest.approx(alone)
+    weights = np.random.default_rng(0).random(768)
+    part = np.mean(weights**2) ** 2 / np.mean(weights**4)
+    assert chance_correlation(flat, 4, 7, weights) == pytest.approx(alone / np.sqrt(part))
+
+
+def test_chance_is_at_most_one():
+    tiny = (np.arange(768) < 3).astype(float)
+    assert chance_correlation(np.ones(48), 1, 3, tiny) == 1.0
+    spectrum = np.zeros(48)
+    spectrum[1] = 1.0
+    assert chance_correlation(spectrum, 1, 3) == pytest.approx(1 / np.sqrt(3))
+
+
 def variance_of(spectrum):
     """The variance within the multipoles of a spectrum."""
     return np.sum((2 * np.arange(spectrum.size) + 1)[1:] * spectrum[1:]) / (4 * np.pi)

@@ -1,0 +1,74 @@
+import pytest
+
+from jaxscat.validation.verdict import copy_verdict, told_apart
+
+
+def part(low, high, copied, mean=0.1234):
+    return {"l_min": low, "l_max": high, "mean": mean, "by_chance": 0.05, "copied": copied}
+
+
+COPIED = [part(1, 1, True, 0.456), part(2, 3, True, -0.321)]
+FREE = [part(4, 7, False), part(8, 15, False)]
+UNCLEAR = [part(16, 31, None), part(32, 32, None, mean=None)]
+
+COPY = "The new maps copy the original at l = 1 (+0.46), l = 2 to 3 (-0.32)."
+NO_COPY = (
+    "No copy: where it can be told, the correlation with the original is within three times what "
+    "chance gives."
+)
+OPEN = "At l = 16 to 31, l = 32 there are too few modes or too few seeds to tell."
+
+
+@pytest.mark.parametrize(
+    ("ranges", "text"),
+    [
+        ([], ""),
+        (FREE, NO_COPY),
+        (COPIED, COPY),
+        (UNCLEAR, OPEN),
+        ([*COPIED, *FREE], COPY),
+        ([*FREE, *UNCLEAR], f"{NO_COPY} {OPEN}"),
+        ([*COPIED, *UNCLEAR], f"{COPY} {OPEN}"),
+        ([*UNCLEAR, *FREE, *COPIED], f"{COPY} {OPEN}"),
+    ],
+)
+def test_copies_are_named_and_what_cannot_be_told(ranges, text):
+    assert copy_verdict(ranges) == text
+
+
+@pytest.mark.parametrize(
+    ("separation", "expected"),
+    [
+        ({"gaussian": 3.1, "filtered": 9.0}, "nearer"),
+        ({"gaussian": 3.0, "filtered": 9.0}, "alike"),
+        ({"gaussian": 9.0, "filtered": -3.0}, "alike"),
+        ({"gaussian": 0.0, "filtered": 0.0}, "alike"),
+        ({"gaussian": 9.0, "filtered": -3.1}, "farther"),
+        ({"gaussian": -3.1, "filtered": -9.0}, "farther"),
+        ({"filtered": 3.1}, "nearer"),
+        ({"gaussian": -3.1}, "farther"),
+        ({"gaussian": 1.0}, "alike"),
+        ({"gaussian": None, "filtered": 9.0}, None),
+        ({"gaussian": 9.0, "filtered": None}, None),
+        ({"gaussian": None}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_distances_are_sorted_by_the_nearest_controls(separation, expected):
+    entry = {"name": "V0", "separation": separation}
+    found = {"nearer": [], "farther": [], "alike": []}
+    if expected is not None:
+        found[expected] = [entry]
+    assert told_apart([entry]) == found
+
+
+def test_distances_keep_their_order_and_may_lack_a_separation():
+    values = (4.0, -4.0, 0.0, 5.0, -5.0, 1.0)
+    entries = [{"name": str(value), "separation": {"gaussian": value}} for value in values]
+    names = {
+        key: [entry["name"] for entry in found]
+        for key, found in told_apart([*entries, {"name": "mean"}]).items()
+    }
+    assert names == {"nearer": ["4.0", "5.0"], "farther": ["-4.0", "-5.0"], "alike": ["0.0", "1.0"]}
+    assert told_apart([]) == {"nearer": [], "farther": [], "alike": []}
