@@ -150,14 +150,15 @@ def harmonic_form(
     Source: `docs/conventions.md`, "Harmonic form".
     """
     try:
-        known = np.dtype(dtype) in (np.float32, np.float64)
+        known = dtype is not None and np.dtype(dtype) in (np.float32, np.float64)
     except TypeError:
         known = False
     if not known:
         raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
     if jax.dtypes.canonicalize_dtype(dtype) != np.dtype(dtype):
         raise ValueError("dtype: got float64 while JAX is in 32-bit mode, expected float32")
-    number = isinstance(floor, int | float | np.number) and not isinstance(floor, bool)
+    real = int | float | np.integer | np.floating
+    number = isinstance(floor, real) and not isinstance(floor, bool)
     if not number or not 0 < floor <= 1:
         raise ValueError(f"floor: got {floor!r}, expected a number above 0 and up to 1")
     nside = nside_of(np.size(original), name="original")

@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,11 +120,16 @@ def test_footprint_alone_sets_mean_and_amplitudes():
         (np.arange(12.0), {}, "^original: nside: got 1, expected 2 to 256$"),
         (white(0), {"dtype": np.int32}, r"^dtype: got <class 'numpy.int32'>, expected float32 or"),
         (white(0), {"dtype": "half a float"}, "^dtype: got 'half a float', expected float32 or"),
+        (white(0), {"dtype": None}, "^dtype: got None, expected float32 or float64"),
         (white(0), {"dtype": np.float16}, r"^dtype: got <class 'numpy.float16'>, expected"),
         (white(0), {"floor": 0.0}, "floor: got 0.0, expected a number above 0"),
         *(
-            (white(0), {"floor": floor}, f"^floor: got {floor!r}, expected a number above 0 and")
-            for floor in ("0.1", None, True, float("nan"), 1.1, -0.1)
+            (
+                white(0),
+                {"floor": floor},
+                f"^floor: got {re.escape(repr(floor))}, expected a number above 0 and",
+            )
+            for floor in ("0.1", None, True, float("nan"), 1.1, -0.1, np.complex64(0.5))
         ),
         (white(0), {"footprint": np.ones((2, NPIX))}, "footprint: got shape .*expected one mask"),
         (white(0), {"footprint": np.ones(48)}, "footprint: got 48 pixels, expected 3072"),

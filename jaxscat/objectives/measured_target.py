@@ -98,7 +98,8 @@ def make_target(
         raise ValueError(
             f"weights: got {weights!r}, expected one of {list(get_args(GroupWeights))}"
         )
-    number = isinstance(sigma_floor, int | float | np.number) and not isinstance(sigma_floor, bool)
+    real = int | float | np.integer | np.floating
+    number = isinstance(sigma_floor, real) and not isinstance(sigma_floor, bool)
     if not number or not 0 <= sigma_floor < 1:
         raise ValueError(f"sigma_floor: got {sigma_floor!r}, expected a number from 0 up to 1")
     spec = pyramid.spec

@@ -68,6 +68,7 @@ def validate(
     if pyramid.spec.cell_count is not None:
         count = pyramid.spec.cell_count
         raise ValueError(f"pyramid: got one of {count} pixels, expected one of the whole sphere")
+    check_seed(seed + max(int(controls) - 1, 0), name="seed + controls - 1")
     nside = pyramid.spec.nside
     original = checked_map(original, "original", nside)
     several = np.ndim(synthesized) == 2

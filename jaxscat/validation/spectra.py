@@ -40,8 +40,8 @@ def chance_correlation(
     """Standard deviation of the correlation of two independent Gaussian maps over a range of l.
 
     Both have the given C_l; for equal C_l over the whole sphere it is one over the root of the
-    number of modes. A `footprint` leaves its part of the modes, <f^2>^2 / <f^4>. It is at most one,
-    as of maps that have a single mode in the range.
+    number of modes. A `footprint` leaves about its part of the modes, <f^2>^2 / <f^4>. It is at
+    most one, as of maps that have a single mode in the range.
 
     Source: `docs/conventions.md`, "Validation"; for the footprint, Hivon et al. 2002, ApJ 567, 2.
     """

@@ -103,6 +103,11 @@ def test_bad_seeds_are_refused(pyramid, maps, seed):
         validate(*maps, pyramid=pyramid, seed=seed)
 
 
+def test_seeds_of_all_controls_are_in_range(pyramid, maps):
+    with pytest.raises(ValueError, match=r"^seed \+ controls - 1: got 4294967296, expected"):
+        validate(*maps, pyramid=pyramid, seed=2**32 - 1, controls=2)
+
+
 def test_pyramids_of_a_patch_are_refused(maps):
     patch = build_pyramid(4, scales=1, orientations=1, cell_ids=np.arange(64), dtype=np.float64)
     message = r"^pyramid: got one of 64 pixels, expected one of the whole sphere$"
