@@ -168,7 +168,7 @@ def test_pixels_without_weight_are_blank(masked, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("failing", ["plot_validation", "validation_figures", "render_report"])
 def test_report_that_cannot_be_made_leaves_the_former(
-    failing, masked, written, tmp_path, monkeypatch, without_figures
+    failing, masked, written, tmp_path, without_figures, monkeypatch
 ):
     folder = tmp_path / "report"
     shutil.copytree(written, folder)
