@@ -74,7 +74,7 @@ def harmonic_tables(nside: int, dtype: DTypeLike) -> HarmonicTables:
     shift = np.where(ring % 2 == 1, np.pi / (4 * nside), 0.0)
     angle = orders(nside).T[:, None, :] * shift[:, None]
 
-    def to_device(table):
+    def to_device(table: np.ndarray) -> Array:
         return jnp.asarray(table, dtype)
 
     return HarmonicTables(
@@ -119,7 +119,13 @@ def multipole_rows(nside: int) -> Int[np.ndarray, "2 k 2 rows"]:
     return np.where(multipoles <= last, multipoles, -1)
 
 
-def _slots(nside):
+def _slots(
+    nside: int,
+) -> tuple[
+    Int[np.ndarray, "8 slots"],
+    Float[np.ndarray, "pairs nside"],
+    Float[np.ndarray, "pairs nside 2"],
+]:
     """Return the pixels `[8 slots]`, and longitudes and owners of the slots of polar pairs.
 
     Pair i has ring i in its first i slots and ring nside - i in the rest; the last one has ring
@@ -150,7 +156,7 @@ def _slots(nside):
     return np.where(ringed < 0, -1, nested).astype(np.int32), angle, owner
 
 
-def _images(ring, column):
+def _images(ring: np.ndarray | int, column: np.ndarray) -> np.ndarray:
     """Return the place in a ring of 4 `ring` pixels of the images of a slot: `[4 ... slot]`.
 
     They are those at phi, pi - phi, pi + phi and -phi where the ring begins half a width east.
@@ -161,7 +167,7 @@ def _images(ring, column):
     ).reshape(4, -1, column.shape[-1])
 
 
-def _waves(nside, angle):
+def _waves(nside: int, angle: Float[np.ndarray, "*pairs slots"]) -> Float[np.ndarray, "..."]:
     """Return cosines and sines at angles `[... slot]`: `[... 2 2 k slot]`, with their norm.
 
     The first axis of two is the parity of the order, the second cosine and sine.
@@ -172,7 +178,7 @@ def _waves(nside, angle):
     return np.stack([np.cos(phase) * norm, np.sin(phase) * norm], axis=-3)
 
 
-def _legendre(nside):
+def _legendre(nside: int) -> Float[np.ndarray, "k 2 rows rings"]:
     """Return the Legendre functions `[k 2 rows rings]`, rings in the order of the slots.
 
     The recurrence goes up in l, for all orders and rings at once.

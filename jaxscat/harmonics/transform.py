@@ -1,6 +1,7 @@
 """Sums over spherical harmonics of NESTED maps, as products with real tables."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -82,7 +83,7 @@ def isotropic_filter(
     Source: `docs/conventions.md`, "Harmonic form".
     """
 
-    def solve(_, values):
+    def solve(_: Any, values: Array) -> Array:
         return synthesis(tables, gains[..., None] * analysis(tables, values))
 
     # To JAX the result solves a symmetric system, whose matrix it never needs. Its transpose is
@@ -91,7 +92,9 @@ def isotropic_filter(
     return jax.lax.custom_linear_solve(lambda values: values, map, solve, symmetric=True)
 
 
-def _turned(tables, belt, way):
+def _turned(
+    tables: HarmonicTables, belt: Float[Array, "k 2 rings 2 2"], way: int
+) -> Float[Array, "k 2 rings 2 2"]:
     """Turn equatorial rings about the axis, to (1) or from (-1) their true longitudes."""
     cosine, sine = belt[..., 0], belt[..., 1]
     cos, sin = tables.turn[:, :, None]
