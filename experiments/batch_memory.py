@@ -25,9 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxscat
-from jaxscat.provenance import describe_devices, versions
-from jaxscat.synthesis.batch_size import choose_batch, most_lanes
-from jaxscat.synthesis.devices import Devices
+from jaxscat.minimization.batch_size import choose_batch, most_lanes
+from jaxscat.minimization.devices import Devices
+from jaxscat.run.provenance import describe_devices, versions
 
 MEBIBYTE = 2**20
 MEMORY, CHUNK = 50, 4

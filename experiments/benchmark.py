@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxscat import load_map, reference_noise
-from jaxscat.datasets import describe
-from jaxscat.provenance import versions
+from jaxscat.datasets.registry import describe
+from jaxscat.run.provenance import versions
 
 ROWS = Path(__file__).with_name("benchmark_rows.py")
 PACKAGES = {"foscat": ("FOSCAT", "tab:orange"), "jaxscat": ("jaxscat", "tab:blue")}

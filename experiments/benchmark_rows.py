@@ -64,7 +64,7 @@ def timing(options: argparse.Namespace) -> dict:
     from foscat_reference import Foscat
 
     import jaxscat
-    from jaxscat.provenance import describe_devices
+    from jaxscat.run.provenance import describe_devices
 
     original, start = maps(options.maps)
     foscat = Foscat(precision="float32", cache=options.cache)

@@ -31,7 +31,7 @@ from benchmark_seeds_tables import Row, synthesis_tables, throughput_tables, vma
 from rich.console import Console
 
 import jaxscat
-from jaxscat.provenance import describe_devices
+from jaxscat.run.provenance import describe_devices
 
 # A call of one map is short: so many of them stand beside one of the batch. One more, right after
 # the batch, does not count: threads are still settling.

@@ -38,7 +38,7 @@ from rich.table import Table
 
 import jaxscat
 from jaxscat import FourierHarmonics, IsotropicMean
-from jaxscat.provenance import describe_devices
+from jaxscat.run.provenance import describe_devices
 
 START_SEED, SECOND_SEED = 1234, 4321
 ReductionName = Literal["isotropic", "harmonics"]

@@ -14,8 +14,8 @@ import numpy as np
 from config_maps import made, prepared, with_entries
 from rich.console import Console
 
-from jaxscat.config import Config, load_config
-from jaxscat.run_folder import write_json
+from jaxscat.run.config import Config, load_config
+from jaxscat.run.folder import write_json
 from jaxscat.validation.ensemble import copy_test
 from jaxscat.validation.seeds import validate_seeds
 

@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import jaxscat
-from jaxscat.config import Config
-from jaxscat.inputs import in_precision, read_inputs
+from jaxscat.io.maps import in_precision
+from jaxscat.minimization.result import SynthesisResult
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.resolution_levels import coarser_levels
-from jaxscat.synthesis.results import SynthesisResult
-from jaxscat.synthesizing import Observer, form_of, pyramid_of, start_of_seeds
-from jaxscat.targets import experiment_target
+from jaxscat.progress import Observer
+from jaxscat.run.config import Config
+from jaxscat.run.inputs import read_inputs
+from jaxscat.run.resolution_levels import coarser_levels
+from jaxscat.run.synthesizing import form_of, pyramid_of, start_of_seeds
+from jaxscat.run.targets import experiment_target
 
 
 class Prepared(NamedTuple):

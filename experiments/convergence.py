@@ -18,9 +18,9 @@ from matplotlib.ticker import LogLocator
 from rich.console import Console
 from rich.table import Table
 
-from jaxscat.config import load_config
 from jaxscat.plotting import write_figure
-from jaxscat.run_folder import write_json
+from jaxscat.run.config import load_config
+from jaxscat.run.folder import write_json
 from jaxscat.validation.comparison import Comparison, compare_with
 from jaxscat.validation.description import distances
 

@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import ks_2samp
 
-from jaxscat.config import Config, load_config
+from jaxscat.harmonics.spectra import angular_power_spectrum, harmonic_coefficients
 from jaxscat.plotting import write_figure
-from jaxscat.run_folder import write_json
-from jaxscat.spectra import angular_power_spectrum, harmonic_coefficients
+from jaxscat.run.config import Config, load_config
+from jaxscat.run.folder import write_json
 from jaxscat.validation import gaussian_control
 from jaxscat.validation.spectra import binned_correlation, chance_correlation, octave_ranges
 

@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxscat
-from jaxscat.config import Config, load_config
-from jaxscat.run_maps import find_run_maps
+from jaxscat.run.config import Config, load_config
+from jaxscat.run.maps import find_run_maps
 
 Losses = dict[str, float]
 

@@ -24,7 +24,7 @@ FILES = ("config.toml", "history.csv", "ensemble.csv")
 
 
 def command(config: Path, folder: Path, overrides: list[str], *more: str) -> list[str]:
-    program = [sys.executable, "-m", "jaxscat", "run", str(config), "--output", str(folder)]
+    program = [sys.executable, "-m", "jaxscat.cli", "run", str(config), "--output", str(folder)]
     return [*program, *more, *overrides]
 
 

@@ -29,7 +29,7 @@ def compiled_functions_are_forgotten():
 
 @contextmanager
 def no_figures_of_the_report():
-    from jaxscat import run_report
+    from jaxscat.run import report as run_report
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_report, "plot_validation", lambda *_, **__: None)

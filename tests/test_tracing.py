@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxscat.minimization.lanes import begin
+from jaxscat.minimization.lbfgs import advance
 from jaxscat.objectives.chi_square import map_loss
-from jaxscat.objectives.measured_target import make_target
+from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.scattering import measure, measure_scales
-from jaxscat.synthesis.lanes import begin
-from jaxscat.synthesis.lbfgs import advance
 from jaxscat.synthesis.synthesize import synthesize, synthesize_many
 
 # Matrices that put orientations into one gauge are constants; tables of nside 16 are far larger.

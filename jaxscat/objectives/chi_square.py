@@ -8,8 +8,8 @@ from jaxscat.objectives.map_groups import scalar_function
 from jaxscat.objectives.target import Power, Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.angular import ReducedCovariance
+from jaxscat.statistics.checks import prepare_map
 from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
-from jaxscat.statistics.inputs import prepare_map
 from jaxscat.statistics.power import wavelet_power
 from jaxscat.statistics.scattering import measure_scales, prepare, squeeze_masks
 

@@ -5,10 +5,12 @@ from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxscat import maps
-from jaxscat.operators.pyramid import PyramidSpec
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.angular import ReducedCovariance, Reduction
 from jaxscat.statistics.coefficients import ScatteringCovariance
@@ -207,3 +209,41 @@ def floored(sigma: Errors, floor: float) -> Errors:
         s4=raised(sigma.s4),
         s3p=None if sigma.s3p is None else raised(sigma.s3p),
     )
+
+
+def spread_of(target: Target, pyramid: Pyramid) -> float:
+    """Return the standard deviation of the map that the target is of, from the error in S0."""
+    weight = pyramid.spec.npix if target.mask is None else np.sum(np.asarray(target.mask), axis=-1)
+    spread = float(np.max(np.asarray(target.mean.s0)[..., 1] * np.sqrt(weight)))
+    if target.second is not None:  # S0 has the unit of the root of the product of both maps
+        spread = spread**2 / float(np.std(np.asarray(target.second)))
+    return spread
+
+
+def unit_of(target: Target, pyramid: Pyramid) -> np.floating:
+    """Return the power of two next to the standard deviation of the map that the target is of."""
+    spread = spread_of(target, pyramid)
+    usable = np.isfinite(spread) and spread > 0
+    return np.dtype(pyramid.spec.dtype).type(2.0 ** round(np.log2(spread)) if usable else 1.0)
+
+
+def check_target(target: Target, pyramid: Pyramid) -> None:
+    """Refuse a target that is not of a pyramid with a `ValueError`."""
+    spec = pyramid.spec
+    found = (target.mean.scales, target.mean.orientations)
+    if found != (spec.scales, spec.orientations):
+        raise ValueError(
+            f"target: got {found[0]} scales and {found[1]} orientations, expected "
+            f"{spec.scales} and {spec.orientations} as in the pyramid"
+        )
+    for name, pixels in (("mask", target.mask), ("second map", target.second)):
+        if pixels is not None and pixels.shape[-1] != spec.npix:
+            raise ValueError(
+                f"target: got a {name} of {pixels.shape[-1]} pixels, expected {spec.npix} as in "
+                "the pyramid"
+            )
+    if target.mean.s1.dtype != np.dtype(spec.dtype):
+        raise ValueError(
+            f"target: got {target.mean.s1.dtype} coefficients, expected {spec.dtype} as in the "
+            "pyramid"
+        )

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
 from jaxscat.operators import resolution, stencil
-from jaxscat.operators.pyramid import Level, Pyramid, PyramidSpec
+from jaxscat.operators.pyramid import Level, Pyramid
+from jaxscat.operators.spec import PyramidSpec
 from jaxscat.operators.symmetry import fold, true_orientations, unfold
 
 

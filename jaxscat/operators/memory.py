@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from jaxscat.operators.pyramid import PyramidSpec
+from jaxscat.operators.spec import PyramidSpec
 
 # Most pixels that one stencil row touches, and that touch one pixel, for every size of kernel;
 # measured over nside 1 to 128 and 1 to 8 orientations.

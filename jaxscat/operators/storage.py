@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxscat.archive import read_archive, write_archive
-from jaxscat.operators.pyramid import Level, Pyramid, PyramidSpec, check_spec
+from jaxscat.io.archive import read_archive, write_archive
+from jaxscat.operators.pyramid import Level, Pyramid
+from jaxscat.operators.spec import PyramidSpec, check_spec
 from jaxscat.operators.table import DenseTable, SparseTable
 
 _CONTENT, _FORMAT = "pyramid", 2

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxscat.archive import new_file
+from jaxscat.io.archive import new_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

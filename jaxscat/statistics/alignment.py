@@ -12,7 +12,7 @@ from jaxtyping import Array, Complex, Float, Int
 from jaxscat.operators.apply import convolve_level, downsample_level
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.symmetry import unfold
-from jaxscat.statistics.inputs import prepare_map
+from jaxscat.statistics.checks import prepare_map
 from jaxscat.statistics.moments import modulus
 from jaxscat.statistics.scales import Scale, Weights, enter_flat, own_units
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float
 from jaxscat import maps
 from jaxscat.operators.apply import convolve_level, downsample_level, in_named_order
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.statistics.inputs import prepare_map
+from jaxscat.statistics.checks import prepare_map
 from jaxscat.statistics.moments import modulus, signed_root
 from jaxscat.statistics.scales import enter_flat, own_units
 

@@ -9,9 +9,9 @@ from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment, walk_aligned
+from jaxscat.statistics.checks import is_known, prepare_map, prepare_mask, prepare_threshold
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import cut_products, gather_scales
-from jaxscat.statistics.inputs import is_known, prepare_map, prepare_mask, prepare_threshold
 from jaxscat.statistics.moments import safe_sqrt, signed_root
 from jaxscat.statistics.scales import (
     Field,

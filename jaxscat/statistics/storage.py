@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxscat.archive import read_archive, write_archive
-from jaxscat.operators.pyramid import PyramidSpec
+from jaxscat.io.archive import read_archive, write_archive
+from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.indices import scale_triples
 

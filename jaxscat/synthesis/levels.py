@@ -10,14 +10,15 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.maps import check_map
-from jaxscat.objectives.target import Target
+from jaxscat.minimization.checkpoints import Checkpoints
+from jaxscat.minimization.result import INTERRUPTED, SynthesisResult
+from jaxscat.minimization.settings import check_seeds
+from jaxscat.objectives.target import Target, check_target
 from jaxscat.operators.apply import downsample_map, upsample_map
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.statistics.inputs import check_map_of
-from jaxscat.synthesis.checkpoints import Checkpoints
-from jaxscat.synthesis.form import Form, check_form
-from jaxscat.synthesis.inputs import check_seeds, check_target
-from jaxscat.synthesis.results import INTERRUPTED, Progress, SynthesisResult
+from jaxscat.parametrizations.form import Form, check_form
+from jaxscat.progress import Progress
+from jaxscat.statistics.checks import check_map_of
 from jaxscat.synthesis.synthesize import Start, digest_of, drawing, synthesize_many
 
 

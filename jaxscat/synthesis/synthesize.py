@@ -10,25 +10,20 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxscat.objectives.target import Target
-from jaxscat.operators.pyramid import Pyramid, PyramidSpec
-from jaxscat.starts import noise
+from jaxscat.fields.noise import noise
+from jaxscat.minimization.batch import Batch
+from jaxscat.minimization.checkpoints import Checkpoints
+from jaxscat.minimization.devices import Devices, local_devices
+from jaxscat.minimization.result import SynthesisResult
+from jaxscat.minimization.settings import Settings, check_count, check_seeds, checked_target
+from jaxscat.minimization.state import joined
+from jaxscat.objectives.target import Target, spread_of, unit_of
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.spec import PyramidSpec
+from jaxscat.parametrizations.form import Form, check_form, field_of, identity_of
+from jaxscat.progress import Progress
 from jaxscat.statistics.angular import Reduction
-from jaxscat.statistics.inputs import check_map_of
-from jaxscat.synthesis.batch import Batch
-from jaxscat.synthesis.checkpoints import Checkpoints
-from jaxscat.synthesis.devices import Devices, local_devices
-from jaxscat.synthesis.form import Form, check_form, field_of, identity_of
-from jaxscat.synthesis.inputs import (
-    Settings,
-    check_count,
-    check_seeds,
-    checked_target,
-    spread_of,
-    unit_of,
-)
-from jaxscat.synthesis.results import Progress, SynthesisResult
-from jaxscat.synthesis.state import joined
+from jaxscat.statistics.checks import check_map_of
 
 Start = Callable[[int], Float[np.ndarray, " p"]] | Float[Array, "*seeds p"]
 

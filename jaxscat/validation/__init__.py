@@ -1,6 +1,6 @@
 """Is the new map right? Comparisons with the original that run on the host, in float64."""
 
-from jaxscat.spectra import angular_power_spectrum
+from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.validation.gaussian import gaussian_control
 from jaxscat.validation.report import validate
 from jaxscat.validation.rows import finite_or_none

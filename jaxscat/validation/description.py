@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxscat.spectra import harmonic_coefficients
+from jaxscat.harmonics.spectra import harmonic_coefficients
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.validation.coupling import band_maps, coupling_difference, cross_skewness
 from jaxscat.validation.distribution import (

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from jaxscat.spectra import angular_power_spectrum, filtered_noise
+from jaxscat.harmonics.spectra import angular_power_spectrum, filtered_noise
 
 ControlKind = Literal["gaussian", "filtered"]
 CONTROLS: tuple[ControlKind, ...] = get_args(ControlKind)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex, Float
 
+from jaxscat.harmonics.spectra import harmonic_coefficients
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.spectra import harmonic_coefficients
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.validation.coupling import octave_bands
 from jaxscat.validation.distribution import pixel_moments

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.fields.noise import check_seed
 from jaxscat.maps import check_map, check_mask, nside_of
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
-from jaxscat.starts import check_seed
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
 from jaxscat.validation.ensemble import correlation_matrix, ensemble_report
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from jaxscat.objectives.chi_square import map_loss
-from jaxscat.objectives.measured_target import make_target
+from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.target import covariance_scales, finest_covariances, floored
-from jaxscat.operators.pyramid import build_pyramid, check_spec
+from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.operators.spec import check_spec
 from jaxscat.statistics.alignment import align_orientations
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.errors import standard_error

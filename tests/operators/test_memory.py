@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxscat.operators import memory, pyramid
-from jaxscat.operators.pyramid import build_pyramid, check_spec
+from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.operators.spec import check_spec
 
 
 @pytest.mark.parametrize(

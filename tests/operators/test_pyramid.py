@@ -8,7 +8,8 @@ import pytest
 
 from jaxscat.operators import pyramid
 from jaxscat.operators.apply import convolve_map, upsample_map
-from jaxscat.operators.pyramid import PyramidSpec, build_pyramid, check_spec
+from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.operators.spec import PyramidSpec, check_spec
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.archive import write_archive
+from jaxscat.io.archive import write_archive
 from jaxscat.operators.apply import convolve_map
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.operators.storage import load_pyramid, save_pyramid

@@ -4,8 +4,8 @@ import healpy
 import numpy as np
 import pytest
 
+from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.plotting import mollweide_image, plot_summary
-from jaxscat.spectra import angular_power_spectrum
 
 NSIDE = 8
 NPIX = 12 * NSIDE**2

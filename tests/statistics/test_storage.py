@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.archive import write_archive
-from jaxscat.operators.pyramid import PyramidSpec
+from jaxscat.io.archive import write_archive
+from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
 from jaxscat.statistics.indices import scale_triples
 from jaxscat.statistics.storage import load_statistics, save_statistics, spec_differences

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.objectives.measured_target import make_target
+from jaxscat.objectives.make_target import make_target
 from jaxscat.operators.pyramid import build_pyramid
 
 

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxscat.fields.noise import white_noise
+from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.objectives.chi_square import map_loss
-from jaxscat.objectives.measured_target import make_target
+from jaxscat.objectives.make_target import make_target
 from jaxscat.operators.apply import downsample_map
 from jaxscat.operators.pyramid import build_pyramid
-from jaxscat.starts import white_noise
-from jaxscat.synthesis.checkpoints import Checkpoints
 from jaxscat.synthesis.levels import refined, synthesize_levels
 from jaxscat.synthesis.synthesize import synthesize_many
 
@@ -316,7 +316,7 @@ def test_a_form_is_that_of_the_finest_level(targets, pyramids, start):
 def test_bad_input_is_refused_before_anything_is_compiled(
     monkeypatch, targets, pyramids, changes, message
 ):
-    monkeypatch.setattr("jaxscat.synthesis.devices.advance", None)
+    monkeypatch.setattr("jaxscat.minimization.devices.advance", None)
     changes = dict(changes)
     order = changes.pop("order", [0, 1, 2])
     arguments = {

@@ -2,7 +2,7 @@ import healpy
 import numpy as np
 import pytest
 
-from jaxscat.spectra import angular_power_spectrum, harmonic_coefficients
+from jaxscat.harmonics.spectra import angular_power_spectrum, harmonic_coefficients
 from jaxscat.validation.coupling import (
     band_maps,
     coupling_difference,

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.operators.pyramid import build_pyramid
-from jaxscat.spectra import angular_power_spectrum
 from jaxscat.validation.comparison import compare_with
 from jaxscat.validation.curves import Curve, curves_as_json, curves_of
 from jaxscat.validation.morphology import LEVELS

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxscat.spectra import angular_power_spectrum
+from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.validation.gaussian import CONTROLS, gaussian_control
 from jaxscat.validation.spectra import binned_ratio
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from jaxscat.harmonics.spectra import harmonic_coefficients
 from jaxscat.operators.pyramid import build_pyramid
-from jaxscat.spectra import harmonic_coefficients
 from jaxscat.validation.reference import reference_of
 
 NPIX = 768

@@ -2,7 +2,7 @@ import healpy
 import numpy as np
 import pytest
 
-from jaxscat.spectra import (
+from jaxscat.harmonics.spectra import (
     angular_power_spectrum,
     filtered_noise,
     harmonic_coefficients,

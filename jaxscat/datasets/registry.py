@@ -1,0 +1,236 @@
+"""Maps that are known by name: where they come from, their licence, and how to obtain them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.datasets.cosmic_web import cosmic_web_map
+
+DATA_VARIABLE = "JAXSCAT_DATA"
+
+
+class DatasetError(ValueError):
+    """A named dataset is unknown, cannot be obtained, or is not what its checksum says."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A map with a name; all are NESTED and cover the full sky.
+
+    Either `make` makes the map, or `url`, `file` and `sha256` say where its file is and what it
+    must hold.
+    """
+
+    name: str
+    nside: int
+    description: str
+    source: str
+    licence: str
+    make: Callable[[], Float[np.ndarray, " p"]] | None = None
+    url: str = ""
+    file: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """One line of the list of datasets; `location` says where the map comes from on this machine.
+
+    `available` is true when the map can be had without a network.
+    """
+
+    name: str
+    nside: int
+    description: str
+    source: str
+    licence: str
+    available: bool
+    location: str
+
+
+@lru_cache(maxsize=1)
+def _cosmic_web() -> Float[np.ndarray, " p"]:
+    return cosmic_web_map(64)
+
+
+_DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset(
+            name="cosmic-web",
+            nside=64,
+            description="filaments and voids on a shell, by the Zel'dovich approximation",
+            source="made by jaxscat (jaxscat.datasets.cosmic_web)",
+            licence="BSD-3-Clause",
+            make=_cosmic_web,
+        ),
+        Dataset(
+            name="lss",
+            nside=128,
+            description="Large-Scale-Structure map of the FOSCAT demonstrations",
+            source="https://github.com/jmdelouis/FOSCAT_DEMO",
+            licence="GPL-3.0 (downloaded, not part of jaxscat)",
+            url="https://raw.githubusercontent.com/jmdelouis/FOSCAT_DEMO/main/data/"
+            "LSS_map_nside128.npy",
+            file="LSS_map_nside128.npy",
+            sha256="eed2d821be68de0317e0c0c8b8d15c4e5eeb9b960c70e27d88672fb40162bddd",
+        ),
+    )
+}
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Return the names that `load_map` takes instead of a file."""
+    return tuple(_DATASETS)
+
+
+def find_dataset(name: str) -> Dataset:
+    """Return the entry of one dataset; DatasetError (a ValueError) for an unknown name."""
+    if name not in _DATASETS:
+        raise DatasetError(f"dataset: got {name!r}, expected one of {', '.join(_DATASETS)}")
+    return _DATASETS[name]
+
+
+def describe() -> list[DatasetRow]:
+    """List all datasets with their origin, licence and whether they are on this machine.
+
+    Nothing is made or downloaded for it.
+    """
+    rows = []
+    for dataset in _DATASETS.values():
+        if dataset.make is not None:
+            available, location = True, "made on demand"
+        else:
+            present = [path for path in _places(dataset) if path.is_file()]
+            intact = [path for path in present if _sha256(path) == dataset.sha256]
+            available = bool(intact) and intact[0] == present[0]
+            if available:
+                location = str(present[0])
+            elif present:
+                location = f"{present[0]} (wrong checksum)"
+            else:
+                location = "downloaded on first use"
+        rows.append(
+            DatasetRow(
+                name=dataset.name,
+                nside=dataset.nside,
+                description=dataset.description,
+                source=dataset.source,
+                licence=dataset.licence,
+                available=available,
+                location=location,
+            )
+        )
+    return rows
+
+
+def dataset_path(name: str) -> Path | None:
+    """Return the checked file of a dataset, downloading it if need be; None if it has no file.
+
+    The folder named by the environment variable JAXSCAT_DATA comes first. A file that is not there
+    is downloaded once, with a progress bar on the standard error, into the cache of the user.
+    Raises DatasetError (a ValueError) for an unknown name, a checksum that differs, a JAXSCAT_DATA
+    that is no folder, and, with the instructions to do it by hand, for a failed download.
+    """
+    dataset = find_dataset(name)
+    if dataset.make is not None:
+        return None
+    local = _local_file(dataset)
+    return _download(dataset) if local is None else local
+
+
+def load_dataset(name: str) -> Float[np.ndarray, " p"]:
+    """Return the map of a dataset, float64, NESTED, at its own nside.
+
+    Raises DatasetError (a ValueError) as `dataset_path` does.
+    """
+    path = dataset_path(name)
+    if path is None:
+        make = find_dataset(name).make
+        assert make is not None
+        return make().copy()
+    return np.load(path, allow_pickle=False).astype(np.float64)
+
+
+def _cache_folder() -> Path:
+    import pooch
+
+    return Path(pooch.os_cache("jaxscat"))
+
+
+def _places(dataset: Dataset) -> list[Path]:
+    folder = os.environ.get(DATA_VARIABLE)
+    own = [Path(folder) / dataset.file] if folder else []
+    return [*own, _cache_folder() / dataset.file]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _local_file(dataset: Dataset) -> Path | None:
+    folder = os.environ.get(DATA_VARIABLE)
+    if not folder:
+        return None
+    if not Path(folder).is_dir():
+        raise DatasetError(f"{DATA_VARIABLE}: got {folder!r}, expected a folder with map files")
+    path = Path(folder) / dataset.file
+    if not path.is_file():
+        return None
+    found = _sha256(path)
+    if found != dataset.sha256:
+        raise DatasetError(
+            f"{DATA_VARIABLE}: {path} has sha256 {found}, expected {dataset.sha256} for dataset "
+            f"{dataset.name!r}; replace the file or unset {DATA_VARIABLE}"
+        )
+    return path
+
+
+def _download(dataset: Dataset) -> Path:
+    import pooch
+    import requests
+
+    from jaxscat.datasets.download_bar import DownloadBar
+
+    folder = _cache_folder()
+    try:
+        with DownloadBar(dataset.file) as bar:
+            path = pooch.retrieve(
+                dataset.url,
+                known_hash=f"sha256:{dataset.sha256}",
+                fname=dataset.file,
+                path=folder,
+                downloader=pooch.HTTPDownloader(progressbar=bar),  # pyright: ignore
+            )
+    except (requests.RequestException, OSError, ValueError) as error:
+        # pooch tells a wrong checksum by ValueError, the network by requests, the disk by OSError.
+        raise DatasetError(
+            f"dataset {dataset.name!r}: the download failed ({_reason(error)}). "
+            f"To do it by hand: get {dataset.url} on a machine with network, put it into a folder "
+            f"as {dataset.file}, check that its sha256 is {dataset.sha256}, and set "
+            f"{DATA_VARIABLE} to that folder"
+        ) from error
+    return Path(path)
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words why a download failed."""
+    import requests
+
+    request = getattr(error, "request", None)
+    host = urlsplit(str(getattr(request, "url", ""))).netloc or "the server"
+    if isinstance(error, requests.Timeout):
+        return f"no answer from {host}"
+    if isinstance(error, requests.ConnectionError):
+        return f"no connection to {host}"
+    return " ".join(str(error).split()) or type(error).__name__

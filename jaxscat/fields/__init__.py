@@ -1,0 +1,1 @@
+"""Random fields to start from, and fields with a Gaussian histogram."""

@@ -1,0 +1,142 @@
+"""Maps from which a synthesis starts; the map of a seed depends on nothing but the seed."""
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.harmonics.spectra import angular_power_spectrum, filtered_noise
+from jaxscat.maps import check_map, check_mask, nside_of
+
+
+def check_seed(seed: object, *, name: str = "seed") -> None:
+    """Refuse what is no seed.
+
+    Raises:
+        ValueError: it is no integer from 0 to 2^32 - 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"{name}: got {seed!r}, expected an integer from 0 to {2**32 - 1}")
+
+
+def noise(seed: int, size: int) -> Float[np.ndarray, " size"]:
+    """Return normal numbers of mean zero and variance one, drawn in float32 on every device.
+
+    Args:
+        seed: integer from 0 to 2^32 - 1, folded into a key of JAX.
+        size: how many.
+
+    Raises:
+        ValueError: the seed is out of range.
+
+    Source: `docs/conventions.md`, "Starts".
+    """
+    check_seed(seed)
+    key = jax.random.fold_in(jax.random.key(0), np.uint32(seed))
+    return np.asarray(jax.random.normal(key, (size,), np.float32))
+
+
+def white_noise(
+    original: Float[np.ndarray, " p"],
+    seed: int,
+    *,
+    footprint: Float[np.ndarray, " p"] | None = None,
+) -> Float[np.ndarray, " p"]:
+    """Return white noise with the mean and the standard deviation of a map.
+
+    Args:
+        original: map (or patch of one) in any unit, which the result shares.
+        seed: integer from 0 to 2^32 - 1.
+        footprint: weights of the pixels in mean and standard deviation, such as a mask.
+
+    Returns:
+        float32 map.
+
+    Raises:
+        ValueError: `original` is no map (see `check_map`), the seed is out of range, or the
+            footprint is no mask of the map.
+
+    Source: `docs/conventions.md`, "Starts".
+    """
+    original = _checked(original)
+    return _with_moments(noise(seed, original.size), original, footprint)
+
+
+def reference_noise(
+    original: Float[np.ndarray, " p"],
+    seed: int,
+    *,
+    footprint: Float[np.ndarray, " p"] | None = None,
+) -> Float[np.ndarray, " p"]:
+    """Return the white noise of the reference experiment, from NumPy's legacy generator.
+
+    The numbers are those that follow `np.random.seed(seed)`; the global generator is untouched.
+
+    Args:
+        original, seed, footprint: as for `white_noise`.
+
+    Returns:
+        float32 map.
+
+    Raises:
+        ValueError: as `white_noise`.
+
+    Source: `docs/conventions.md`, "Starts".
+    """
+    original = _checked(original)
+    check_seed(seed)
+    drawn = np.random.RandomState(seed).randn(1, original.size).astype(np.float32)[0]
+    return _with_moments(drawn, original, footprint)
+
+
+def gaussian_noise(
+    original: Float[np.ndarray, " p"],
+    seed: int,
+    *,
+    footprint: Float[np.ndarray, " p"] | None = None,
+) -> Float[np.ndarray, " p"]:
+    """Return a Gaussian random map with the power spectrum and the mean of a map.
+
+    White noise is filtered to C_l of the original for multipoles up to 3 nside - 1, and has the
+    rest of its variance beyond; the mean is the original's.
+
+    Args:
+        original: NESTED map of the whole sphere in any unit, which the result shares.
+        seed: integer from 0 to 2^32 - 1.
+        footprint: weights of the pixels in the power spectrum and the mean, such as a mask.
+
+    Returns:
+        float32 map.
+
+    Raises:
+        ValueError: as `white_noise`.
+
+    Source: `docs/conventions.md`, "Starts".
+    """
+    nside = nside_of(np.size(original), name="original")
+    original = check_map(original, name="original", nside=nside, allow_constant=True)
+    original = original.astype(np.float64)
+    weights = None if footprint is None else check_mask(footprint, original.size, name="footprint")
+    spectrum = angular_power_spectrum(original, weights)
+    variance = np.average((original - np.average(original, weights=weights)) ** 2, weights=weights)
+    map = filtered_noise(noise(seed, original.size), spectrum, variance)
+    return (map + np.average(original - map, weights=weights)).astype(np.float32)
+
+
+def _checked(original: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+    # The pixels may be those of a patch, whose number only its pyramid knows.
+    original = check_map(original, name="original", cells=np.size(original), allow_constant=True)
+    return original.astype(np.float32)
+
+
+def _with_moments(
+    drawn: Float[np.ndarray, " p"],
+    original: Float[np.ndarray, " p"],
+    footprint: Float[np.ndarray, " p"] | None,
+) -> Float[np.ndarray, " p"]:
+    """Give normal numbers the mean and the standard deviation of a map; all in float32."""
+    if footprint is None:
+        return drawn * original.std() + original.mean()
+    weights = check_mask(footprint, original.size, name="footprint", patch=True)
+    mean = np.average(original, weights=weights)
+    spread = np.sqrt(np.average((original - mean) ** 2, weights=weights))
+    return (drawn * spread + mean).astype(np.float32)

@@ -1,0 +1,244 @@
+"""Reading and writing maps; ordering, missing pixels and resolution are settled here, once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from jaxscat.datasets.registry import dataset_names, load_dataset
+from jaxscat.io.formats import check_order, read_map_file
+from jaxscat.maps import (
+    UNSEEN,
+    check_finite,
+    check_map,
+    check_mask,
+    check_nside,
+    nside_of,
+    to_real,
+    unseen_pixels,
+)
+
+
+def load_map(
+    source: str | os.PathLike[str],
+    nside: int | None = None,
+    *,
+    order: str | None = None,
+    field: int | str = 0,
+    unseen: Literal["refuse", "mean"] = "refuse",
+) -> Float[np.ndarray, " p"]:
+    """Read one map from a file or a dataset and take it to a working nside.
+
+    Args:
+        source: a `.npy` file of shape (npix,), a HEALPix FITS file, or one of `dataset_names()`.
+        nside: working nside, a power of two up to the map's own; pixels are averaged by
+            `healpy.ud_grade`. None keeps the map's own.
+        order: "RING" or "NESTED". A FITS header says it too: then the two must agree. A `.npy`
+            file without it is taken as NESTED, the order of FOSCAT; nothing in such a file can
+            tell.
+        field: column of a FITS file, by number from 0 or by name.
+        unseen: what becomes of pixels without data (UNSEEN): "refuse" them, or set them to the
+            "mean" of the others. `load_map_and_mask` makes zeros of the mask of them.
+
+    Returns:
+        float64 NESTED map of `12 nside^2` pixels, in the units of the file.
+
+    Raises:
+        ValueError: a file that is missing, empty, damaged, pickled or of an unknown kind; an
+            order that is unknown, missing or contradicts the header; a working nside above the
+            map's; and all that `check_map` refuses. Integer maps are converted with a
+            UserWarning.
+    """
+    if unseen not in ("refuse", "mean"):
+        raise ValueError(
+            f"unseen: got {unseen!r}, expected 'refuse' or 'mean' (a mask of the pixels without "
+            "data comes from jaxscat.load_map_and_mask)"
+        )
+    values, name = _read(source, order, field)
+    missing = int(unseen_pixels(values).sum())
+    if missing and unseen == "refuse":
+        raise ValueError(
+            f"{name}: got {missing} of {values.size} pixels UNSEEN (without data), expected none; "
+            "unseen = 'mask' (in Python load_map_and_mask) makes zeros of the mask of them, and "
+            "unseen='mean' of load_map fills them"
+        )
+    return _grade(values, name, nside)[0]
+
+
+def load_map_and_mask(
+    source: str | os.PathLike[str],
+    nside: int | None = None,
+    *,
+    order: str | None = None,
+    field: int | str = 0,
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """Read one map whose pixels without data (UNSEEN) become zeros of a mask.
+
+    Arguments and errors are those of `load_map`. Returns the map and the mask, both float64,
+    NESTED, shape (12 nside^2,). The mask is one where there are data; at a working nside below the
+    map's it is the share of pixels with data, and the map is the mean of those. Where the mask is
+    zero the map holds the mean of all pixels with data, so that wavelets across the edge see no
+    step. The mask is one everywhere if nothing is missing.
+    """
+    values, name = _read(source, order, field)
+    return _grade(values, name, nside)
+
+
+def load_mask(
+    source: str | os.PathLike[str],
+    nside: int | None = None,
+    *,
+    order: str | None = None,
+    field: int | str = 0,
+) -> Float[np.ndarray, "*M p"]:
+    """Read the weights of one mask, or of several from a `.npy` file of shape (masks, npix).
+
+    Arguments are those of `load_map`, except that only files are read; at a working nside below
+    the mask's the weights are averaged. Returns float64, NESTED, shape (12 nside^2,) or
+    (masks, 12 nside^2). Raises ValueError for a file or order that `load_map` refuses, a working
+    nside above the mask's, and all that `check_mask` refuses.
+    """
+    name = f"mask {str(source)!r}"
+    raw, found_order = read_map_file(source, check_order(order), field, name=name)
+    weights = check_mask(raw, name=name).astype(np.float64)
+    if found_order == "RING":
+        weights = weights[..., _ring_pixels(nside_of(weights.shape[-1]))]
+    target = _working_nside(nside, weights.shape[-1], name)
+    graded = np.stack([_ud_grade(one, target) for one in np.atleast_2d(weights)])
+    return check_mask(graded.reshape(*weights.shape[:-1], -1), name=name)
+
+
+def save_maps(
+    path: str | os.PathLike[str],
+    maps: Mapping[str, ArrayLike],
+    *,
+    units: str | None = None,
+    header: Mapping[str, str | int | float] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write maps as the columns of one HEALPix FITS file, NESTED, float32.
+
+    `maps` goes from the name of the column to a NESTED map of shape (npix,), all of one nside;
+    `units` is written for every column, `header` as keywords of the table. The file appears under
+    its name only when it is whole. Returns the path. Raises ValueError for a suffix other than
+    `.fits` or `.fits.gz`, a folder that does not exist, a file that does (unless `overwrite`), no
+    maps, names that are empty or differ only in case, and maps that are not real or differ in
+    length.
+    """
+    import healpy  # here, because importing it loads matplotlib
+
+    path = Path(path)
+    if not path.name.lower().endswith((".fits", ".fits.gz")):
+        raise ValueError(f"path: got {str(path)!r}, expected a name that ends in .fits or .fits.gz")
+    if not path.parent.is_dir():
+        raise ValueError(f"path: got {str(path)!r}, but there is no folder {str(path.parent)!r}")
+    if path.exists() and not overwrite:
+        raise ValueError(f"path: {str(path)!r} exists, expected a new file (or overwrite=True)")
+    names = list(maps)
+    if not names or not all(names) or len({name.lower() for name in names}) != len(names):
+        raise ValueError(f"maps: got the names {names}, expected one or more different ones")
+    columns = [to_real(values, name=f"maps[{name!r}]") for name, values in maps.items()]
+    for name, column in zip(names, columns, strict=True):
+        if column.ndim != 1 or column.shape != columns[0].shape:
+            raise ValueError(
+                f"maps[{name!r}]: got shape {column.shape}, expected one map of "
+                f"{columns[0].size} pixels as the first"
+            )
+    nside_of(columns[0].size, name=f"maps[{names[0]!r}]")
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        healpy.write_map(
+            partial,
+            columns,
+            nest=True,
+            dtype=np.float32,
+            fits_IDL=False,
+            column_names=names,
+            column_units=units,
+            extra_header=[(key, value) for key, value in (header or {}).items()],
+            overwrite=True,
+        )
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _read(
+    source: str | os.PathLike[str], order: str | None, field: int | str
+) -> tuple[Float[np.ndarray, " p"], str]:
+    """Return a float64 NESTED map, UNSEEN still in it, and the words that name it in errors."""
+    order = check_order(order)
+    if isinstance(source, str) and source in dataset_names():
+        if order == "RING":
+            raise ValueError(f"order: got 'RING', expected 'NESTED' for dataset {source!r}")
+        if field != 0:
+            raise ValueError(f"field: got {field!r}, expected 0: dataset {source!r} is one map")
+        return load_dataset(source), f"dataset {source!r}"
+    name = f"map {str(source)!r}"
+    raw, found_order = read_map_file(source, order, field, name=name)
+    values = to_real(raw, name=name).astype(np.float64)
+    if values.ndim != 1:
+        raise ValueError(
+            f"{name}: got an array of shape {values.shape}, expected one map of shape (npix,)"
+        )
+    nside = nside_of(values.size, name=name)
+    check_finite(values, name=name, unseen=True)
+    return values[_ring_pixels(nside)] if found_order == "RING" else values, name
+
+
+def _grade(
+    values: Float[np.ndarray, " p"], name: str, nside: int | None
+) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
+    """Return map and mask at the working nside; pixels without data hold the mean of the others."""
+    target = _working_nside(nside, values.size, name)
+    missing = unseen_pixels(values)
+    if missing.all():
+        raise ValueError(f"{name}: got UNSEEN (without data) in every pixel, expected a map")
+    graded = _ud_grade(np.where(missing, UNSEEN, values), target)
+    mask = _ud_grade(np.where(missing, 0.0, 1.0), target)
+    graded[mask == 0] = values[~missing].mean()
+    return check_map(graded, name=name), mask
+
+
+def _working_nside(nside: int | None, npix: int, name: str) -> int:
+    own = nside_of(npix, name=name)
+    if nside is None:
+        return own
+    if check_nside(nside) > own:
+        raise ValueError(f"nside: got {nside}, expected at most {own} as {name} has")
+    return int(nside)
+
+
+def _ud_grade(values: Float[np.ndarray, " p"], nside: int) -> Float[np.ndarray, " q"]:
+    import healpy
+
+    return healpy.ud_grade(values, nside, order_in="NESTED", order_out="NESTED")
+
+
+def _ring_pixels(nside: int) -> np.ndarray:
+    """Return the RING index of every NESTED pixel."""
+    import healpy
+
+    return healpy.nest2ring(nside, np.arange(12 * nside**2))
+
+
+def in_precision(map: np.ndarray, precision: str, name: str) -> np.ndarray:
+    """Return a map [p] in a floating-point type.
+
+    Raises `ValueError`, which begins with `name`, for values that the type cannot hold.
+    """
+    with np.errstate(over="ignore"):
+        rounded = map.astype(precision)
+    if not np.isfinite(rounded).all():
+        raise ValueError(
+            f"{name}: got values up to {np.abs(map).max():.3g}, which {precision} cannot hold, "
+            "expected smaller ones or precision float64"
+        )
+    return rounded

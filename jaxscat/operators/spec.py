@@ -1,0 +1,132 @@
+"""What a pyramid of operators is built for."""
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Int
+
+from jaxscat import maps
+from jaxscat.operators import cells as patches
+from jaxscat.operators import symmetry
+from jaxscat.operators.wavelet import wavelet_kernel
+
+Geometry = Literal["exact", "foscat"]
+
+_LARGEST_PATCH_NSIDE = 8192
+
+
+@dataclasses.dataclass(frozen=True)
+class PyramidSpec:
+    """What a pyramid was built for; two pyramids of one spec share their compiled functions.
+
+    Attributes:
+        nside: resolution of the maps.
+        orientations: number of wavelet orientations `L` in half a turn.
+        kernel_size: side of the wavelet kernel, pixels.
+        scales: number of scales `J`; scale `j` works at `finest_nside / 2^j`.
+        geometry: "exact" (float64) or "foscat" (rounded to float32 as the FOSCAT package does).
+        dtype: name of the type of the weights.
+        cells: checksum of the pixels of a patch; None is the full sky.
+        cell_count: number of pixels of the patch; None is the full sky.
+    """
+
+    nside: int
+    orientations: int
+    kernel_size: int
+    scales: int
+    geometry: Geometry
+    dtype: str
+    cells: str | None = None
+    cell_count: int | None = None
+
+    @property
+    def npix(self) -> int:
+        """Number of pixels of the maps."""
+        return 12 * self.nside**2 if self.cell_count is None else self.cell_count
+
+    @property
+    def raised(self) -> bool:
+        """Whether maps are taken to twice their nside first, as large kernels ask for."""
+        return self.kernel_size > 3
+
+    @property
+    def finest_nside(self) -> int:
+        """Resolution at which the finest scale works."""
+        return 2 * self.nside if self.raised else self.nside
+
+    @property
+    def sectors(self) -> int:
+        """Number of sectors into which maps are folded."""
+        if self.cell_count is not None:
+            return 1
+        return symmetry.sector_count(self.orientations, self.geometry == "exact")
+
+
+def check_spec(
+    nside: int,
+    orientations: int = 4,
+    kernel_size: int = 3,
+    scales: int | None = None,
+    dtype: DTypeLike = jnp.float32,
+    geometry: Geometry = "exact",
+    cells: Int[np.ndarray, " p"] | None = None,
+) -> PyramidSpec:
+    """Return the spec of a pyramid after checking every argument of `build_pyramid`.
+
+    The pixels of a patch, `cells`, are ascending and checked before.
+
+    Raises:
+        ValueError: an argument is outside its range, or float64 is asked for without x64.
+    """
+    nside = maps.check_nside(nside)
+    if not _is_integer(orientations) or orientations < 1:
+        raise ValueError(f"orientations: got {orientations!r}, expected an integer of at least 1")
+    wavelet_kernel(kernel_size)
+    raised = kernel_size > 3
+    if cells is not None and nside << raised > _LARGEST_PATCH_NSIDE:
+        raise ValueError(
+            f"nside: got {nside} with kernel_size {kernel_size}, expected at most "
+            f"{_LARGEST_PATCH_NSIDE >> raised} for a patch, whose pixels are counted in 32 bits"
+        )
+    most = nside.bit_length() + raised
+    if scales is None:
+        scales = most
+        if cells is not None:
+            scales = patches.default_scales(cells.size * (4 if raised else 1), most)
+    if not _is_integer(scales) or not 1 <= scales <= most:
+        raise ValueError(
+            f"scales: got {scales!r}, expected 1 to {most} with kernel_size {kernel_size} at nside "
+            f"{nside}"
+        )
+    if geometry not in ("exact", "foscat"):
+        raise ValueError(f"geometry: got {geometry!r}, expected 'exact' or 'foscat'")
+    name = _dtype_name(dtype)
+    if name not in ("float32", "float64"):
+        raise ValueError(f"dtype: got {name}, expected float32 or float64")
+    if jax.dtypes.canonicalize_dtype(name) != np.dtype(name):
+        raise ValueError("dtype: got float64, expected float32 unless jax_enable_x64 is set")
+    return PyramidSpec(
+        nside=nside,
+        orientations=int(orientations),
+        kernel_size=int(kernel_size),
+        scales=int(scales),
+        geometry=geometry,
+        dtype=name,
+        cells=None if cells is None else patches.digest(nside, cells),
+        cell_count=None if cells is None else cells.size,
+    )
+
+
+def _dtype_name(dtype: DTypeLike) -> str:
+    try:
+        return "None" if dtype is None else np.dtype(dtype).name  # NumPy takes None for float64
+    except TypeError:
+        return repr(dtype)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -1,0 +1,1 @@
+"""Which numbers are unknown, and the maps that follow from them."""

@@ -1,0 +1,258 @@
+"""The page of a run: what was made, what validation says of it, and where it comes from."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from jaxscat.validation.rows import multipoles_of
+from jaxscat.validation.verdict import copy_verdict, told_apart
+
+NONE = "–"  # a number that does not exist
+
+# Control kinds as the page calls them; so do the figures.
+CONTROL_NAMES: Mapping[str, str] = {
+    "gaussian": "Gaussian control",
+    "filtered": "filtered-noise control",
+}
+CAPTIONS: Mapping[str, str] = {
+    "maps": "The original, the map of the first seed and a Gaussian control, on the original's "
+    "colour scale.",
+    "zoom": "The same patch of these three maps, larger.",
+    "spectrum": "The angular power spectrum, and power in bins of multipoles over the original's.",
+    "distribution": "The histogram of the pixel values.",
+    "copies": "The correlation with the original in ranges of multipoles: independent maps are "
+    "within the grey band in two of three cases.",
+    "morphology": "Minkowski functionals and numbers of peaks and minima at thresholds; below, "
+    "differences from the original in percent of its largest magnitude.",
+    "scattering": "Scattering coefficients over those of the original, scale by scale.",
+    "loss": "The loss of every map against the iteration.",
+}
+_HALF = {"distribution", "copies"}  # two of them stand side by side
+_GROUPS = {
+    "distribution": "Pixel values",
+    "correlation_ranges": "Correlation with the original",
+    "power_spectrum_bins": "Power in bins",
+    "distances": "Distances from the original",
+    "scattering": "Scattering coefficients",
+}
+_FACTS = {
+    "data": "original",
+    "nside": "nside",
+    "status": "status",
+    "method": "method",
+    "precision": "precision",
+    "device": "device",
+    "elapsed_seconds": "synthesis [s]",
+}
+_SEED_COLUMNS = {
+    "seed": "seed",
+    "status": "status",
+    "nsteps": "steps",
+    "evaluations": "evaluations",
+    "start_loss": "loss at the start",
+    "final_loss": "loss at the end",
+    "compile_seconds": "compilation [s]",
+    "run_seconds": "run [s]",
+}
+# So little scatter, as a part of the number, is that of rounding.
+_ROUNDING = 1e-6
+
+
+def render_report(
+    *,
+    title: str,
+    results: Mapping[str, Any],
+    validation: Mapping[str, Any],
+    figures: Mapping[str, bytes],
+    provenance: Mapping[str, Any],
+    config_text: str,
+    notes: Sequence[str] = (),
+) -> str:
+    """Make the page of a run: one HTML text that needs no other file and no network.
+
+    Keys that `results`, `validation` or their entries lack are left out of the page.
+
+    Args:
+        title: title of the page.
+        results: content of results.json (see `summarize`).
+        validation: content of validation.json (see `SeedValidation.as_json`).
+        figures: PNG files by name, in their order on the page; names of `CAPTIONS` have a caption.
+        provenance: content of run.json.
+        config_text: content of config.toml.
+        notes: what has to be known to read the verdict.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = number
+    source = resources.files("jaxscat.report").joinpath("page.html").read_text(encoding="utf-8")
+    return environment.from_string(source).render(
+        title=title,
+        facts=_facts(results, validation),
+        verdict=[
+            _copies(validation),
+            *_separations(validation),
+            *({"name": "Mind", "text": note} for note in notes),
+        ],
+        figures=[_figure(name, content) for name, content in figures.items()],
+        controls=_controls(validation),
+        quantities=_quantities(validation),
+        made=len(validation.get("seeds", [])),
+        seed_columns=_seed_columns(results),
+        seeds=results.get("seeds", []),
+        provenance=provenance,
+        config_text=config_text,
+    )
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A value of JSON as a page shows it: floats with four digits, `NONE` where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.{digits}g}".replace("-", "−").replace("e+", "e")
+    return str(value)
+
+
+def _with_scatter(mean: float | None, scatter: float | None) -> str:
+    # What is fixed for all maps scatters by rounding alone.
+    if mean is None or scatter is None or scatter <= _ROUNDING * abs(mean):
+        return number(mean)
+    return f"{number(mean)} ± {number(scatter, 2)}"
+
+
+def _facts(results: Mapping[str, Any], validation: Mapping[str, Any]) -> dict[str, str]:
+    facts = {name: number(results[key]) for key, name in _FACTS.items() if key in results}
+    seeds = [str(seed) for seed in validation.get("seeds", [])]
+    if len(seeds) > 12:
+        seeds = [*seeds[:3], "…", seeds[-1]]
+    if seeds:
+        facts["seeds"] = f"{len(validation['seeds'])}: {', '.join(seeds)}"
+    counts = validation.get("controls", {})
+    drawn = [f"{counts[kind]} × {name}" for kind, name in CONTROL_NAMES.items() if counts.get(kind)]
+    return facts | {"controls": ", ".join(drawn) or "none"}
+
+
+def _controls(validation: Mapping[str, Any]) -> dict[str, str]:
+    """The kinds of which there are controls, and their names."""
+    counts = validation.get("controls", {})
+    return {kind: name for kind, name in CONTROL_NAMES.items() if counts.get(kind)}
+
+
+def _copies(validation: Mapping[str, Any]) -> dict[str, str]:
+    """What the copy test says, in a few sentences."""
+    entries = validation.get("copies") or []
+    if not entries:
+        return {"name": "Copies", "text": "There is no copy test of these maps."}
+    listed = ", ".join(
+        f"{number(entry['mean'], 2)} (chance {number(entry['by_chance'], 2)}) at "
+        f"{multipoles_of(entry)}"
+        for entry in entries
+    )
+    text = f"{copy_verdict(entries)} Mean correlation with the original: {listed}."
+    return {"name": "Copies", "text": text}
+
+
+def _separations(validation: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What distances tell the new maps from Gaussian controls, in up to three sentences."""
+    controls = _controls(validation)
+    sorted_ = told_apart(validation.get("quantities") or [])
+    count = sum(map(len, sorted_.values()))
+    if not count or not controls:
+        return [{"name": "Gaussian or not", "text": "No distances can be compared with controls."}]
+
+    def listed(entries: Sequence[Mapping[str, Any]]) -> str:
+        parts = [f"{entry['name']} ({_times(_separation(entry, controls))})" for entry in entries]
+        return "; ".join(parts)
+
+    nearer, farther, alike = (sorted_[key] for key in ("nearer", "farther", "alike"))
+    names = ", ".join(controls.values())
+    text = (
+        f"In {len(nearer)} of {count} distances the new maps are nearer to the original than the "
+        f"Gaussian controls by more than three of the controls' standard deviations (how many, in "
+        f"brackets: {names})"
+    )
+    sentences = [
+        {"name": "Gaussian or not", "text": f"{text}: {listed(nearer)}." if nearer else f"{text}."}
+    ]
+    if farther:
+        text = f"Farther than some control by as much: {listed(farther)}."
+        sentences.append({"name": "Farther than controls", "text": text})
+    if alike:
+        sentences.append({"name": "Not told apart", "text": f"{listed(alike)}."})
+    return sentences
+
+
+def _separation(entry: Mapping[str, Any], controls: Mapping[str, str]) -> dict[str, float | None]:
+    """The separations of a quantity from the controls; none where it is no distance."""
+    given = entry.get("separation") or {}
+    return {kind: given.get(kind) for kind in controls} if given else {}
+
+
+def _times(separation: Mapping[str, float | None]) -> str:
+    """The separations from the controls of every kind, such as "+9.4 and +6.4"."""
+    known = [value for value in separation.values() if value is not None]
+    return " and ".join(f"{value:+.1f}".replace("-", "−") for value in known)
+
+
+def _quantities(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The table of quantities: groups with a heading, if there are several rows, and rows."""
+    controls = _controls(validation)
+    groups = []
+    for group, entries in groupby(
+        validation.get("quantities") or [], lambda entry: entry.get("group", "")
+    ):
+        rows = list(entries)
+        shared = len(rows) > 1 and len({entry.get("sees") for entry in rows}) == 1
+        groups.append(
+            {
+                "heading": _GROUPS.get(group, group.replace("_", " ")) if len(rows) > 1 else "",
+                "sees": rows[0].get("sees", "") if shared else "",
+                "rows": [
+                    {
+                        "name": entry["name"]
+                        if entry.get("chance") is None
+                        else f"{entry['name']} (chance {number(entry['chance'], 2)})",
+                        "sees": "" if shared else entry.get("sees", ""),
+                        "original": number(entry.get("original")),
+                        "made": _with_scatter(entry.get("mean"), entry.get("std")),
+                        "controls": [
+                            _with_scatter(entry.get(kind), entry.get(f"{kind}_std"))
+                            for kind in controls
+                        ],
+                        "separation": "; ".join(
+                            number(value, 3) for value in _separation(entry, controls).values()
+                        )
+                        or NONE,
+                    }
+                    for entry in rows
+                ],
+            }
+        )
+    return groups
+
+
+def _seed_columns(results: Mapping[str, Any]) -> dict[str, str]:
+    """The columns of the table of seeds that any seed has, and their headings."""
+    seeds: Sequence[Mapping[str, Any]] = results.get("seeds", [])
+    return {key: name for key, name in _SEED_COLUMNS.items() if any(key in seed for seed in seeds)}
+
+
+def _figure(name: str, content: bytes) -> dict[str, Any]:
+    return {
+        "name": name,
+        "wide": name not in _HALF,
+        "caption": CAPTIONS.get(name, name),
+        "source": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
+    }

@@ -1,0 +1,121 @@
+"""The maps of a run as FITS files: all in one, or many seeds in several that stand alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxscat.io.maps import load_map, load_mask, save_maps
+from jaxscat.minimization.result import SynthesisResult
+from jaxscat.run.folder import map_file_names, numbered_map_files
+
+SEEDS_PER_FILE = 64
+
+
+class StoredMaps(NamedTuple):
+    """The maps that a run has written, those of the seeds not read yet.
+
+    Attributes:
+        original: the original map [p], float64, NESTED.
+        mask: the masks [M p], or None.
+        files: where the map of each seed stands, in the order of the files.
+    """
+
+    original: np.ndarray
+    mask: np.ndarray | None
+    files: dict[int, Path]
+
+    def of_seed(self, seed: int) -> np.ndarray:
+        """Read the map [p] of a seed."""
+        return load_map(self.files[seed], field=f"SEED_{seed}")
+
+
+def save_run_maps(
+    folder: Path,
+    original: np.ndarray,
+    start: np.ndarray,
+    made: Mapping[int, SynthesisResult],
+    mask: np.ndarray | None = None,
+) -> list[Path]:
+    """Write the maps of a run, NESTED, float32; return the paths of the files.
+
+    Up to 64 seeds are in maps.fits: ORIGINAL, START (of the first seed), SEED_<n> for each seed,
+    and MASK_<m> for each mask ([p] or [M p]). More seeds are in maps_001.fits, maps_002.fits, ...,
+    64 in each: ORIGINAL stands in all of them, START and masks in the first. Of column <k> the
+    keywords SEED<k> and STATUS<k> say which seed it belongs to and how its synthesis ended ("start"
+    for START).
+    """
+    seeds = list(made)
+    parts = [seeds[at : at + SEEDS_PER_FILE] for at in range(0, len(seeds), SEEDS_PER_FILE)]
+    paths = [folder / name for name in map_file_names(len(parts))]
+    for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
+        columns, header = {"ORIGINAL": original}, {}
+        if number == 0:
+            columns["START"] = start
+            header |= _keywords(len(columns), seeds[0], "start")
+        for seed in part:
+            columns[f"SEED_{seed}"] = made[seed].map
+            header |= _keywords(len(columns), seed, str(made[seed].status))
+        if number == 0 and mask is not None:
+            columns |= {f"MASK_{i}": m for i, m in enumerate(np.atleast_2d(mask), start=1)}
+        save_maps(path, columns, header=header)
+    return paths
+
+
+def find_run_maps(folder: Path) -> StoredMaps:
+    """Find the maps of a run folder again, whether they are in one file or in several.
+
+    Raises `FileNotFoundError` when there are none or one of several files is missing, and
+    `ValueError` when a file cannot be read or has other columns than a run writes.
+    """
+    paths = _paths(folder)
+    names = {path: column_names(path) for path in paths}
+    files: dict[int, Path] = {}
+    for path in paths:
+        seeds = [name.removeprefix("SEED_") for name in names[path] if name.startswith("SEED_")]
+        if "ORIGINAL" not in names[path] or not seeds or not all(map(str.isdecimal, seeds)):
+            raise ValueError(
+                f"{str(path)!r} has the columns {', '.join(names[path])}; expected ORIGINAL and "
+                "SEED_<number>"
+            )
+        for seed in map(int, seeds):
+            if seed in files:
+                raise ValueError(
+                    f"{str(path)!r} has the map of seed {seed}, expected it only in "
+                    f"{str(files[seed])!r}"
+                )
+            files[seed] = path
+    masks = [
+        load_mask(paths[0], field=name) for name in names[paths[0]] if name.startswith("MASK_")
+    ]
+    return StoredMaps(
+        load_map(paths[0], field="ORIGINAL"), np.stack(masks) if masks else None, files
+    )
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the maps in a HEALPix FITS file."""
+    from astropy.io import fits
+
+    return [str(name) for name in fits.getheader(path, 1)["TTYPE*"].values()]
+
+
+def _keywords(column: int, seed: int, status: str) -> dict[str, str | int]:
+    """FITS allows eight letters for a keyword: enough for 99 columns."""
+    return {f"SEED{column}": seed, f"STATUS{column}": status}
+
+
+def _paths(folder: Path) -> list[Path]:
+    if (folder / "maps.fits").is_file():
+        return [folder / "maps.fits"]
+    count = len(numbered_map_files({path.name for path in folder.glob("maps_*.fits")}))
+    if count == 0:
+        raise FileNotFoundError(f"{str(folder)!r} is not the folder of a run: it has no maps.fits")
+    paths = [folder / name for name in map_file_names(max(count, 2))]
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(f"{str(folder)!r} lacks a file of maps: it has no {path.name}")
+    return paths

@@ -1,0 +1,101 @@
+"""What validation has found of a run, in its folder: numbers, a figure, and a page to read."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxscat.io.archive import new_file
+from jaxscat.plotting import figure_png, plot_validation, validation_figures
+from jaxscat.report.page import render_report
+from jaxscat.run.config import Config
+from jaxscat.run.folder import write_json
+from jaxscat.run.results import title_of, unit_of
+from jaxscat.validation import gaussian_control
+from jaxscat.validation.seeds import SeedValidation
+
+
+def write_report(
+    folder: Path, config: Config, validation: SeedValidation, maps: Mapping[int, np.ndarray]
+) -> None:
+    """Write validation.json, validation.png and report.html into the folder of a run.
+
+    `maps` has the new map [p] of every seed. What the run itself has written there (results.json,
+    run.json, history.csv, config.toml) goes into the page as far as it is there; files of a former
+    validation are replaced in the end, once all that takes their place is made.
+
+    Raises `OSError` when the folder cannot be written, and `ValueError` when a file of the run
+    that goes into the page is damaged.
+    """
+    content = validation.as_json()
+    reference = validation.comparison.reference
+    seeds = validation.seeds
+    shown = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    title = title_of(config.data.dataset or config.data.path or "", reference.original, shown)
+    drawn: dict[str, Any] = {"footprint": reference.footprint, "unit": unit_of(config)}
+    control = gaussian_control(reference.original, footprint=reference.footprint)
+    losses = _losses(folder / "history.csv", seeds)
+    given = validation, reference.original, maps, control, losses
+    picture = figure_png(plot_validation(*given, title=title, **drawn))
+    figures = validation_figures(*given, **drawn)
+    stored = folder / "config.toml"
+    page = render_report(
+        title=title,
+        results=_read_json(folder / "results.json"),
+        validation=content,
+        figures={name: figure_png(figure) for name, figure in figures.items()},
+        provenance=_read_json(folder / "run.json"),
+        # That of an older run lacks what was not to be chosen then.
+        notes=_notes(config),
+        config_text=stored.read_text(encoding="utf-8") if stored.is_file() else config.to_toml(),
+    )
+    write_json(folder / "validation.json", content)
+    for name, data in {"validation.png": picture, "report.html": page.encode()}.items():
+        with new_file(folder / name) as file:
+            file.write(data)
+
+
+def _notes(config: Config) -> list[str]:
+    """What the settings of a run have put into its maps, whatever the synthesis did."""
+    notes = []
+    if config.synthesis.gaussianize:
+        notes.append(
+            "Values were taken back through the original's histogram (gaussianize): the histogram "
+            "is imposed, not found, and all that follows from it is nearer than of the controls."
+        )
+    if config.synthesis.form == "harmonic":
+        notes.append("The harmonic form holds the power spectrum: it is imposed, not found.")
+    return notes
+
+
+def _losses(path: Path, seeds: list[int]) -> list[np.ndarray]:
+    """The losses of every seed, from the table of a run; none where there is no such table."""
+    if not path.is_file():
+        return []
+    of_seed: dict[int, list[float]] = {seed: [] for seed in seeds}
+    with _undamaged(path), path.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if int(row["seed"]) in of_seed:
+                of_seed[int(row["seed"])].append(float(row["loss"]))
+    return [np.array(losses) for losses in of_seed.values() if losses]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    with _undamaged(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{str(path)!r} is damaged: {error}") from None

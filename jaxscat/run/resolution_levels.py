@@ -1,0 +1,84 @@
+"""The coarser levels of an experiment that goes from one nside to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxscat.objectives.target import Target
+from jaxscat.operators.apply import downsample_map
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.spec import PyramidSpec
+from jaxscat.run.config import Config
+from jaxscat.run.targets import experiment_target
+
+
+def coarser_levels(
+    config: Config,
+    original: np.ndarray,
+    pyramid: Pyramid,
+    build: Callable[[Config, int], Pyramid],
+    *,
+    mask: np.ndarray | None = None,
+    second: np.ndarray | None = None,
+) -> tuple[list[Target], list[Pyramid]]:
+    """Targets and pyramids from `synthesis.first_nside` to half the nside of the run, in order.
+
+    Original, mask and second map ([p], masks [M p]) are taken down by the pyramid's downsampling.
+    `build` makes the pyramid of a config for so many pixels. Without `first_nside` both lists are
+    empty.
+
+    Raises `ValueError` for a `first_nside` that is not below the nside of the run or has fewer
+    scales than it takes, and for all that `make_target` refuses.
+    """
+    first, nside = config.synthesis.first_nside, pyramid.spec.nside
+    if first is None:
+        return [], []
+    if first >= nside:
+        raise ValueError(
+            f"synthesis.first_nside: got {first}, expected less than the nside of the map, {nside}"
+        )
+    targets: list[Target] = []
+    pyramids: list[Pyramid] = []
+    own = int(pyramid.spec.raised)
+    halvings = (nside // first).bit_length() - 1
+    if own + halvings > len(pyramid.levels) - 1:
+        raise ValueError(
+            f"synthesis.first_nside: got {first}, expected a scale of the pyramid, whose coarsest "
+            f"grid has nside {pyramid.levels[-1].nside}"
+        )
+    maps = {"original": original, "mask": mask, "second": second}
+    for step in range(halvings):
+        maps = {
+            name: None if map is None else _halved(map, pyramid, own + step)
+            for name, map in maps.items()
+        }
+        level = _at_level(config, step + 1, pyramid.spec)
+        coarse = build(level, 12 * (nside >> (step + 1)) ** 2)
+        whole: Any = maps["original"]
+        target = experiment_target(level, whole, coarse, mask=maps["mask"], second=maps["second"])
+        targets.insert(0, target)
+        pyramids.insert(0, coarse)
+    return targets, pyramids
+
+
+def _halved(map: np.ndarray, pyramid: Pyramid, scale: int) -> np.ndarray:
+    return np.asarray(downsample_map(jnp.asarray(map), pyramid, scale))
+
+
+def _at_level(config: Config, halvings: int, spec: PyramidSpec) -> Config:
+    """The config with what it says of single scales shifted: a coarse level lacks the finest."""
+    pyramid, target = config.pyramid, config.target
+    if pyramid.scales is not None:
+        left = max(1, pyramid.scales - halvings)
+        pyramid = pyramid.model_copy(update={"scales": left})
+    if isinstance(target.mask_threshold, tuple) and len(target.mask_threshold) == spec.scales:
+        target = target.model_copy(update={"mask_threshold": target.mask_threshold[halvings:]})
+    if target.coarsest_nside is not None:
+        finest = spec.finest_nside >> halvings
+        coarsest = min(target.coarsest_nside, finest)
+        target = target.model_copy(update={"coarsest_nside": coarsest})
+    return config.model_copy(update={"pyramid": pyramid, "target": target})

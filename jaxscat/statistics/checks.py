@@ -1,0 +1,103 @@
+"""What `measure` is given: maps, masks and thresholds, checked as far as their values are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jaxscat import maps
+from jaxscat.operators.spec import PyramidSpec
+
+
+def check_map_of(
+    map: ArrayLike, spec: PyramidSpec, *, name: str = "map", allow_constant: bool = True
+) -> Float[np.ndarray, " p"]:
+    """Return a map of the pixels of a pyramid as a NumPy array, or refuse it as `check_map` does.
+
+    Raises:
+        ValueError: as `check_map`.
+    """
+    return maps.check_map(
+        map, name=name, nside=spec.nside, cells=spec.cell_count, allow_constant=allow_constant
+    )
+
+
+def prepare_map(map: ArrayLike, spec: PyramidSpec, *, name: str = "map") -> Float[Array, " p"]:
+    """Return a map in the type of the pyramid.
+
+    Under a transformation of JAX only shape and type are known and checked.
+
+    Raises:
+        ValueError: as `measure` says.
+    """
+    if isinstance(map, Tracer):
+        _check_traced(name, map, [(spec.npix,)])
+        return jnp.asarray(map, spec.dtype)
+    return jnp.asarray(check_map_of(map, spec, name=name), spec.dtype)
+
+
+def prepare_mask(
+    mask: ArrayLike | None, spec: PyramidSpec
+) -> Float[Array, " p"] | Float[Array, "M p"] | None:
+    """Return a mask or several in the type of the pyramid; None stays None.
+
+    Raises:
+        ValueError: as `measure` says.
+    """
+    if mask is None:
+        return None
+    if isinstance(mask, Tracer):
+        _check_traced("mask", mask, [(spec.npix,), ("M", spec.npix)])
+        return jnp.asarray(mask, spec.dtype)
+    checked = maps.check_mask(mask, spec.npix, patch=spec.cell_count is not None)
+    return jnp.asarray(checked, spec.dtype)
+
+
+def prepare_threshold(
+    threshold: ArrayLike | None, mask: Array | None, spec: PyramidSpec
+) -> Float[Array, " J"] | None:
+    """Return one threshold of the masks for every scale; None stays None.
+
+    A single number counts at all scales but the finest, where the mask is as the user made it.
+
+    Raises:
+        ValueError: a threshold without a mask, of another shape, negative or not finite.
+    """
+    if threshold is None:
+        return None
+    if mask is None:
+        raise ValueError("mask_threshold: got a threshold without a mask, expected both")
+    if isinstance(threshold, Tracer):
+        _check_traced("mask_threshold", threshold, [(), (spec.scales,)])
+        values = jnp.asarray(threshold, spec.dtype)
+        return values if values.ndim else jnp.full(spec.scales, values).at[0].set(0)
+    values = np.asarray(threshold)
+    if values.dtype.kind not in "iuf" or values.shape not in ((), (spec.scales,)):
+        raise ValueError(
+            f"mask_threshold: got {threshold!r}, expected one number or one for each of the "
+            f"{spec.scales} scales"
+        )
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError(f"mask_threshold: got {threshold!r}, expected finite numbers from 0 up")
+    if values.ndim == 0:
+        values = np.where(np.arange(spec.scales) > 0, values, 0.0)
+    return jnp.asarray(values, spec.dtype)
+
+
+def is_known(*values: Array | None) -> bool:
+    """Say whether no value is traced by a transformation of JAX."""
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+
+
+def _check_traced(name: str, array: Array, shapes: list[tuple]) -> None:
+    fits = any(
+        len(shape) == array.ndim and array.shape[-1:] == tuple(shape[-1:]) for shape in shapes
+    )
+    if not fits or not jnp.issubdtype(array.dtype, jnp.floating):
+        expected = " or ".join(str(shape) for shape in shapes)
+        raise ValueError(
+            f"{name}: got {array.dtype} of shape {array.shape}, expected real floats of shape "
+            f"{expected}"
+        )

@@ -1,0 +1,426 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import healpy
+import jax
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from jaxscat import (
+    build_pyramid,
+    load_map,
+    load_statistics,
+    measure,
+    standard_error,
+)
+from jaxscat.cli import main as cli
+from jaxscat.cli.main import app
+from jaxscat.run import synthesizing
+
+# Those of the report; measurements have theirs.
+pytestmark = pytest.mark.usefixtures("without_figures")
+
+NPIX = 12 * 4**2
+COPIES = (
+    r"^correlation with the original: [+-]\d\.\d\d \(chance 0\.\d+\) at l = 1 to 3, .* "
+    r"(No copy: where it can|The new maps copy the original at l|At l = .* there are too few).*\.$"
+)
+
+
+@pytest.fixture(autouse=True)
+def restore_precision():
+    before = jax.config.jax_enable_x64
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with a config of a tiny run and its map; the working directory."""
+    np.save(tmp_path / "map.npy", np.random.default_rng(0).gamma(2.0, size=NPIX))
+    (tmp_path / "tiny.toml").write_text(
+        '[data]\npath = "map.npy"\n[pyramid]\nscales = 2\n[synthesis]\nmax_steps = 5\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def invoke(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_run_then_validate(project):
+    result = invoke("run", "tiny.toml", "--synthesis.seeds", 1, 2, "--synthesis.max_steps", 4)
+    assert result.exit_code == 0, result.output
+    for word in ("scattering coefficient error", "Gaussian control", "2 seeds", "wrote runs/tiny"):
+        assert word in result.stdout
+    assert "the report is runs/tiny/report.html" in result.stdout
+    assert "largest |correlation| between two maps: 0." in result.stdout
+    results = json.loads((project / "runs" / "tiny" / "results.json").read_text())
+    assert [row["seed"] for row in results["seeds"]] == [1, 2]
+    assert results["seeds"][0]["nsteps"] <= 4
+    assert "synthesizing 2 seeds" in result.stderr and "2/2 maps done" in result.stderr
+
+    again = invoke("validate", "runs/tiny")
+    assert again.exit_code == 0, again.output
+    assert "runs/tiny: 2 seeds" in again.stdout
+    files = [f"runs/tiny/{name}" for name in ("validation.json", "validation.png", "report.html")]
+    assert again.stdout.splitlines()[-1] == f"wrote {', '.join(files)}"
+    quantities = {row["name"]: row for row in results["ensemble"]["quantities"]}
+    for shown in (result.stdout, again.stdout):
+        assert "largest |correlation| between two maps: 0." in shown
+        assert re.search(COPIES, shown, re.M)
+        mean = re.search(r"S1 relative error *│ *│[^│]*│[^│]*│ *(\S+) │", shown)
+        assert mean is not None
+        expected = quantities["S1 relative error"]["mean"]
+        assert float(mean[1]) == pytest.approx(expected, abs=2e-5)
+
+
+def test_one_seed_has_its_own_table(project):
+    result = invoke("run", "tiny.toml", "--synthesis.seeds", 2)
+    assert result.exit_code == 0, result.output
+    again = invoke("validate", "runs/tiny")
+    assert again.exit_code == 0, again.output
+    for shown in (result.stdout, again.stdout):
+        assert "seed 2" in shown and "synthesized" in shown and "start" in shown
+        assert "largest |correlation|" not in shown
+        assert re.search(COPIES, shown, re.M)
+    assert "runs/tiny: seed 2" in again.stdout
+    assert again.stderr.splitlines() == ["validating", "writing the report"]
+
+
+def test_all_ways_of_synthesizing_together(project):
+    options = ["--synthesis.form", "harmonic", "--synthesis.first_nside", 2, "--data.transform"]
+    options += ["exp", "--synthesis.max_evaluations", 9, "--synthesis.stagnation", 0.01]
+    result = invoke("run", "tiny.toml", *options)
+    assert result.exit_code == 0, result.output
+    folder = project / "runs" / "tiny"
+    results = json.loads((folder / "results.json").read_text())
+    assert results["status"] == "step limit" and results["nsteps"] == 5
+    assert results["final_loss"] < results["start_loss"]
+    given = np.load("map.npy")
+    original = load_map(folder / "maps.fits", field="ORIGINAL")
+    np.testing.assert_allclose(original, np.exp((given - given.mean()) / given.std()), rtol=1e-5)
+    again = invoke("run", "tiny.toml", *options, "--resume")
+    assert again.exit_code == 0 and "nothing to do" in again.stdout
+
+
+def test_output_and_overwrite(project):
+    assert invoke("run", "tiny.toml", "--output", "here").exit_code == 0
+    refused = invoke("run", "tiny.toml", "--output", "here")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: output folder 'here' exists")
+    first = (project / "here" / "history.csv").read_text()
+    options = ("--overwrite", "--synthesis.seeds", "7", "--output", "here")
+    assert invoke("run", "tiny.toml", *options).exit_code == 0
+    assert (project / "here" / "history.csv").read_text() != first
+    assert sorted(path.name for path in project.iterdir()) == ["here", "map.npy", "tiny.toml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "nowhere.toml"], "nowhere.toml"),
+        (["run", "tiny.toml", "--synthesis.max_step", "3"], "did you mean 'max_steps'"),
+        (["run", "tiny.toml", "--synthesis.max_steps", "soon"], "expected a valid integer"),
+        (["run", "tiny.toml", "--data.path", "missing.npy"], "missing.npy"),
+        (["run", "tiny.toml", "--data.dataset", "nothing"], "cosmic-web"),
+        (["run", "tiny.toml", "--data.nside", "8"], "nside"),
+        (["run", "tiny.toml", "--pyramid.scales", "5"], "scales"),
+        (["run", "tiny.toml", "--output", "map.npy"], "map.npy"),
+        (["run", "tiny.toml", "--output", "map.npy", "--overwrite"], "former run"),
+        (["run", "tiny.toml", "stray"], "unexpected 'stray'"),
+        (["run", "map.npy"], "not valid TOML"),
+        (["validate", "nowhere"], "nowhere"),
+        (["run", "tiny.toml", "--synthesis.first_nside", "4"], "expected less than the nside"),
+        (["run", "tiny.toml", "--synthesis.first_nside", "3"], "first_nside"),
+        (["run", "tiny.toml", "--synthesis.form", "waves"], "form"),
+        (["run", "tiny.toml", "--synthesis.stagnation", "1"], "stagnation"),
+        (["run", "tiny.toml", "--data.transform", "log"], "transform"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(project, words, message):
+    before = sorted(project.rglob("*"))
+    result = invoke(*words)
+    assert result.exit_code == 2
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and result.stderr.splitlines()[-1] == errors[0]
+    assert message in errors[0]
+    assert "Traceback" not in result.output
+    assert sorted(project.rglob("*")) == before
+
+
+def test_programming_errors_keep_their_traceback(project, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "run_experiment", broken)
+    assert isinstance(invoke("run", "tiny.toml").exception, ZeroDivisionError)
+
+
+def test_ctrl_c_before_there_is_a_map(project, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synthesizing, "read_inputs", interrupted)
+    result = invoke("run", "tiny.toml")
+    assert result.exit_code == 130
+    assert "nothing is written" in result.stderr
+    assert not (project / "runs").exists()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent, shown_until_a_step):
+    # Large enough that a synthesis goes on for thousands of steps, long after the signal.
+    np.save(project / "large.npy", np.random.default_rng(0).gamma(2.0, size=12 * 16**2))
+    options = ["--data.path", str(project / "large.npy"), "--pyramid.scales", "5"]
+    options += ["--synthesis.max_steps", "10000000", "--synthesis.seeds", "1", "2"]
+    options += ["--synthesis.batch_size", "1"]
+    # A shell has its background jobs ignore Ctrl-C, and the tests may run in one.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jaxscat.cli", "run", str(project / "tiny.toml"), *options],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    signal.signal(signal.SIGINT, before)
+    shown = shown_until_a_step(process)
+    time.sleep(0.2)
+    process.send_signal(sent)
+    shown += process.stderr.read()
+    assert process.wait(timeout=120) == 130, shown
+    written = "interrupted; the best map so far is written; --resume goes on with it"
+    assert shown.splitlines()[-1] == written
+    place = project / "runs" / "tiny.unfinished"
+    assert list(place.glob("checkpoints/process_0/[0-9]*"))
+    results = json.loads((project / "runs" / "tiny" / "results.json").read_text())
+    assert results["status"] == "interrupted"
+    assert [row["seed"] for row in results["seeds"]] == [1]  # the second was not begun
+    assert results["seeds"][0]["status"] == "interrupted"
+    assert results["final_loss"] < results["start_loss"]
+
+
+def test_precision_follows_the_config(project):
+    assert invoke("run", "tiny.toml", "--run.precision", "float64").exit_code == 0
+    assert jax.config.jax_enable_x64
+    assert invoke("run", "tiny.toml", "--output", "single").exit_code == 0
+    assert not jax.config.jax_enable_x64
+
+
+def test_platform_that_is_not_there(project):
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxscat.cli", "run", "tiny.toml", "--run.platform", "tpu"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: run.platform = 'tpu'")
+    assert not (project / "runs").exists()
+
+
+def measured(*words):
+    """A file of coefficients that the command line has written."""
+    result = invoke("measure", *words)
+    assert result.exit_code == 0, result.output
+    return result, load_statistics(words[words.index("-o") + 1])
+
+
+def test_measure_writes_what_measure_returns(project):
+    result, stored = measured(
+        "map.npy", "-o", "s.npz", "--scales", 2, "--orientations", 3, "--precision", "float64"
+    )
+    assert jax.config.jax_enable_x64
+    map = np.load("map.npy")
+    pyramid = build_pyramid(4, orientations=3, scales=2, dtype="float64")
+    assert stored.spec == pyramid.spec and stored.description == "map.npy"
+    for found, expected in (
+        (stored.statistics, measure(map, pyramid)),
+        (stored.errors, standard_error(map, pyramid)),
+    ):
+        for name, group in found.groups().items():
+            np.testing.assert_allclose(group, expected.groups()[name], rtol=1e-12, atol=1e-15)
+    assert "wrote s.npz" in result.stdout
+    s1 = f"{stored.statistics.s1[1].mean():.5g} ± {stored.errors.s1[1].mean():.2g}"
+    assert re.search(rf"S1, scale 1 \(nside 2\).*3 .*{re.escape(s1)}", result.stdout)
+    assert sorted(path.name for path in project.iterdir()) == ["map.npy", "s.npz", "tiny.toml"]
+
+
+def test_measure_two_maps_under_two_masks(project):
+    rng = np.random.default_rng(1)
+    np.save("second.npy", rng.normal(size=NPIX))
+    np.save("masks.npy", rng.uniform(0.5, 1.0, size=(2, NPIX)))
+    words = ["--second", "second.npy", "--mask", "masks.npy", "--mask-threshold", 0.1]
+    words += ["--both-triangles", "--scales", 2, "--orientations", 2]
+    words += ["--error-formula", "foscat"]
+    result, stored = measured("map.npy", "-o", "s.npz", "--figure", "s.png", *words)
+    options = {
+        "second": np.load("second.npy").astype(np.float32),
+        "mask": np.load("masks.npy").astype(np.float32),
+        "mask_threshold": 0.1,
+        "both_triangles": True,
+    }
+    map, pyramid = np.load("map.npy").astype(np.float32), build_pyramid(4, orientations=2, scales=2)
+    expected = measure(map, pyramid, **options)
+    errors = standard_error(map, pyramid, **options, formula="foscat")
+    assert stored.statistics.kind == "cross" and stored.statistics.masks == 2
+    assert stored.statistics.both_triangles and stored.statistics.s1.dtype == np.float32
+    np.testing.assert_allclose(stored.statistics.s3p, expected.s3p, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(stored.errors.s4, errors.s4, rtol=1e-4, atol=1e-6)
+    assert "mask 1" in result.stdout and "map.npy and second.npy" in result.stdout
+    assert (project / "s.png").read_bytes().startswith(b"\x89PNG")
+    again = invoke("compare", "s.npz", "s.npz", "--figure", "both.png")
+    assert again.exit_code == 0 and "S3P" in again.stdout and "wrote both.png" in again.stdout
+    assert stored.description.endswith("threshold 0.1, errors by foscat's formula")
+
+
+def test_measure_reads_orders_and_pixels_without_data(project):
+    nested = np.load("map.npy")
+    np.save("ring.npy", nested[healpy.ring2nest(4, np.arange(NPIX))])
+    _, one = measured("map.npy", "-o", "one.npz", "--scales", 1)
+    _, other = measured("ring.npy", "-o", "other.npz", "--order", "ring", "--scales", 1)
+    assert np.array_equal(one.statistics.s4, other.statistics.s4)
+    nested[:50] = healpy.UNSEEN
+    np.save("holes.npy", nested)
+    assert "UNSEEN" in invoke("measure", "holes.npy", "-o", "holes.npz").stderr
+    _, masked = measured("holes.npy", "-o", "holes.npz", "--unseen", "mask", "--scales", 1)
+    assert masked.statistics.s0[0] == pytest.approx(nested[50:].mean(), rel=1e-5)
+
+
+def test_measure_refuses_a_file_that_is_there_unless_told_to_replace_it(project, monkeypatch):
+    measured("map.npy", "-o", "s.npz", "--scales", 1)
+    before = (project / "s.npz").read_bytes()
+    for words in (["-o", "s.npz"], ["-o", "new.npz", "--figure", "s.npz"]):
+        with monkeypatch.context() as patch:
+            patch.setattr(cli, "measure_files", None)  # nothing may be computed
+            refused = invoke("measure", "map.npy", *words)
+        assert refused.exit_code == 2 and refused.stderr.startswith("error: ")
+    assert (project / "s.npz").read_bytes() == before
+    _, stored = measured("map.npy", "-o", "s.npz", "--scales", 2, "--overwrite")
+    assert stored.spec.scales == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["map.npy", "-o", "map.npy", "--overwrite"], "output: got 'map.npy', expected another"),
+        (["map.npy", "-o", "none/s.npz"], "output: got 'none/s.npz', but there is no folder"),
+        (["map.npy", "-o", "."], "output: got '.', expected a file, not a folder"),
+        (["map.npy", "-o", "s.npz", "--figure", "s.doc"], "figure: got 's.doc', expected a name"),
+        (["map.npy", "-o", "s.png", "--figure", "s.png"], "figure: got 's.png', expected another"),
+        (["none.npy", "-o", "s.npz"], "there is no such file"),
+        (["nothing", "-o", "s.npz"], "cosmic-web"),
+        (["map.npy", "-o", "s.npz", "--nside", 8], "nside: got 8, expected at most 4"),
+        (["map.npy", "-o", "s.npz", "--scales", 9], "scales: got 9"),
+        (["map.npy", "-o", "s.npz", "--kernel-size", 4], "kernel"),
+        (["map.npy", "-o", "s.npz", "--geometry", "flat"], "geometry: got 'flat'"),
+        (["map.npy", "-o", "s.npz", "--precision", "half"], "precision: got 'half', expected one"),
+        (["map.npy", "-o", "s.npz", "--error-formula", "no"], "error_formula: got 'no'"),
+        (["map.npy", "-o", "s.npz", "--unseen", "mean"], "unseen: got 'mean', expected one of"),
+        (["map.npy", "-o", "s.npz", "--order", "up"], "order: got 'up'"),
+        (["map.npy", "-o", "s.npz", "--field", "T"], "field: got 'T'"),
+        (["map.npy", "-o", "s.npz", "--both-triangles"], "both_triangles: got one map"),
+        (["map.npy", "-o", "s.npz", "--mask-threshold", 0.5], "mask_threshold: got a number"),
+        (["map.npy", "-o", "s.npz", "--second", "coarse.npy"], "second: got 'coarse.npy' of nside"),
+        (["map.npy", "-o", "s.npz", "--mask", "coarse.npy"], "mask: got 'coarse.npy' of 48 pixels"),
+    ],
+)
+def test_bad_measurements_are_one_line_and_write_nothing(project, words, message):
+    np.save("coarse.npy", np.random.default_rng(0).uniform(size=48))
+    before = sorted(project.rglob("*"))
+    result = invoke("measure", *words)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ") and message in result.stderr
+    assert sorted(project.rglob("*")) == before
+
+
+def test_measure_that_cannot_be_written_leaves_nothing(project, monkeypatch):
+    monkeypatch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    before = sorted(project.rglob("*"))
+    result = invoke("measure", "map.npy", "-o", "s.npz", "--scales", 1)
+    assert result.exit_code == 2 and "disk full" in result.stderr
+    assert sorted(project.rglob("*")) == before
+
+
+def test_measure_that_cannot_be_drawn_writes_nothing(project):
+    np.save("masks.npy", np.ones((8, NPIX)))
+    words = ["--mask", "masks.npy", "--scales", 1, "-o", "s.npz", "--figure", "s.png"]
+    result = invoke("measure", "map.npy", *words)
+    assert result.exit_code == 2 and "got 8 maps, expected 1 to 7" in result.stderr
+    assert not (project / "s.npz").exists() and not (project / "s.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        (1e39, "e+39, which float32 cannot hold"),
+        (1e25, "map: got numbers whose squares float32 cannot hold"),
+        (1e-25, "map: got numbers whose squares float32 cannot hold"),
+    ],
+)
+def test_measure_refuses_numbers_that_float32_cannot_hold(project, factor, message):
+    np.save("scaled.npy", factor * np.load("map.npy") / np.abs(np.load("map.npy")).max())
+    result = invoke("measure", "scaled.npy", "--scales", 1, "-o", "s.npz")
+    assert result.exit_code == 2 and message in result.stderr
+    assert not (project / "s.npz").exists()
+    result = invoke("measure", "scaled.npy", "--scales", 1, "-o", "s.npz", "--precision", "float64")
+    assert result.exit_code == 0
+
+
+def test_compare(project):
+    np.save("other.npy", 2.0 * np.load("map.npy"))
+    for name in ("map", "other"):
+        measured(f"{name}.npy", "-o", f"{name}.npz", "--scales", 2)
+    result = invoke("compare", "map.npz", "other.npz", "--figure", "both.png")
+    assert result.exit_code == 0, result.output
+    cells = [row.split("│")[1:-1] for row in result.stdout.splitlines() if row.startswith("│")]
+    rows = {group.strip(): rest for group, *rest in cells}
+    assert list(rows) == ["S0", "S1", "S2", "S3", "S4"]
+    # S1 is linear in the map, S2 quadratic.
+    assert [float(cell) for cell in rows["S1"][:2]] == [8, pytest.approx(1.0, abs=1e-4)]
+    assert [float(cell) for cell in rows["S2"][:2]] == [8, pytest.approx(3.0, abs=1e-4)]
+    one = load_statistics("map.npz")
+    ratio = one.statistics.s1 / one.errors.s1
+    assert float(rows["S1"][2]) == pytest.approx((ratio**2).mean(), rel=1e-3)
+    assert float(rows["S1"][3]) == pytest.approx(ratio.max(), rel=1e-3)
+    scale, orientation = np.unravel_index(ratio.argmax(), ratio.shape)
+    assert rows["S1"][4].strip() == f"S1 j={scale} l={orientation}"
+    assert (project / "both.png").read_bytes().startswith(b"\x89PNG")
+    taken = invoke("compare", "map.npz", "other.npz", "--figure", "both.png")
+    assert taken.exit_code == 2 and "both.png' exists" in taken.stderr
+
+
+def test_compare_refuses_what_was_not_measured_alike(project):
+    measured("map.npy", "-o", "two.npz", "--scales", 2)
+    measured("map.npy", "-o", "one.npz", "--scales", 1)
+    for words, message in (
+        (["two.npz", "one.npz"], "coefficients: got scales 2 and 1, expected the same"),
+        (["two.npz", "map.npy"], "map.npy, which is no whole scattering covariance file"),
+        (["two.npz", "none.npz"], "none.npz"),
+    ):
+        result = invoke("compare", *words)
+        assert result.exit_code == 2 and message in " ".join(result.stderr.split())
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_datasets_and_info():
+    listed = invoke("datasets")
+    assert listed.exit_code == 0
+    assert "cosmic-web" in listed.stdout and "lss" in listed.stdout
+    told = invoke("info")
+    assert told.exit_code == 0
+    assert jax.__version__ in told.stdout and jax.devices()[0].device_kind in told.stdout
+
+
+def test_help_and_version():
+    assert "run" in invoke("--help").output
+    assert "--section.key" in invoke("run", "--help").output
+    assert re.match(r"\d+\.\d+\.\d+|not installed", invoke("--version").stdout)

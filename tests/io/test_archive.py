@@ -1,0 +1,92 @@
+import json
+
+import numpy as np
+import pytest
+
+from jaxscat.io.archive import new_file, read_archive, write_archive
+
+ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array([1 + 2j], np.complex64)}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "some.file"
+    write_archive(path, "thing", 3, {"note": "ä", "list": [1, None]}, ARRAYS)
+    return path
+
+
+def test_header_and_arrays_come_back(path):
+    header, arrays = read_archive(path, "thing", 3)
+    assert header == {"content": "thing", "format": 3, "note": "ä", "list": [1, None]}
+    assert list(arrays) == ["a", "b"]
+    for name, array in ARRAYS.items():
+        assert arrays[name].dtype == array.dtype
+        assert np.array_equal(arrays[name], array)
+
+
+def test_file_needs_no_jaxscat_to_be_read(path):
+    with np.load(path, allow_pickle=False) as file:
+        assert json.loads(str(file["header"]))["note"] == "ä"
+
+
+def test_empty_arrays_are_kept(tmp_path):
+    write_archive(tmp_path / "file", "thing", 1, {}, {"a": np.zeros((0, 4))})
+    assert read_archive(tmp_path / "file", "thing", 1)[1]["a"].shape == (0, 4)
+
+
+def test_new_file_is_as_readable_as_any_other(path):
+    other = path.with_name("other")
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_block_that_fails_leaves_the_old_file_and_nothing_else(path, error):
+    before = path.read_bytes()
+    with pytest.raises(type(error)), new_file(path) as file:
+        file.write(b"half of it")
+        raise error
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_folder_that_is_missing_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: '.*/none/file'$"):
+        write_archive(tmp_path / "none" / "file", "thing", 1, {}, ARRAYS)
+
+
+def test_python_objects_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match="a: got an array of object"):
+        write_archive(tmp_path / "file", "thing", 1, {}, {"a": np.array([{}])})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_content_and_another_version_are_named(path):
+    with pytest.raises(ValueError, match="path: got .*some.file, a thing file, expected a map"):
+        read_archive(path, "map", 3)
+    with pytest.raises(ValueError, match="path: got .* of format 3, expected format 4"):
+        read_archive(path, "thing", 4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header, arrays: header.update(note="other"),
+        lambda header, arrays: header.update(more=1),
+        lambda header, arrays: header.pop("sha256"),
+        lambda header, arrays: header.pop("content"),
+        lambda header, arrays: arrays.pop("b"),
+        lambda header, arrays: arrays.update(c=arrays["a"]),
+        lambda header, arrays: arrays.update(a=arrays["a"].astype(np.float32)),
+        lambda header, arrays: arrays.update(a=arrays["a"].reshape(3, 2)),
+        lambda header, arrays: arrays["a"].__setitem__((1, 2), 5.0000001),
+    ],
+)
+def test_changed_content_is_noticed(path, change):
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays.pop("header")))
+    change(header, arrays)
+    np.savez(path.with_suffix(".npz"), header=np.array(json.dumps(header)), **arrays)
+    with pytest.raises(ValueError, match="path: got .*, whose content has changed"):
+        read_archive(path.with_suffix(".npz"), "thing", 3)

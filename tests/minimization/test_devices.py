@@ -1,0 +1,207 @@
+"""Lanes on eight devices give the maps that they give on one."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import jax
+import numpy as np
+import pytest
+
+from jaxscat.minimization.devices import Devices
+
+# A process has as many devices as it is told before JAX starts: one process runs all cases.
+SCRIPT = """
+    import json, sys, warnings
+    import equinox as eqx
+    import jax
+    import numpy as np
+
+    jax.config.update("jax_enable_x64", True)
+    from jaxscat import Checkpoints, build_pyramid, make_target, synthesize_many
+    from jaxscat.synthesis import devices
+    from jaxscat.minimization.devices import Devices
+
+    original = np.random.default_rng(0).gamma(2.0, size=48)
+    pyramid = build_pyramid(2, dtype="float64")
+    target = make_target(original, pyramid, coarsest_nside=1, weights="plain")
+    options = {"max_steps": 20, "memory": 10, "chunk_steps": 7, "gradient_tolerance": 1e-6}
+    first, seen = jax.devices()[:1], {}
+    # The squares of twelve of sixteen starts leave the range of float64: these lanes end at once.
+    starts = original.mean() + np.random.default_rng(1).normal(size=(16, 48))
+    starts[:12] *= 1e300
+
+    class Scaled(eqx.Module):
+        factors: jax.Array
+
+        def map(self, field):
+            return self.factors * field
+
+        def field(self, map):
+            return map / np.asarray(self.factors)
+
+    advance = Devices.advance
+
+    def watched(self, lanes, *others):
+        found = advance(self, lanes, *others)
+        places = tuple(sorted({d.id for leaf in jax.tree.leaves(found) for d in leaf.devices()}))
+        seen.setdefault("calls", []).append((places, found[0].loss.shape[0]))
+        donated = [leaf.is_deleted() for leaf in jax.tree.leaves(lanes)]
+        seen["donated"] = all(donated) and seen.get("donated", True)
+        return found
+
+    Devices.advance = watched
+
+    def run(*seeds, **changes):
+        seen["calls"] = []
+        result = synthesize_many(target, pyramid, *seeds, **options | changes)
+        return result, list(dict.fromkeys(seen["calls"]))
+
+    def difference(found, expected):
+        rows = [expected.seeds.index(seed) for seed in found.seeds]
+        wanted = expected.map[rows]
+        return {
+            "maps": float(
+                (np.abs(found.map - wanted).max(axis=1) / np.abs(wanted).max(axis=1)).max()),
+            "statuses": found.status == tuple(expected.status[row] for row in rows),
+            "shape": found.map.shape,
+        }
+
+    def same(found, expected):
+        names = ("map", "loss", "losses", "evaluations", "steps")
+        pairs = [(getattr(found, name), getattr(expected, name)) for name in names]
+        return found.status == expected.status and all(
+            np.array_equal(*pair, equal_nan=True) for pair in pairs)
+
+    def interrupted(chunks):
+        kept, looks = sys.argv[1] + str(chunks), []
+
+        def stop(progress):
+            looks.append(progress)
+            if len(looks) == chunks:
+                raise RuntimeError("killed")
+
+        try:
+            run(19, batch_size=2, callback=stop,
+                checkpoints=Checkpoints(kept, every_steps=1, every_minutes=None))
+        except RuntimeError:
+            return Checkpoints(kept)
+
+    report = {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        one, calls = run(19, batch_size=10, devices=first)
+        report["one device"] = {"calls": calls, "programs": devices._advance._cache_size()}
+        whole, calls = run(19, batch_size=2)
+        report["lanes for others"] = difference(whole, one) | {"calls": calls}
+        found, calls = run([4, 2, 9])
+        report["fewer seeds than devices"] = difference(found, one) | {"calls": calls}
+        found, calls = run(10)
+        report["unused lanes"] = difference(found, one) | {"calls": calls}
+        cut, calls = run(16, start=starts, max_steps=32)
+        single, _ = run(16, start=starts, max_steps=32, devices=first, batch_size=10)
+        report["cut"] = difference(cut, single) | {"calls": calls, "status": cut.status}
+        coupled, calls = run(3, coupled=True)
+        single, _ = run(3, coupled=True, devices=first)
+        report["coupled"] = difference(coupled, single) | {"calls": calls}
+        report["resumed"] = [
+            same(run(19, batch_size=2, checkpoints=interrupted(chunks))[0], whole)
+            for chunks in (1, 4, 6)
+        ]
+        # One program for each width on eight devices, and one for three devices.
+        report["programs"] = devices._advance._cache_size()
+        asked = {"form": Scaled(jax.numpy.linspace(0.5, 2.0, 48)), "max_evaluations": 15,
+                 "stagnation": 0.1}
+        found, calls = run(10, **asked)
+        single, _ = run(10, **asked, devices=first)
+        report["options"] = difference(found, single) | {"calls": calls, "status": found.status}
+    report["donated"] = seen["donated"]
+    report["warnings"] = [str(warning.message) for warning in caught]
+    print(json.dumps(report))
+"""
+ALL = list(range(8))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """What happened on eight devices of the CPU, by the names of the cases."""
+    settings = {k: v for k, v in os.environ.items() if k != "JAX_DISABLE_MOST_OPTIMIZATIONS"}
+    settings |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), tmp_path_factory.mktemp("kept") / "run"],
+        capture_output=True,
+        text=True,
+        env=settings,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def assert_equal(row, seeds):
+    assert row["shape"] == [seeds, 48]
+    assert row["statuses"]
+    assert row["maps"] <= 1e-8
+
+
+def test_ended_lanes_of_all_devices_are_given_to_others(report):
+    row = report["lanes for others"]
+    assert_equal(row, 19)
+    # Sixteen lanes, and eight once only the last three seeds go on.
+    assert row["calls"] == [[ALL, 16], [ALL, 8]]
+
+
+def test_fewer_seeds_than_devices_take_as_many_devices(report):
+    row = report["fewer seeds than devices"]
+    assert_equal(row, 3)
+    assert row["calls"] == [[[0, 1, 2], 3]]
+
+
+def test_lanes_that_no_seed_needs_do_nothing(report):
+    row = report["unused lanes"]
+    assert_equal(row, 10)
+    assert row["calls"] == [[ALL, 16]]
+
+
+def test_batch_is_cut_on_all_devices_at_once(report):
+    row = report["cut"]
+    assert_equal(row, 16)
+    assert row["calls"] == [[ALL, 16], [ALL, 8]]
+    assert row["status"] == ["not finite"] * 12 + ["step limit"] * 4
+
+
+def test_coupled_maps_are_on_one_device(report):
+    row = report["coupled"]
+    assert_equal(row, 3)
+    assert row["calls"] == [[[0], 1]]
+
+
+def test_form_and_limits_hold_on_every_device(report):
+    row = report["options"]
+    assert_equal(row, 10)
+    assert row["calls"][0] == [ALL, 16]
+    assert set(row["status"]) == {"evaluation limit"}
+
+
+def test_resumed_synthesis_is_the_uninterrupted_one_bit_for_bit(report):
+    assert report["resumed"] == [True] * 3
+
+
+def test_buffers_of_lanes_are_reused(report):
+    assert report["donated"]
+    assert report["warnings"] == []
+
+
+def test_a_program_serves_all_calls_of_its_width(report):
+    assert report["programs"] == 3
+
+
+def test_one_device_needs_no_mesh(report):
+    row = report["one device"]
+    assert row["programs"] == 0
+    assert [places for places, _ in row["calls"]] == [[0]] * len(row["calls"])
+    starts, used = np.zeros((2, 48)), np.ones(2, bool)
+    for devices in (None, jax.devices()[:1]):
+        lanes = Devices(devices).begin(starts, used, 3)
+        assert isinstance(lanes.map.sharding, jax.sharding.SingleDeviceSharding)
