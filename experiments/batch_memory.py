@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxscat
-from jaxscat.minimization.batch_size import choose_batch, most_lanes
+from jaxscat.minimization.batch_size import choose_batch
+from jaxscat.minimization.batch_size import default_lanes as most_lanes
 from jaxscat.minimization.devices import Devices
 from jaxscat.run.provenance import describe_devices, versions
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import jaxscat
 from jaxscat.io.maps import in_precision
-from jaxscat.minimization.result import SynthesisResult
+from jaxscat.minimization.result import Result as SynthesisResult
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.progress import Observer

@@ -7,12 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.minimization.lanes import begin
-from jaxscat.minimization.lbfgs import advance
-from jaxscat.objectives.chi_square import map_loss
+from jaxscat.minimization.lane import build_limits
+from jaxscat.minimization.lanes import advance, begin
+from jaxscat.minimization.lbfgs import LBFGS
+from jaxscat.minimization.problem import Problem, build_problem
 from jaxscat.objectives.make_target import make_target
+from jaxscat.objectives.objective import Objective
+from jaxscat.objectives.scattering import Scattering, map_loss
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.parametrizations.pixels import Pixels
 from jaxscat.statistics.scattering import measure, measure_scales
 from jaxscat.synthesis.synthesize import synthesize, synthesize_many
 
@@ -90,14 +94,24 @@ def test_gradient_is_traced_once_for_all_maps_targets_and_pyramids(generator, tw
     assert len(traces) == 2
 
 
+def build(pyramid, target, tolerance=1e-6):
+    return build_problem(
+        Objective({"scattering": Scattering.of(target, pyramid)}),
+        Pixels(192, np.float64(1)),
+        LBFGS(np.float64(tolerance), memory=3),
+        build_limits(9),
+        np.float64,
+    )
+
+
 def test_advance_is_compiled_once_for_all_values(generator, twins):
     before = advance._cache_size()
     for pyramid, count, tolerance in zip(twins, (2, 1), (1e-6, 1e-3), strict=True):
         target = make_target(generator.gamma(2.0, size=192), pyramid)
-        lanes = begin(jnp.asarray(generator.standard_normal((1, 192))), None, 3)
-        limits = np.int32(count), np.int32(9), np.float64(tolerance)
+        problem = build(pyramid, target, tolerance)
+        lanes = begin(jnp.asarray(generator.standard_normal((1, 192))), None, problem.minimizer)
         for _ in range(2):
-            lanes, *_ = advance(lanes, pyramid, target, np.float64(1), *limits, 2)
+            lanes, _ = advance(lanes, problem, np.int32(count), 2)
     assert advance._cache_size() - before == 1
     # From the host: other limits, tolerances, starts and seeds, one after the other, add nothing.
     for max_steps, tolerance in ((5, 1e-6), (3, 0.1)):
@@ -111,7 +125,8 @@ def test_advance_is_compiled_once_for_all_values(generator, twins):
         synthesize_many(target, pyramid, 2, batch_size=1, **options)
     assert advance._cache_size() - before == 1
     with_mask = make_target(generator.gamma(2.0, size=192), pyramid, mask=np.ones(192))
-    advance(begin(jnp.ones((1, 192)), None, 3), pyramid, with_mask, np.float64(1), *limits, 2)
+    masked = build(pyramid, with_mask)
+    advance(begin(jnp.ones((1, 192)), None, masked.minimizer), masked, np.int32(1), 2)
     assert advance._cache_size() - before == 2
     synthesize_many(target, pyramid, 3, **options)
     assert advance._cache_size() - before == 3
@@ -152,13 +167,19 @@ def programs(pyramid):
     mean = jax.eval_shape(measure, map, pyramid)
     sigma = jax.tree.map(lambda group: jax.ShapeDtypeStruct(group.shape, map.dtype), mean)
     target = Target(mean, sigma, None)
-    lanes = jax.eval_shape(lambda starts: begin(starts, None, 3), map[None])
+    problem = Problem(
+        Objective({"scattering": Scattering(pyramid, target)}),
+        Pixels(3072, np.float64(1)),
+        LBFGS(np.float64(0.1), memory=3),
+        build_limits(9),
+    )
+    lanes = jax.eval_shape(lambda starts: begin(starts, None, problem.minimizer), map[None])
     return {
         "measure": (measure, (map, pyramid)),
         "gradient": (jax.grad(map_loss), (map, pyramid, target)),
         "advance": (
-            lambda *arguments: advance(*arguments, 2),
-            (lanes, pyramid, target, np.float64(1), np.int32(1), np.int32(9), np.float64(0.1)),
+            lambda lanes, problem, count: advance(lanes, problem, count, 2),
+            (lanes, problem, np.int32(1)),
         ),
     }
 

@@ -4,18 +4,9 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.fields.seeds import check_seed
 from jaxscat.harmonics.spectra import angular_power_spectrum, filtered_noise
 from jaxscat.maps import check_map, check_mask, nside_of
-
-
-def check_seed(seed: object, *, name: str = "seed") -> None:
-    """Refuse what is no seed.
-
-    Raises:
-        ValueError: it is no integer from 0 to 2^32 - 1.
-    """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
-        raise ValueError(f"{name}: got {seed!r}, expected an integer from 0 to {2**32 - 1}")
 
 
 def noise(seed: int, size: int) -> Float[np.ndarray, " size"]:

@@ -84,9 +84,12 @@ def read_archive(
         found = header["format"]
         digest = header.pop("sha256", None)
         unchanged = digest == _digest(header, arrays)
-    except (PermissionError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # damaged archives raise all kinds
+        # The system's own errors, such as too many open files, are no damage; they have a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise ValueError(f"path: got {path}, which is no whole {content} file ({error})") from error
     if header.get("content", content) != content:
         raise ValueError(f"path: got {path}, a {header['content']} file, expected a {content} file")

@@ -1,73 +1,71 @@
-"""A queue of syntheses through the lanes of one batch: who enters, who leaves, what is recorded."""
+"""A queue of minimizations through the lanes of one batch."""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from jaxscat.minimization.batch_size import choose_batch, most_lanes
+from jaxscat.minimization.batch_size import choose_batch, default_lanes
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.devices import Devices
-from jaxscat.minimization.lanes import RUNNING, Lanes
+from jaxscat.minimization.lane import RUNNING, Lane
+from jaxscat.minimization.lanes import Records
+from jaxscat.minimization.problem import Problem
 from jaxscat.minimization.result import INTERRUPTED, STATUS
-from jaxscat.minimization.settings import Settings
-from jaxscat.minimization.state import NOBODY, BatchState, Record
-from jaxscat.objectives.target import Target
-from jaxscat.operators.pyramid import Pyramid
-from jaxscat.parametrizations.form import Form
+from jaxscat.minimization.state import UNUSED, BatchState, Record
 from jaxscat.progress import Progress
 
-# A smaller batch is another program: it is compiled for this part of all steps, not for less.
+# Fraction of all steps that must lie before a smaller batch, which is compiled anew.
 _WORTH_COMPILING = 0.25
 
 
 class Batch:
-    """Runs a number of syntheses, a few at a time; a lane that has ended is given to the next.
+    """Runs a number of minimizations, a few at a time; a lane that has ended is given to the next.
 
     Once none waits and at most half of the lanes of every device go on, with a quarter of the steps
     before them, they do so in a smaller batch. Which lanes share a batch changes a map by rounding
     only.
 
+    Args:
+        problem: the loss, the unknowns, the minimizer and its limits.
+        starts: function from the number of a minimization to its first parameters.
+        count: number of minimizations.
+        devices: their lanes are sharded over these.
+        batch_size: number of lanes on each device; None chooses by its memory.
+        chunk_steps: number of evaluations between two looks from the host.
+
     Attributes:
-        state: where the batch stands; its records are of every synthesis begun.
+        state: where the batch stands; its records are of every minimization begun.
+        interrupted: whether an interrupt has ended the run.
     """
 
     state: BatchState
 
     def __init__(
         self,
-        target: Target,
-        pyramid: Pyramid,
-        unit: np.floating,
-        starts: Callable[[int], Float[np.ndarray, "*shape"]],
+        problem: Problem,
+        starts: Callable[[int], Float[np.ndarray, " n"]],
         count: int,
-        settings: Settings,
         devices: Devices,
-        form: Form | None = None,
+        batch_size: int | None = None,
+        chunk_steps: int = 10,
     ) -> None:
-        self._devices = devices
-        # A form may hold NumPy's arrays, which would be sent to the device at every call.
-        form = jax.tree.map(jnp.asarray, form)
-        self._pyramid, self._target, self._form = devices.copied((pyramid, target, form))
-        self._unit = unit
-        self._starts, self._count, self._settings = starts, count, settings
-        self._options = self._asked_for()
+        # Tables of NumPy would be sent to the device at every call.
+        problem = jax.tree.map(lambda leaf: jnp.asarray(leaf) if np.ndim(leaf) else leaf, problem)
+        self._devices, self._problem = devices, devices.replicate(problem)
+        self._starts, self._count, self._batch_size = starts, count, batch_size
+        limits = problem.limits
+        self._max_steps = int(limits.max_steps)
+        # Every step takes an evaluation, as the start does.
+        budget = limits.max_evaluations
+        most = self._max_steps if budget is None else max(1, int(budget) - 1)
+        self._possible_steps = min(self._max_steps, most)
         # One length serves all chunks: one compilation.
-        self._chunk = min(settings.chunk_steps, settings.max_steps)
-
-    def _asked_for(self) -> dict[str, Any]:
-        """Return the options of `advance`; what nobody asked for is not even compiled."""
-        stagnation, budget = self._settings.stagnation, self._settings.max_evaluations
-        options: dict[str, Any] = {} if self._form is None else {"form": self._form}
-        if stagnation is not None:
-            options["stagnation"] = self._unit.dtype.type(stagnation)
-        if budget is not None:
-            options["max_evaluations"] = np.int32(min(budget, np.iinfo(np.int32).max))
-        return options
+        self._chunk = min(chunk_steps, self._max_steps)
+        self.interrupted = False
 
     def run(
         self,
@@ -79,12 +77,13 @@ class Batch:
         After the first evaluation, a KeyboardInterrupt ends all that have begun where they are.
         """
         began = time.perf_counter()
-        found = None if checkpoints is None else checkpoints.latest()
+        minimizer = self._problem.minimizer
+        found = None if checkpoints is None else checkpoints.latest(minimizer)
         if found is None:
             self._begin()
             self._advance(1)
         else:
-            self.state = found._replace(lanes=self._devices.shared_out(found.lanes))
+            self.state = found._replace(lanes=self._devices.shard(found.lanes))
             self._advance(0)
         spent = time.perf_counter() - began
         self.state = self.state._replace(compile_seconds=self.state.compile_seconds + spent)
@@ -92,7 +91,7 @@ class Batch:
         try:
             while True:
                 self._refill()
-                if not any(self.state.goes_on(number) for number in self.state.numbers):
+                if not any(self.state.is_running(number) for number in self.state.numbers):
                     break
                 self._advance(self._chunk)
                 seconds = former + time.perf_counter() - began
@@ -102,12 +101,14 @@ class Batch:
                 if callback is not None:
                     callback(self._progress())
         except KeyboardInterrupt:
+            self.interrupted = True
             if checkpoints is not None:
                 checkpoints.keep(self.state, now=True)
 
     def _begin(self) -> None:
-        devices, asked = self._devices, self._settings.batch_size
-        most = asked or most_lanes(devices.platform, self._pyramid.spec.npix)
+        devices, asked = self._devices, self._batch_size
+        parameters = self._problem.parametrization.size
+        most = asked or default_lanes(devices.platform, parameters)
         size = min(-(-self._count // devices.count), most)
         # Before anything is compiled: a bad start is refused at once.
         starts = [self._starts(number) for number in range(min(size * devices.count, self._count))]
@@ -117,11 +118,8 @@ class Batch:
             devices.free_bytes(),
             lambda size: devices.step_bytes(
                 jax.ShapeDtypeStruct((size * devices.count, *shape), dtype),
-                self._settings.memory,
-                self._pyramid,
-                self._target,
+                self._problem,
                 self._chunk,
-                self._options,
             ),
             asked=asked,
         )
@@ -129,17 +127,17 @@ class Batch:
         # Each device has as many of the first as any other, or one less.
         places = np.arange(size * devices.count).reshape(devices.count, size)
         numbers = places // size + devices.count * (places % size)
-        numbers = np.where(numbers < begun, numbers, NOBODY).reshape(-1)
-        used = numbers != NOBODY
-        # What stands in a lane that is not used is of no account.
+        numbers = np.where(numbers < begun, numbers, UNUSED).reshape(-1)
+        used = numbers != UNUSED
+        # Unused lanes hold arbitrary values.
         together = np.stack([starts[number] for number in np.where(used, numbers, 0)])
-        lanes = devices.begin(together, used, self._settings.memory)
+        lanes = devices.begin(together, used, self._problem.minimizer)
         self.state = BatchState(lanes, tuple(numbers.tolist()), begun)
 
     def _refill(self) -> None:
         """Give the lanes that have ended to those that wait, or go on without them."""
         lanes, numbers, begun = self.state.lanes, list(self.state.numbers), self.state.begun
-        ended = [lane for lane, number in enumerate(numbers) if not self.state.goes_on(number)]
+        ended = [lane for lane, number in enumerate(numbers) if not self.state.is_running(number)]
         waiting = range(begun, min(self._count, begun + len(ended)))
         if not waiting:
             self._shrink(set(ended))
@@ -147,9 +145,9 @@ class Batch:
         entering = dict(zip(ended, waiting, strict=False))
         chosen = np.isin(np.arange(len(numbers)), list(entering))
         drawn = {lane: self._starts(number) for lane, number in entering.items()}
-        # What stands in the other lanes is of no account.
+        # The other lanes get arbitrary values, which are not used.
         starts = np.stack([drawn.get(lane, drawn[ended[0]]) for lane in range(len(numbers))])
-        lanes = self._devices.replace_lanes(lanes, chosen, starts)
+        lanes = self._devices.replace_lanes(lanes, chosen, starts, self._problem.minimizer)
         for lane, number in entering.items():
             numbers[lane] = number
         self.state = self.state._replace(
@@ -166,7 +164,7 @@ class Batch:
         if wanted == 0 or 2 * wanted > width:
             return
         going = [numbers[lane] for row in left for lane in row]
-        most = self._settings.most_steps
+        most = self._possible_steps
         to_do = most - min(self.state.steps(number) for number in going)
         if to_do < _WORTH_COMPILING * most:
             return
@@ -183,22 +181,9 @@ class Batch:
 
     def _advance(self, count: int) -> None:
         """Evaluate the batch and record what has become of every lane."""
-        settings, unit = self._settings, self._unit
-        # NumPy's numbers: arithmetic with JAX's would be compiled, one small program after another.
-        limit, tolerance = (
-            np.int32(settings.max_steps),
-            unit.dtype.type(settings.gradient_tolerance),
-        )
-        lanes, *rows = self._devices.advance(
-            self.state.lanes,
-            self._pyramid,
-            self._target,
-            unit,
-            np.int32(count),
-            limit,
-            tolerance,
-            self._chunk,
-            self._options,
+        # NumPy's number: arithmetic with JAX's would be compiled, one small program after another.
+        lanes, rows = self._devices.advance(
+            self.state.lanes, self._problem, np.int32(count), self._chunk
         )
         # The former lanes are gone: what comes after an interrupt needs the new ones.
         try:
@@ -207,35 +192,34 @@ class Batch:
             self.state = self._after(lanes, rows, count)
             raise
 
-    def _after(self, lanes: Lanes, rows: Sequence[Array], count: int) -> BatchState:
+    def _after(self, lanes: Lane, rows: Records, count: int) -> BatchState:
         return self.state._replace(
             lanes=lanes,
-            records=self.state.records | self._recorded(lanes, *map(np.asarray, rows)),
+            records=self.state.records | self._recorded(lanes, jax.tree.map(np.asarray, rows)),
             evaluations=self.state.evaluations + count,
         )
 
-    def _recorded(
-        self, lanes: Lanes, losses: np.ndarray, evaluations: np.ndarray
-    ) -> dict[int, Record]:
-        """Return new records of the syntheses that were going on."""
+    def _recorded(self, lanes: Lane, rows: Records) -> dict[int, Record]:
+        """Return new records of the minimizations that were running."""
         # Copies: the next chunk reuses the buffers.
-        found = lanes.best_map
-        if self._form is not None:
-            found = self._devices.maps_of_lanes(found, self._form)
-        maps, best = np.array(found) * self._unit, np.asarray(lanes.best_loss)
+        parameters, best = np.array(lanes.best), np.asarray(lanes.best_loss)
         codes = np.asarray(lanes.status)
         records = {}
         for lane, number in enumerate(self.state.numbers):
-            if not self.state.goes_on(number):
+            if not self.state.is_running(number):
                 continue
             former = self.state.records.get(number)
-            made = evaluations[:, lane] > 0
+            made = rows.evaluations[:, lane] > 0
             records[number] = Record(
-                map=maps[lane],
+                parameters=parameters[lane],
                 loss=float(best[lane]),
-                losses=(former.losses if former else []) + losses[made, lane].tolist(),
+                losses=(former.losses if former else []) + rows.losses[made, lane].tolist(),
                 evaluations=(former.evaluations if former else [])
-                + evaluations[made, lane].tolist(),
+                + rows.evaluations[made, lane].tolist(),
+                terms={
+                    name: (former.terms[name] if former else []) + values[made, lane].tolist()
+                    for name, values in rows.terms.items()
+                },
                 status=INTERRUPTED if codes[lane] == RUNNING else STATUS[int(codes[lane])],
             )
         return records
@@ -247,12 +231,12 @@ class Batch:
         ]
         return Progress(
             step=sum(self.state.steps(number) for number in records),
-            max_steps=self._count * self._settings.max_steps,
+            max_steps=self._count * self._max_steps,
             loss=float(np.median(losses)),
             evaluations=sum(record.evaluations[-1] for record in records.values()),
             seconds=self.state.run_seconds,
             best=min(losses),
             worst=max(losses),
-            finished=sum(not self.state.goes_on(number) for number in records),
+            finished=sum(not self.state.is_running(number) for number in records),
             maps=self._count,
         )

@@ -1,39 +1,43 @@
-"""How many maps are changed at once: as many as are wanted and as the memory of a device holds."""
+"""The number of lanes of a batch: as many as are wanted and as the memory of a device holds."""
 
 from collections.abc import Callable
 from functools import cache
 
-# Part of the free memory that a batch may take: what comes and goes between two chunks needs some.
+# Fraction of the free memory that a batch may take: the host needs some between two chunks.
 _SHARE = 0.85
-# A larger batch is looked for until less than this part of the one that fits is to be won.
+# The search for a larger batch ends when less than this fraction of the one that fits is to be won.
 _CLOSE = 1 / 8
-# Where nobody says how many: eight on a CPU, and so many pixels elsewhere, chosen by what
-# `experiments/benchmark_seeds.py` has measured (see `docs/performance.md`).
-_LANES, _MOST_LANES, _PIXELS = 8, 64, 1 << 21
+# Default: eight on a CPU, and as many pixels as this elsewhere, chosen by what the benchmark of
+# seeds in `experiments/benchmarks` has measured (see `docs/performance.md`).
+_LANES, _MAX_LANES, _PIXELS = 8, 64, 1 << 21
 
 
-def most_lanes(platform: str, npix: int) -> int:
-    """Return how many lanes a device of a platform is given at most, where nobody says.
+def default_lanes(platform: str, npix: int) -> int:
+    """Return the default maximum number of lanes of a device.
+
+    Args:
+        platform: kind of the device: "cpu", "gpu" or "tpu".
+        npix: number of parameters of a lane.
 
     Source: `docs/conventions.md`, "Batches and memory".
     """
-    return _LANES if platform == "cpu" else max(_LANES, min(_MOST_LANES, _PIXELS // npix))
+    return _LANES if platform == "cpu" else max(_LANES, min(_MAX_LANES, _PIXELS // npix))
 
 
 def choose_batch(
     wanted: int, free: int | None, bytes_of: Callable[[int], int | None], *, asked: int | None
 ) -> int:
-    """Return how many lanes each device gets: the wanted number, or the largest that fits.
+    """Return the number of lanes of each device: the wanted number, or the largest that fits.
 
     The step is compiled for the wanted number, and for others only where that does not fit.
 
     Args:
         wanted: number of lanes on each device.
-        free: bytes that are free on each device, None where it does not tell.
-        bytes_of: bytes that so many lanes take on each device, from the compiled step; None where
-            the compiler does not tell.
+        free: number of free bytes on each device, None if it is not known.
+        bytes_of: bytes that a number of lanes takes on each device, from the compiled step; None
+            if the compiler does not say.
         asked: the number that the caller has asked for, at least the wanted one, which is refused
-            where it does not fit; None takes a smaller one instead.
+            if it does not fit; None takes a smaller one instead.
 
     Raises:
         ValueError: what was asked for does not fit, or not even one lane does.

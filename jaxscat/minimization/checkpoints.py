@@ -1,47 +1,42 @@
-"""Checkpoints of a batch of syntheses in a folder, written by orbax."""
+"""Checkpoints of a batch of minimizations: the last two states, in files of a folder."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
-import logging
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
 
+from jaxscat.io.archive import read_archive, write_archive
+from jaxscat.minimization.lane import Lane, Minimizer
 from jaxscat.minimization.lanes import begin
 from jaxscat.minimization.state import BatchState, Record
 
-if TYPE_CHECKING:
-    from orbax.checkpoint import CheckpointManager
-
-# Of what is written; a checkpoint of another format is refused.
-_FORMAT = 3
+_CONTENT, _FORMAT = "checkpoint", 4
 # A crash while the last one is written leaves the one before.
 _KEPT = 2
 
 
 class Checkpoints:
-    """A folder that keeps the last two states of a synthesis, from which it goes on.
+    """Saves the state of a minimization from time to time, and restores it.
 
-    Each is written whole or not at all. `synthesize_many` looks for the newest whole one and goes
-    on from there; on the same device, with the same versions of JAX and of this package, the maps
-    are those of an uninterrupted synthesis bit for bit.
+    The last two states are kept, each whole or not at all. `synthesize_many` and `minimize` look
+    for the newest whole one and go on from there; on the same device, with the same versions of JAX
+    and of this package, the maps are those of an uninterrupted run bit for bit.
 
     Args:
-        folder: where they are; made if it does not exist. Nothing else may be in it.
-        every_steps: write one after so many evaluations of the batch, at the next look from the
-            host (`chunk_steps`); None means that steps do not count.
-        every_minutes: write one after so many minutes; None means that time does not count.
-        identity: what a synthesis must share with a checkpoint to go on from it, by names that
-            messages use, beside what `synthesize_many` adds: what JSON can hold.
+        folder: folder of the files; made if it does not exist. Nothing else may be in it.
+        every_steps: number of evaluations of the batch between two checkpoints, written when the
+            host next looks (`chunk_steps`); None if steps do not count.
+        every_minutes: number of minutes between two checkpoints; None if time does not count.
+        identity: entries that a minimization must share with a checkpoint to go on from it, by
+            names that messages use, beside those that `synthesize_many` adds; JSON can hold them.
 
     Raises:
         ValueError: a number that is not positive, or none of the two; an identity that JSON cannot
@@ -77,51 +72,41 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Return the numbers of the checkpoints, in evaluations of the batch, the newest last."""
-        if not self.folder.is_dir():
-            return []
-        with self._manager() as manager:
-            return sorted(manager.all_steps())
+        files = self.folder.glob("*.npz") if self.folder.is_dir() else ()
+        return sorted(int(path.stem) for path in files if path.stem.isdigit())
 
-    def latest(self) -> BatchState | None:
+    def latest(self, minimizer: Minimizer) -> BatchState | None:
         """Return the newest state that is whole, with lanes in memory of the host.
 
-        Where a newer one is damaged, a warning says so; where there is none, return None.
+        Damaged newer ones are passed over with a warning; without any checkpoint, return None.
 
         Raises:
-            ValueError: the checkpoint is of another synthesis, or all are damaged.
-            OSError: the folder cannot be read.
+            ValueError: the checkpoint is of another minimization, or all are damaged.
+            OSError: the folder cannot be read or made.
         """
-        if not self.folder.is_dir():
-            self._make()
-            return None
-        with self._manager() as manager:
-            steps = sorted(manager.all_steps(), reverse=True)
-            damaged: list[int] = []
-            for step in steps:
-                try:
-                    header, arrays = _read(manager, step)
-                except MemoryError:
-                    raise
-                except Exception as error:  # orbax, JSON and zip files raise all kinds
-                    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-                        raise  # such as too many open files: that is no damage
-                    damaged.append(step)
-                    reason = _reason(error)
-                    continue
-                self._check(header)
-                for other in damaged:
-                    warnings.warn(
-                        f"checkpoint {other} in {str(self.folder)!r} is damaged ({reason}); going "
-                        f"on from checkpoint {step}",
-                        stacklevel=2,
-                    )
-                    manager.delete(other)
-                self._last_evaluations, self._last_time = step, time.monotonic()
-                return _state(header, arrays)
+        self._make()
+        damaged: dict[int, str] = {}
+        for step in reversed(self.steps()):
+            try:
+                header, arrays = read_archive(self._path(step), _CONTENT, _FORMAT)
+            except ValueError as error:
+                damaged[step] = _reason(error)
+                continue
+            self._check(header)
+            for other, reason in damaged.items():
+                warnings.warn(
+                    f"checkpoint {other} in {str(self.folder)!r} is damaged ({reason}); going "
+                    f"on from checkpoint {step}",
+                    stacklevel=2,
+                )
+                self._path(other).unlink(missing_ok=True)
+            self._last_evaluations, self._last_time = step, time.monotonic()
+            return _unpack(header, arrays, minimizer)
         if damaged:
             raise ValueError(
                 f"checkpoints in {str(self.folder)!r}: got {len(damaged)}, all of them damaged "
-                f"({reason}), expected a whole one; remove the folder to begin anew"
+                f"({list(damaged.values())[-1]}), expected a whole one; remove the folder to begin "
+                "anew"
             )
         return None
 
@@ -139,66 +124,33 @@ class Checkpoints:
         lost = any(leaf.is_deleted() for leaf in jax.tree.leaves(state.lanes))
         if not due or since <= 0 or lost:
             return
+        header, arrays = _pack(state)
+        header["identity"] = self._identity
         try:
-            with self._manager() as manager:
-                _write(manager, state, {"format": _FORMAT, "identity": self._identity})
-        except Exception as error:  # orbax, JSON and zip files raise all kinds
+            write_archive(self._path(state.evaluations), _CONTENT, _FORMAT, header, arrays)
+        except OSError as error:
             raise OSError(
                 f"checkpoint {state.evaluations} could not be written to {str(self.folder)!r} "
                 f"({_reason(error)}); those before are as they were"
             ) from error
+        for old in self.steps()[:-_KEPT]:
+            self._path(old).unlink(missing_ok=True)
         self._last_evaluations, self._last_time = state.evaluations, time.monotonic()
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{step:09}.npz"
 
     def _make(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for draft in self.folder.glob(".*.npz.*"):  # left by a kill
+                draft.unlink(missing_ok=True)
         except OSError as error:
             raise type(error)(error.errno, error.strerror, str(self.folder)) from None
 
-    @contextmanager
-    def _manager(self) -> Iterator[CheckpointManager]:
-        """Open the folder; what orbax would write on the terminal is in what it raises, too."""
-        import orbax.checkpoint as orbax  # takes a second, which a run without need not wait
-
-        from jaxscat.minimization.array_files import ArrayFile
-
-        logger = logging.getLogger("absl")
-        former = logger.level
-        logger.setLevel(logging.CRITICAL)
-        alone = orbax.options.MultiprocessingOptions(
-            primary_host=jax.process_index(),
-            active_processes={jax.process_index()},
-            barrier_sync_key_prefix=f"process_{jax.process_index()}",
-        )
-        options = orbax.CheckpointManagerOptions(
-            max_to_keep=_KEPT,
-            create=False,
-            cleanup_tmp_directories=True,
-            enable_async_checkpointing=False,
-            multiprocessing_options=alone,
-        )
-        # Without these options it would write in the first of several processes only.
-        handlers = {
-            "arrays": ArrayFile(),
-            "header": orbax.JsonCheckpointHandler(multiprocessing_options=alone),
-        }
-        try:
-            with orbax.CheckpointManager(
-                self.folder, options=options, item_handlers=handlers
-            ) as manager:
-                yield manager
-        finally:
-            logger.setLevel(former)
-
     def _check(self, header: Mapping[str, Any]) -> None:
-        """Refuse a checkpoint of another synthesis, and say in what it differs."""
-        found = header["identity"]
-        if header["format"] != _FORMAT:
-            raise ValueError(
-                f"checkpoint in {str(self.folder)!r}: got format {header['format']}, expected "
-                f"{_FORMAT}"
-            )
-        wanted = self._identity
+        """Refuse a checkpoint of another minimization, and say in what it differs."""
+        found, wanted = header["identity"], self._identity
         for name in [*wanted, *sorted(found.keys() - wanted.keys())]:
             if found.get(name) != wanted.get(name):
                 raise ValueError(
@@ -225,71 +177,54 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _write(manager: CheckpointManager, state: BatchState, header: dict[str, Any]) -> None:
-    import orbax.checkpoint as orbax
-
-    from jaxscat.minimization.array_files import SaveArrays
-
+def _pack(state: BatchState) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return a state as what JSON can hold, and arrays."""
     records = list(state.records.values())
-    arrays = {f"lane_{i:02}": np.asarray(a) for i, a in enumerate(jax.tree.leaves(state.lanes))}
-    arrays["maps"] = np.stack([record.map for record in records])
+    arrays = {f"lane{path}": np.asarray(leaf) for path, leaf in _leaves(state.lanes)}
+    arrays["parameters"] = np.stack([record.parameters for record in records])
     arrays["loss"] = np.asarray([record.loss for record in records], np.float64)
     arrays["losses"] = np.concatenate([np.asarray(r.losses, np.float64) for r in records])
     arrays["evaluations"] = np.concatenate([np.asarray(r.evaluations, np.int64) for r in records])
-    header |= {
+    for name in records[0].terms:
+        parts = [np.asarray(record.terms[name], np.float64) for record in records]
+        arrays[f"term {name}"] = np.concatenate(parts)
+    header = {
         "numbers": state.numbers,
         "begun": state.begun,
         "evaluations": state.evaluations,
         "compile_seconds": state.compile_seconds,
         "run_seconds": state.run_seconds,
-        "memory": state.lanes.memory.weights_memory.shape[1],
         "records": list(state.records),
         "lengths": [len(record.losses) for record in records],
         "statuses": [record.status for record in records],
-        "sha256": _digest(arrays),
+        "terms": list(records[0].terms),
     }
-    manager.save(
-        state.evaluations,
-        args=orbax.args.Composite(arrays=SaveArrays(arrays), header=orbax.args.JsonSave(header)),
-    )
-
-
-def _read(manager: CheckpointManager, step: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    import orbax.checkpoint as orbax
-
-    from jaxscat.minimization.array_files import RestoreArrays
-
-    found = manager.restore(
-        step,
-        args=orbax.args.Composite(arrays=RestoreArrays(), header=orbax.args.JsonRestore()),
-    )
-    header, arrays = found["header"], found["arrays"]
-    if header["sha256"] != _digest(arrays):
-        raise ValueError("its arrays are not those that were written")
     return header, arrays
 
 
-def _state(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> BatchState:
-    leaves = [arrays[name] for name in sorted(arrays) if name.startswith("lane_")]
-    shape = jax.ShapeDtypeStruct(arrays["maps"].shape[1:], arrays["maps"].dtype)
-    starts = jax.ShapeDtypeStruct((len(header["numbers"]), *shape.shape), shape.dtype)
-    used = jax.ShapeDtypeStruct(starts.shape[:1], bool)
-    abstract = jax.eval_shape(lambda s, u: begin(s, u, header["memory"]), starts, used)
+def _unpack(
+    header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], minimizer: Minimizer
+) -> BatchState:
     ends = np.cumsum(header["lengths"])[:-1]
+
+    def split(name: str) -> list[list[Any]]:
+        return [part.tolist() for part in np.split(arrays[name], ends)]
+
+    terms = {name: split(f"term {name}") for name in header["terms"]}
+    losses, evaluations = split("losses"), split("evaluations")
     records = {
-        number: Record(map, float(loss), losses.tolist(), evaluations.tolist(), status)
-        for number, map, loss, losses, evaluations, status in zip(
-            header["records"],
-            arrays["maps"],
-            arrays["loss"],
-            np.split(arrays["losses"], ends),
-            np.split(arrays["evaluations"], ends),
-            header["statuses"],
-            strict=True,
+        number: Record(
+            parameters=arrays["parameters"][row],
+            loss=float(arrays["loss"][row]),
+            losses=losses[row],
+            evaluations=evaluations[row],
+            terms={name: values[row] for name, values in terms.items()},
+            status=header["statuses"][row],
         )
+        for row, number in enumerate(header["records"])
     }
     return BatchState(
-        lanes=jax.tree.unflatten(jax.tree.structure(abstract), leaves),
+        lanes=_unpack_lanes(arrays, len(header["numbers"]), minimizer),
         numbers=tuple(header["numbers"]),
         begun=header["begun"],
         records=records,
@@ -299,9 +234,15 @@ def _state(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Batch
     )
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def _unpack_lanes(arrays: Mapping[str, np.ndarray], count: int, minimizer: Minimizer) -> Lane:
+    parameters = arrays["parameters"]
+    starts = jax.ShapeDtypeStruct((count, parameters.shape[1]), parameters.dtype)
+    like = jax.eval_shape(begin, starts, jax.ShapeDtypeStruct((count,), bool), minimizer)
+    leaves = [arrays[f"lane{path}"] for path, _ in _leaves(like)]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _leaves(lanes: Lane) -> list[tuple[str, Any]]:
+    """Return the leaves of lanes by their paths, such as `.memory.params`."""
+    found = jax.tree_util.tree_leaves_with_path(lanes)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in found]

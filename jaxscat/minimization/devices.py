@@ -1,32 +1,28 @@
-"""The lanes of a batch shared out among devices; each device goes on with its own by itself."""
+"""The lanes of a batch sharded over devices; each device advances its own by itself."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
-from jaxscat.minimization.lanes import Lanes, begin, replace_lanes, take_lanes
-from jaxscat.minimization.lbfgs import advance
-from jaxscat.objectives.target import Target
+from jaxscat.minimization import lanes as batched
+from jaxscat.minimization.lane import Lane, Minimizer
+from jaxscat.minimization.problem import Problem
 from jaxscat.operators.memory import available_bytes
-from jaxscat.operators.pyramid import Pyramid
-from jaxscat.parametrizations.form import Form, maps_of_lanes
 
 _AXIS = "lanes"
 _LANES, _WHOLE, _ROWS = PartitionSpec(_AXIS), PartitionSpec(), PartitionSpec(None, _AXIS)
-_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Devices:
     """Several devices, or the default one, with equally many lanes on each.
 
-    What is done to lanes is what `jaxscat.minimization.lanes` and `lbfgs` do, on every device to
-    its own lanes, by `jax.shard_map`. No device waits for another before `advance` has ended.
+    Lanes are changed by the functions of `jaxscat.minimization.lanes`, on every device for its own
+    lanes, by `jax.shard_map`. No device waits for another before `advance` has ended.
 
     Attributes:
         count: number of devices.
@@ -44,70 +40,71 @@ class Devices:
         self._device = given[0] if len(given) == 1 else None
         self.count = max(1, len(given))
 
-    def copied(self, tree: Any) -> Any:
+    @property
+    def platform(self) -> str:
+        """Kind of the devices: "cpu", "gpu" or "tpu"."""
+        return self._all()[0].platform
+
+    def replicate(self, tree: Any) -> Any:
         """Put a whole pytree on every device."""
         if self._mesh is not None:
             return jax.device_put(tree, NamedSharding(self._mesh, _WHOLE))
         return tree if self._device is None else jax.device_put(tree, self._device)
 
-    def shared_out(self, tree: Any) -> Any:
+    def shard(self, tree: Any) -> Any:
         """Put a pytree whose leading axis counts lanes on the devices, each its own lanes."""
         if self._mesh is not None:
             return jax.device_put(tree, NamedSharding(self._mesh, _LANES))
         return jax.device_put(tree, self._device)
 
     def begin(
-        self, starts: Float[np.ndarray, "B *shape"], used: Bool[np.ndarray, " B"], memory: int
-    ) -> Lanes:
+        self, starts: Float[np.ndarray, "B n"], used: Bool[np.ndarray, " B"], minimizer: Minimizer
+    ) -> Lane:
         """Return lanes whose first evaluation is that of their start; unused ones have ended."""
-        shared = self.shared_out((starts, used))
-        return begin(*shared, memory) if self._mesh is None else _begin(*shared, memory, self._mesh)
+        function = self._on_devices(batched.begin, (_LANES, _LANES, _WHOLE), _LANES)
+        return function(*self.shard((starts, used)), minimizer)
 
     def advance(
-        self,
-        lanes: Lanes,
-        pyramid: Pyramid,
-        target: Target,
-        unit: np.floating,
-        count: np.integer,
-        max_steps: np.integer,
-        gradient_tolerance: np.floating,
-        chunk: int,
-        options: Mapping[str, Any] = _NONE,
-    ) -> tuple[Lanes, Float[Array, "chunk B"], Int[Array, "chunk B"]]:
-        """Evaluate all lanes up to `count` times, as `jaxscat.minimization.lbfgs.advance`.
-
-        `options` are those of its last operands that are asked for, by their names.
-        """
-        operands = (lanes, pyramid, target, unit, count, max_steps, gradient_tolerance)
+        self, lanes: Lane, problem: Problem, count: np.integer, chunk: int
+    ) -> tuple[Lane, batched.Records]:
+        """Evaluate all lanes up to `count` times, as `jaxscat.minimization.lanes.advance`."""
         if self._mesh is None:
-            return advance(*operands, chunk, **options)
-        return _advance(dict(options), *operands, chunk, self._mesh)
+            return batched.advance(lanes, problem, count, chunk)
+        return self._sharded_advance(chunk)(lanes, problem, count)
 
-    def step_bytes(
+    def replace_lanes(
         self,
-        starts: jax.ShapeDtypeStruct,
-        memory: int,
-        pyramid: Pyramid,
-        target: Target,
-        chunk: int,
-        options: Mapping[str, Any] = _NONE,
-    ) -> int | None:
-        """Return the bytes that `advance` takes on each device beside pyramid, target and form.
+        lanes: Lane,
+        chosen: Bool[np.ndarray, " B"],
+        starts: Float[np.ndarray, "B n"],
+        minimizer: Minimizer,
+    ) -> Lane:
+        """Let other minimizations begin in some of the lanes."""
+        specs = (_LANES, _LANES, _LANES, _WHOLE)
+        function = self._on_devices(batched.replace_lanes, specs, _LANES, donate=True)
+        return function(lanes, *self.shard((chosen, starts)), minimizer)
+
+    def take_lanes(self, lanes: Lane, indices: Int[np.ndarray, "devices K"]) -> Lane:
+        """Return a batch of some lanes of every device, by their numbers on the device."""
+        function = self._on_devices(batched.take_lanes, (_LANES, _LANES), _LANES)
+        return function(lanes, self.shard(indices.reshape(-1)))
+
+    def step_bytes(self, starts: jax.ShapeDtypeStruct, problem: Problem, chunk: int) -> int | None:
+        """Return the number of bytes that `advance` takes on each device beside the problem.
 
         It is compiled for that, and not again when it is called.
 
         Args:
-            starts: shape and type of one start for every lane of all devices.
-            memory, pyramid, target, chunk, options: as for `begin` and `advance`.
+            starts: shape and type of the parameters of all lanes of all devices.
+            problem, chunk: as for `advance`.
 
         Returns:
-            what the compiler says; None where it says nothing.
+            figure of the compiler; None if it has none.
 
         Source: `docs/conventions.md`, "Batches and memory".
         """
         used = jax.ShapeDtypeStruct(starts.shape[:1], bool)
-        lanes = jax.eval_shape(partial(begin, memory=memory), starts, used)
+        lanes = jax.eval_shape(batched.begin, starts, used, problem.minimizer)
         sharding = None
         if self._mesh is not None:
             sharding = NamedSharding(self._mesh, _LANES)
@@ -116,13 +113,11 @@ class Devices:
         lanes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), lanes
         )
-        real, integer = starts.dtype.type(1), np.int32(1)
-        operands = (lanes, pyramid, target, real, integer, integer, real)
         if self._mesh is None:
-            compiled = advance.lower(*operands, chunk, **options).compile()
+            lowered = batched.advance.lower(lanes, problem, np.int32(1), chunk)
         else:
-            compiled = _advance.lower(dict(options), *operands, chunk, self._mesh).compile()
-        found: Any = compiled.memory_analysis()
+            lowered = self._sharded_advance(chunk).lower(lanes, problem, np.int32(1))
+        found: Any = lowered.compile().memory_analysis()
         if found is None:
             return None
         # Not all arguments: the program has none of the tables that it does not use.
@@ -131,7 +126,7 @@ class Devices:
         return together - found.alias_size_in_bytes + found.temp_size_in_bytes
 
     def free_bytes(self) -> int | None:
-        """Return how many bytes are free on each device, or None where it does not tell."""
+        """Return the number of free bytes on each device, or None if it is not known."""
         if self.platform == "cpu":
             free = available_bytes()
             return None if free is None else free // self.count
@@ -140,93 +135,37 @@ class Devices:
             return None
         return min(stats["bytes_limit"] - stats["bytes_in_use"] for stats in figures)
 
-    @property
-    def platform(self) -> str:
-        """What the devices are: "cpu", "gpu" or "tpu"."""
-        return self._all()[0].platform
-
     def _all(self) -> list[Any]:
         if self._mesh is not None:
             return list(self._mesh.devices.flat)
         return list(jax.device_put(np.int32(0), self._device).devices())
 
-    def maps_of_lanes(
-        self, fields: Float[Array, "B *shape"], form: Form
-    ) -> Float[Array, "B *shape"]:
-        """Return the map or the maps of every lane, as `form.maps_of_lanes`."""
+    def _sharded_advance(self, chunk: int) -> Any:
+        specs = (_LANES, _WHOLE, _WHOLE)
+        return self._on_devices(_advance_in_chunks(chunk), specs, (_LANES, _ROWS), donate=True)
+
+    def _on_devices(
+        self, function: Callable[..., Any], inputs: Any, outputs: Any, *, donate: bool = False
+    ) -> Any:
+        """Return a jitted function as it is, or for every device and its own lanes."""
         if self._mesh is None:
-            return maps_of_lanes(fields, form)
-        return _maps_of_lanes(fields, form, self._mesh)
-
-    def replace_lanes(
-        self,
-        lanes: Lanes,
-        chosen: Bool[np.ndarray, " B"],
-        starts: Float[np.ndarray, "B *shape"],
-    ) -> Lanes:
-        """Let other syntheses begin in some of the lanes."""
-        shared = self.shared_out((chosen, starts))
-        if self._mesh is None:
-            return replace_lanes(lanes, *shared)
-        return _replace_lanes(lanes, *shared, self._mesh)
-
-    def take_lanes(self, lanes: Lanes, indices: Int[np.ndarray, "devices K"]) -> Lanes:
-        """Return a batch of some lanes of every device, by their numbers on the device."""
-        shared = self.shared_out(indices.reshape(-1))
-        if self._mesh is None:
-            return take_lanes(lanes, shared)
-        return _take_lanes(lanes, shared, self._mesh)
+            return function
+        return _sharded(function, self._mesh, inputs, outputs, donate)
 
 
-@partial(jax.jit, static_argnames=("memory", "mesh"))
-def _begin(starts: Array, used: Array, memory: int, mesh: Mesh) -> Lanes:
-    function = partial(begin, memory=memory)
-    return jax.shard_map(function, mesh=mesh, in_specs=_LANES, out_specs=_LANES, check_vma=False)(
-        starts, used
-    )
+@cache
+def _advance_in_chunks(chunk: int) -> Callable[..., Any]:
+    """Return the step for a length of its records: the same object each time, compiled once."""
+    return partial(batched.advance, chunk=chunk)
 
 
-@partial(jax.jit, static_argnames=("chunk", "mesh"), donate_argnames="lanes")
-def _advance(
-    options: dict[str, Any],
-    lanes: Lanes,
-    pyramid: Pyramid,
-    target: Target,
-    unit: Array,
-    count: Array,
-    max_steps: Array,
-    gradient_tolerance: Array,
-    chunk: int,
-    mesh: Mesh,
-) -> tuple[Lanes, Array, Array]:
-    return jax.shard_map(
-        lambda options, *operands: advance(*operands, chunk, **options),
-        mesh=mesh,
-        in_specs=(_WHOLE, _LANES, *[_WHOLE] * 6),
-        out_specs=(_LANES, _ROWS, _ROWS),
-        check_vma=False,  # the loops of the devices have lengths of their own
-    )(options, lanes, pyramid, target, unit, count, max_steps, gradient_tolerance)
-
-
-@partial(jax.jit, static_argnames="mesh")
-def _maps_of_lanes(fields: Array, form: Form, mesh: Mesh) -> Array:
-    return jax.shard_map(
-        maps_of_lanes, mesh=mesh, in_specs=(_LANES, _WHOLE), out_specs=_LANES, check_vma=False
-    )(fields, form)
-
-
-@partial(jax.jit, static_argnames="mesh", donate_argnames="lanes")
-def _replace_lanes(lanes: Lanes, chosen: Array, starts: Array, mesh: Mesh) -> Lanes:
-    return jax.shard_map(
-        replace_lanes, mesh=mesh, in_specs=_LANES, out_specs=_LANES, check_vma=False
-    )(lanes, chosen, starts)
-
-
-@partial(jax.jit, static_argnames="mesh")
-def _take_lanes(lanes: Lanes, indices: Array, mesh: Mesh) -> Lanes:
-    return jax.shard_map(take_lanes, mesh=mesh, in_specs=_LANES, out_specs=_LANES, check_vma=False)(
-        lanes, indices
-    )
+@cache
+def _sharded(
+    function: Callable[..., Any], mesh: Mesh, inputs: Any, outputs: Any, donate: bool
+) -> Any:
+    # The loops of the devices have lengths of their own.
+    mapped = jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
+    return jax.jit(mapped, donate_argnums=(0,) if donate else ())
 
 
 def local_devices() -> list[Any] | None:

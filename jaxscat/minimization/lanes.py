@@ -1,130 +1,123 @@
-"""Syntheses side by side: what is carried for each, how they begin, and who is among them."""
+"""Lanes side by side: how they begin, advance, and give way to others."""
 
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, Int
 
-RUNNING, CONVERGED, NO_PROGRESS, NOT_FINITE, STEP_LIMIT, STAGNATED, EVALUATION_LIMIT = range(7)
+from jaxscat.minimization.lane import RUNNING, STEP_LIMIT, Lane, Minimizer
+from jaxscat.minimization.problem import Problem
 
 
-class Lanes(eqx.Module):
-    """Syntheses side by side, each with its own line search; the leading axis counts lanes.
+class Records(NamedTuple):
+    """Numbers of every evaluation of a chunk, for every lane.
 
     Attributes:
-        memory: state of optax's L-BFGS, with the present map (`params`), its gradient
-            (`updates`), and the corrections.
-        loss: loss of the present map; infinite before the start is evaluated.
-        best_map: the map with the lowest loss so far.
-        best_loss: its loss.
-        direction: where the line search goes.
-        slope: derivative of the loss along it, at the present map.
-        length: trial step, in units of the direction.
-        shortest: bracket of the step: lower end.
-        longest: upper end, infinite while it is not known.
-        trials: evaluations of this line search that have not ended it.
-        first_gradient: norm of the gradient at the start.
-        step: steps made; -1 before the start is evaluated.
-        evaluations: values and gradients computed.
-        fruitless: steps in a row that did not lower the loss.
-        earlier_loss: loss at the last look at stagnation, that of the start first; infinite before,
-            and where nobody looks.
-        status: `RUNNING`, or why the lane has ended.
+        losses: loss of the present point after the evaluation.
+        evaluations: number of evaluations of the lane; zero if this one has made no step.
+        terms: values of the terms at the trial, which is the present point if it was a step.
     """
 
-    memory: Any
-    loss: Float[Array, " B"]
-    best_map: Float[Array, "B *shape"]
-    best_loss: Float[Array, " B"]
-    direction: Float[Array, "B *shape"]
-    slope: Float[Array, " B"]
-    length: Float[Array, " B"]
-    shortest: Float[Array, " B"]
-    longest: Float[Array, " B"]
-    trials: Int[Array, " B"]
-    first_gradient: Float[Array, " B"]
-    step: Int[Array, " B"]
-    evaluations: Int[Array, " B"]
-    fruitless: Int[Array, " B"]
-    earlier_loss: Float[Array, " B"]
-    status: Int[Array, " B"]
-
-    @property
-    def map(self) -> Float[Array, "B *shape"]:
-        """Present maps."""
-        return self.memory.params
-
-    @property
-    def gradient(self) -> Float[Array, "B *shape"]:
-        """Gradients of the loss at the present maps."""
-        return self.memory.updates
+    losses: Float[Array, "chunk B"]
+    evaluations: Int[Array, "chunk B"]
+    terms: dict[str, Float[Array, "chunk B"]]
 
 
-@partial(jax.jit, static_argnames="memory")
-def begin(starts: Float[Array, "B *shape"], used: Bool[Array, " B"], memory: int) -> Lanes:
+@jax.jit
+def begin(
+    starts: Float[Array, "B n"], used: Bool[Array, " B"] | None, minimizer: Minimizer
+) -> Lane:
     """Return lanes whose first evaluation is that of their start.
 
     Args:
-        starts: one start for each lane, in the unit of `advance`.
-        used: lanes that have something to do, None for all; the others count as ended.
-        memory: number of corrections of L-BFGS.
+        starts: parameters of every lane.
+        used: lanes that have work to do, None for all; the others count as ended.
+        minimizer: has `init`.
 
     Returns:
-        lanes in the type of the starts, none of them evaluated.
+        lanes in the type of the starts, none of them evaluated; the leading axis counts lanes.
 
     Source: `docs/conventions.md`, "Synthesis".
     """
-    lanes, real = starts.shape[0], starts.dtype
-    with jax.numpy_dtype_promotion("standard"):  # optax mixes types
-        state: Any = jax.vmap(optax.scale_by_lbfgs(memory).init)(starts)
-    state = state._replace(params=starts, weights_memory=state.weights_memory.astype(real))
-    none, zero = jnp.zeros(lanes, jnp.int32), jnp.zeros(lanes, real)
-    # From an infinite loss, the trial with a step of length zero is always taken.
-    return Lanes(
-        memory=state,
-        loss=jnp.full(lanes, jnp.inf, real),
-        best_map=starts,
-        best_loss=jnp.full(lanes, jnp.inf, real),
-        direction=jnp.zeros_like(starts),
-        slope=zero,
-        length=zero,
-        shortest=zero,
-        longest=jnp.full(lanes, jnp.inf, real),
-        trials=none,
-        first_gradient=zero,
-        step=none - 1,
-        evaluations=none,
-        fruitless=none,
-        earlier_loss=jnp.full(lanes, jnp.inf, real),
-        status=none + RUNNING if used is None else jnp.where(used, RUNNING, STEP_LIMIT + none),
+    lanes = jax.vmap(minimizer.init)(starts)
+    if used is None:
+        return lanes
+    status = jnp.where(used, RUNNING, STEP_LIMIT + jnp.zeros(starts.shape[0], jnp.int32))
+    return eqx.tree_at(lambda lanes: lanes.status, lanes, status.astype(jnp.int32))
+
+
+@partial(jax.jit, static_argnames="chunk", donate_argnames="lanes")
+def advance(
+    lanes: Lane, problem: Problem, count: Int[Array, ""], chunk: int
+) -> tuple[Lane, Records]:
+    """Evaluate all lanes up to `count` times, fewer when all have ended.
+
+    Args:
+        lanes: lanes to advance; their buffers are reused. Those that have ended stay as they are.
+        problem: the loss, the unknowns, the minimizer and its limits.
+        count: number of evaluations, at most `chunk`.
+        chunk: length of the records.
+
+    Returns:
+        the new lanes, and a record of every evaluation.
+
+    Source: `docs/conventions.md`, "Synthesis".
+    """
+    minimizer, limits = problem.minimizer, problem.limits
+    update = jax.vmap(partial(minimizer.update, limits=limits))
+
+    def going(carry: tuple[Lane, Array, Records]) -> Bool[Array, ""]:
+        lanes, row, _ = carry
+        return (row < count) & jnp.any(lanes.status == RUNNING)
+
+    def evaluate(carry: tuple[Lane, Array, Records]) -> tuple[Lane, Array, Records]:
+        before, row, records = carry
+        trial = jax.vmap(minimizer.trial)(before)
+        (value, terms), gradient = problem.losses_and_gradients(trial)
+        after, stepped = update(before, trial, value, gradient)
+        records = Records(
+            records.losses.at[row].set(after.loss),
+            records.evaluations.at[row].set(jnp.where(stepped, after.evaluations, 0)),
+            {name: records.terms[name].at[row].set(terms[name]) for name in records.terms},
+        )
+        return after, row + 1, records
+
+    shape, real = (chunk, lanes.loss.shape[0]), lanes.loss.dtype
+    records = Records(
+        jnp.zeros(shape, real),
+        jnp.zeros(shape, jnp.int32),
+        {name: jnp.zeros(shape, real) for name in problem.objective.terms},
     )
+    lanes, _, records = jax.lax.while_loop(
+        going, evaluate, (lanes, jnp.zeros((), jnp.int32), records)
+    )
+    return lanes, records
 
 
 @partial(jax.jit, donate_argnames="lanes")
 def replace_lanes(
-    lanes: Lanes, chosen: Bool[Array, " B"], starts: Float[Array, "B *shape"]
-) -> Lanes:
-    """Let other syntheses begin in some of the lanes.
+    lanes: Lane, chosen: Bool[Array, " B"], starts: Float[Array, "B n"], minimizer: Minimizer
+) -> Lane:
+    """Let other minimizations begin in some of the lanes.
 
     Args:
         lanes: all lanes; their buffers are reused.
-        chosen: which of them are replaced.
-        starts: maps for all lanes, of which those of the chosen count.
+        chosen: lanes to replace.
+        starts: parameters for all lanes, of which those of the chosen count.
+        minimizer: has `init`.
     """
-    fresh = begin(starts, chosen, lanes.memory.weights_memory.shape[1])
-    return jax.tree.map(partial(choose, chosen), fresh, lanes)
+    fresh = begin(starts, chosen, minimizer)
+
+    def choose(new: Array, old: Array) -> Array:
+        return jnp.where(chosen.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(choose, fresh, lanes)
 
 
 @jax.jit
-def take_lanes(lanes: Lanes, indices: Int[Array, " K"]) -> Lanes:
+def take_lanes(lanes: Lane, indices: Int[Array, " K"]) -> Lane:
     """Return a batch of some of the lanes."""
     return jax.tree.map(lambda leaf: leaf[indices], lanes)
-
-
-def choose(condition: Bool[Array, " B"], yes: Array, no: Array) -> Array:
-    """Return the entries of one array for the lanes of a condition, and of another elsewhere."""
-    return jnp.where(condition.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)

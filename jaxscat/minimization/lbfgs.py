@@ -1,270 +1,302 @@
-"""L-BFGS for a batch of independent lanes: one evaluation of all at a time, none waits for another.
+"""L-BFGS for one lane: every evaluation ends its line search, or narrows the bracket of the step.
 
-Every lane carries its own trial step. An evaluation either ends a lane's line search, and its next
-direction begins with the next evaluation, or it narrows the lane's bracket.
+Written without branches, so that `jax.vmap` runs independent lanes side by side: one evaluation of
+all at a time, and none waits for the line search of another.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxscat.minimization.lanes import (
+from jaxscat.minimization.lane import (
     CONVERGED,
-    EVALUATION_LIMIT,
     NO_PROGRESS,
     NOT_FINITE,
     RUNNING,
     STAGNATED,
-    STEP_LIMIT,
-    Lanes,
-    choose,
+    Lane,
+    Limits,
+    Minimizer,
+    check_count,
+    first_ending,
+    fresh_lane,
+    limit_endings,
 )
-from jaxscat.objectives.chi_square import map_loss, mean_loss
-from jaxscat.objectives.target import Target
-from jaxscat.operators.pyramid import Pyramid
-from jaxscat.parametrizations.form import Form, map_of
 
 # Conditions of Wolfe, with the customary constants for quasi-Newton steps.
 _SUFFICIENT_DECREASE, _CURVATURE = 1e-4, 0.9
 # Where only rounding is left of a decrease, slopes decide (Hager & Zhang 2006).
 _ROUNDING = 1e-6
-# A line search that has not ended by then starts anew along the gradient, or ends the lane.
-_MOST_TRIALS = 20
-# So many steps in a row that lower nothing end a lane.
+# Maximum number of trials of a line search; then it starts anew along the gradient, or gives up.
+_MAX_TRIALS = 20
+# Number of successive steps without a lower loss that ends a lane.
 _FRUITLESS_STEPS = 3
-# A look at stagnation, after so many steps each, compares the loss with that of the look before.
+# Number of steps between two looks at stagnation, each of which compares with the one before.
 STAGNATION_STEPS = 25
 
 
-class _Limits(NamedTuple):
-    """When lanes end, as in `advance`."""
+class Search(Lane):
+    """A lane of L-BFGS.
 
-    max_steps: Int[Array, ""]
-    gradient_tolerance: Float[Array, ""]
-    stagnation: Float[Array, ""] | None
-    max_evaluations: Int[Array, ""] | None
-
-
-def _dot(left: Float[Array, "B *shape"], right: Float[Array, "B *shape"]) -> Float[Array, " B"]:
-    return jnp.sum(left * right, axis=tuple(range(1, left.ndim)))
-
-
-def losses_and_gradients(
-    maps: Float[Array, "B *shape"],
-    pyramid: Pyramid,
-    target: Target,
-    unit: Float[Array, ""],
-    form: Form | None = None,
-) -> tuple[Float[Array, " B"], Float[Array, "B *shape"]]:
-    """Return loss and gradient of every lane.
-
-    Args:
-        maps: one map for each lane, or `[n p]`, whose loss is that of their mean coefficients;
-            fields where there is a form.
-        pyramid, target, unit, form: as for `advance`.
-
-    Source: `docs/conventions.md`, "Objective" and "Ensembles".
+    Attributes:
+        memory: state of optax's L-BFGS: the present point (`params`), its gradient (`updates`),
+            and the corrections.
+        direction: direction of the line search.
+        slope: derivative of the loss along it, at the present point.
+        length: trial step, in units of the direction.
+        shortest: lower end of the bracket of the step.
+        longest: upper end, infinite while it is not known.
+        trials: number of evaluations of this line search that have not ended it.
+        first_gradient: norm of the gradient at the start.
+        fruitless: number of successive steps that did not lower the loss.
+        earlier_loss: loss at the last look at stagnation, that of the start first; infinite before
+            and without a limit.
     """
 
-    def loss(maps: Array) -> Array:
-        maps = maps if form is None else map_of(maps, form)
-        return (map_loss if maps.ndim == 1 else mean_loss)(unit * maps, pyramid, target)
+    memory: Any
+    direction: Float[Array, " n"]
+    slope: Float[Array, ""]
+    length: Float[Array, ""]
+    shortest: Float[Array, ""]
+    longest: Float[Array, ""]
+    trials: Int[Array, ""]
+    first_gradient: Float[Array, ""]
+    fruitless: Int[Array, ""]
+    earlier_loss: Float[Array, ""]
 
-    return jax.vmap(jax.value_and_grad(loss))(maps)
+    @property
+    def point(self) -> Float[Array, " n"]:
+        """Present parameters."""
+        return self.memory.params
+
+    @property
+    def gradient(self) -> Float[Array, " n"]:
+        """Gradient of the loss at the present parameters."""
+        return self.memory.updates
 
 
-@partial(jax.jit, static_argnames="chunk", donate_argnames="lanes")
-def advance(
-    lanes: Lanes,
-    pyramid: Pyramid,
-    target: Target,
-    unit: Float[Array, ""],
-    count: Int[Array, ""],
-    max_steps: Int[Array, ""],
-    gradient_tolerance: Float[Array, ""],
-    chunk: int,
-    form: Form | None = None,
-    stagnation: Float[Array, ""] | None = None,
-    max_evaluations: Int[Array, ""] | None = None,
-) -> tuple[Lanes, Float[Array, "chunk B"], Int[Array, "chunk B"]]:
-    """Evaluate all lanes up to `count` times, fewer when all have ended.
+class _Trial(NamedTuple):
+    """A trial with its loss and gradient, and what follows from them alone."""
 
-    Args:
-        lanes: where to go on from; their buffers are reused. One that has ended stays as it is.
-        pyramid, target: the objective.
-        unit: what the maps of the lanes are multiplied with, a power of two.
-        count: number of evaluations, at most `chunk`.
-        max_steps: a lane ends after so many steps.
-        gradient_tolerance: a lane has converged once the norm of its gradient has fallen to this
-            fraction of its first value.
-        chunk: length of the records.
-        form: makes the maps of the lanes from what they hold; None where they hold maps.
-        stagnation: a lane has stagnated once `STAGNATION_STEPS` steps, counted from the start
-            without overlap, have lowered its loss by less than this fraction; None is never.
-        max_evaluations: a lane ends after so many evaluations, in a line search too; None is
-            never.
+    point: Float[Array, " n"]
+    value: Float[Array, ""]
+    gradient: Float[Array, " n"]
+    norm: Float[Array, ""]
+    finite: Bool[Array, ""]
 
-    Returns:
-        the new lanes; after each evaluation, loss of every lane and its number of evaluations,
-        which is zero where the evaluation has made no step.
+
+class _Verdict(NamedTuple):
+    """What a trial means for the line search."""
+
+    running: Bool[Array, ""]
+    starting: Bool[Array, ""]
+    lower: Bool[Array, ""]
+    stepped: Bool[Array, ""]
+    failed: Bool[Array, ""]
+    trials: Int[Array, ""]
+    exhausted: Bool[Array, ""]
+    steepest: Bool[Array, ""]
+    restarted: Bool[Array, ""]
+
+
+class LBFGS(Minimizer):
+    """Limited-memory BFGS with a bracketing line search.
+
+    Attributes:
+        gradient_tolerance: "converged" once the norm of the gradient has fallen to this fraction of
+            its first value.
+        stagnation: "stagnated" once 25 steps, counted from the start without overlap, have lowered
+            the loss by less than this fraction of it, such as 0.01; None for never, which is not
+            compiled either.
+        memory: number of corrections, `2 * memory * n` numbers.
+
+    Raises:
+        ValueError: a number out of its range.
 
     Source: `optax.scale_by_lbfgs` for the directions (Nocedal & Wright 2006, algorithm 7.4); the
     bracket of Lewis & Overton 2013, algorithm 2.6, for the steps; `docs/conventions.md`,
     "Synthesis".
     """
 
-    limits = _Limits(max_steps, gradient_tolerance, stagnation, max_evaluations)
+    gradient_tolerance: Any = 1e-6
+    stagnation: Any = None
+    memory: int = eqx.field(static=True, default=50)
 
-    def going(carry: tuple[Lanes, Array, Array, Array]) -> Bool[Array, ""]:
-        lanes, row, *_ = carry
-        return (row < count) & jnp.any(lanes.status == RUNNING)
+    def __check_init__(self) -> None:
+        check_count("memory", self.memory)
+        _check_fraction("gradient_tolerance", self.gradient_tolerance)
+        if self.stagnation is not None:
+            _check_fraction("stagnation", self.stagnation, ", or None")
 
-    def evaluate(carry: tuple[Lanes, Array, Array, Array]) -> tuple:
-        before, row, losses, evaluations = carry
-        trial = before.map + _scaled(before.length, before.direction)
-        value, gradient = losses_and_gradients(trial, pyramid, target, unit, form)
-        after, stepped = _proceed(before, trial, value, gradient, limits)
-        losses = losses.at[row].set(after.loss)
-        evaluations = evaluations.at[row].set(jnp.where(stepped, after.evaluations, 0))
-        return after, row + 1, losses, evaluations
+    def init(self, start: Float[Array, " n"]) -> Search:
+        """Return a lane whose first trial is the start."""
+        real = start.dtype
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes types
+            state: Any = optax.scale_by_lbfgs(self.memory).init(start)
+        state = state._replace(params=start, weights_memory=state.weights_memory.astype(real))
+        zero, infinite = jnp.zeros((), real), jnp.full((), jnp.inf, real)
+        none = jnp.zeros((), jnp.int32)
+        # From an infinite loss, the trial with a step of length zero is always taken.
+        return Search(
+            **vars(fresh_lane(start)),
+            memory=state,
+            direction=jnp.zeros_like(start),
+            slope=zero,
+            length=zero,
+            shortest=zero,
+            longest=infinite,
+            trials=none,
+            first_gradient=zero,
+            fruitless=none,
+            earlier_loss=infinite,
+        )
 
-    shape = (chunk, lanes.loss.shape[0])
-    records = jnp.zeros(shape, lanes.loss.dtype), jnp.zeros(shape, jnp.int32)
-    lanes, _, losses, evaluations = jax.lax.while_loop(
-        going, evaluate, (lanes, jnp.zeros((), jnp.int32), *records)
-    )
-    return lanes, losses, evaluations
+    def trial(self, lane: Search) -> Float[Array, " n"]:
+        """Return the parameters of the next step of the line search."""
+        return lane.point + lane.length * lane.direction
+
+    def update(
+        self,
+        lane: Search,
+        trial: Float[Array, " n"],
+        value: Float[Array, ""],
+        gradient: Float[Array, " n"],
+        limits: Limits,
+    ) -> tuple[Search, Bool[Array, ""]]:
+        """Make the step to a trial if it is good enough, or narrow the bracket.
+
+        Returns:
+            the lane, and whether it has made a step (or evaluated its start).
+        """
+        norm = jnp.sqrt(_dot(gradient, gradient))
+        finite = jnp.isfinite(value) & jnp.isfinite(norm)
+        tried = _Trial(trial, value, gradient, norm, finite)
+        verdict = _judge(lane, tried)
+        stepped, failed, starting = verdict.stepped, verdict.failed, verdict.starting
+        memory, direction = _new_direction(lane, tried, verdict)
+        length, shortest, longest = _new_bracket(lane, tried, verdict)
+        first = jnp.where(stepped & starting, norm, lane.first_gradient)
+        step = lane.step + stepped
+        evaluations = lane.evaluations + verdict.running
+        fruitless = jnp.where(value < lane.loss, 0, lane.fruitless + 1)
+        fruitless = jnp.where(stepped, fruitless, lane.fruitless)
+        gave_up = verdict.exhausted & verdict.steepest
+        endings = {
+            NOT_FINITE: failed & ~finite & (starting | gave_up),
+            CONVERGED: stepped & (norm <= self.gradient_tolerance * first),
+            NO_PROGRESS: gave_up | (stepped & (fruitless >= _FRUITLESS_STEPS)),
+        }
+        earlier_loss = lane.earlier_loss
+        if self.stagnation is not None:
+            looked = stepped & (step % STAGNATION_STEPS == 0)
+            # At the start, infinity minus the loss is not less than infinity.
+            fallen = lane.earlier_loss - value
+            endings[STAGNATED] = looked & (fallen < self.stagnation * lane.earlier_loss)
+            earlier_loss = jnp.where(looked, value, lane.earlier_loss)
+        endings |= limit_endings(lane, stepped, step, evaluations, limits)
+        failed_start = failed & starting
+        better = stepped & (value < lane.best_loss)
+        after = Search(
+            loss=jnp.where(stepped | failed_start, value, lane.loss),
+            best=jnp.where(better, trial, lane.best),
+            best_loss=jnp.where(better | failed_start, value, lane.best_loss),
+            step=jnp.where(failed_start, 0, step),
+            evaluations=evaluations,
+            status=first_ending(endings, lane.status),
+            memory=memory,
+            direction=direction,
+            slope=_dot(memory.updates, direction),
+            length=length,
+            shortest=shortest,
+            longest=longest,
+            trials=jnp.where(
+                verdict.restarted, 0, jnp.where(verdict.running, verdict.trials, lane.trials)
+            ),
+            first_gradient=first,
+            fruitless=fruitless,
+            earlier_loss=earlier_loss,
+        )
+        after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, lane)
+        return after, stepped | failed_start
 
 
-def _scaled(length: Float[Array, " B"], direction: Float[Array, "B *shape"]) -> Array:
-    return length.reshape(-1, *[1] * (direction.ndim - 1)) * direction
+def _dot(left: Float[Array, " n"], right: Float[Array, " n"]) -> Float[Array, ""]:
+    return jnp.sum(left * right)
 
 
-def _proceed(
-    lanes: Lanes,
-    trial: Float[Array, "B *shape"],
-    value: Float[Array, " B"],
-    gradient: Float[Array, "B *shape"],
-    limits: _Limits,
-) -> tuple[Lanes, Bool[Array, " B"]]:
-    """Judge the trial of every lane; also return which lanes have made a step (or their start)."""
-    running = lanes.status == RUNNING
-    starting = lanes.step < 0
-    norm = jnp.sqrt(_dot(gradient, gradient))
-    finite = jnp.isfinite(value) & jnp.isfinite(norm)
-    slope = _dot(gradient, lanes.direction)
-    lower, flat = _wolfe(lanes, value, slope)
-    stepped = running & finite & (starting | (lower & flat))
+def _judge(lane: Search, tried: _Trial) -> _Verdict:
+    """Say whether a trial is a step, and what becomes of a line search that has no end."""
+    running, starting = lane.status == RUNNING, lane.step < 0
+    slope = _dot(tried.gradient, lane.direction)
+    lower = tried.value <= lane.loss + _SUFFICIENT_DECREASE * lane.length * lane.slope
+    rounded = tried.value <= lane.loss + _ROUNDING * jnp.abs(lane.loss)
+    lower |= rounded & (slope <= (2 * _SUFFICIENT_DECREASE - 1) * lane.slope)
+    flat = slope >= _CURVATURE * lane.slope
+    stepped = running & tried.finite & (starting | (lower & flat))
     failed = running & ~stepped
-
     # A search without end goes on along the gradient; there it ends the lane.
-    trials = jnp.where(stepped, 0, lanes.trials + 1)
-    exhausted = failed & (trials >= _MOST_TRIALS)
-    steepest = lanes.memory.count <= 1
+    trials = jnp.where(stepped, 0, lane.trials + 1)
+    exhausted = failed & (trials >= _MAX_TRIALS)
+    steepest = lane.memory.count <= 1
     restarted = exhausted & ~steepest
-    memory, direction = _direct(lanes, trial, gradient, stepped, restarted)
-
-    renewed = stepped | restarted
-    longest = jnp.where(lower & finite, lanes.longest, lanes.length)
-    shortest = jnp.where(lower & finite, lanes.length, lanes.shortest)
-    narrowed = _narrowed(lanes, value, shortest, longest)
-    one, zero = jnp.ones_like(value), jnp.zeros_like(value)
-    first = jnp.where(stepped & starting, norm, lanes.first_gradient)
-    loss = jnp.where(stepped, value, lanes.loss)
-    step = lanes.step + stepped
-    fruitless = jnp.where(value < lanes.loss, 0, lanes.fruitless + 1)
-    fruitless = jnp.where(stepped, fruitless, lanes.fruitless)
-    evaluations = lanes.evaluations + running
-    endings = {
-        NOT_FINITE: failed & ~finite & (starting | (exhausted & steepest)),
-        CONVERGED: stepped & (norm <= limits.gradient_tolerance * first),
-        NO_PROGRESS: (exhausted & steepest) | (stepped & (fruitless >= _FRUITLESS_STEPS)),
-    }
-    earlier_loss = lanes.earlier_loss
-    if limits.stagnation is not None:
-        looked = stepped & (step % STAGNATION_STEPS == 0)
-        # At the start, infinity minus the loss is not less than infinity.
-        fallen = lanes.earlier_loss - value
-        endings[STAGNATED] = looked & (fallen < limits.stagnation * lanes.earlier_loss)
-        earlier_loss = jnp.where(looked, value, lanes.earlier_loss)
-    endings[STEP_LIMIT] = stepped & (step >= limits.max_steps)
-    if limits.max_evaluations is not None:
-        endings[EVALUATION_LIMIT] = running & (evaluations >= limits.max_evaluations)
-    # The first that applies.
-    status = jnp.select(list(endings.values()), list(endings), lanes.status)
-    better = stepped & (value < lanes.best_loss)
-    after = Lanes(
-        memory=memory,
-        loss=jnp.where(failed & starting, value, loss),
-        best_map=choose(better, trial, lanes.best_map),
-        best_loss=jnp.where(better | (failed & starting), value, lanes.best_loss),
-        direction=direction,
-        slope=_dot(memory.updates, direction),
-        length=jnp.where(renewed, one, jnp.where(failed, narrowed, lanes.length)),
-        shortest=jnp.where(renewed, zero, jnp.where(failed, shortest, lanes.shortest)),
-        longest=jnp.where(renewed, jnp.inf, jnp.where(failed, longest, lanes.longest)),
-        trials=jnp.where(restarted, 0, jnp.where(running, trials, lanes.trials)),
-        first_gradient=first,
-        step=jnp.where(failed & starting, 0, step),
-        evaluations=evaluations,
-        fruitless=fruitless,
-        earlier_loss=earlier_loss,
-        status=status,
+    return _Verdict(
+        running, starting, lower, stepped, failed, trials, exhausted, steepest, restarted
     )
-    after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, lanes)
-    return after, stepped | (failed & starting)
 
 
-def _wolfe(
-    lanes: Lanes, value: Float[Array, " B"], slope: Float[Array, " B"]
-) -> tuple[Bool[Array, " B"], Bool[Array, " B"]]:
-    """Say whether the loss has fallen enough, and whether the slope has become flat enough."""
-    lower = value <= lanes.loss + _SUFFICIENT_DECREASE * lanes.length * lanes.slope
-    rounded = value <= lanes.loss + _ROUNDING * jnp.abs(lanes.loss)
-    lower |= rounded & (slope <= (2 * _SUFFICIENT_DECREASE - 1) * lanes.slope)
-    return lower, slope >= _CURVATURE * lanes.slope
-
-
-def _narrowed(
-    lanes: Lanes,
-    value: Float[Array, " B"],
-    shortest: Float[Array, " B"],
-    longest: Float[Array, " B"],
-) -> Float[Array, " B"]:
-    """Return the next trial step inside a bracket; twice the last one where it has no upper end."""
-    # The parabola through both losses and the slope, as long as the lower end is the present map.
-    rise = value - lanes.loss - lanes.length * lanes.slope
-    parabola = -lanes.slope * lanes.length**2 / (2 * rise)
-    usable = (lanes.shortest == 0) & jnp.isfinite(parabola) & (longest == lanes.length)
-    inside = jnp.clip(parabola, 0.1 * lanes.length, 0.5 * lanes.length)
+def _new_bracket(
+    lane: Search, tried: _Trial, verdict: _Verdict
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """Return the next trial step and the bracket: a new one after a step, else a narrower one."""
+    lower = verdict.lower & tried.finite
+    longest = jnp.where(lower, lane.longest, lane.length)
+    shortest = jnp.where(lower, lane.length, lane.shortest)
+    # The parabola through both losses and the slope, as long as the lower end is the present point.
+    rise = tried.value - lane.loss - lane.length * lane.slope
+    parabola = -lane.slope * lane.length**2 / (2 * rise)
+    usable = (lane.shortest == 0) & jnp.isfinite(parabola) & (longest == lane.length)
+    inside = jnp.clip(parabola, 0.1 * lane.length, 0.5 * lane.length)
     middle = jnp.where(usable, inside, (shortest + longest) / 2)
-    return jnp.where(jnp.isinf(longest), 2 * lanes.length, middle)
-
-
-def _direct(
-    lanes: Lanes,
-    trial: Float[Array, "B *shape"],
-    gradient: Float[Array, "B *shape"],
-    stepped: Bool[Array, " B"],
-    restarted: Bool[Array, " B"],
-) -> tuple[Any, Float[Array, "B *shape"]]:
-    """Return memory and direction after the steps; lanes without a step keep theirs."""
-    old = lanes.memory
-    map, slopes = choose(stepped, trial, old.params), choose(stepped, gradient, old.updates)
-    forgotten = restarted[:, None]
-    asked = old._replace(
-        count=jnp.where(restarted, 0, old.count),
-        weights_memory=jnp.where(forgotten, 0.0, old.weights_memory).astype(map.dtype),
+    narrowed = jnp.where(jnp.isinf(longest), 2 * lane.length, middle)
+    renewed, failed = verdict.stepped | verdict.restarted, verdict.failed
+    one, zero = jnp.ones_like(tried.value), jnp.zeros_like(tried.value)
+    return (
+        jnp.where(renewed, one, jnp.where(failed, narrowed, lane.length)),
+        jnp.where(renewed, zero, jnp.where(failed, shortest, lane.shortest)),
+        jnp.where(renewed, jnp.inf, jnp.where(failed, longest, lane.longest)),
     )
+
+
+def _new_direction(
+    lane: Search, tried: _Trial, verdict: _Verdict
+) -> tuple[Any, Float[Array, " n"]]:
+    """Return memory and direction after a step; without one the lane keeps its own."""
+    old = lane.memory
+    point = jnp.where(verdict.stepped, tried.point, old.params)
+    gradient = jnp.where(verdict.stepped, tried.gradient, old.updates)
+    forgotten = jnp.where(verdict.restarted, 0.0, old.weights_memory).astype(point.dtype)
+    asked = old._replace(count=jnp.where(verdict.restarted, 0, old.count), weights_memory=forgotten)
     # A lane without a step overwrites the correction that its next step overwrites anyhow, with
     # zeros: choosing among whole memories would copy all of them at every evaluation.
-    update: Any = optax.scale_by_lbfgs(old.weights_memory.shape[1]).update
+    update: Any = optax.scale_by_lbfgs(old.weights_memory.shape[0]).update
     with jax.numpy_dtype_promotion("standard"):  # optax mixes types
-        preconditioned, new = jax.vmap(update)(slopes, asked, map)
-    renewed = stepped | restarted
+        preconditioned, new = update(gradient, asked, point)
+    renewed = verdict.stepped | verdict.restarted
     memory = new._replace(count=jnp.where(renewed, new.count, old.count))
-    return memory, choose(renewed, -preconditioned, lanes.direction)
+    return memory, jnp.where(renewed, -preconditioned, lane.direction)
+
+
+def _check_fraction(name: str, value: Any, more: str = "") -> None:
+    if isinstance(value, Tracer):
+        return
+    try:
+        inside = not isinstance(value, bool) and 0 <= value < 1
+    except (TypeError, ValueError):
+        inside = False
+    if not inside:
+        raise ValueError(f"{name}: got {value!r}, expected a number from 0 up to 1{more}")

@@ -1,11 +1,14 @@
-"""What a synthesis reports: on the way, and in the end."""
+"""The result of a minimization."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxscat.minimization.lanes import (
+from jaxscat.minimization.lane import (
     CONVERGED,
     EVALUATION_LIMIT,
     NO_PROGRESS,
@@ -23,30 +26,36 @@ STATUS = {
     STAGNATED: "stagnated",
     EVALUATION_LIMIT: "evaluation limit",
 }
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-class SynthesisResult(NamedTuple):
-    """A synthesized map, or several with a leading axis, and how they came about.
+class Result(NamedTuple):
+    """The maps that a minimization has found, or those of several seeds, and how it went.
 
     Attributes:
-        map: the map with the lowest loss that was met; always finite.
+        map: the map with the lowest loss, or the pytree of maps; always finite. Of several seeds
+            with a leading axis.
         loss: its loss.
-        losses: loss before every step and after the last; `losses[0]` is the start's. Of several
-            maps, NaN after the last of each.
-        evaluations: values and gradients computed up to each of these losses; after the last of
-            each map, its last number again. Those of a line search that was cut off do not count.
+        losses: loss before every step and after the last; `losses[0]` is that of the start. Of
+            several seeds, NaN after the last of each.
+        evaluations: number of values and gradients computed up to each of these losses; after the
+            last of each seed, its last number again. Those of a line search that was cut off do
+            not count.
         status: the first that applies of "not finite" (loss or gradient of the start, or of all
-            that a last line search tried), "converged" (the gradient has vanished), "no progress"
+            that a last line search tried; of several terms, those that are not finite at the
+            start are named after a colon), "converged" (the gradient has vanished), "no progress"
             (line searches lowered the loss no more), "stagnated" (25 steps lowered it too little),
-            "step limit", "evaluation limit" and "interrupted"; of several maps a tuple.
-        steps: steps made.
+            "step limit", "evaluation limit" and "interrupted"; of several seeds a tuple.
+        steps: number of steps.
         compile_seconds: time to trace and compile and to make the first evaluations; little when
             compiled before.
         run_seconds: time of the rest.
         seeds: of several maps, the seed of each: all that were asked for, unless interrupted.
+        terms: value of every term of the loss, without its weight, in arrays like `losses`.
+        interrupted: whether an interrupt has ended the minimization.
     """
 
-    map: Float[np.ndarray, "*seeds p"]
+    map: Any
     loss: float | Float[np.ndarray, " seeds"]
     losses: Float[np.ndarray, "*seeds steps_and_one"]
     evaluations: Int[np.ndarray, "*seeds steps_and_one"]
@@ -55,9 +64,16 @@ class SynthesisResult(NamedTuple):
     compile_seconds: float
     run_seconds: float
     seeds: tuple[int, ...] | None = None
+    terms: Mapping[str, Float[np.ndarray, "*seeds steps_and_one"]] = _NONE
+    interrupted: bool = False
 
-    def of_seed(self, seed: int) -> "SynthesisResult":
-        """Return what belongs to one of several maps; it is given its share of the time.
+    @property
+    def maps(self) -> Any:
+        """The same as `map`, under the name that suits a pytree of several."""
+        return self.map
+
+    def of_seed(self, seed: int) -> "Result":
+        """Select one of several seeds; times are divided evenly among the seeds.
 
         Raises:
             ValueError: no map was made for the seed.
@@ -66,8 +82,8 @@ class SynthesisResult(NamedTuple):
             raise ValueError(f"seed: got {seed!r}, expected one of {self.seeds}")
         index = self.seeds.index(seed)
         steps, loss = np.asarray(self.steps)[index], np.asarray(self.loss)[index]
-        return SynthesisResult(
-            map=self.map[index],
+        return Result(
+            map=jax.tree.map(lambda leaf: leaf[index], self.map),
             loss=float(loss),
             losses=self.losses[index, : steps + 1],
             evaluations=self.evaluations[index, : steps + 1],
@@ -75,4 +91,10 @@ class SynthesisResult(NamedTuple):
             steps=int(steps),
             compile_seconds=self.compile_seconds / len(self.seeds),
             run_seconds=self.run_seconds / len(self.seeds),
+            terms={name: values[index, : steps + 1] for name, values in self.terms.items()},
+            interrupted=self.interrupted,
         )
+
+
+# The name of releases before terms and parametrizations.
+SynthesisResult = Result

@@ -1,25 +1,35 @@
-"""Where a batch of syntheses stands between two looks from the host."""
+"""Where a batch of minimizations stands between two looks from the host."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from jaxscat.minimization.lanes import Lanes
-from jaxscat.minimization.result import INTERRUPTED, SynthesisResult
+from jaxscat.minimization.lane import Lane
+from jaxscat.minimization.result import INTERRUPTED, Result
 
-# In the place of a synthesis's number: the lane is not used.
-NOBODY = -1
+# In place of the number of a minimization: the lane is not used.
+UNUSED = -1
 
 
 class Record(NamedTuple):
-    """What has become of one synthesis so far, on the host."""
+    """One minimization so far, on the host.
 
-    map: Float[np.ndarray, "*shape"]
+    Attributes:
+        parameters: those with the lowest loss.
+        loss: their loss.
+        losses, evaluations, terms: after every step, as in `Result`.
+        status: as in `Result`.
+    """
+
+    parameters: Float[np.ndarray, " n"]
     loss: float
     losses: list[float]
     evaluations: list[int]
+    terms: dict[str, list[float]]
     status: str
 
 
@@ -27,15 +37,15 @@ class BatchState(NamedTuple):
     """All that a batch needs to go on.
 
     Attributes:
-        lanes: the syntheses side by side, those of the first device first.
-        numbers: for every lane the number of its synthesis, or `NOBODY`.
-        begun: how many syntheses have entered; the next to enter has this number.
-        records: one for every synthesis that was evaluated, by its number.
-        evaluations: how many evaluations of the batch were asked for.
-        compile_seconds, run_seconds: as in `SynthesisResult`.
+        lanes: minimizations side by side, those of the first device first.
+        numbers: number of the minimization in every lane, or `UNUSED`.
+        begun: number of minimizations that have entered; the next to enter has this number.
+        records: one for every minimization that was evaluated, by its number.
+        evaluations: number of evaluations of the batch.
+        compile_seconds, run_seconds: as in `Result`.
     """
 
-    lanes: Lanes
+    lanes: Lane
     numbers: tuple[int, ...]
     begun: int
     records: dict[int, Record] = {}  # noqa: RUF012  # never changed in place
@@ -43,36 +53,49 @@ class BatchState(NamedTuple):
     compile_seconds: float = 0.0
     run_seconds: float = 0.0
 
-    def goes_on(self, number: int) -> bool:
-        """Say whether a synthesis has something to do."""
-        if number == NOBODY:
+    def is_running(self, number: int) -> bool:
+        """Say whether a minimization has not ended."""
+        if number == UNUSED:
             return False
         return number not in self.records or self.records[number].status == INTERRUPTED
 
     def steps(self, number: int) -> int:
-        """Return how many steps a synthesis has made."""
+        """Return the number of steps of a minimization."""
         record = self.records.get(number)
         return 0 if record is None else len(record.losses) - 1
 
 
-def joined(
-    state: BatchState, seeds: tuple[int, ...], dtype: DTypeLike, coupled: bool = False
-) -> SynthesisResult:
-    """Return one result of all that were begun, in the order of their seeds."""
+def join_records(
+    state: BatchState,
+    seeds: tuple[int, ...],
+    dtype: DTypeLike,
+    maps_of: Callable[[Float[np.ndarray, " n"]], Any],
+    interrupted: bool,
+) -> Result:
+    """Return one result of all minimizations that were begun, in the order of their seeds.
+
+    Args:
+        state: at the end.
+        seeds: of all minimizations.
+        dtype: type of the losses.
+        maps_of: makes the maps of parameters.
+        interrupted: whether an interrupt has ended them.
+    """
     begun = sorted(state.records)
     records = [state.records[number] for number in begun]
-    maps = [record.map for record in records]
-    if coupled:
-        maps, records = list(records[0].map), records * len(seeds)
     steps = np.asarray([len(record.losses) - 1 for record in records])
-    losses = np.full((len(records), steps.max() + 1), np.nan, dtype)
-    evaluations = np.zeros(losses.shape, np.int64)
+    shape = (len(records), steps.max() + 1)
+    losses, evaluations = np.full(shape, np.nan, dtype), np.zeros(shape, np.int64)
+    terms = {name: np.full(shape, np.nan, dtype) for name in records[0].terms}
     for row, record in enumerate(records):
         losses[row, : steps[row] + 1] = record.losses
         evaluations[row] = record.evaluations[-1]
         evaluations[row, : steps[row] + 1] = record.evaluations
-    return SynthesisResult(
-        map=np.stack(maps),
+        for name, values in record.terms.items():
+            terms[name][row, : steps[row] + 1] = values
+    maps = [maps_of(record.parameters) for record in records]
+    return Result(
+        map=jax.tree.map(lambda *leaves: np.stack(leaves), *maps),
         loss=np.asarray([record.loss for record in records], dtype),
         losses=losses,
         evaluations=evaluations,
@@ -80,5 +103,7 @@ def joined(
         steps=steps,
         compile_seconds=state.compile_seconds,
         run_seconds=state.run_seconds,
-        seeds=tuple(seeds[number] for number in begun) if not coupled else seeds,
+        seeds=tuple(seeds[number] for number in begun),
+        terms=terms,
+        interrupted=interrupted,
     )

@@ -1,11 +1,12 @@
-"""The target that a map gives, or several: their coefficients, measured, and a tolerance."""
+"""The target of a synthesis from the coefficients of a map, or of several, and their errors."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.objectives.target import (
@@ -17,18 +18,19 @@ from jaxscat.objectives.target import (
     finest_covariances,
     floored,
     positive,
-    whole,
 )
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.angular import Reduction
-from jaxscat.statistics.checks import check_map_of, prepare_mask, prepare_threshold
+from jaxscat.statistics.checks import check_map_of
 from jaxscat.statistics.ensembles import mean_and_scatter, root_mean_square
-from jaxscat.statistics.errors import standard_error
-from jaxscat.statistics.moments import ERROR_FORMULAS
+from jaxscat.statistics.errors import measure_errors
+from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
+from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula
 from jaxscat.statistics.normalization import normalize
-from jaxscat.statistics.power import wavelet_power
-from jaxscat.statistics.scattering import Mask, measure
+from jaxscat.statistics.power import measure_power
+from jaxscat.statistics.scattering import measure_coefficients
 
 SigmaSource = Literal["pixels", "foscat", "ensemble"]
 
@@ -87,6 +89,48 @@ def make_target(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Objective".
     """
+    _check_choices(sigma, sigma_floor, weights, reduction)
+    spec = pyramid.spec
+    scales = covariance_scales(spec, coarsest_nside)
+    several = np.ndim(map) == 2 or sigma == "ensemble"
+    maps = _check_maps(map, spec, sigma) if several else [_check_varying(map, spec, "map")]
+    if second is not None:
+        second = _check_varying(second, spec, "second")
+    measurement = build_measurement(
+        pyramid,
+        second=second,
+        mask=mask,
+        mask_threshold=mask_threshold,
+        both_triangles=both_triangles,
+        alignment=alignment,
+    )
+    divisor = None
+    if normalization is not None:
+        divisor = _build_normalization(normalization, maps, measurement)
+    # The scatter from map to map has a floor of its own.
+    formula, floor = ("pixels", 0.0) if sigma == "ensemble" else (sigma, sigma_floor)
+    each = [
+        _measure_with_error(map, measurement, divisor, formula, floor, scales, reduction)
+        for map in maps
+    ]
+    mean, spread = each[0]
+    if several:
+        own_power = divisor is not None and divisor.power is None and second is None
+        mean, spread = _combine(each, sigma, sigma_floor, own_power)
+    return Target(
+        mean=mean,
+        sigma=spread,
+        mask=measurement.mask,
+        second=measurement.second,
+        mask_threshold=measurement.mask_threshold,
+        normalization=divisor,
+        reduction=reduction,
+        alignment=alignment,
+        weights=weights,
+    )
+
+
+def _check_choices(sigma: object, sigma_floor: Any, weights: object, reduction: object) -> None:
     known = [*ERROR_FORMULAS, "ensemble"]
     if sigma not in known:
         raise ValueError(f"sigma: got {sigma!r}, expected one of {known}")
@@ -102,133 +146,77 @@ def make_target(
     number = isinstance(sigma_floor, real) and not isinstance(sigma_floor, bool)
     if not number or not 0 <= sigma_floor < 1:
         raise ValueError(f"sigma_floor: got {sigma_floor!r}, expected a number from 0 up to 1")
-    spec = pyramid.spec
-    scales = covariance_scales(spec, coarsest_nside)
-    if np.ndim(map) == 2 or sigma == "ensemble":
-        return _ensemble_target(
-            map,
-            pyramid,
-            sigma,
-            normalization,
-            sigma_floor,
-            weights=weights,
-            second=second,
-            mask=mask,
-            mask_threshold=mask_threshold,
-            both_triangles=both_triangles,
-            coarsest_nside=coarsest_nside,
-            reduction=reduction,
-            alignment=alignment,
-        )
-    checked = jnp.asarray(check_map_of(map, spec, allow_constant=False))
-    if second is not None:
-        second = jnp.asarray(
-            check_map_of(second, spec, name="second", allow_constant=False), spec.dtype
-        )
-    how = {
-        "second": second,
-        "mask": mask,
-        "mask_threshold": mask_threshold,
-        "both_triangles": both_triangles,
-        "alignment": alignment,
-    }
-    mean = finest_covariances(measure(checked, pyramid, **how), scales)
-    spread = finest_covariances(standard_error(checked, pyramid, **how, formula=sigma), scales)
-    pixels = prepare_mask(mask, spec)
-    target = Target(
-        mean=mean,
-        sigma=positive(spread),
-        mask=pixels,
-        second=second,
-        mask_threshold=prepare_threshold(mask_threshold, pixels, spec),
-        alignment=alignment,
-        weights=weights,
-    )
-    if normalization is not None:
-        target = _normalized(target, checked, pyramid, normalization)
-    target = replace(target, sigma=floored(whole(target.sigma), sigma_floor))
-    return target if reduction is None else target.reduced(reduction)
 
 
-def _ensemble_target(
-    maps: Float[Array, "n p"],
-    pyramid: Pyramid,
-    sigma: SigmaSource,
-    normalization: str | Power | tuple[Power, Power] | None,
-    sigma_floor: float,
-    **options: Any,
-) -> Target:
-    """Return the target whose coefficients are the mean of those of several maps."""
-    count = len(maps) if np.ndim(maps) == 2 else 1
+def _check_varying(map: ArrayLike, spec: PyramidSpec, name: str) -> Float[Array, " p"]:
+    """Return a map in the type of the pyramid; a constant one has no errors to divide by."""
+    return jnp.asarray(check_map_of(map, spec, name=name, allow_constant=False), spec.dtype)
+
+
+def _check_maps(maps: ArrayLike, spec: PyramidSpec, sigma: SigmaSource) -> list[Float[Array, " p"]]:
+    several: Any = maps
+    count = len(several) if np.ndim(several) == 2 else 1
     if count < (2 if sigma == "ensemble" else 1):
         raise ValueError(
             f"map: got {count} map{'s' * (count != 1)}, expected two or more, of shape "
-            f"(n, {pyramid.spec.npix}), for sigma = {sigma!r}"
+            f"(n, {spec.npix}), for sigma = {sigma!r}"
         )
-    checked = [
-        jnp.asarray(check_map_of(map, pyramid.spec, name=f"map[{n}]", allow_constant=False))
-        for n, map in enumerate(maps)
-    ]
-    divisor: Any = normalization
-    if isinstance(normalization, str) and normalization == "target":
-        how = {name: options[name] for name in ("mask", "mask_threshold", "alignment")}
-        divisor = jnp.mean(
-            jnp.stack([wavelet_power(map, pyramid, **how) for map in checked]), axis=0
+    return [_check_varying(map, spec, f"map[{n}]") for n, map in enumerate(several)]
+
+
+def _build_normalization(
+    choice: str | Power | tuple[Power, Power],
+    maps: Sequence[Float[Array, " p"]],
+    measurement: Measurement,
+) -> Normalization:
+    """Return the power by which coefficients are divided: own, mean, or given."""
+    if not isinstance(choice, str):
+        first, other = choice if isinstance(choice, tuple) else (choice, None)
+        return Normalization(jnp.asarray(first), None if other is None else jnp.asarray(other))
+    if choice not in ("own", "target"):
+        raise ValueError(f"normalization: got {choice!r}, expected 'own', 'target' or an array")
+    second = measurement.second
+    second_power = None if second is None else measure_power(second, measurement)
+    if choice == "own":
+        return Normalization(None, second_power)
+    powers = jnp.stack([measure_power(map, measurement) for map in maps])
+    return Normalization(jnp.mean(powers, axis=0), second_power)
+
+
+def _measure_with_error(
+    map: Float[Array, " p"],
+    measurement: Measurement,
+    normalization: Normalization | None,
+    formula: ErrorFormula,
+    floor: float,
+    scales: int,
+    reduction: Reduction | None,
+) -> tuple[Any, Any]:
+    """Return the coefficients of a map and their errors: measured, normalized, floored, reduced."""
+    mean = finest_covariances(measure_coefficients(map, measurement), scales)
+    spread = positive(finest_covariances(measure_errors(map, measurement, formula), scales))
+    if normalization is not None:
+        power = normalization.power
+        power = measure_power(map, measurement) if power is None else power
+        mean, spread = (
+            normalize(groups, power, normalization.second_power) for groups in (mean, spread)
         )
-        if options["second"] is not None:
-            divisor = divisor, wavelet_power(jnp.asarray(options["second"]), pyramid, **how)
-    formula, floor = ("pixels", 0.0) if sigma == "ensemble" else (sigma, sigma_floor)
-    each = [
-        make_target(
-            map, pyramid, sigma=formula, sigma_floor=floor, normalization=divisor, **options
-        )
-        for map in checked
-    ]
-    means: Any = [target.mean for target in each]
-    mean, spread = mean_and_scatter(means)
-    sigmas: Any = [target.sigma for target in each]
+    spread = floored(spread, floor)
+    if reduction is None:
+        return mean, spread
+    return reduction.mean(mean), positive(reduction.sigma(spread))
+
+
+def _combine(
+    each: Sequence[tuple[Any, Any]], sigma: SigmaSource, floor: float, own_power: bool
+) -> tuple[Any, Any]:
+    """Return the mean coefficients of several maps and their uncertainty."""
+    means, sigmas = zip(*each, strict=True)
+    mean, scatter = mean_and_scatter(means)
     errors = root_mean_square(sigmas)
     if sigma != "ensemble":
-        spread = errors
-    elif isinstance(divisor, str) and options["second"] is None:
+        return mean, positive(errors)
+    if own_power:
         # S2 is one for every map, without scatter; any tolerance will do.
-        spread = eqx.tree_at(lambda groups: groups.s2, spread, errors.s2)
-    spread = positive(spread)
-    if sigma == "ensemble":
-        spread = floored(spread, sigma_floor)
-    return replace(each[0], mean=mean, sigma=spread)
-
-
-def _normalized(
-    target: Target,
-    map: Float[Array, " p"],
-    pyramid: Pyramid,
-    normalization: str | Power | tuple[Power, Power],
-) -> Target:
-    """Return a target whose coefficients and errors are divided by a power."""
-    how = {
-        "mask": target.mask,
-        "mask_threshold": target.mask_threshold,
-        "alignment": target.alignment,
-    }
-    second = None
-    if isinstance(normalization, str):
-        if normalization not in ("own", "target"):
-            raise ValueError(
-                f"normalization: got {normalization!r}, expected 'own', 'target' or an array"
-            )
-        power = wavelet_power(map, pyramid, **how)
-        if target.second is not None:
-            second = wavelet_power(target.second, pyramid, **how)
-        kept = Normalization(None if normalization == "own" else power, second)
-    else:
-        first, other = normalization if isinstance(normalization, tuple) else (normalization, None)
-        power = jnp.asarray(first)
-        second = None if other is None else jnp.asarray(other)
-        kept = Normalization(power, second)
-    return replace(
-        target,
-        mean=normalize(whole(target.mean), power, second),
-        sigma=normalize(whole(target.sigma), power, second),
-        normalization=kept,
-    )
+        scatter = eqx.tree_at(lambda groups: groups.s2, scatter, errors.s2)
+    return mean, floored(positive(scatter), floor)

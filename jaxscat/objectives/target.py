@@ -11,13 +11,14 @@ from jaxtyping import Array, Float
 from jaxscat import maps
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.spec import PyramidSpec
+from jaxscat.parametrizations.pixels import power_of_two_near
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.angular import ReducedCovariance, Reduction
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
 from jaxscat.statistics.indices import scale_pairs, scale_triples
+from jaxscat.statistics.measurement import Mask, Measurement
 from jaxscat.statistics.normalization import normalize
-from jaxscat.statistics.scattering import Mask
 
 Power = Float[Array, "*masks J L"]
 Errors = TypeVar("Errors", ScatteringCovariance, ReducedCovariance)
@@ -70,6 +71,17 @@ class Target(eqx.Module):
     def covariance_scales(self) -> int:
         """Number of scales at which S3 and S4 count."""
         return scales_of_pairs(len(self.mean.pairs))
+
+    def measurement(self, pyramid: Pyramid) -> Measurement:
+        """Return how maps are measured for this target, by the operators of its nside."""
+        return Measurement(
+            pyramid=pyramid,
+            mask=self.mask,
+            mask_threshold=self.mask_threshold,
+            second=self.second,
+            alignment=self.alignment,
+            both_triangles=self.mean.both_triangles,
+        )
 
     def comparable(
         self, statistics: ScatteringCovariance, power: Power | None = None
@@ -222,9 +234,8 @@ def spread_of(target: Target, pyramid: Pyramid) -> float:
 
 def unit_of(target: Target, pyramid: Pyramid) -> np.floating:
     """Return the power of two next to the standard deviation of the map that the target is of."""
-    spread = spread_of(target, pyramid)
-    usable = np.isfinite(spread) and spread > 0
-    return np.dtype(pyramid.spec.dtype).type(2.0 ** round(np.log2(spread)) if usable else 1.0)
+    unit = power_of_two_near(spread_of(target, pyramid))
+    return np.dtype(pyramid.spec.dtype).type(unit)
 
 
 def check_target(target: Target, pyramid: Pyramid) -> None:

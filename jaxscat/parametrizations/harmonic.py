@@ -1,8 +1,7 @@
-"""A map as a function of a field that is white noise where the map has a given spectrum."""
+"""A map as a function of a field that is white noise if the map has a given power spectrum."""
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +17,7 @@ from jaxscat.harmonics.tables import (
 )
 from jaxscat.harmonics.transform import analysis, isotropic_filter, synthesis
 from jaxscat.maps import check_map, check_mask, nside_of
+from jaxscat.parametrizations.parametrization import Parametrization
 
 _LARGEST_NSIDE = 256  # tables beyond take more than ten gigabytes
 _REFINEMENTS, _ITERATIONS = 5, 200
@@ -27,7 +27,7 @@ _BEYOND = np.array([0.25, 4.0])
 _LEAST_POWER = 1e-6
 
 
-class HarmonicForm(eqx.Module):
+class Harmonic(Parametrization):
     """The map x = mean + Y (s f - beyond) Y^+ u + beyond u of a field u.
 
     Y are the harmonics, 4 pi / npix times their transpose is Y^+, and f_l is the spread of white
@@ -53,14 +53,21 @@ class HarmonicForm(eqx.Module):
     mean: Float[Array, ""]
     multipoles: Int[Array, "k 2 rows 2"] | None = None
 
-    def map(self, field: Float[Array, " p"]) -> Float[Array, " p"]:
+    @property
+    def size(self) -> int:
+        """Number of pixels of the field and of the map."""
+        return 12 * (self.amplitudes.shape[0] // 3) ** 2
+
+    def maps(self, parameters: Float[Array, " p"]) -> Float[Array, " p"]:
         """Return the NESTED map of a field, in the unit of the original.
 
         Args:
-            field: one number per NESTED pixel, of order one, in the precision of the form.
+            parameters: the field, one number per NESTED pixel, of order one, in the precision of
+                the amplitudes.
 
         Source: `docs/conventions.md`, "Harmonic form".
         """
+        field = parameters
         if self.multipoles is None:
             filtered = isotropic_filter(self.tables, self.gains, field)
         else:
@@ -85,14 +92,14 @@ class HarmonicForm(eqx.Module):
         gains = (holding * self.amplitudes - self.beyond) * orthonormal
         return jnp.append(gains, 0.0)[self.multipoles]
 
-    def field(self, map: ArrayLike) -> Float[np.ndarray, " p"]:
-        """Return the field of a map, on the host: the inverse of the method `map`.
+    def parameters(self, maps: ArrayLike) -> Float[np.ndarray, " p"]:
+        """Return the field of a map, on the host: the inverse of the method `maps`.
 
         Where the power is held, the map of the field is the given one with its power in every
         multipole brought to that of the original.
 
         Args:
-            map: NESTED map of the nside of the form, in the unit of the original.
+            maps: NESTED map of the nside of the original, in its unit.
 
         Returns:
             the field, rounded to the precision of the form. What that costs grows with the field:
@@ -100,13 +107,13 @@ class HarmonicForm(eqx.Module):
             the original is so smooth that most multipoles lie at the floor.
 
         Raises:
-            ValueError: `map` is no map (see `check_map`), or so far from the spectrum of the form
+            ValueError: `maps` is no map (see `check_map`), or so far from the spectrum of the form
                 that its field is not found.
 
         Source: `docs/conventions.md`, "Harmonic form".
         """
         nside = self.amplitudes.size // 3
-        checked = check_map(map, name="map", nside=nside, allow_constant=True)
+        checked = check_map(maps, name="map", nside=nside, allow_constant=True)
         amplitudes = np.asarray(self.amplitudes, np.float64)
         deviation = checked.astype(np.float64) - float(self.mean)
         precision = self.amplitudes.dtype
@@ -127,7 +134,7 @@ def harmonic_form(
     footprint: Float[np.ndarray, " p"] | None = None,
     floor: float = 1e-4,
     hold_spectrum: bool = True,
-) -> HarmonicForm:
+) -> Harmonic:
     """Return the form in which a white field is a Gaussian map with an original's spectrum.
 
     The monopole has the amplitude of the dipole, or the spread of the original if that is more,
@@ -173,7 +180,7 @@ def harmonic_form(
     levels = np.sqrt(levels * original.size / (4 * np.pi))
     levels = np.maximum(levels, floor * spread)
     levels[0] = max(levels[1], spread)
-    # Rounded once, so that `map` and `field` are inverse of each other in any precision.
+    # Rounded once, so that `maps` and `parameters` are inverse of each other in any precision.
     levels = levels.astype(dtype).astype(np.float64)
     amplitudes, beyond = levels[:-1], levels[-1]
     gains = (amplitudes - beyond) * 4 * np.pi / original.size
@@ -181,7 +188,7 @@ def harmonic_form(
     if hold_spectrum:
         rows = np.moveaxis(multipole_rows(nside), 0, -1)
         multipoles = jnp.asarray(np.where(rows >= 0, rows, 3 * nside), jnp.int32)
-    return HarmonicForm(
+    return Harmonic(
         tables=harmonic_tables(nside, dtype),
         gains=jnp.asarray(gains_of_multipoles(nside, gains), dtype),
         amplitudes=jnp.asarray(amplitudes, dtype),

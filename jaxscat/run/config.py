@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from jaxscat.minimization.settings import MOST_SEEDS
+from jaxscat.fields.seeds import MAX_SEEDS
 
 
 class ConfigError(ValueError):
@@ -44,8 +44,8 @@ def _thresholds(value: Any) -> Any:
 
 
 def _counted(value: Any) -> Any:
-    if type(value) is int and not 1 <= value <= MOST_SEEDS:
-        raise ValueError(f"a list of seeds, or a number of them from 1 up to {MOST_SEEDS}")
+    if type(value) is int and not 1 <= value <= MAX_SEEDS:
+        raise ValueError(f"a list of seeds, or a number of them from 1 up to {MAX_SEEDS}")
     return tuple(range(value)) if type(value) is int else value
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxscat.io.maps import load_map, load_mask, save_maps
-from jaxscat.minimization.result import SynthesisResult
+from jaxscat.minimization.result import Result as SynthesisResult
 from jaxscat.run.folder import map_file_names, numbered_map_files
 
 SEEDS_PER_FILE = 64

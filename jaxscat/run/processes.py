@@ -12,7 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxscat.io.archive import read_archive, write_archive
-from jaxscat.minimization.result import SynthesisResult
+from jaxscat.minimization.result import Result as SynthesisResult
 
 _CONTENT, _VERSION = "part of a run", 1
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxscat.io.masks import footprint_of
 from jaxscat.maps import nside_of
-from jaxscat.minimization.result import SynthesisResult
+from jaxscat.minimization.result import Result as SynthesisResult
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.plotting import plot_ensemble, plot_summary
 from jaxscat.run.config import Config

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxscat.maps import nside_of
-from jaxscat.minimization.result import SynthesisResult
+from jaxscat.minimization.result import Result as SynthesisResult
 from jaxscat.run.config import Config
 from jaxscat.run.provenance import describe_devices
 from jaxscat.validation import finite_or_none

@@ -15,7 +15,8 @@ from jaxscat.io.masks import footprint_of
 from jaxscat.maps import nside_of
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
-from jaxscat.parametrizations.harmonic import HarmonicForm, check_form_nside, harmonic_form
+from jaxscat.parametrizations.harmonic import Harmonic as HarmonicForm
+from jaxscat.parametrizations.harmonic import check_form_nside, harmonic_form
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config
 from jaxscat.run.inputs import read_inputs

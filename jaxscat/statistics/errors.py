@@ -10,18 +10,15 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import as_complex, cut_products, gather_scales
+from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula, standard_error_of_mean
-from jaxscat.statistics.scales import Scale, Weights, walk_masks
+from jaxscat.statistics.scales import Scale, Weights
 from jaxscat.statistics.scattering import (
-    Mask,
     common_unit,
     mean_and_error,
     newest_modulus,
-    prepare,
     products_of_pairs,
     real_product,
-    squeeze_masks,
-    walk_in_own_units,
 )
 from jaxscat.statistics.sectors import combine_orientations
 
@@ -55,26 +52,32 @@ def standard_error(
     """
     if formula not in ERROR_FORMULAS:
         raise ValueError(f"formula: got {formula!r}, expected one of {list(ERROR_FORMULAS)}")
-    maps, mask, threshold = prepare(
-        map, pyramid, second, mask, mask_threshold, both_triangles, alignment
+    measurement = build_measurement(
+        pyramid,
+        second=second,
+        mask=mask,
+        mask_threshold=mask_threshold,
+        both_triangles=both_triangles,
+        alignment=alignment,
     )
-    errors = _standard_error(maps, pyramid, mask, threshold, both_triangles, alignment, formula)
-    return squeeze_masks(errors, mask)
+    return measure_errors(map, measurement, formula)
 
 
-@partial(jax.jit, static_argnames=("both_triangles", "formula"))
+def measure_errors(
+    map: Float[Array, " p"], measurement: Measurement, formula: ErrorFormula
+) -> ScatteringCovariance:
+    """Return the standard errors of a map under a checked measurement (see `standard_error`)."""
+    maps = measurement.stack(map)
+    return measurement.squeeze(_standard_error(maps, measurement, formula))
+
+
+@partial(jax.jit, static_argnames="formula")
 def _standard_error(
-    maps: Float[Array, "m p"],
-    pyramid: Pyramid,
-    mask: Mask | None,
-    threshold: Float[Array, " J"] | None,
-    both_triangles: bool,
-    alignment: Alignment | None,
-    formula: ErrorFormula,
+    maps: Float[Array, "m p"], measurement: Measurement, formula: ErrorFormula
 ) -> ScatteringCovariance:
     s1, groups = [], []
-    scales = pyramid.spec.scales
-    for scale in walk_in_own_units(maps, pyramid, mask, threshold, scales, alignment):
+    pyramid, both_triangles = measurement.pyramid, measurement.both_triangles
+    for scale in measurement.walk(maps, pyramid.spec.scales):
         weights = scale.weights
         s1.append(_error_of_real(newest_modulus(scale), weights))
         means = products_of_pairs(scale.convolved, weights.precise_products)
@@ -94,7 +97,7 @@ def _standard_error(
         }
         errors["s2"] = _error_of_s2(scale, as_complex(means[0]), as_complex(squares[0]), formula)
         groups.append(errors)
-    error = mean_and_error(maps, pyramid, next(walk_masks(mask, pyramid, threshold)))[:, 1]
+    error = mean_and_error(maps, pyramid, measurement.finest_weights())[:, 1]
     s0 = jnp.stack([error, error], axis=-1)
     return gather_scales(s0, s1, groups, both_triangles, common_unit(maps))
 

@@ -6,8 +6,9 @@ from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment
+from jaxscat.statistics.checks import prepare_map
+from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.scales import own_units
-from jaxscat.statistics.scattering import Mask, prepare, walk_in_own_units
 from jaxscat.statistics.sectors import combine_orientations
 
 
@@ -32,21 +33,22 @@ def wavelet_power(
 
     Source: `docs/conventions.md`, "Normalization".
     """
-    maps, weights, threshold = prepare(map, pyramid, None, mask, mask_threshold, False, alignment)
-    power = _power_of_scales(maps, pyramid, weights, threshold, alignment)
-    return power if weights is not None and weights.ndim == 2 else power[0]
+    measurement = build_measurement(
+        pyramid, mask=mask, mask_threshold=mask_threshold, alignment=alignment
+    )
+    return measure_power(map, measurement)
+
+
+def measure_power(map: Float[Array, " p"], measurement: Measurement) -> Float[Array, "*masks J L"]:
+    """Return S2 of a map alone under a checked measurement, whose second map does not count."""
+    power = _power_of_scales(prepare_map(map, measurement.pyramid.spec)[None], measurement)
+    return power if measurement.mask is not None and measurement.mask.ndim == 2 else power[0]
 
 
 @jax.jit
-def _power_of_scales(
-    maps: Float[Array, "1 p"],
-    pyramid: Pyramid,
-    mask: Mask | None,
-    threshold: Array | None,
-    alignment: Alignment | None,
-) -> Float[Array, "M J L"]:
+def _power_of_scales(maps: Float[Array, "1 p"], measurement: Measurement) -> Float[Array, "M J L"]:
     powers = []
-    for scale in walk_in_own_units(maps, pyramid, mask, threshold, 0, alignment):
+    for scale in measurement.walk(maps, 0):
         power = jnp.sum(scale.coefficients[:, :, :, 0] ** 2, axis=1)
         powers.append(combine_orientations(scale.weights.mean(power)))
     _, unit = own_units(maps)

@@ -1,6 +1,6 @@
 """S0 to S4 of one map, or of two."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -8,23 +8,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.statistics.alignment import Alignment, walk_aligned
-from jaxscat.statistics.checks import is_known, prepare_map, prepare_mask, prepare_threshold
+from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import cut_products, gather_scales
+from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import safe_sqrt, signed_root
-from jaxscat.statistics.scales import (
-    Field,
-    Scale,
-    Weights,
-    enter,
-    own_units,
-    walk_masks,
-    walk_scales,
-)
+from jaxscat.statistics.scales import Field, Scale, Weights, enter, own_units
 from jaxscat.statistics.sectors import combine_orientations, combine_products
-
-Mask = Float[Array, " p"] | Float[Array, "M p"]
 
 
 def measure(
@@ -65,105 +55,55 @@ def measure(
     Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics",
     "Masks" and "Two maps".
     """
-    maps, mask, threshold = prepare(
-        map, pyramid, second, mask, mask_threshold, both_triangles, alignment
+    measurement = build_measurement(
+        pyramid,
+        second=second,
+        mask=mask,
+        mask_threshold=mask_threshold,
+        both_triangles=both_triangles,
+        alignment=alignment,
     )
-    statistics = measure_scales(
-        maps, pyramid, mask, pyramid.spec.scales, threshold, both_triangles, alignment
-    )
-    return squeeze_masks(statistics, mask)
+    return measure_coefficients(map, measurement)
 
 
-def prepare(
-    map: Array,
-    pyramid: Pyramid,
-    second: Array | None,
-    mask: Array | None,
-    mask_threshold: float | Float[Array, " J"] | None,
-    both_triangles: bool,
-    alignment: Alignment | None,
-) -> tuple[Float[Array, "m p"], Mask | None, Float[Array, " J"] | None]:
-    """Check what is to be measured, in the type of the pyramid.
+def measure_coefficients(
+    map: Float[Array, " p"], measurement: Measurement, covariances: int | None = None
+) -> ScatteringCovariance:
+    """Measure a map under a checked measurement (see `measure`).
 
-    Under a transformation of JAX only shapes and types are known and checked.
-
-    Returns:
-        one or two maps, masks, and their threshold at every scale.
-
-    Raises:
-        ValueError: as `measure` says.
+    Args:
+        map: real NESTED map.
+        measurement: how it is measured.
+        covariances: number of scales, from the finest, at which S3 and S4 are measured; None for
+            all.
     """
-    spec = pyramid.spec
-    if both_triangles and second is None:
-        raise ValueError(
-            "both_triangles: got True for one map, whose S4 is Hermitian; expected a second map"
-        )
-    if not isinstance(alignment, Alignment | None):
-        raise ValueError(
-            f"alignment: got {alignment!r}, expected what align_orientations returns, or None"
-        )
-    maps = [prepare_map(map, spec)]
-    if second is not None:
-        maps.append(prepare_map(second, spec, name="second"))
-    weights = prepare_mask(mask, spec)
-    threshold = prepare_threshold(mask_threshold, weights, spec)
-    if weights is not None and threshold is not None and is_known(weights, threshold):
-        _check_weight_of_scales(weights, pyramid, threshold)
-    return jnp.stack(maps), weights, threshold
+    if covariances is None:
+        covariances = measurement.pyramid.spec.scales
+    maps = measurement.stack(map)
+    return measurement.squeeze(measure_scales(maps, measurement, covariances))
 
 
-def _check_weight_of_scales(mask: Array, pyramid: Pyramid, threshold: Array) -> None:
-    """Refuse masks that lose all weight; only a threshold can do that, coarse weights are means."""
-    for scale, totals in enumerate(_total_weights(mask, pyramid, threshold)):
-        lost = [str(index) for index, total in enumerate(totals.tolist()) if total == 0]
-        if lost:
-            which = "the mask" if mask.ndim == 1 else f"mask {', '.join(lost)}"
-            raise ValueError(
-                f"mask_threshold: got {float(threshold[scale]):g}, which leaves {which} without "
-                f"weight at scale {scale} (nside {pyramid.levels[scale].nside}), expected less"
-            )
-
-
-@jax.jit
-def _total_weights(mask: Array, pyramid: Pyramid, threshold: Array) -> list[Float[Array, " M"]]:
-    return [weights.total for weights in walk_masks(mask, pyramid, threshold)]
-
-
-def squeeze_masks(statistics: ScatteringCovariance, mask: Array | None) -> ScatteringCovariance:
-    """Drop the axis of masks unless the mask has one."""
-    if mask is not None and mask.ndim == 2:
-        return statistics
-    return jax.tree.map(lambda group: group[0], statistics)
-
-
-@partial(jax.jit, static_argnames=("covariances", "both_triangles"))
+@partial(jax.jit, static_argnames="covariances")
 def measure_scales(
-    maps: Float[Array, "m p"],
-    pyramid: Pyramid,
-    mask: Mask | None,
-    covariances: int,
-    threshold: Float[Array, " J"] | None = None,
-    both_triangles: bool = False,
-    alignment: Alignment | None = None,
+    maps: Float[Array, "m p"], measurement: Measurement, covariances: int
 ) -> ScatteringCovariance:
     """Measure one map or two without checks, with S3 and S4 at the finest scales only.
 
     Args:
-        maps, pyramid, mask, threshold: from `prepare`.
-        both_triangles, alignment: as for `measure`.
+        maps: from `Measurement.stack`.
+        measurement: how they are measured.
         covariances: number of scales, from the finest, at which S3 and S4 are measured.
 
     Returns:
         coefficients with a leading axis of masks (of length one without a mask).
-
-    Source: `docs/conventions.md`, "Statistics".
     """
     s1, groups = [], []
-    for scale in walk_in_own_units(maps, pyramid, mask, threshold, covariances, alignment):
+    both_triangles = measurement.both_triangles
+    for scale in measurement.walk(maps, covariances):
         s1.append(combine_orientations(scale.weights.mean(newest_modulus(scale))))
         pairs, exchanged = products_of_pairs(scale.convolved, scale.weights.products)
         groups.append(cut_products(pairs, exchanged, both_triangles, len(groups) < covariances))
-    s0 = mean_and_error(maps, pyramid, next(walk_masks(mask, pyramid, threshold)))
+    s0 = mean_and_error(maps, measurement.pyramid, measurement.finest_weights())
     return gather_scales(s0, s1, groups, both_triangles, common_unit(maps))
 
 
@@ -188,22 +128,6 @@ def products_of_pairs(
     exchanged = combine_products(sum_products(second[..., ::size], first))
     pairs = combine_products(sum_products(first, second))
     return jnp.concatenate([direct, pairs[..., 1:, :]], axis=-2), exchanged
-
-
-def walk_in_own_units(
-    maps: Float[Array, "m p"],
-    pyramid: Pyramid,
-    mask: Mask | None,
-    threshold: Float[Array, " J"] | None,
-    covariances: int,
-    alignment: Alignment | None = None,
-) -> Iterator[Scale]:
-    """Walk down the scales of maps, each without its mean and in its own unit."""
-    masks = walk_masks(mask, pyramid, threshold)
-    if alignment is not None:
-        return walk_aligned(maps, pyramid, masks, covariances, alignment)
-    centre, unit = (values[:, None, None] for values in own_units(maps))
-    return walk_scales((enter(maps, pyramid) - centre) / unit, pyramid, masks, covariances)
 
 
 def common_unit(maps: Float[Array, "m p"]) -> Float[Array, ""]:

@@ -4,25 +4,33 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.fields.seeds import check_seeds
 from jaxscat.maps import check_map
 from jaxscat.minimization.checkpoints import Checkpoints
-from jaxscat.minimization.result import INTERRUPTED, SynthesisResult
-from jaxscat.minimization.settings import check_seeds
+from jaxscat.minimization.minimize import starts_digest
+from jaxscat.minimization.result import Result
 from jaxscat.objectives.target import Target, check_target
 from jaxscat.operators.apply import downsample_map, upsample_map
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.parametrizations.form import Form, check_form
+from jaxscat.parametrizations.parametrization import Parametrization
 from jaxscat.progress import Progress
+from jaxscat.statistics.angular import Reduction
 from jaxscat.statistics.checks import check_map_of
-from jaxscat.synthesis.synthesize import Start, digest_of, drawing, synthesize_many
+from jaxscat.synthesis.options import EnsembleOptions
+from jaxscat.synthesis.synthesize import (
+    Start,
+    check_form,
+    draw_starts,
+    synthesize_many,
+)
 
 
-def refined(
+def prolong(
     start: Float[np.ndarray, " p_fine"], coarse: Float[np.ndarray, " p_coarse"], pyramid: Pyramid
 ) -> Float[np.ndarray, " p_fine"]:
     """Return a map with the large scales of a coarse map and the small ones of a start.
@@ -53,7 +61,7 @@ def refined(
             f"which have {_sizes(pyramid)[1:]}"
         )
     # U is linear: upsampled together, what is equal in both maps is not even rounded.
-    difference: Any = coarse.astype(pyramid.spec.dtype) - _lowered(start, pyramid, scales)
+    difference: Any = coarse.astype(pyramid.spec.dtype) - _downsample_by(start, pyramid, scales)
     for scale in reversed(scales):
         difference = upsample_map(difference, pyramid, scale)
     return start + np.asarray(difference, start.dtype)
@@ -65,15 +73,16 @@ def synthesize_levels(
     seeds: int | Sequence[int],
     *,
     start: Start | None = None,
-    form: Form | None = None,
+    form: Parametrization | None = None,
+    reduction: Reduction | None = None,
     checkpoints: Checkpoints | None = None,
     callback: Callable[[Progress], None] | None = None,
-    **options: Any,
-) -> SynthesisResult:
+    **options: Unpack[EnsembleOptions],
+) -> Result:
     """Make many maps at a coarse resolution first, and refine them from one to the next.
 
     The coarsest level begins with the starts, taken down by the downsampling of the pyramids. The
-    others begin with what the level before has made, `refined` with the start of the same seed.
+    others begin with what the level before has made, `prolong` with the start of the same seed.
 
     Args:
         targets: one for each level, the coarsest first.
@@ -81,12 +90,12 @@ def synthesize_levels(
             the nside of the one before among its scales.
         seeds: as for `synthesize_many`.
         start: as for `synthesize_many`, at the finest level.
-        form: as for `synthesize_many`, at the finest level; the others change the maps themselves.
+        form: as for `synthesize_many`, at the finest level; the others change the pixels.
         checkpoints: as for `synthesize_many`, of the finest level. Where they hold a state, the
             other levels are made again, which gives the same maps.
         callback: called after every chunk of every level, with the progress of that level. A
             KeyboardInterrupt before the finest level is not caught: there is no map of that nside.
-        options: the others of `synthesize_many`; limits hold for each level.
+        reduction, options: as for `synthesize_many`, of every level; limits hold for each.
 
     Returns:
         result of the finest level, whose losses, steps and times are of that level alone.
@@ -99,27 +108,31 @@ def synthesize_levels(
     Source: as `synthesize_many`.
     """
     listed = check_seeds(seeds)
-    ways = _checked_ways(targets, pyramids)
+    ways = _downsampling_steps(targets, pyramids)
     check_form(form, pyramids[-1].spec)
-    draw = drawing(start, listed, targets[-1], pyramids[-1])
-    numbers = {seed: number for number, seed in enumerate(listed)}
+    draw = draw_starts(start, listed, targets[-1], pyramids[-1])
 
-    def start_of(level: int, made: SynthesisResult | None, seed: int) -> np.ndarray:
-        spec, name = pyramids[-1].spec, f"start of seed {seed}"
-        map = check_map_of(draw(numbers[seed]), spec, name=name).astype(spec.dtype)
+    def start_of(level: int, made: Result | None, seed: int) -> np.ndarray:
+        map = draw(seed)
         for finer in range(len(pyramids) - 1, level, -1):
-            map = _lowered(map, pyramids[finer], ways[finer])
-        return map if made is None else refined(map, made.map[numbers[seed]], pyramids[level])
+            map = _downsample_by(map, pyramids[finer], ways[finer])
+        if made is None:
+            return map
+        return prolong(map, made.map[listed.index(seed)], pyramids[level])
 
     made = None
     for level, (target, pyramid) in enumerate(zip(targets[:-1], pyramids[:-1], strict=True)):
         begin = partial(start_of, level, made)
-        made = _made_whole(target, pyramid, listed, callback, start=begin, **options)
+        made = synthesize_many(
+            target, pyramid, listed, start=begin, reduction=reduction, callback=callback, **options
+        )
+        if made.interrupted or made.seeds != listed:
+            raise KeyboardInterrupt
     if checkpoints is not None:
         checkpoints = checkpoints.of(
             {
                 "levels": [dataclasses.asdict(pyramid.spec) for pyramid in pyramids[:-1]],
-                "starts of levels": None if start is None or callable(start) else digest_of(start),
+                "starts of levels": starts_digest(start),
             }
         )
     return synthesize_many(
@@ -128,37 +141,14 @@ def synthesize_levels(
         listed,
         start=partial(start_of, len(pyramids) - 1, made),
         form=form,
+        reduction=reduction,
         checkpoints=checkpoints,
         callback=callback,
         **options,
     )
 
 
-def _made_whole(
-    target: Target,
-    pyramid: Pyramid,
-    seeds: tuple[int, ...],
-    callback: Callable[[Progress], None] | None,
-    **options: Any,
-) -> SynthesisResult:
-    """Return the result of a level, or raise the interrupt that has ended it early."""
-    interrupts = []
-
-    def heard(progress: Progress) -> None:
-        try:
-            if callback is not None:
-                callback(progress)
-        except KeyboardInterrupt as interrupt:
-            interrupts.append(interrupt)
-            raise
-
-    made = synthesize_many(target, pyramid, seeds, callback=heard, **options)
-    if interrupts or INTERRUPTED in made.status or made.seeds != seeds:
-        raise KeyboardInterrupt
-    return made
-
-
-def _checked_ways(targets: Sequence[Target], pyramids: Sequence[Pyramid]) -> list[range]:
+def _downsampling_steps(targets: Sequence[Target], pyramids: Sequence[Pyramid]) -> list[range]:
     """Return for every level the scales from whose nside it takes maps down to the level before."""
     if len(targets) != len(pyramids) or not targets:
         raise ValueError(
@@ -203,7 +193,7 @@ def _scales_down_to(size: int, pyramid: Pyramid) -> range | None:
     return range(own, own + coarser.index(size) + 1) if size in coarser else None
 
 
-def _lowered(
+def _downsample_by(
     map: Float[np.ndarray, " p"], pyramid: Pyramid, scales: range
 ) -> Float[np.ndarray, " q"]:
     """Take a map from the nside of one scale after the other to half of it."""

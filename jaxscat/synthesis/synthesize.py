@@ -1,9 +1,8 @@
-"""Synthesis of one map, or of many at once."""
+"""Synthesis of one map, or of many at once: callers of `minimize` with the loss of a target."""
 
 import dataclasses
-import hashlib
-import importlib.metadata
 from collections.abc import Callable, Sequence
+from typing import Any, Unpack
 
 import jax
 import numpy as np
@@ -11,21 +10,27 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.fields.noise import noise
-from jaxscat.minimization.batch import Batch
+from jaxscat.fields.seeds import check_seeds
 from jaxscat.minimization.checkpoints import Checkpoints
-from jaxscat.minimization.devices import Devices, local_devices
-from jaxscat.minimization.result import SynthesisResult
-from jaxscat.minimization.settings import Settings, check_count, check_seeds, checked_target
-from jaxscat.minimization.state import joined
-from jaxscat.objectives.target import Target, spread_of, unit_of
+from jaxscat.minimization.minimize import minimize, starts_digest
+from jaxscat.minimization.result import Result
+from jaxscat.objectives.objective import Objective
+from jaxscat.objectives.scattering import MeanScattering, Scattering
+from jaxscat.objectives.target import Target, check_target, spread_of, unit_of
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.spec import PyramidSpec
-from jaxscat.parametrizations.form import Form, check_form, field_of, identity_of
+from jaxscat.parametrizations.components import Stacked
+from jaxscat.parametrizations.parametrization import Parametrization, check_parametrization
+from jaxscat.parametrizations.pixels import Pixels
 from jaxscat.progress import Progress
 from jaxscat.statistics.angular import Reduction
 from jaxscat.statistics.checks import check_map_of
+from jaxscat.synthesis.options import Limits, minimizer_options
 
 Start = Callable[[int], Float[np.ndarray, " p"]] | Float[Array, "*seeds p"]
+
+# Name of the only term of the loss of a synthesis.
+TERM = "scattering"
 
 
 def synthesize(
@@ -33,37 +38,24 @@ def synthesize(
     pyramid: Pyramid,
     start: Float[Array, " p"],
     *,
-    max_steps: int = 300,
-    memory: int = 50,
-    gradient_tolerance: float = 1e-6,
-    stagnation: float | None = None,
-    max_evaluations: int | None = None,
-    chunk_steps: int = 10,
     reduction: Reduction | None = None,
-    form: Form | None = None,
+    form: Parametrization | None = None,
     callback: Callable[[Progress], None] | None = None,
-) -> SynthesisResult:
+    **limits: Unpack[Limits],
+) -> Result:
     """Change a map by L-BFGS until its coefficients are those of the target.
 
     Args:
         target: coefficients, their sigma and the mask under which maps are measured.
         pyramid: operators of the target.
         start: real NESTED map to start from, usually noise; may be constant.
-        max_steps: number of steps after which to stop.
-        memory: number of corrections that L-BFGS keeps, `2 * memory * npix` numbers.
-        gradient_tolerance: "converged" once the norm of the gradient has fallen to this fraction
-            of its first value.
-        stagnation: "stagnated" once 25 steps, counted from the start without overlap, have
-            lowered the loss by less than this fraction of what it was, such as 0.01; None is never.
-        max_evaluations: number of values and gradients after which to stop, in the middle of a
-            line search too; None means that they do not count.
-        chunk_steps: evaluations on the device between two looks from the host.
         reduction: combination of orientations, short for `target.reduced(reduction)`.
-        form: L-BFGS changes a field from which this makes the map (see `Form`), and begins with
-            that of the start; None lets it change the map itself.
-        callback: called after every chunk. A KeyboardInterrupt, in it or during the steps, ends
-            the run with status "interrupted" and the best map so far; one during compilation
-            is not caught, since there is no map yet.
+        form: parametrization of the map, such as `harmonic_form(original)`; None for its pixels.
+        callback: called after every chunk of evaluations. A KeyboardInterrupt, in it or during the
+            steps, ends the run with status "interrupted" and the best map so far; one during
+            compilation is not caught, since there is no map yet.
+        limits: `max_steps` (default 300), `memory` (50), `gradient_tolerance` (1e-6), `stagnation`
+            (None), `max_evaluations` (None) and `chunk_steps` (10), as `jaxscat.Limits` says.
 
     Returns:
         result whose arrays are NumPy's, in the type of the pyramid.
@@ -72,23 +64,27 @@ def synthesize(
         ValueError: a bad start map, a target or a form that is not of this pyramid, a limit out of
             its range, or a map that the memory of the device cannot hold.
 
+    >>> import jaxscat
+    >>> original = jaxscat.load_map("cosmic-web", nside=4)
+    >>> pyramid = jaxscat.build_pyramid(4)
+    >>> target = jaxscat.make_target(original, pyramid)
+    >>> start = jaxscat.gaussian_noise(original, seed=0)
+    >>> result = jaxscat.synthesize(target, pyramid, start, max_steps=20)
+    >>> result.map.shape, result.status, bool(result.loss < 0.1 * result.losses[0])
+    ((192,), 'step limit', True)
+
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Synthesis".
     """
-    settings = Settings(
-        max_steps,
-        memory,
-        gradient_tolerance,
-        chunk_steps,
-        stagnation=stagnation,
-        max_evaluations=max_evaluations,
+    options = minimizer_options(limits, "synthesize")
+    target = _check_target(target, pyramid, reduction)
+    unknowns = _build_unknowns(form, target, pyramid)
+    return minimize(
+        Objective({TERM: Scattering.of(target, pyramid)}),
+        _check_start(start, pyramid.spec, "start"),
+        parametrization=unknowns,
+        callback=callback,
+        **options,
     )
-    target = checked_target(target, pyramid, reduction, settings)
-    check_form(form, pyramid.spec)
-    spec, unit = pyramid.spec, _unit(target, pyramid, form)
-    checked = _begun(start, spec, unit, form, "start")
-    batch = Batch(target, pyramid, unit, lambda _: checked, 1, settings, Devices(), form)
-    batch.run(callback)
-    return joined(batch.state, (0,), spec.dtype).of_seed(0)
 
 
 def synthesize_many(
@@ -101,39 +97,32 @@ def synthesize_many(
     batch_size: int | None = None,
     devices: Sequence[jax.Device] | None = None,  # pyright: ignore[reportInvalidTypeForm]
     checkpoints: Checkpoints | None = None,
-    max_steps: int = 300,
-    memory: int = 50,
-    gradient_tolerance: float = 1e-6,
-    stagnation: float | None = None,
-    max_evaluations: int | None = None,
-    chunk_steps: int = 10,
     reduction: Reduction | None = None,
-    form: Form | None = None,
+    form: Parametrization | None = None,
     callback: Callable[[Progress], None] | None = None,
-) -> SynthesisResult:
+    **limits: Unpack[Limits],
+) -> Result:
     """Make many maps with the coefficients of a target, some of them at a time.
 
     Every seed has its own start, loss, L-BFGS and status. But for rounding, its map does not
-    depend on which other seeds are asked for, in which order, or on the size of the batch.
+    depend on the other seeds, on their order, or on the size of the batch.
 
     Args:
-        target, pyramid, max_steps, memory, gradient_tolerance, reduction, form: as for
-            `synthesize`.
-        seeds: different numbers from 0 to 2^32 - 1, or how many: 3 is short for `[0, 1, 2]`.
+        target, pyramid, reduction, form, callback, limits: as for `synthesize`; limits hold for
+            every seed by itself.
+        seeds: different numbers from 0 to 2^32 - 1, or the number of seeds: 3 is short for
+            `[0, 1, 2]`.
         start: function from a seed to its start, such as
-            `functools.partial(jaxscat.gaussian_noise, original)`; or one start for each seed. Where
-            it is None, white noise with mean and standard deviation of the target's S0.
+            `functools.partial(jaxscat.gaussian_noise, original)`; or one start for each seed; None
+            for white noise with mean and standard deviation of the target's S0.
         coupled: lower one loss, of the mean coefficients of all maps (`mean_loss`), by one L-BFGS.
             That fixes the mean over the maps and not each of them; all of them are held in memory
             at once, and share loss, steps and status.
-        batch_size: most maps that are changed at once on each device; None chooses, by the memory
-            of the device (see `docs/performance.md`).
-        devices: those among which the seeds are shared out; None takes all of this process.
+        batch_size: maximum number of maps that are changed at once on each device; None chooses by
+            the memory of the device (see `docs/performance.md`).
+        devices: devices over which the seeds are sharded; None takes all of this process.
         checkpoints: where to keep the state from time to time, and from which to go on: if they
             hold one, the synthesis begins there. They are the caller's to remove.
-        stagnation, max_evaluations: as for `synthesize`, for every seed by itself.
-        chunk_steps: evaluations of a batch on the device between two looks from the host.
-        callback: as for `synthesize`.
 
     Returns:
         result with a leading axis of seeds, in their order. After an interrupt, of those begun.
@@ -145,96 +134,137 @@ def synthesize_many(
             synthesis.
         OSError: a checkpoint cannot be read or written.
 
+    >>> import functools, jaxscat
+    >>> original = jaxscat.load_map("cosmic-web", nside=4)
+    >>> pyramid = jaxscat.build_pyramid(4)
+    >>> target = jaxscat.make_target(original, pyramid)
+    >>> draw = functools.partial(jaxscat.gaussian_noise, original)
+    >>> many = jaxscat.synthesize_many(target, pyramid, [0, 7], start=draw, max_steps=5)
+    >>> many.map.shape, many.seeds, many.of_seed(7).steps
+    ((2, 192), (0, 7), 5)
+
     Source: as `synthesize`; `docs/conventions.md`, "Ensembles".
     """
     listed = check_seeds(seeds)
-    if batch_size is not None:
-        check_count("batch_size", batch_size)
-    width = 1 if coupled else len(listed)
-    chosen = local_devices() if devices is None else devices
-    used = Devices(None if chosen is None else chosen[:width])
-    settings = Settings(
-        max_steps,
-        memory,
-        gradient_tolerance,
-        chunk_steps,
-        batch_size,
-        stagnation,
-        max_evaluations,
-    )
-    target = checked_target(target, pyramid, reduction, settings)
-    settings = settings.plain()
-    check_form(form, pyramid.spec)
-    spec, unit = pyramid.spec, _unit(target, pyramid, form)
-    draw = drawing(start, listed, target, pyramid)
-
-    def start_of(number: int) -> Float[np.ndarray, " p"]:
-        return _begun(draw(number), spec, unit, form, f"start of seed {listed[number]}")
-
-    starts = start_of
-    if coupled:
-        together = np.stack([start_of(number) for number in range(len(listed))])
-        starts = lambda _: together  # noqa: E731
+    options = minimizer_options(limits, "synthesize_many", batch_size=batch_size, devices=devices)
+    target = _check_target(target, pyramid, reduction)
+    unknowns = _build_unknowns(form, target, pyramid)
+    draw = draw_starts(start, listed, target, pyramid)
     if checkpoints is not None:
-        checkpoints = checkpoints.of(
-            {
-                "version": importlib.metadata.version("jaxscat"),
-                "pyramid": dataclasses.asdict(spec),
-                "seeds": listed,
-                "coupled": coupled,
-                "devices": used.count,
-                "starts": None if start is None or callable(start) else digest_of(start),
-                "form": identity_of(form),
-                **settings._asdict(),
-            }
+        identity = {"pyramid": dataclasses.asdict(pyramid.spec), "coupled": coupled}
+        checkpoints = checkpoints.of({**identity, "starts of seeds": starts_digest(start)})
+    if not coupled:
+        return minimize(
+            Objective({TERM: Scattering.of(target, pyramid)}),
+            draw,
+            parametrization=unknowns,
+            seeds=listed,
+            checkpoints=checkpoints,
+            callback=callback,
+            **options,
         )
-    batch = Batch(target, pyramid, unit, starts, width, settings, used, form)
-    batch.run(callback, checkpoints)
-    return joined(batch.state, listed, spec.dtype, coupled)
+    if checkpoints is not None:
+        checkpoints = checkpoints.of({"coupled seeds": listed})
+    together = minimize(
+        Objective({TERM: MeanScattering.of(target, pyramid)}),
+        lambda _: np.stack([draw(seed) for seed in listed]),
+        parametrization=Stacked(unknowns, len(listed)),
+        seeds=[0],
+        checkpoints=checkpoints,
+        callback=callback,
+        **options,
+    )
+    return _share_among_seeds(together, listed)
 
 
-def _unit(target: Target, pyramid: Pyramid, form: Form | None) -> np.floating:
-    """Return what maps of the lanes are multiplied with; a form has the unit of the map."""
-    return unit_of(target, pyramid) if form is None else np.dtype(pyramid.spec.dtype).type(1)
+def _check_target(target: Target, pyramid: Pyramid, reduction: Reduction | None) -> Target:
+    check_target(target, pyramid)
+    return target if reduction is None else target.reduced(reduction)
 
 
-def _begun(
-    start: ArrayLike, spec: PyramidSpec, unit: np.floating, form: Form | None, name: str
-) -> Float[np.ndarray, " p"]:
-    """Return what a lane begins with: a checked start in its unit, or its field."""
-    checked = check_map_of(start, spec, name=name).astype(spec.dtype)
-    return checked / unit if form is None else field_of(checked, form, name=name)
-
-
-def digest_of(starts: Array | np.ndarray) -> str:
-    """Return a checksum of starts that were given as maps."""
-    return hashlib.sha256(np.ascontiguousarray(starts).tobytes()).hexdigest()
-
-
-def drawing(
-    start: Start | None, seeds: tuple[int, ...], target: Target, pyramid: Pyramid
-) -> Callable[[int], Float[np.ndarray, " p"]]:
-    """Return what gives the start of the seed of a number, in the order of the seeds.
+def _build_unknowns(
+    form: Parametrization | None, target: Target, pyramid: Pyramid
+) -> Parametrization:
+    """Return the parametrization of a map: its pixels in the unit of the target, or the given one.
 
     Raises:
-        ValueError: starts of another number than there are seeds, or none for a target of two maps.
+        ValueError: the form does not make a map of the pixels of the pyramid.
     """
+    spec = pyramid.spec
+    if form is None:
+        return Pixels(spec.npix, unit_of(target, pyramid))
+    check_form(form, spec)
+    return form
+
+
+def check_form(form: Parametrization | None, spec: PyramidSpec) -> None:
+    """Refuse a parametrization that makes no map of the pixels of a pyramid; None passes.
+
+    Raises:
+        ValueError: it makes something else.
+    """
+    if form is None:
+        return
+    found = check_parametrization(form, spec.dtype, "form")
+    if getattr(found, "shape", None) != (spec.npix,):
+        shapes = jax.tree.map(lambda leaf: leaf.shape, found)
+        raise ValueError(
+            f"form: got maps of shape {shapes}, expected one of shape ({spec.npix},) as in the "
+            "pyramid"
+        )
+
+
+def _check_start(start: ArrayLike, spec: PyramidSpec, name: str) -> Float[np.ndarray, " p"]:
+    return check_map_of(start, spec, name=name).astype(spec.dtype)
+
+
+def draw_starts(
+    start: Start | None, seeds: tuple[int, ...], target: Target, pyramid: Pyramid
+) -> Callable[[int], Float[np.ndarray, " p"]]:
+    """Return the function from a seed to its checked start, in the type of the pyramid.
+
+    Raises:
+        ValueError: starts of another number than there are seeds, or none for a target of two
+            maps; when it is called, a bad start.
+    """
+    spec = pyramid.spec
+    draw: Callable[[int], Any]
     if callable(start):
         draw = start
-        return lambda number: draw(seeds[number])
-    if start is not None:
+    elif start is not None:
         starts = np.asarray(start)
         if starts.ndim != 2 or len(starts) != len(seeds):
             raise ValueError(
-                f"start: got shape {starts.shape}, expected ({len(seeds)}, {pyramid.spec.npix}): a "
+                f"start: got shape {starts.shape}, expected ({len(seeds)}, {spec.npix}): a "
                 "map for each seed"
             )
-        return lambda number: starts[number]
-    if target.second is not None:
+        draw = dict(zip(seeds, starts, strict=True)).__getitem__
+    elif target.second is not None:
         raise ValueError(
             "start: got None for a target of two maps, expected a function such as "
             "functools.partial(jaxscat.white_noise, original)"
         )
-    mean = float(np.mean(np.asarray(target.mean.s0)[..., 0]))
-    spread, spec = spread_of(target, pyramid), pyramid.spec
-    return lambda number: mean + spread * noise(seeds[number], spec.npix).astype(spec.dtype)
+    else:
+        mean = float(np.mean(np.asarray(target.mean.s0)[..., 0]))
+        spread = spread_of(target, pyramid)
+        draw = lambda seed: mean + spread * noise(seed, spec.npix).astype(spec.dtype)  # noqa: E731
+    return lambda seed: _check_start(draw(seed), spec, f"start of seed {seed}")
+
+
+def _share_among_seeds(together: Result, seeds: tuple[int, ...]) -> Result:
+    """Return the result of coupled maps seed by seed: they share all but their maps."""
+    count = len(seeds)
+
+    def repeat(values: Any) -> np.ndarray:
+        return np.repeat(np.asarray(values), count, axis=0)
+
+    return together._replace(
+        map=together.map[0],
+        loss=repeat(together.loss),
+        losses=repeat(together.losses),
+        evaluations=repeat(together.evaluations),
+        status=tuple(together.status) * count,
+        steps=repeat(together.steps),
+        seeds=seeds,
+        terms={name: repeat(values) for name, values in together.terms.items()},
+    )

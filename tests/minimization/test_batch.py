@@ -8,8 +8,9 @@ import pytest
 
 import jaxscat
 from jaxscat.fields.noise import gaussian_noise, noise, white_noise
-from jaxscat.objectives.chi_square import chi_square, map_loss, mean_loss
+from jaxscat.objectives.chi_square import chi_square
 from jaxscat.objectives.make_target import make_target
+from jaxscat.objectives.scattering import map_loss, mean_loss
 from jaxscat.statistics.scattering import measure
 from jaxscat.synthesis.synthesize import synthesize, synthesize_many
 
@@ -85,9 +86,9 @@ def test_lanes_go_on_in_a_smaller_batch_once_most_have_ended(target, pyramid, or
     """Three of four start at the solution; nothing changes for the fourth."""
     starts = np.stack([original] * 3 + [white_noise(original, 1).astype(float)])
     options = {**OPTIONS, "max_steps": 60, "chunk_steps": 5, "gradient_tolerance": 1e-3}
-    before = jaxscat.minimization.devices.advance._cache_size()
+    before = jaxscat.minimization.lanes.advance._cache_size()
     found = synthesize_many(target, pyramid, 4, start=starts, **options)
-    assert jaxscat.minimization.devices.advance._cache_size() - before == 2
+    assert jaxscat.minimization.lanes.advance._cache_size() - before == 2
     assert found.status[3] == "step limit" and found.steps[3] == 60
     assert (found.steps[:3] < 20).all() and np.isnan(found.losses[0, -1])
     alone = synthesize(target, pyramid, starts[3], **options)
@@ -224,7 +225,7 @@ def test_a_lane_that_has_used_its_budget_is_given_to_the_next(target, pyramid, t
 def test_bad_input_is_refused_before_anything_is_compiled(
     monkeypatch, target, pyramid, options, message
 ):
-    monkeypatch.setattr("jaxscat.minimization.devices.advance", None)
+    monkeypatch.setattr("jaxscat.minimization.lanes.advance", None)
     with pytest.raises(ValueError, match=rf"^{message}"):
         synthesize_many(target, pyramid, **({"seeds": 2} | options))
 

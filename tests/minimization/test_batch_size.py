@@ -4,14 +4,32 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.minimization.batch_size import choose_batch, most_lanes
+from jaxscat.minimization import devices as devices_module
+from jaxscat.minimization.batch_size import choose_batch
+from jaxscat.minimization.batch_size import default_lanes as most_lanes
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.devices import Devices
-from jaxscat.minimization import devices as devices_module
+from jaxscat.minimization.lane import build_limits
+from jaxscat.minimization.lbfgs import LBFGS
+from jaxscat.minimization.problem import build_problem
+from jaxscat.objectives.objective import Objective
+from jaxscat.objectives.scattering import Scattering
+from jaxscat.objectives.target import unit_of
+from jaxscat.parametrizations.pixels import Pixels
 from jaxscat.synthesis.synthesize import synthesize, synthesize_many
 
 COMPILED = "Finished XLA compilation of jit(advance)"
 OPTIONS = {"max_steps": 20, "memory": 10, "chunk_steps": 7}
+
+
+def build(target, pyramid, memory=10, max_steps=20):
+    return build_problem(
+        Objective({"scattering": Scattering.of(target, pyramid)}),
+        Pixels(192, unit_of(target, pyramid)),
+        LBFGS(memory=memory),
+        build_limits(max_steps),
+        np.float64,
+    )
 
 
 def straight(shared, each):
@@ -57,7 +75,7 @@ def test_one_or_two_lanes(free, size):
     assert choose_batch(8, free, lambda lanes: 200 * lanes, asked=None) == size
 
 
-def test_where_nobody_tells_nothing_is_refused():
+def test_nothing_is_refused():
     assert choose_batch(8, None, lambda lanes: 10**15, asked=500) == 8
     assert choose_batch(8, 100, lambda lanes: None, asked=500) == 8
 
@@ -86,25 +104,22 @@ def test_not_even_one_map(asked):
 @pytest.mark.parametrize("place", [None, 0], ids=["default", "named"])
 def test_a_step_is_compiled_once_and_counts_what_it_carries_once(target, pyramid, place, caplog):
     devices = Devices(None if place is None else jax.devices()[:1])
-    pyramid, target = devices.copied((pyramid, target))
-    many = 400  # corrections, so that little else counts
+    # Many corrections, so that little else counts.
+    problem = devices.replicate(build(target, pyramid, memory=400, max_steps=1))
     starts = np.random.default_rng(0).normal(size=(8, 192))
     with jax.log_compiles():
         sizes = [
-            devices.step_bytes(
-                jax.ShapeDtypeStruct((lanes, 192), starts.dtype), many, pyramid, target, 3
-            )
+            devices.step_bytes(jax.ShapeDtypeStruct((lanes, 192), starts.dtype), problem, 3)
             for lanes in (4, 8)
         ]
     compilations = [message for message in caplog.messages if COMPILED in message]
     assert len(compilations) == 2
-    lanes = devices.begin(starts, np.ones(8, bool), many)
+    lanes = devices.begin(starts, np.ones(8, bool), problem.minimizer)
     carried = sum(leaf.nbytes for leaf in jax.tree.leaves(lanes))
     assert 0.5 * carried <= sizes[1] - sizes[0] <= 0.75 * carried
-    real, integer = np.float64(1), np.int32(1)
     caplog.clear()
     with jax.log_compiles():
-        devices.advance(lanes, pyramid, target, real, integer, integer, real, 3)
+        devices.advance(lanes, problem, np.int32(1), 3)
     assert [message for message in caplog.messages if COMPILED in message] == []
 
 
@@ -115,7 +130,7 @@ def free(monkeypatch, bytes):
 def room_for(lanes, pyramid, target):
     """Free bytes of which the step of so many lanes takes just the part that it may."""
     starts = jax.ShapeDtypeStruct((lanes, 192), np.dtype(np.float64))
-    return int(Devices().step_bytes(starts, 10, pyramid, target, 7) / 0.85) + 2
+    return int(Devices().step_bytes(starts, build(target, pyramid), 7) / 0.85) + 2
 
 
 def test_a_synthesis_takes_smaller_batches_where_memory_is_short(target, pyramid, monkeypatch):

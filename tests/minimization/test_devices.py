@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 
 from jaxscat.minimization.devices import Devices
+from jaxscat.minimization.lbfgs import LBFGS
 
 # A process has as many devices as it is told before JAX starts: one process runs all cases.
 SCRIPT = """
     import json, sys, warnings
-    import equinox as eqx
     import jax
     import numpy as np
 
     jax.config.update("jax_enable_x64", True)
     from jaxscat import Checkpoints, build_pyramid, make_target, synthesize_many
-    from jaxscat.synthesis import devices
+    from jaxscat.minimization import devices
+    from jaxscat.parametrizations.parametrization import Parametrization
     from jaxscat.minimization.devices import Devices
 
     original = np.random.default_rng(0).gamma(2.0, size=48)
@@ -33,14 +34,31 @@ SCRIPT = """
     starts = original.mean() + np.random.default_rng(1).normal(size=(16, 48))
     starts[:12] *= 1e300
 
-    class Scaled(eqx.Module):
+    class Scaled(Parametrization):
         factors: jax.Array
 
-        def map(self, field):
-            return self.factors * field
+        @property
+        def size(self):
+            return 48
 
-        def field(self, map):
-            return map / np.asarray(self.factors)
+        def maps(self, parameters):
+            return self.factors * parameters
+
+        def parameters(self, maps):
+            return maps / np.asarray(self.factors)
+
+    # The programs for several devices are jitted functions in a cache, one for each mesh.
+    sharded, made = devices._sharded, []
+
+    def counted(*arguments):
+        made.append(sharded(*arguments))
+        return made[-1]
+
+    devices._sharded = counted
+
+    def programs():
+        steps = {id(f): f for f in made if "advance" in str(f)}
+        return sum(step._cache_size() for step in steps.values())
 
     advance = Devices.advance
 
@@ -93,7 +111,7 @@ SCRIPT = """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         one, calls = run(19, batch_size=10, devices=first)
-        report["one device"] = {"calls": calls, "programs": devices._advance._cache_size()}
+        report["one device"] = {"calls": calls, "programs": programs()}
         whole, calls = run(19, batch_size=2)
         report["lanes for others"] = difference(whole, one) | {"calls": calls}
         found, calls = run([4, 2, 9])
@@ -111,7 +129,7 @@ SCRIPT = """
             for chunks in (1, 4, 6)
         ]
         # One program for each width on eight devices, and one for three devices.
-        report["programs"] = devices._advance._cache_size()
+        report["programs"] = programs()
         asked = {"form": Scaled(jax.numpy.linspace(0.5, 2.0, 48)), "max_evaluations": 15,
                  "stagnation": 0.1}
         found, calls = run(10, **asked)
@@ -203,5 +221,5 @@ def test_one_device_needs_no_mesh(report):
     assert [places for places, _ in row["calls"]] == [[0]] * len(row["calls"])
     starts, used = np.zeros((2, 48)), np.ones(2, bool)
     for devices in (None, jax.devices()[:1]):
-        lanes = Devices(devices).begin(starts, used, 3)
-        assert isinstance(lanes.map.sharding, jax.sharding.SingleDeviceSharding)
+        lanes = Devices(devices).begin(starts, used, LBFGS(memory=3))
+        assert isinstance(lanes.best.sharding, jax.sharding.SingleDeviceSharding)

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxscat.minimization.lanes import (
+from jaxscat.minimization.lane import (
     CONVERGED,
     EVALUATION_LIMIT,
     NO_PROGRESS,
@@ -14,15 +14,18 @@ from jaxscat.minimization.lanes import (
     RUNNING,
     STAGNATED,
     STEP_LIMIT,
-    begin,
-    replace_lanes,
-    take_lanes,
+    build_limits,
 )
-from jaxscat.minimization.lbfgs import advance, losses_and_gradients
-from jaxscat.objectives.chi_square import map_loss, mean_loss
+from jaxscat.minimization.lanes import advance, begin, replace_lanes, take_lanes
+from jaxscat.minimization.lbfgs import LBFGS
+from jaxscat.minimization.problem import build_problem
 from jaxscat.objectives.make_target import make_target
+from jaxscat.objectives.objective import Objective
+from jaxscat.objectives.scattering import MeanScattering, Scattering, map_loss, mean_loss
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.parametrizations.components import Stacked
+from jaxscat.parametrizations.pixels import Pixels
 
 NPIX, MEMORY, CHUNK, LANES = 48, 5, 12, 3
 
@@ -36,15 +39,29 @@ def problem():
     return pyramid, target, jnp.asarray(generator.standard_normal((LANES, NPIX)))
 
 
-def run(problem, lanes, count, tolerance=0.0, max_steps=1000, **options):
+def build(problem, tolerance=0.0, stagnation=None, max_steps=1000, max_evaluations=None):
     pyramid, target, _ = problem
-    limits = np.int32(count), np.int32(max_steps), np.float64(tolerance)
-    return advance(lanes, pyramid, target, np.float64(1), *limits, CHUNK, **options)
+    return build_problem(
+        Objective({"scattering": Scattering.of(target, pyramid)}),
+        Pixels(NPIX),
+        LBFGS(tolerance, stagnation, MEMORY),
+        build_limits(max_steps, max_evaluations),
+        np.float64,
+    )
+
+
+def begun(starts):
+    return begin(starts, None, LBFGS(memory=MEMORY))
+
+
+def run(problem, lanes, count, **limits):
+    lanes, rows = advance(lanes, build(problem, **limits), np.int32(count), CHUNK)
+    return lanes, rows.losses, rows.evaluations
 
 
 def to_the_end(problem, starts, count, **options):
     """Lanes after so many evaluations, and the losses of the steps of each lane."""
-    lanes, records = begin(starts, None, MEMORY), [[] for _ in starts]
+    lanes, records = begun(starts), [[] for _ in starts]
     for done in range(0, count, CHUNK):
         lanes, losses, made = run(problem, lanes, min(CHUNK, count - done), **options)
         for lane, record in enumerate(records):
@@ -53,7 +70,7 @@ def to_the_end(problem, starts, count, **options):
 
 
 def started(problem):
-    return run(problem, begin(problem[2], None, MEMORY), 1)[0]
+    return run(problem, begun(problem[2]), 1)[0]
 
 
 def on_host(lanes):
@@ -66,12 +83,12 @@ def assert_equal(left, right):
 
 def test_first_evaluation_is_that_of_the_starts(problem):
     pyramid, target, starts = problem
-    lanes, losses, evaluations = run(problem, begin(starts, None, MEMORY), 1)
+    lanes, losses, evaluations = run(problem, begun(starts), 1)
     loss, gradient = jax.jit(jax.vmap(jax.value_and_grad(map_loss), (0, None, None)))(
         starts, pyramid, target
     )
-    np.testing.assert_array_equal(lanes.map, starts)
-    np.testing.assert_array_equal(lanes.best_map, starts)
+    np.testing.assert_array_equal(lanes.point, starts)
+    np.testing.assert_array_equal(lanes.best, starts)
     np.testing.assert_allclose(lanes.loss, loss, rtol=1e-12)
     np.testing.assert_array_equal(losses[0], lanes.loss)
     np.testing.assert_array_equal(lanes.best_loss, lanes.loss)
@@ -96,7 +113,7 @@ def test_directions_are_those_of_optax_and_steps_meet_the_conditions_of_wolfe(pr
     for lane in range(LANES):
         with jax.numpy_dtype_promotion("standard"):
             found, state = update(
-                before.gradient[lane], optimizer.init(before.map[lane]), before.map[lane]
+                before.gradient[lane], optimizer.init(before.point[lane]), before.point[lane]
             )
         states.append(state), directions.append(-np.asarray(found))
     steps = 0
@@ -105,16 +122,16 @@ def test_directions_are_those_of_optax_and_steps_meet_the_conditions_of_wolfe(pr
         after = on_host(lanes)
         for lane in range(LANES):
             if after.step[lane] == before.step[lane]:
-                np.testing.assert_array_equal(after.map[lane], before.map[lane])
+                np.testing.assert_array_equal(after.point[lane], before.point[lane])
                 continue
             steps += 1
             moved = before.length[lane] * directions[lane]
-            np.testing.assert_allclose(after.map[lane] - before.map[lane], moved, atol=1e-9)
+            np.testing.assert_allclose(after.point[lane] - before.point[lane], moved, atol=1e-9)
             slope = before.gradient[lane] @ directions[lane]
             assert after.loss[lane] <= before.loss[lane] + 1e-4 * before.length[lane] * slope
             assert after.gradient[lane] @ directions[lane] >= 0.9 * slope
             with jax.numpy_dtype_promotion("standard"):
-                found, states[lane] = update(after.gradient[lane], states[lane], after.map[lane])
+                found, states[lane] = update(after.gradient[lane], states[lane], after.point[lane])
             directions[lane] = -np.asarray(found)
             np.testing.assert_allclose(after.direction[lane], directions[lane], rtol=1e-7)
         before = after
@@ -128,10 +145,10 @@ def test_lanes_do_not_see_one_another(problem):
     turned = (problem[0], problem[1], starts[::-1])
     backwards, found, _ = run(problem, started(turned), CHUNK)
     np.testing.assert_allclose(found[:, ::-1], losses, rtol=1e-9)
-    np.testing.assert_allclose(backwards.map[::-1], together.map, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(backwards.point[::-1], together.point, rtol=1e-8, atol=1e-10)
     alone, found, _ = run(problem, started((problem[0], problem[1], starts[1:2])), CHUNK)
     np.testing.assert_allclose(found[:, 0], losses[:, 1], rtol=1e-9)
-    np.testing.assert_allclose(alone.map[0], together.map[1], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(alone.point[0], together.point[1], rtol=1e-8, atol=1e-10)
 
 
 def test_a_lane_that_ends_changes_no_more_and_the_others_go_on(problem):
@@ -139,28 +156,28 @@ def test_a_lane_that_ends_changes_no_more_and_the_others_go_on(problem):
     _, _, starts = problem
     solution = np.random.default_rng(0).gamma(2.0, size=NPIX)
     starts = jnp.stack([jnp.asarray(solution), 1e200 * starts[0], starts[1]])
-    lanes, count = begin(starts, None, MEMORY), 0
+    lanes, count = begun(starts), 0
     while int(lanes.status[0]) == RUNNING:
         lanes, *_ = run(problem, lanes, 2, tolerance=1e-2)
         count += 2
     first = on_host(lanes)
     assert first.status[0] in (CONVERGED, NO_PROGRESS)
     np.testing.assert_array_equal(first.status[1:], [NOT_FINITE, RUNNING])
-    np.testing.assert_allclose(first.map[0], starts[0], rtol=1e-9)
-    np.testing.assert_array_equal(first.best_map[1], starts[1])
+    np.testing.assert_allclose(first.point[0], starts[0], rtol=1e-9)
+    np.testing.assert_array_equal(first.best[1], starts[1])
     assert not np.isfinite(first.best_loss[1])
     lanes, _, evaluations = run(problem, lanes, 4, tolerance=1e-2)
     last = on_host(lanes)
-    ended = jax.tree.map(lambda leaf: leaf[:2], (first.map, first.loss, first.step))
-    assert_equal(ended, jax.tree.map(lambda leaf: leaf[:2], (last.map, last.loss, last.step)))
+    ended = jax.tree.map(lambda leaf: leaf[:2], (first.point, first.loss, first.step))
+    assert_equal(ended, jax.tree.map(lambda leaf: leaf[:2], (last.point, last.loss, last.step)))
     np.testing.assert_array_equal(last.evaluations[:2], first.evaluations[:2])
     assert not evaluations[:, :2].any()
     assert last.step[2] > first.step[2] and last.loss[2] < first.loss[2]
     # Its numbers are those without the others.
-    alone = begin(starts[2:], None, MEMORY)
+    alone = begun(starts[2:])
     for _ in range(count + 4):
         alone, *_ = run(problem, alone, 1, tolerance=1e-2)
-    np.testing.assert_allclose(last.map[2], alone.map[0], rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(last.point[2], alone.point[0], rtol=1e-6, atol=1e-8)
 
 
 def test_a_step_limit_ends_each_lane_by_itself(problem):
@@ -187,7 +204,7 @@ def test_a_search_that_finds_nothing_goes_along_the_gradient_and_then_ends(probl
     kept = on_host(lying)
     lanes, *_ = run(problem, lying, 2)
     after = on_host(lanes)
-    np.testing.assert_array_equal(after.map, kept.map)
+    np.testing.assert_array_equal(after.point, kept.point)
     norm = np.linalg.norm(kept.gradient, axis=1)[:, None]
     steepest = -kept.gradient * np.minimum(1, 1 / norm)
     np.testing.assert_allclose(after.direction, steepest, rtol=1e-10)
@@ -198,7 +215,7 @@ def test_a_search_that_finds_nothing_goes_along_the_gradient_and_then_ends(probl
     )
     lanes, *_ = run(problem, again, 2)
     np.testing.assert_array_equal(lanes.status, NO_PROGRESS)
-    np.testing.assert_array_equal(lanes.map, kept.map)
+    np.testing.assert_array_equal(lanes.point, kept.point)
 
 
 def test_lanes_are_replaced_and_taken(problem):
@@ -206,8 +223,10 @@ def test_lanes_are_replaced_and_taken(problem):
     lanes, *_ = run(problem, started(problem), 4)
     before = on_host(lanes)
     fresh = 2 * starts
-    mixed = on_host(replace_lanes(lanes, np.array([False, True, False]), fresh))
-    expected = on_host(begin(fresh, None, MEMORY))
+    mixed = on_host(
+        replace_lanes(lanes, np.array([False, True, False]), fresh, LBFGS(memory=MEMORY))
+    )
+    expected = on_host(begun(fresh))
     for lane, source in enumerate((before, expected, before)):
         pick = lambda leaf, lane=lane: leaf[lane]  # noqa: E731
         assert_equal(jax.tree.map(pick, mixed), jax.tree.map(pick, source))
@@ -217,20 +236,28 @@ def test_lanes_are_replaced_and_taken(problem):
 
 def test_lanes_of_several_maps_have_the_loss_of_their_mean(problem):
     pyramid, target, starts = problem
-    losses, gradients = losses_and_gradients(starts[None], pyramid, target, np.float64(1))
-    assert losses.shape == (1,) and gradients.shape == (1, *starts.shape)
-    assert losses[0] == pytest.approx(float(mean_loss(starts, pyramid, target)), rel=1e-12)
-    lanes, *_ = run(problem, begin(starts[None], None, MEMORY), CHUNK)
-    assert lanes.loss[0] < 0.5 * losses[0]
+    together = build_problem(
+        Objective({"scattering": MeanScattering.of(target, pyramid)}),
+        Stacked(Pixels(NPIX), LANES),
+        LBFGS(0.0, memory=MEMORY),
+        build_limits(1000),
+        np.float64,
+    )
+    lanes, rows = advance(begun(starts.reshape(1, -1)), together, np.int32(1), CHUNK)
+    expected, slopes = jax.value_and_grad(mean_loss)(starts, pyramid, target)
+    assert rows.losses[0, 0] == pytest.approx(float(expected), rel=1e-12)
+    np.testing.assert_allclose(lanes.gradient[0], slopes.ravel(), rtol=1e-9, atol=1e-14)
+    lanes, _ = advance(lanes, together, np.int32(CHUNK), CHUNK)
+    assert lanes.loss[0] < 0.5 * expected
 
 
 def test_start_whose_loss_is_not_finite_is_kept(problem):
     pyramid, target, starts = problem
     tiny = Target(target.mean, jax.tree.map(lambda sigma: sigma * 1e-200, target.sigma), None)
-    lanes, losses, evaluations = run((pyramid, tiny, starts), begin(starts, None, MEMORY), 2)
+    lanes, losses, evaluations = run((pyramid, tiny, starts), begun(starts), 2)
     np.testing.assert_array_equal(lanes.status, NOT_FINITE)
     np.testing.assert_array_equal(lanes.step, 0)
-    np.testing.assert_array_equal(lanes.best_map, starts)
+    np.testing.assert_array_equal(lanes.best, starts)
     assert (evaluations[0] == 1).all() and not np.isfinite(losses[0]).any()
 
 
@@ -285,7 +312,7 @@ def test_a_lane_uses_no_more_evaluations_than_it_is_given(problem, budget):
     for lane in range(LANES):
         np.testing.assert_array_equal(losses[lane], expected[lane])
         assert lanes.best_loss[lane] == min(losses[lane])
-    np.testing.assert_array_equal(lanes.best_map, free.best_map)
+    np.testing.assert_array_equal(lanes.best, free.best)
 
 
 def test_a_budget_ends_a_line_search_in_its_middle(problem):
@@ -301,7 +328,7 @@ def test_a_budget_ends_a_line_search_in_its_middle(problem):
     np.testing.assert_array_equal(after.status, EVALUATION_LIMIT)
     np.testing.assert_array_equal(after.evaluations, budget)
     assert after.trials[1] > 0 and after.step[1] == before.step[1]
-    np.testing.assert_array_equal(after.best_map[1], before.best_map[1])
+    np.testing.assert_array_equal(after.best[1], before.best[1])
     assert (after.step > before.step)[[0, 2]].all()
 
 
@@ -337,9 +364,9 @@ def test_one_program_serves_all_values_of_the_limits(problem):
             "max_evaluations": np.int32(max_evaluations),
         }
 
-    run(problem, begin(problem[2], None, MEMORY), 1, **values(0.1, 100))
+    run(problem, begun(problem[2]), 1, **values(0.1, 100))
     before = advance._cache_size()
-    run(problem, begin(problem[2], None, MEMORY), 1, **values(0.5, 3))
+    run(problem, begun(problem[2]), 1, **values(0.5, 3))
     assert advance._cache_size() == before
 
 
@@ -349,4 +376,4 @@ def test_limits_that_are_never_reached_change_nothing(problem):
     found, others = to_the_end(problem, problem[2], 36, **options)
     for lane in range(LANES):
         np.testing.assert_allclose(others[lane], losses[lane], rtol=1e-9)
-    np.testing.assert_allclose(found.map, plain.map, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(found.point, plain.point, rtol=1e-8, atol=1e-10)

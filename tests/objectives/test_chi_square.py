@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.objectives.chi_square import chi_square, map_loss
+from jaxscat.objectives.chi_square import chi_square
 from jaxscat.objectives.make_target import make_target
+from jaxscat.objectives.scattering import map_loss
 from jaxscat.objectives.target import Target, finest_covariances
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.alignment import align_orientations

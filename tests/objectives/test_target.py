@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.objectives.chi_square import map_loss
 from jaxscat.objectives.make_target import make_target
+from jaxscat.objectives.scattering import map_loss
 from jaxscat.objectives.target import covariance_scales, finest_covariances, floored
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.operators.spec import check_spec

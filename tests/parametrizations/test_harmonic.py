@@ -10,7 +10,7 @@ from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.parametrizations.harmonic import check_form_nside, harmonic_form
 
 # One compiled function for all forms; the tests of gradients use the method itself.
-map_of = jax.jit(lambda form, field: form.map(field))
+map_of = jax.jit(lambda form, field: form.maps(field))
 
 NSIDE = 16
 NPIX = 12 * NSIDE**2
@@ -43,10 +43,10 @@ def test_field_is_the_inverse_of_map(slope, dtype, tolerance):
     form = harmonic_form(map, dtype=dtype, hold_spectrum=False)
     # The start's spectrum would hold what the mean leaks, more than the map itself has.
     for target in (map, gaussian_noise(map - 3, 1) + 3.0):
-        field = form.field(target)
+        field = form.parameters(target)
         assert field.dtype == dtype and 0.3 < field.std() < 1.3
         np.testing.assert_allclose(map_of(form, field), target, atol=tolerance * target.std())
-    np.testing.assert_array_equal(form.field(np.full(NPIX, float(form.mean))), 0)
+    np.testing.assert_array_equal(form.parameters(np.full(NPIX, float(form.mean))), 0)
 
 
 def test_map_of_white_noise_has_the_spectrum_and_the_mean_of_the_original(red):
@@ -98,7 +98,7 @@ def test_multipoles_without_power_keep_the_floor():
     form = harmonic_form(map, dtype=np.float64, floor=1e-3, hold_spectrum=False)
     assert np.min(form.amplitudes) == pytest.approx(1e-3 * map.std())
     assert form.amplitudes[0] == pytest.approx(map.std())
-    np.testing.assert_allclose(map_of(form, form.field(map)), map, atol=1e-10 * map.std())
+    np.testing.assert_allclose(map_of(form, form.parameters(map)), map, atol=1e-10 * map.std())
 
 
 def test_footprint_alone_sets_mean_and_amplitudes():
@@ -167,9 +167,9 @@ def test_float64_needs_the_64_bit_mode():
 
 def test_field_refuses_what_is_no_map_of_the_form(red):
     with pytest.raises(ValueError, match="map: got 768 pixels .*expected 3072"):
-        red.field(np.arange(768.0))
+        red.parameters(np.arange(768.0))
     with pytest.raises(ValueError, match="map: got 1 of 3072 pixels NaN"):
-        red.field(np.where(np.arange(NPIX) == 0, np.nan, 1.0))
+        red.parameters(np.where(np.arange(NPIX) == 0, np.nan, 1.0))
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_held_spectrum_is_that_of_the_original_whatever_the_field(held):
 
 def test_held_field_of_a_map_gives_the_map_with_the_power_of_the_original(held):
     map = gaussian_noise(original(2.0), 1).astype(float)
-    made = np.asarray(map_of(held, jnp.asarray(held.field(map))))
+    made = np.asarray(map_of(held, jnp.asarray(held.parameters(map))))
     import healpy
 
     ours, theirs = (healpy.map2alm(healpy.reorder(m - m.mean(), n2r=True)) for m in (made, map))
@@ -200,7 +200,7 @@ def test_held_field_of_a_map_gives_the_map_with_the_power_of_the_original(held):
         powers = [np.sum(weight * np.abs(a[at]) ** 2) for a in (ours, theirs)]
         assert cross / np.sqrt(powers[0] * powers[1]) > 0.999
     # The original itself has that power already, but for what quadrature on pixels adds.
-    same = np.asarray(map_of(held, jnp.asarray(held.field(original(2.0)))))
+    same = np.asarray(map_of(held, jnp.asarray(held.parameters(original(2.0)))))
     assert np.std(same - original(2.0)) < 0.01 * np.std(original(2.0))
 
 

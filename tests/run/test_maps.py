@@ -4,7 +4,7 @@ import pytest
 from astropy.io import fits
 
 from jaxscat.io.maps import save_maps
-from jaxscat.minimization.result import SynthesisResult
+from jaxscat.minimization.result import Result as SynthesisResult
 from jaxscat.run.maps import find_run_maps, save_run_maps
 
 NPIX = 48

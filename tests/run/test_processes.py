@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from jaxscat.minimization.result import SynthesisResult
+from jaxscat.minimization.result import Result as SynthesisResult
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.processes import Hosts, read_parts, write_part
 

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxscat.minimization.result import SynthesisResult
+from jaxscat.minimization.result import Result as SynthesisResult
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.provenance import Clock

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import equinox as eqx
 import healpy
 import jax
 import jax.numpy as jnp
@@ -11,11 +10,12 @@ import pytest
 
 from jaxscat.fields.noise import white_noise
 from jaxscat.minimization.checkpoints import Checkpoints
-from jaxscat.objectives.chi_square import map_loss
 from jaxscat.objectives.make_target import make_target
+from jaxscat.objectives.scattering import map_loss
 from jaxscat.operators.apply import downsample_map
 from jaxscat.operators.pyramid import build_pyramid
-from jaxscat.synthesis.levels import refined, synthesize_levels
+from jaxscat.parametrizations.parametrization import Parametrization
+from jaxscat.synthesis.levels import prolong, synthesize_levels
 from jaxscat.synthesis.synthesize import synthesize_many
 
 OPTIONS = {"max_steps": 12, "memory": 5, "chunk_steps": 5}
@@ -48,10 +48,10 @@ def test_refined_is_what_dense_matrices_give(reference, pyramids):
     start, two, one = (generator.normal(size=size) for size in (192, 48, 12))
     down = {nside: reference.downsampling_matrix(nside) for nside in (4, 2)}
     up = {nside: reference.upsampling_matrix(nside) for nside in (4, 2)}
-    found = refined(start, two, pyramids[2])
+    found = prolong(start, two, pyramids[2])
     expected = up[4] @ two + (start - up[4] @ down[4] @ start)
     np.testing.assert_allclose(found, expected, atol=1e-12)
-    found = refined(start, one, pyramids[2])
+    found = prolong(start, one, pyramids[2])
     expected = start + up[4] @ up[2] @ (one - down[2] @ down[4] @ start)
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
@@ -63,7 +63,7 @@ def test_refined_patch_is_what_dense_matrices_give(reference):
     down = reference.downsampling_matrix(4, ascending)
     up = reference.upsampling_matrix(4, ascending)
     start, coarse = np.random.default_rng(3).normal(size=80), pyramid.pixels(1) * 0.1
-    found = refined(start, coarse, pyramid)
+    found = prolong(start, coarse, pyramid)
     order = np.argsort(cells)
     expected = up @ coarse + (start[order] - up @ down @ start[order])
     np.testing.assert_allclose(found[order], expected, atol=1e-12)
@@ -75,7 +75,7 @@ def test_refined_with_large_kernels(reference):
     start, coarse = (np.random.default_rng(4).normal(size=size) for size in (192, 48))
     down, up = reference.downsampling_matrix(4), reference.upsampling_matrix(4)
     expected = up @ coarse + (start - up @ down @ start)
-    np.testing.assert_allclose(refined(start, coarse, pyramid), expected, atol=1e-12)
+    np.testing.assert_allclose(prolong(start, coarse, pyramid), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -83,11 +83,11 @@ def test_what_both_maps_share_is_not_even_rounded(dtype):
     pyramid = build_pyramid(8, dtype=dtype)
     start = np.random.default_rng(5).normal(size=768).astype(dtype)
     coarse = np.asarray(downsample_map(downsample_map(start, pyramid), pyramid, 1))
-    found = refined(start, coarse, pyramid)
+    found = prolong(start, coarse, pyramid)
     assert isinstance(found, np.ndarray) and found.dtype == dtype
     np.testing.assert_array_equal(found, start)
     # In a type of higher precision, the start keeps it.
-    assert refined(start.astype(np.float64), coarse, pyramid).dtype == np.float64
+    assert prolong(start.astype(np.float64), coarse, pyramid).dtype == np.float64
 
 
 def test_large_scales_are_those_of_the_coarse_map_and_small_ones_those_of_the_start():
@@ -98,7 +98,7 @@ def test_large_scales_are_those_of_the_coarse_map_and_small_ones_those_of_the_st
     sky, other = (healpy.synfast(red, 32, lmax=95) for _ in range(2))
     coarse = healpy.reorder(healpy.ud_grade(sky, 8), r2n=True)
     start = healpy.reorder(other, r2n=True).astype(np.float32)
-    found = refined(start, coarse, pyramid)
+    found = prolong(start, coarse, pyramid)
 
     def correlation(left, right, lowest, highest):
         left, right = (
@@ -128,9 +128,9 @@ def test_large_scales_are_those_of_the_coarse_map_and_small_ones_those_of_the_st
     ],
     ids="short NaN same finer axes infinite complex".split(),
 )
-def test_what_cannot_be_refined(pyramids, start, coarse, message):
+def test_what_cannot_be_prolong(pyramids, start, coarse, message):
     with pytest.raises(ValueError, match=f"^{message}"):
-        refined(start, coarse, pyramids[2])
+        prolong(start, coarse, pyramids[2])
 
 
 def by_hand(targets, pyramids, seeds, start, **options):
@@ -141,7 +141,7 @@ def by_hand(targets, pyramids, seeds, start, **options):
     result = synthesize_many(targets[0], pyramids[0], seeds, start=starts[0], **options)
     for level in range(1, len(pyramids)):
         pairs = zip(starts[level], result.map, strict=True)
-        begun = np.stack([refined(own, coarse, pyramids[level]) for own, coarse in pairs])
+        begun = np.stack([prolong(own, coarse, pyramids[level]) for own, coarse in pairs])
         result = synthesize_many(targets[level], pyramids[level], seeds, start=begun, **options)
     return result
 
@@ -275,14 +275,18 @@ def test_resumed_levels_are_the_uninterrupted_ones_bit_for_bit(
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
 
 
-class Scaled(eqx.Module):
+class Scaled(Parametrization):
     factors: jax.Array
 
-    def map(self, field):
-        return self.factors * field
+    @property
+    def size(self):
+        return self.factors.size
 
-    def field(self, map):
-        return map / np.asarray(self.factors)
+    def maps(self, parameters):
+        return self.factors * parameters
+
+    def parameters(self, maps):
+        return maps / np.asarray(self.factors)
 
 
 def test_a_form_is_that_of_the_finest_level(targets, pyramids, start):
@@ -316,7 +320,7 @@ def test_a_form_is_that_of_the_finest_level(targets, pyramids, start):
 def test_bad_input_is_refused_before_anything_is_compiled(
     monkeypatch, targets, pyramids, changes, message
 ):
-    monkeypatch.setattr("jaxscat.minimization.devices.advance", None)
+    monkeypatch.setattr("jaxscat.minimization.lanes.advance", None)
     changes = dict(changes)
     order = changes.pop("order", [0, 1, 2])
     arguments = {

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.objectives.chi_square import map_loss
 from jaxscat.objectives.make_target import make_target
+from jaxscat.objectives.scattering import map_loss
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.progress import Progress
@@ -218,7 +218,7 @@ def test_no_more_evaluations_than_the_budget(result, target, pyramid, start, bud
 
 
 def test_other_limits_of_these_kinds_need_no_other_program(target, pyramid, start):
-    from jaxscat.minimization.lbfgs import advance
+    from jaxscat.minimization.lanes import advance
 
     def run(stagnation, budget):
         options = {"stagnation": stagnation, "max_evaluations": budget}
@@ -242,7 +242,7 @@ def no_steps(monkeypatch):
         raise AssertionError("the optimiser was started")
 
     for name in ("begin", "advance"):
-        monkeypatch.setattr(f"jaxscat.minimization.devices.{name}", forbidden)
+        monkeypatch.setattr(f"jaxscat.minimization.lanes.{name}", forbidden)
 
 
 @pytest.mark.parametrize("name", ["max_steps", "memory", "chunk_steps"])

@@ -1,8 +1,5 @@
-"""A synthesis of fields: the map of a form is what the loss sees and what is returned."""
+"""A synthesis of parameters: the map that they make is what the loss sees and what is returned."""
 
-import shutil
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,27 +8,36 @@ import pytest
 from jaxscat.fields.noise import white_noise
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.devices import Devices
-from jaxscat.minimization.lbfgs import advance, losses_and_gradients
-from jaxscat.objectives.chi_square import map_loss, mean_loss
+from jaxscat.minimization.lane import build_limits
+from jaxscat.minimization.lanes import advance
+from jaxscat.minimization.lbfgs import LBFGS
+from jaxscat.minimization.problem import build_problem, describe_problem
+from jaxscat.objectives.objective import Objective
+from jaxscat.objectives.scattering import Scattering, map_loss, mean_loss
 from jaxscat.objectives.target import unit_of
-from jaxscat.parametrizations.form import Form, identity_of
+from jaxscat.parametrizations.parametrization import Parametrization
+from jaxscat.parametrizations.pixels import Pixels
 from jaxscat.synthesis.synthesize import synthesize, synthesize_many
 
 NPIX = 192
 OPTIONS = {"max_steps": 20, "memory": 10, "chunk_steps": 7}
 
 
-class Diagonal(eqx.Module):
+class Diagonal(Parametrization):
     """Each pixel with a factor of its own, and a constant."""
 
     factors: jax.Array
     constant: jax.Array
 
-    def map(self, field):
-        return self.factors * field + self.constant
+    @property
+    def size(self):
+        return NPIX
 
-    def field(self, map):
-        return (map - np.asarray(self.constant)) / np.asarray(self.factors)
+    def maps(self, parameters):
+        return self.factors * parameters + self.constant
+
+    def parameters(self, maps):
+        return (maps - np.asarray(self.constant)) / np.asarray(self.factors)
 
 
 def diagonal(factors, constant=0.0):
@@ -41,6 +47,16 @@ def diagonal(factors, constant=0.0):
 @pytest.fixture(scope="module")
 def uneven():
     return diagonal(np.exp(np.random.default_rng(5).normal(size=NPIX)), 1.5)
+
+
+def build(target, pyramid, form, memory=5):
+    return build_problem(
+        Objective({"scattering": Scattering.of(target, pyramid)}),
+        form,
+        LBFGS(memory=memory),
+        build_limits(9),
+        np.float64,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +69,6 @@ def test_a_form_that_scales_by_the_unit_changes_nothing(target, pyramid, start):
     unit = unit_of(target, pyramid)
     plain = synthesize(target, pyramid, start, **OPTIONS)
     found = synthesize(target, pyramid, start, **OPTIONS, form=diagonal(unit))
-    assert isinstance(diagonal(unit), Form)
     np.testing.assert_array_equal(found.evaluations, plain.evaluations)
     np.testing.assert_allclose(found.losses, plain.losses, rtol=1e-8)
     np.testing.assert_allclose(found.map, plain.map, rtol=1e-8, atol=1e-10)
@@ -61,10 +76,11 @@ def test_a_form_that_scales_by_the_unit_changes_nothing(target, pyramid, start):
 
 def test_gradients_are_those_of_the_chain_rule(target, pyramid, uneven):
     fields = np.random.default_rng(6).normal(size=(2, NPIX))
-    loss, gradient = losses_and_gradients(fields, pyramid, target, np.float64(1), uneven)
+    (loss, terms), gradient = build(target, pyramid, uneven).losses_and_gradients(fields)
+    np.testing.assert_array_equal(terms["scattering"], loss)
     both = jax.jit(jax.value_and_grad(map_loss))
     for lane, field in enumerate(fields):
-        value, slopes = both(uneven.map(field), pyramid, target)
+        value, slopes = both(uneven.maps(field), pyramid, target)
         assert loss[lane] == pytest.approx(float(value), rel=1e-12)
         np.testing.assert_allclose(gradient[lane], uneven.factors * slopes, rtol=1e-9, atol=1e-12)
 
@@ -84,7 +100,7 @@ def test_first_step_is_along_the_gradient_of_the_field(target, pyramid, start, u
     one = {**OPTIONS, "max_steps": 1}
     found = synthesize(target, pyramid, start, **one, form=uneven)
     gradient = uneven.factors * jax.jit(jax.grad(map_loss))(start, pyramid, target)
-    moved = uneven.field(found.map) - uneven.field(start)
+    moved = uneven.parameters(found.map) - uneven.parameters(start)
     across = moved - (moved @ gradient) / (gradient @ gradient) * gradient
     assert np.linalg.norm(across) <= 1e-9 * np.linalg.norm(moved)
 
@@ -113,28 +129,31 @@ def test_resumed_synthesis_is_the_uninterrupted_one_bit_for_bit(
     options = {"max_steps": 9, "memory": 5, "chunk_steps": 4, "coupled": coupled, "form": uneven}
     kept = Checkpoints(tmp_path / "kept", every_steps=4, every_minutes=None)
     expected = synthesize_many(target, pyramid, 2, **options, checkpoints=kept)
-    shutil.rmtree(tmp_path / "kept" / str(kept.steps()[-1]))
+    (tmp_path / "kept" / f"{kept.steps()[-1]:09}.npz").unlink()
     again = Checkpoints(tmp_path / "kept", every_steps=4, every_minutes=None)
     found = synthesize_many(target, pyramid, 2, **options, checkpoints=again)
     for name in ("map", "loss", "losses", "evaluations", "steps"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     for form in (None, diagonal(2.0)):
-        with pytest.raises(ValueError, match="got form = "):
+        with pytest.raises(ValueError, match="got (structure of the problem|parametrization) = "):
             synthesize_many(target, pyramid, 2, **options | {"form": form}, checkpoints=again)
 
 
-def test_identity_is_the_class_and_the_arrays(uneven):
+def test_identity_is_the_class_and_the_arrays(target, pyramid, uneven):
     class Other(Diagonal):
         pass
 
-    same = diagonal(np.asarray(uneven.factors), 1.5)
-    assert identity_of(None) is None and identity_of(same) == identity_of(uneven)
+    def identity(form):
+        return describe_problem(build(target, pyramid, form))
+
+    factors = np.asarray(uneven.factors)
+    assert identity(diagonal(factors, 1.5)) == identity(uneven)
     others = [
-        diagonal(np.asarray(uneven.factors), 1.25),
-        diagonal(np.asarray(uneven.factors)[::-1], 1.5),
+        diagonal(factors, 1.25),
+        diagonal(factors[::-1], 1.5),
         Other(uneven.factors, uneven.constant),
     ]
-    found = [identity_of(form) for form in (uneven, *others)]
+    found = [identity(form)["parametrization"] for form in (uneven, *others)]
     assert all(left != right for i, left in enumerate(found) for right in found[:i])
 
 
@@ -154,17 +173,21 @@ def test_other_arrays_of_a_form_need_no_other_program(target, pyramid, start):
     assert advance._cache_size() == before
 
 
-class Filtered(eqx.Module):
+class Filtered(Parametrization):
     """A dense matrix and its inverse."""
 
     matrix: jax.Array
     inverse: jax.Array
 
-    def map(self, field):
-        return self.matrix @ field
+    @property
+    def size(self):
+        return NPIX
 
-    def field(self, map):
-        return np.asarray(self.inverse) @ map
+    def maps(self, parameters):
+        return self.matrix @ parameters
+
+    def parameters(self, maps):
+        return np.asarray(self.inverse) @ maps
 
 
 def test_memory_of_a_batch_counts_what_a_form_takes_and_not_its_tables(pyramid, target):
@@ -172,8 +195,8 @@ def test_memory_of_a_batch_counts_what_a_form_takes_and_not_its_tables(pyramid, 
     devices = Devices()
     starts = jax.ShapeDtypeStruct((4, NPIX), np.dtype(np.float64))
     plain, formed = (
-        devices.step_bytes(starts, 5, pyramid, target, 3, options)
-        for options in ({}, {"form": Filtered(matrix, matrix)})
+        devices.step_bytes(starts, build(target, pyramid, form), 3)
+        for form in (Pixels(NPIX), Filtered(matrix, matrix))
     )
     assert plain is not None and abs(formed - plain) < matrix.nbytes / 2
 
@@ -182,33 +205,46 @@ def test_memory_of_a_batch_counts_what_a_form_takes_and_not_its_tables(pyramid, 
 
 
 class Halved(Diagonal):
-    def map(self, field):
-        return field[: NPIX // 2]
+    def maps(self, parameters):
+        return parameters[: NPIX // 2]
 
 
 class Rotated(Diagonal):
-    def map(self, field):
-        return 1j * field
+    def maps(self, parameters):
+        return 1j * parameters
 
 
 class Unbounded(Diagonal):
-    def field(self, map):
+    def parameters(self, maps):
         return np.full(NPIX, np.nan)
 
 
 class Short(Diagonal):
-    def field(self, map):
-        return map[:-1]
+    def parameters(self, maps):
+        return maps[:-1]
+
+
+class Twins(Diagonal):
+    def maps(self, parameters):
+        return parameters, parameters
+
+
+class Empty(Diagonal):
+    @property
+    def size(self):
+        return 0
 
 
 class Plain:
     """No pytree."""
 
-    def map(self, field):
-        return field
+    size = NPIX
 
-    def field(self, map):
-        return map
+    def maps(self, parameters):
+        return parameters
+
+    def parameters(self, maps):
+        return maps
 
 
 ONE = jnp.ones(NPIX), jnp.ones(())
@@ -217,22 +253,32 @@ ONE = jnp.ones(NPIX), jnp.ones(())
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        (3, "form: got int, expected an object with the methods map and field"),
-        (lambda field: field, "form: got function, expected an object"),
-        (Plain(), "form: got Plain, expected a pytree of arrays"),
-        (Diagonal(2.0, "x"), "form: got Diagonal, expected a pytree of arrays"),
-        (Diagonal(jnp.ones(48), jnp.ones(())), "form: expected real fields and maps of shape"),
-        (Halved(*ONE), r"form: got a map of float64 of shape \(96,\), expected"),
-        (Rotated(*ONE), "form: got a map of complex128"),
+        (3, "form: got int, expected a Parametrization such as Pixels"),
+        (lambda parameters: parameters, "form: got function, expected a Parametrization"),
+        (Plain(), "form: got Plain, expected a Parametrization"),
+        (Diagonal(jnp.ones(NPIX), "x"), r"form\.constant: got str, expected an array"),
+        (Diagonal(jnp.ones(48), jnp.ones(())), "form: expected real maps of 192 parameters, but"),
+        (Halved(*ONE), r"form: got maps of shape \(96,\), expected one of shape \(192,\)"),
+        (Twins(*ONE), r"form: got maps of shape \(\(192,\), \(192,\)\), expected one of"),
+        (Empty(*ONE), r"form\.size: got 0, expected a positive number"),
+        (Rotated(*ONE), "form: got maps of complex128"),
         (
             Unbounded(*ONE),
-            r"form: got a field of float64 of shape \(192,\) for the start, expected",
+            r"parametrization: got parameters of float64 of shape \(192,\) for the start, exp",
         ),
-        (Short(*ONE), r"form: got a field of float64 of shape \(191,\) for the start"),
+        (Short(*ONE), r"parametrization: got parameters of float64 of shape \(191,\) for the"),
     ],
-    ids="number function object leaves nside short complex NaN field".split(),
+    ids="number function object leaf nside short pair none complex NaN parameters".split(),
 )
 def test_what_is_no_form_is_refused(monkeypatch, target, pyramid, start, form, message):
-    monkeypatch.setattr("jaxscat.minimization.devices.advance", None)
+    monkeypatch.setattr("jaxscat.minimization.lanes.advance", None)
     with pytest.raises(ValueError, match=f"^{message}"):
         synthesize(target, pyramid, start, form=form)
+
+
+def test_numbers_of_python_are_taken_as_arrays(target, pyramid, start):
+    found, expected = (
+        synthesize(target, pyramid, start, **OPTIONS | {"max_steps": 2}, form=form)
+        for form in (Diagonal(2.0, 1.0), diagonal(2.0, 1.0))
+    )
+    np.testing.assert_allclose(found.map, expected.map, rtol=1e-12)

@@ -1,0 +1,139 @@
+"""How maps are measured: the operators, and all that a measurement needs beside the map."""
+
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.alignment import Alignment, walk_aligned
+from jaxscat.statistics.checks import is_known, prepare_map, prepare_mask, prepare_threshold
+from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.scales import (
+    Scale,
+    Weights,
+    enter,
+    own_units,
+    walk_masks,
+    walk_scales,
+)
+
+Mask = Float[Array, " p"] | Float[Array, "M p"]
+
+
+class Measurement(eqx.Module):
+    """How a map is measured; a pytree, so that it is an operand of jitted functions.
+
+    Attributes:
+        pyramid: operators for the nside of the maps.
+        mask: weights of the pixels in all means, or several masks; None for equal weights.
+        mask_threshold: threshold of the weights at every scale, or None.
+        second: the map together with which maps are measured; None measures a map alone.
+        alignment: turns of the orientations, or None.
+        both_triangles: whether S4 of two maps is measured for j1 > j2 too.
+    """
+
+    pyramid: Pyramid
+    mask: Mask | None = None
+    mask_threshold: Float[Array, " J"] | None = None
+    second: Float[Array, " p"] | None = None
+    alignment: Alignment | None = None
+    both_triangles: bool = eqx.field(static=True, default=False)
+
+    def stack(self, map: ArrayLike) -> Float[Array, "m p"]:
+        """Check a map, and put the second map beside it.
+
+        Under a transformation of JAX only shape and type are known and checked.
+
+        Raises:
+            ValueError: as `jaxscat.measure` says.
+        """
+        maps = [prepare_map(map, self.pyramid.spec)]
+        return jnp.stack(maps if self.second is None else [*maps, self.second])
+
+    def walk(self, maps: Float[Array, "m p"], covariances: int) -> Iterator[Scale]:
+        """Walk down the scales of maps, each without its mean and in its own unit.
+
+        Args:
+            maps: one map or two, from `stack`.
+            covariances: number of scales, from the finest, at which S3 and S4 are wanted.
+        """
+        masks = walk_masks(self.mask, self.pyramid, self.mask_threshold)
+        if self.alignment is not None:
+            return walk_aligned(maps, self.pyramid, masks, covariances, self.alignment)
+        centre, unit = (values[:, None, None] for values in own_units(maps))
+        field = (enter(maps, self.pyramid) - centre) / unit
+        return walk_scales(field, self.pyramid, masks, covariances)
+
+    def finest_weights(self) -> Weights:
+        """Return the weights of the pixels at the finest scale."""
+        return next(walk_masks(self.mask, self.pyramid, self.mask_threshold))
+
+    def squeeze(self, statistics: ScatteringCovariance) -> ScatteringCovariance:
+        """Drop the axis of masks unless several masks were given."""
+        if self.mask is not None and self.mask.ndim == 2:
+            return statistics
+        return jax.tree.map(lambda group: group[0], statistics)
+
+
+def build_measurement(
+    pyramid: Pyramid,
+    *,
+    second: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    mask_threshold: ArrayLike | None = None,
+    both_triangles: bool = False,
+    alignment: Alignment | None = None,
+) -> Measurement:
+    """Check how maps are to be measured, and bring it into the type of the pyramid.
+
+    Under a transformation of JAX only shapes and types are known and checked.
+
+    Args:
+        pyramid, second, mask, mask_threshold, both_triangles, alignment: as for
+            `jaxscat.measure`.
+
+    Raises:
+        ValueError: as `jaxscat.measure` says.
+    """
+    spec = pyramid.spec
+    if both_triangles and second is None:
+        raise ValueError(
+            "both_triangles: got True for one map, whose S4 is Hermitian; expected a second map"
+        )
+    if not isinstance(alignment, Alignment | None):
+        raise ValueError(
+            f"alignment: got {alignment!r}, expected what align_orientations returns, or None"
+        )
+    weights = prepare_mask(mask, spec)
+    threshold = prepare_threshold(mask_threshold, weights, spec)
+    if weights is not None and threshold is not None and is_known(weights, threshold):
+        _check_weight_of_scales(weights, pyramid, threshold)
+    return Measurement(
+        pyramid=pyramid,
+        mask=weights,
+        mask_threshold=threshold,
+        second=None if second is None else prepare_map(second, spec, name="second"),
+        alignment=alignment,
+        both_triangles=both_triangles,
+    )
+
+
+def _check_weight_of_scales(mask: Array, pyramid: Pyramid, threshold: Array) -> None:
+    """Refuse masks that lose all weight; only a threshold can do that, coarse weights are means."""
+    for scale, totals in enumerate(_total_weights(mask, pyramid, threshold)):
+        lost = [str(index) for index, total in enumerate(totals.tolist()) if total == 0]
+        if lost:
+            which = "the mask" if mask.ndim == 1 else f"mask {', '.join(lost)}"
+            raise ValueError(
+                f"mask_threshold: got {float(threshold[scale]):g}, which leaves {which} without "
+                f"weight at scale {scale} (nside {pyramid.levels[scale].nside}), expected less"
+            )
+
+
+@jax.jit
+def _total_weights(mask: Array, pyramid: Pyramid, threshold: Array) -> list[Float[Array, " M"]]:
+    return [weights.total for weights in walk_masks(mask, pyramid, threshold)]
