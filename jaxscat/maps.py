@@ -29,7 +29,7 @@ def check_nside(nside: object, *, name: str = "nside") -> int:
     return int(nside)  # pyright: ignore[reportArgumentType]
 
 
-def nside_of(npix: int, *, name: str = "map") -> int:
+def npix_to_nside(npix: int, *, name: str = "map") -> int:
     """Return the nside of a full-sky map of `npix` pixels.
 
     Raises ValueError, which begins with `name`, unless `npix` is 12 nside^2 for an nside that is
@@ -116,7 +116,7 @@ def check_map(
             raise ValueError(
                 f"{name}: got {array.size} pixels, expected {cells} as the pyramid's cell_ids"
             )
-    elif (found := nside_of(array.size, name=name)) != nside and nside is not None:
+    elif (found := npix_to_nside(array.size, name=name)) != nside and nside is not None:
         raise ValueError(
             f"{name}: got {array.size} pixels (nside {found}), expected {12 * nside**2} "
             f"(nside {nside})"
@@ -151,7 +151,7 @@ def check_mask(
     if npix is not None and array.shape[-1] != npix:
         raise ValueError(f"{name}: got {array.shape[-1]} pixels, expected {npix} as the map has")
     if not patch:
-        nside_of(array.shape[-1], name=name)
+        npix_to_nside(array.shape[-1], name=name)
     check_finite(array, name=name)
     if (array < 0).any():
         raise ValueError(

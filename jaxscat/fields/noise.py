@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.harmonics.spectra import angular_power_spectrum, filtered_noise
-from jaxscat.maps import check_map, check_mask, nside_of
+from jaxscat.maps import check_map, check_mask, npix_to_nside
 
 
 def check_seed(seed: object, *, name: str = "seed") -> None:
@@ -112,7 +112,7 @@ def gaussian_noise(
 
     Source: `docs/conventions.md`, "Starts".
     """
-    nside = nside_of(np.size(original), name="original")
+    nside = npix_to_nside(np.size(original), name="original")
     original = check_map(original, name="original", nside=nside, allow_constant=True)
     original = original.astype(np.float64)
     weights = None if footprint is None else check_mask(footprint, original.size, name="footprint")

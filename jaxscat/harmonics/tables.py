@@ -90,7 +90,7 @@ def harmonic_tables(nside: int, dtype: DTypeLike) -> HarmonicTables:
     )
 
 
-def gains_of_multipoles(nside: int, gains: Float[np.ndarray, " l"]) -> Float[np.ndarray, "..."]:
+def expand_gains(nside: int, gains: Float[np.ndarray, " l"]) -> Float[np.ndarray, "..."]:
     """Return the gain of every coefficient `[k 2 rows 2]` from those of l = 0 ... 3 nside - 1.
 
     The last axis is the parity of the order; the gain is zero where the row is not of that order.

@@ -77,7 +77,7 @@ def isotropic_filter(
 
     Args:
         tables: of the nside of the map.
-        gains: factor of every coefficient, from `gains_of_multipoles`.
+        gains: factor of every coefficient, from `expand_gains`.
         map: NESTED map of the whole sphere, in the precision of the tables.
 
     Source: `docs/conventions.md`, "Harmonic form".

@@ -19,7 +19,7 @@ from jaxscat.maps import (
     check_map,
     check_mask,
     check_nside,
-    nside_of,
+    npix_to_nside,
     to_real,
     unseen_pixels,
 )
@@ -108,7 +108,7 @@ def load_mask(
     raw, found_order = read_map_file(source, check_order(order), field, name=name)
     weights = check_mask(raw, name=name).astype(np.float64)
     if found_order == "RING":
-        weights = weights[..., _ring_pixels(nside_of(weights.shape[-1]))]
+        weights = weights[..., _ring_pixels(npix_to_nside(weights.shape[-1]))]
     target = _working_nside(nside, weights.shape[-1], name)
     graded = np.stack([_ud_grade(one, target) for one in np.atleast_2d(weights)])
     return check_mask(graded.reshape(*weights.shape[:-1], -1), name=name)
@@ -150,7 +150,7 @@ def save_maps(
                 f"maps[{name!r}]: got shape {column.shape}, expected one map of "
                 f"{columns[0].size} pixels as the first"
             )
-    nside_of(columns[0].size, name=f"maps[{names[0]!r}]")
+    npix_to_nside(columns[0].size, name=f"maps[{names[0]!r}]")
     partial = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         healpy.write_map(
@@ -188,7 +188,7 @@ def _read(
         raise ValueError(
             f"{name}: got an array of shape {values.shape}, expected one map of shape (npix,)"
         )
-    nside = nside_of(values.size, name=name)
+    nside = npix_to_nside(values.size, name=name)
     check_finite(values, name=name, unseen=True)
     return values[_ring_pixels(nside)] if found_order == "RING" else values, name
 
@@ -208,7 +208,7 @@ def _grade(
 
 
 def _working_nside(nside: int | None, npix: int, name: str) -> int:
-    own = nside_of(npix, name=name)
+    own = npix_to_nside(npix, name=name)
     if nside is None:
         return own
     if check_nside(nside) > own:

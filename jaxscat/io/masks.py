@@ -30,6 +30,6 @@ def joint_mask(mask: np.ndarray | None, other: np.ndarray | None, name: str) -> 
     return both
 
 
-def footprint_of(mask: np.ndarray | None) -> np.ndarray | None:
+def build_footprint(mask: np.ndarray | None) -> np.ndarray | None:
     """The union of all masks, where the control has to have the original's spectrum."""
     return None if mask is None else np.atleast_2d(mask).max(axis=0)

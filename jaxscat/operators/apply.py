@@ -37,7 +37,7 @@ def convolve_map(
     level = pyramid.levels[scale]
     maps = _checked(maps, _pixels(level), pyramid.spec)
     maps = _ascending(maps, level.nside, pyramid)
-    return in_named_order(convolve_level(maps, level, pyramid.spec), level.nside, pyramid)
+    return restore_order(convolve_level(maps, level, pyramid.spec), level.nside, pyramid)
 
 
 def convolve_level(
@@ -80,7 +80,7 @@ def downsample_map(
     maps = _checked(maps, _pixels(level), pyramid.spec)
     maps = _ascending(maps, level.nside, pyramid)
     coarse = downsample_level(maps, level, pyramid.spec)
-    return in_named_order(coarse, level.nside // 2, pyramid)
+    return restore_order(coarse, level.nside // 2, pyramid)
 
 
 def downsample_level(
@@ -120,7 +120,7 @@ def upsample_map(
     maps = _checked(maps, coarse, pyramid.spec)
     maps = _ascending(maps, level.nside // 2, pyramid)
     fine = upsample_level(maps, level, pyramid.spec)
-    return in_named_order(fine, level.nside, pyramid)
+    return restore_order(fine, level.nside, pyramid)
 
 
 def upsample_level(
@@ -171,7 +171,7 @@ def _ascending(maps: Array, nside: int, pyramid: Pyramid) -> Float[Array, "*batc
     return maps if order is None else maps[..., order]
 
 
-def in_named_order(
+def restore_order(
     maps: Float[Array, "*batch p"], nside: int, pyramid: Pyramid
 ) -> Float[Array, "*batch p"]:
     """Bring maps of one nside with ascending pixels into the order of `pyramid.pixels`.

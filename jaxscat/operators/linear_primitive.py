@@ -47,7 +47,7 @@ def _fold_batch(primitive, lead, args, dims):
     out = primitive.bind(
         field.reshape(*shape[:lead], batch * fields, *shape[lead + 2 :]), *args[1:]
     )
-    axis = 3 - lead  # the fields stand one axis later (spread) or earlier (collect)
+    axis = 3 - lead  # the fields stand one axis later (apply_matrix) or earlier (apply_transpose)
     split = out.reshape(*out.shape[:axis], batch, fields, *out.shape[axis + 1 :])
     return split, axis
 

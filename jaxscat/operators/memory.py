@@ -25,7 +25,7 @@ def table_bytes(spec: PyramidSpec) -> int:
     """
     real = np.dtype(spec.dtype).itemsize
     entry = 4 + 2 * spec.orientations * real
-    finest = spec.npix * (4 if spec.raised else 1)
+    finest = spec.npix * (4 if spec.upsampled else 1)
     total = 0
     for j in range(spec.scales):
         rows = (finest >> 2 * j) // spec.sectors

@@ -136,7 +136,7 @@ def build_pyramid(
             level_nside, spec.orientations, spec.kernel_size, exact, weights_type, advance, ids
         )
         downsampling = slots = None
-        if j + 1 < spec.scales or (j == 0 and spec.raised):
+        if j + 1 < spec.scales or (j == 0 and spec.upsampled):
             downsampling = build_downsampling(level_nside, spec.sectors, exact, weights_type, ids)
             slots = None if ids is None else patches.block_slots(ids)
         levels.append(Level(stencil, downsampling, _indices(slots), _indices(ids), level_nside))
@@ -148,7 +148,7 @@ def _cells_of_levels(
 ) -> list[Int[np.ndarray, " q"] | None]:
     if cells is None:
         return [None] * spec.scales
-    found = [patches.children(cells) if spec.raised else cells]
+    found = [patches.children(cells) if spec.upsampled else cells]
     while len(found) < spec.scales:
         found.append(patches.parents(found[-1]))
     return [*found]

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from jaxscat.operators import healpix, symmetry
 from jaxscat.operators.cells import find
 from jaxscat.operators.cells import parents as cell_parents
-from jaxscat.operators.sparse import collect, spread
+from jaxscat.operators.sparse import apply_matrix, apply_transpose
 from jaxscat.operators.table import DenseTable, SparseTable, pad_transpose, tabulate
 
 # Coarse pixels whose weights are computed at a time.
@@ -34,7 +34,7 @@ def downsample(
         rows = 4 * downsampling.rows
         blocks = jnp.zeros((rows, *rest), field.dtype)
         field = blocks.at[slots].set(field, unique_indices=True, indices_are_sorted=True)
-    return collect(downsampling, field.reshape(rows // 4, 4, *rest))
+    return apply_transpose(downsampling, field.reshape(rows // 4, 4, *rest))
 
 
 def upsample(
@@ -52,11 +52,11 @@ def upsample(
     Source: `docs/conventions.md`, "Upsampling".
     """
     rows, *_, sectors = field.shape
-    total = spread(downsampling, jnp.ones((rows, 1, 1, sectors), field.dtype))
+    total = apply_matrix(downsampling, jnp.ones((rows, 1, 1, sectors), field.dtype))
     # A child that is not in a patch has no weight; it is dropped below.
-    raised = spread(downsampling, field) / jnp.where(total > 0, total, 1)
-    raised = raised.reshape(4 * rows, *field.shape[1:])
-    return raised if slots is None else raised[slots]
+    upsampled = apply_matrix(downsampling, field) / jnp.where(total > 0, total, 1)
+    upsampled = upsampled.reshape(4 * rows, *field.shape[1:])
+    return upsampled if slots is None else upsampled[slots]
 
 
 def build_downsampling(

@@ -1,9 +1,9 @@
 """A constant sparse matrix as padded gathers, with its transpose as gathers too.
 
-`spread` takes a folded field to several outputs per row; `collect` is its exact transpose. Both
-are linear JAX primitives: they differentiate forwards and backwards, neither scatters with
-colliding indices (so results are deterministic on every device), and `jax.vmap` folds the batch
-into the channels, so that one gathered row serves all of it.
+`apply_matrix` maps a folded field to several outputs per row; `apply_transpose` is its exact
+transpose. Both are linear JAX primitives: they differentiate forwards and backwards, neither
+scatters with colliding indices (so results are deterministic on every device), and `jax.vmap`
+folds the batch into the fields, so that one gathered row serves all of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ _NUMBERS_OF_A_BLOCK = 3 << 13
 _FEW_COLUMNS = 8
 
 
-def spread(
+def apply_matrix(
     table: SparseTable | DenseTable, field: Float[Array, "in_rows fields channels sectors"]
 ) -> Float[Array, "out_rows outputs fields channels sectors"]:
     """Apply the matrix: every output row is a weighted sum of gathered input rows.
@@ -41,22 +41,22 @@ def spread(
     """
     table = jax.lax.stop_gradient(table)
     if isinstance(table, DenseTable):
-        return _spread_dense(table.weights, field)
-    return _spread_primitive.bind(field, *_leaves(table))
+        return _apply_dense(table.weights, field)
+    return _apply_primitive.bind(field, *_leaves(table))
 
 
-def collect(
+def apply_transpose(
     table: SparseTable | DenseTable,
     field: Float[Array, "out_rows outputs fields channels sectors"],
 ) -> Float[Array, "in_rows fields channels sectors"]:
-    """Apply the transpose of the matrix that `spread` applies.
+    """Apply the transpose of the matrix of `apply_matrix`.
 
     Source: `docs/conventions.md`, "Sectors".
     """
     table = jax.lax.stop_gradient(table)
     if isinstance(table, DenseTable):
-        return _collect_dense(table.weights, field)
-    return _collect_primitive.bind(field, *_leaves(table))
+        return _transpose_dense(table.weights, field)
+    return _transpose_primitive.bind(field, *_leaves(table))
 
 
 def _leaves(table: SparseTable) -> Sequence[Array]:
@@ -92,7 +92,7 @@ def _seen_matrices(channels: int, sectors: int, dtype: DTypeLike) -> Array:
     return jnp.asarray(np.eye(columns.shape[1])[:, columns].swapaxes(0, 1), dtype)
 
 
-def _spread_dense(weights: Array, field: Array) -> Array:
+def _apply_dense(weights: Array, field: Array) -> Array:
     rows, fields, channels, sectors = field.shape
     seen = _seen_matrices(channels, sectors, field.dtype)
     out = jnp.einsum(
@@ -105,7 +105,7 @@ def _spread_dense(weights: Array, field: Array) -> Array:
     return out.reshape(*out.shape[:3], channels, sectors)
 
 
-def _collect_dense(weights: Array, field: Array) -> Array:
+def _transpose_dense(weights: Array, field: Array) -> Array:
     rows, outputs, fields, channels, sectors = field.shape
     seen = _seen_matrices(channels, sectors, field.dtype)
     out = jnp.einsum(
@@ -156,7 +156,7 @@ def _field_columns(columns: np.ndarray, fields: int) -> Array:
     )
 
 
-def _spread_rows(
+def _apply_rows(
     field, indices, weights, _transposed_indices, _transposed_weights, rows, shifts, *_repeats
 ):
     shape = field.shape[1:]
@@ -182,7 +182,7 @@ def _weighted_sums(
     return jax.lax.scan(add, start, (indices, weights), unroll=True)[0]
 
 
-def _spread_blocks(
+def _apply_blocks(
     field, indices, weights, _transposed_indices, _transposed_weights, rows, shifts, *_repeats
 ):
     shape = field.shape[1:]
@@ -191,7 +191,7 @@ def _spread_blocks(
     return sums.reshape(*weights.shape[1:], *shape)
 
 
-def _collect_rows(field, _indices, _weights, indices, weights, *halo):
+def _transpose_rows(field, _indices, _weights, indices, weights, *halo):
     sums = _transposed_sums(field, indices, weights)
     return _reduce_halo(sums, field.shape[2:], halo).reshape(-1, *field.shape[2:])
 
@@ -210,7 +210,7 @@ def _transposed_sums(
     return reduce(jnp.add, parts).sum(1)
 
 
-def _collect_blocks(field, _indices, _weights, indices, weights, *halo):
+def _transpose_blocks(field, _indices, _weights, indices, weights, *halo):
     sums = _in_blocks(partial(_transposed_sums, field), np.prod(field.shape[2:]), indices, weights)
     return _reduce_halo(sums, field.shape[2:], halo).reshape(-1, *field.shape[2:])
 
@@ -242,28 +242,28 @@ def _in_blocks(
     return jax.lax.fori_loop(0, -(-count // block), write, start)
 
 
-def _spread_shape(field, _indices, weights, *_rest):
+def _apply_shape(field, _indices, weights, *_rest):
     return field.update(shape=(*weights.shape[1:], *field.shape[1:]))
 
 
-def _collect_shape(field, _indices, _weights, transposed_indices, _transposed_weights, *halo):
+def _transpose_shape(field, _indices, _weights, transposed_indices, _transposed_weights, *halo):
     rows = transposed_indices.shape[1] - halo[0].shape[0]
     return field.update(shape=(rows, *field.shape[2:]))
 
 
-_spread_primitive = linear_primitive(
-    "scattering_spread",
-    _spread_rows,
-    _spread_blocks,
-    _spread_shape,
-    lambda: _collect_primitive,
+_apply_primitive = linear_primitive(
+    "scattering_matrix",
+    _apply_rows,
+    _apply_blocks,
+    _apply_shape,
+    lambda: _transpose_primitive,
     lead=1,
 )
-_collect_primitive = linear_primitive(
-    "scattering_collect",
-    _collect_rows,
-    _collect_blocks,
-    _collect_shape,
-    lambda: _spread_primitive,
+_transpose_primitive = linear_primitive(
+    "scattering_transpose",
+    _transpose_rows,
+    _transpose_blocks,
+    _transpose_shape,
+    lambda: _apply_primitive,
     lead=2,
 )

@@ -49,14 +49,14 @@ class PyramidSpec:
         return 12 * self.nside**2 if self.cell_count is None else self.cell_count
 
     @property
-    def raised(self) -> bool:
+    def upsampled(self) -> bool:
         """Whether maps are taken to twice their nside first, as large kernels ask for."""
         return self.kernel_size > 3
 
     @property
     def finest_nside(self) -> int:
         """Resolution at which the finest scale works."""
-        return 2 * self.nside if self.raised else self.nside
+        return 2 * self.nside if self.upsampled else self.nside
 
     @property
     def sectors(self) -> int:
@@ -86,17 +86,17 @@ def check_spec(
     if not _is_integer(orientations) or orientations < 1:
         raise ValueError(f"orientations: got {orientations!r}, expected an integer of at least 1")
     wavelet_kernel(kernel_size)
-    raised = kernel_size > 3
-    if cells is not None and nside << raised > _LARGEST_PATCH_NSIDE:
+    upsampled = kernel_size > 3
+    if cells is not None and nside << upsampled > _LARGEST_PATCH_NSIDE:
         raise ValueError(
             f"nside: got {nside} with kernel_size {kernel_size}, expected at most "
-            f"{_LARGEST_PATCH_NSIDE >> raised} for a patch, whose pixels are counted in 32 bits"
+            f"{_LARGEST_PATCH_NSIDE >> upsampled} for a patch, whose pixels are counted in 32 bits"
         )
-    most = nside.bit_length() + raised
+    most = nside.bit_length() + upsampled
     if scales is None:
         scales = most
         if cells is not None:
-            scales = patches.default_scales(cells.size * (4 if raised else 1), most)
+            scales = patches.default_scales(cells.size * (4 if upsampled else 1), most)
     if not _is_integer(scales) or not 1 <= scales <= most:
         raise ValueError(
             f"scales: got {scales!r}, expected 1 to {most} with kernel_size {kernel_size} at nside "

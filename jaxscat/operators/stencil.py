@@ -9,7 +9,7 @@ from jaxtyping import Array, Complex, Float, Int
 
 from jaxscat.operators import healpix, symmetry
 from jaxscat.operators.cells import find
-from jaxscat.operators.sparse import spread
+from jaxscat.operators.sparse import apply_matrix
 from jaxscat.operators.table import DenseTable, SparseTable, tabulate
 from jaxscat.operators.wavelet import wavelet_kernel
 
@@ -26,7 +26,7 @@ def convolve(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 2; `docs/conventions.md`, "Stencil".
     """
-    out = spread(stencil, field)
+    out = apply_matrix(stencil, field)
     rows, outputs, *rest = out.shape
     return out.reshape(rows, 2, outputs // 2, *rest)
 

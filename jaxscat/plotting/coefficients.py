@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxscat.plotting.panels import Blocks, Panel, panels_of
+from jaxscat.plotting.panels import Blocks, Panel, build_panels
 from jaxscat.plotting.summary import STYLES
 from jaxscat.statistics.coefficients import ScatteringCovariance
 
@@ -57,7 +57,7 @@ def plot_coefficients(
 
     _check(statistics, errors)
     first = next(iter(statistics.values()))
-    rows = panels_of(first)
+    rows = build_panels(first)
     below = errors if len(statistics) > 1 else None
     heights = [2.6 if below is None else 3.7] * len(rows)
     heights[0] += 0.3  # the legend

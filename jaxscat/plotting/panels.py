@@ -52,7 +52,7 @@ class Panel(NamedTuple):
     shown: Callable[[Values], Values]
 
 
-def panels_of(statistics: ScatteringCovariance) -> list[list[Panel]]:
+def build_panels(statistics: ScatteringCovariance) -> list[list[Panel]]:
     """Return the rows of panels for coefficients of these shapes."""
     cross, pairs, triples = statistics.kind == "cross", statistics.pairs, statistics.triples
     scales = Blocks(

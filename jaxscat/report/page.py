@@ -11,8 +11,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from jaxscat.validation.rows import multipoles_of
-from jaxscat.validation.verdict import copy_verdict, told_apart
+from jaxscat.validation.rows import format_multipoles
+from jaxscat.validation.verdict import classify_distances, copy_verdict
 
 NONE = "–"  # a number that does not exist
 
@@ -157,7 +157,7 @@ def _copies(validation: Mapping[str, Any]) -> dict[str, str]:
         return {"name": "Copies", "text": "There is no copy test of these maps."}
     listed = ", ".join(
         f"{number(entry['mean'], 2)} (chance {number(entry['by_chance'], 2)}) at "
-        f"{multipoles_of(entry)}"
+        f"{format_multipoles(entry)}"
         for entry in entries
     )
     text = f"{copy_verdict(entries)} Mean correlation with the original: {listed}."
@@ -167,7 +167,7 @@ def _copies(validation: Mapping[str, Any]) -> dict[str, str]:
 def _separations(validation: Mapping[str, Any]) -> list[dict[str, str]]:
     """What distances tell the new maps from Gaussian controls, in up to three sentences."""
     controls = _controls(validation)
-    sorted_ = told_apart(validation.get("quantities") or [])
+    sorted_ = classify_distances(validation.get("quantities") or [])
     count = sum(map(len, sorted_.values()))
     if not count or not controls:
         return [{"name": "Gaussian or not", "text": "No distances can be compared with controls."}]

@@ -14,7 +14,7 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.symmetry import unfold
 from jaxscat.statistics.checks import prepare_map
 from jaxscat.statistics.moments import modulus
-from jaxscat.statistics.scales import Scale, Weights, enter_flat, own_units
+from jaxscat.statistics.scales import Scale, Weights, enter_flat, standardization
 
 Compatibility = Literal["foscat"] | None
 
@@ -89,7 +89,7 @@ def align_orientations(
 def _find_turns(map: Float[Array, " p"], pyramid: Pyramid, foscat: bool) -> Alignment:
     spec = pyramid.spec
     field = jax.lax.stop_gradient(enter_flat(map[None], pyramid))
-    centre, unit = own_units(map[None])
+    centre, unit = standardization(map[None])
     field = (field - centre[:, None]) / unit[:, None]
     moduli = jnp.zeros((0, spec.orientations, field.shape[-1]), field.dtype)
     outer, inner = [], []
@@ -153,7 +153,7 @@ def walk_aligned(
     """
     spec = pyramid.spec
     _check_fit(alignment, pyramid)
-    centre, unit = own_units(maps)
+    centre, unit = standardization(maps)
     field = (enter_flat(maps, pyramid) - centre[:, None]) / unit[:, None]
     moduli = jnp.zeros((field.shape[0], 0, spec.orientations, field.shape[-1]), field.dtype)
     for scale, (level, weights) in enumerate(zip(pyramid.levels, masks, strict=True)):

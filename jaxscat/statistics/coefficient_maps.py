@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from jaxscat import maps
-from jaxscat.operators.apply import convolve_level, downsample_level, in_named_order
+from jaxscat.operators.apply import convolve_level, downsample_level, restore_order
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.checks import prepare_map
 from jaxscat.statistics.moments import modulus, signed_root
-from jaxscat.statistics.scales import enter_flat, own_units
+from jaxscat.statistics.scales import enter_flat, standardization
 
 
 class CoefficientMaps(eqx.Module):
@@ -77,7 +77,7 @@ def coefficient_maps(
 def _fields(given: Float[Array, "m p"], pyramid: Pyramid, out_nside: int | None) -> CoefficientMaps:
     spec = pyramid.spec
     cross = given.shape[0] == 2
-    centre, unit = (values[:, None] for values in own_units(given))
+    centre, unit = (values[:, None] for values in standardization(given))
     raw = enter_flat(given, pyramid)
     field = (raw - centre) / unit
     common = jnp.sqrt(unit[0] * unit[-1])
@@ -117,7 +117,7 @@ def _placed(fields: Array, scale: int, pyramid: Pyramid, out_nside: int | None) 
     """Average fields of one scale over a coarser grid, or put pixels in the order of the maps."""
     level = pyramid.levels[scale]
     if out_nside is None or out_nside >= level.nside:
-        return in_named_order(fields, level.nside, pyramid)
+        return restore_order(fields, level.nside, pyramid)
     children = (level.nside // out_nside) ** 2
     if level.cells is None:  # NESTED children stand side by side
         averaged = fields.reshape(*fields.shape[:-1], -1, children).mean(-1)
@@ -128,4 +128,4 @@ def _placed(fields: Array, scale: int, pyramid: Pyramid, out_nside: int | None) 
         count = jnp.zeros(coarse.shape, fields.real.dtype).at[parent].add(1)
         sums = jnp.zeros((*fields.shape[:-1], coarse.size), fields.dtype)
         averaged = sums.at[..., parent].add(fields) / count
-    return in_named_order(averaged, out_nside, pyramid)
+    return restore_order(averaged, out_nside, pyramid)

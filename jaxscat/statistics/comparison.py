@@ -42,7 +42,7 @@ def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[G
         ValueError: the two were not measured alike. Different precisions may be compared.
     """
     _check_alike(one, other)
-    errors = errors_of(one, other)
+    errors = choose_errors(one, other)
     names = one.statistics.names()
     theirs, rows, start = other.statistics.groups(), [], 0
     for group, reference in one.statistics.groups().items():
@@ -58,7 +58,7 @@ def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[G
     return rows
 
 
-def errors_of(one: StoredStatistics, other: StoredStatistics) -> ScatteringCovariance | None:
+def choose_errors(one: StoredStatistics, other: StoredStatistics) -> ScatteringCovariance | None:
     """Return the errors in whose units the two are compared: those of the first that has some."""
     return one.errors if one.errors is not None else other.errors
 

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment
-from jaxscat.statistics.scales import own_units
+from jaxscat.statistics.scales import standardization
 from jaxscat.statistics.scattering import Mask, prepare, walk_in_own_units
 from jaxscat.statistics.sectors import combine_orientations
 
@@ -49,5 +49,5 @@ def _power_of_scales(
     for scale in walk_in_own_units(maps, pyramid, mask, threshold, 0, alignment):
         power = jnp.sum(scale.coefficients[:, :, :, 0] ** 2, axis=1)
         powers.append(combine_orientations(scale.weights.mean(power)))
-    _, unit = own_units(maps)
+    _, unit = standardization(maps)
     return unit[0] ** 2 * jnp.stack(powers, axis=1)

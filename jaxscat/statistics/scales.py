@@ -47,10 +47,10 @@ class Weights(NamedTuple):
         Without `right` the pairs are those of the fields of `left` themselves.
         """
 
-        def sums_of(weights: Array | None) -> Array:
+        def sum_pairs(weights: Array | None) -> Array:
             return gram(left, weights) if right is None else products(left, right, weights)
 
-        sums = sums_of(None)[None] if self.rows is None else jax.vmap(sums_of)(self.rows)
+        sums = sum_pairs(None)[None] if self.rows is None else jax.vmap(sum_pairs)(self.rows)
         return sums / self.divisor(sums)
 
     def precise_products(
@@ -96,7 +96,7 @@ def enter(maps: Float[Array, "m p"], pyramid: Pyramid) -> Field:
     if pyramid.order is not None:
         maps = maps[:, pyramid.order]
     field = fold(maps, pyramid.spec.sectors).transpose(1, 0, 2)[:, :, None, :]
-    if not pyramid.spec.raised:
+    if not pyramid.spec.upsampled:
         return field
     finest = pyramid.levels[0]
     assert finest.downsampling is not None
@@ -111,7 +111,7 @@ def enter_flat(maps: Float[Array, "m p"], pyramid: Pyramid) -> Float[Array, "m q
     return unfold(enter(maps, pyramid)[:, :, 0].transpose(1, 0, 2))
 
 
-def own_units(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+def standardization(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
     """Return what is taken off every map, and the unit in which it is measured then.
 
     Wavelets do not see the mean, but a mean above the standard deviation costs digits; a smaller

@@ -18,7 +18,7 @@ from jaxscat.statistics.scales import (
     Scale,
     Weights,
     enter,
-    own_units,
+    standardization,
     walk_masks,
     walk_scales,
 )
@@ -202,13 +202,13 @@ def walk_in_own_units(
     masks = walk_masks(mask, pyramid, threshold)
     if alignment is not None:
         return walk_aligned(maps, pyramid, masks, covariances, alignment)
-    centre, unit = (values[:, None, None] for values in own_units(maps))
+    centre, unit = (values[:, None, None] for values in standardization(maps))
     return walk_scales((enter(maps, pyramid) - centre) / unit, pyramid, masks, covariances)
 
 
 def common_unit(maps: Float[Array, "m p"]) -> Float[Array, ""]:
     """Return the unit of S1: that of the map, or the root of the product of those of two."""
-    _, units = own_units(maps)
+    _, units = standardization(maps)
     return units[0] if units.size == 1 else jnp.sqrt(units[0] * units[1])
 
 
@@ -239,7 +239,7 @@ def mean_and_error(
     if maps.shape[0] == 1:
         pixels = field[:, 0, 0]
     else:
-        _, unit = own_units(maps)
+        _, unit = standardization(maps)
         scaled = field / unit[:, None, None]
         pixels = common_unit(maps) * signed_root(scaled[:, 0, 0] * scaled[:, 1, 0])
     mean = weights.mean(pixels).sum(-1)

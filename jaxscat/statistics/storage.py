@@ -62,15 +62,15 @@ def save_statistics(
     arrays = _arrays("statistics", statistics)
     _check_shapes("statistics", statistics, spec)
     if errors is not None:
-        errors_of = _arrays("errors", errors)
-        for name, array in errors_of.items():
+        error_arrays = _arrays("errors", errors)
+        for name, array in error_arrays.items():
             if array.dtype.kind != "f":
                 raise ValueError(f"errors.{name}: got {array.dtype}, expected real numbers")
         if _layout(errors) != _layout(statistics):
             raise ValueError(
                 f"errors: got {_layout(errors)}, expected {_layout(statistics)} as the statistics"
             )
-        arrays |= {f"error_{name}": array for name, array in errors_of.items()}
+        arrays |= {f"error_{name}": array for name, array in error_arrays.items()}
     header = {
         "kind": statistics.kind,
         "both_triangles": statistics.both_triangles,

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.validation.description import Description, describe, distances
 from jaxscat.validation.gaussian import CONTROLS, gaussian_control
-from jaxscat.validation.reference import Reference, reference_of
+from jaxscat.validation.reference import Reference, build_reference
 from jaxscat.validation.rows import finite_or_none
 from jaxscat.validation.scattering import relative_errors, scattering_error
 from jaxscat.validation.spectra import chance_correlation
@@ -118,7 +118,7 @@ def compare_with(
     """
     # What divides by the spread or the power of a constant map is NaN.
     with np.errstate(divide="ignore", invalid="ignore"):
-        reference = reference_of(original, pyramid, mask)
+        reference = build_reference(original, pyramid, mask)
         alone = Comparison(reference, describe(original, reference), {})
         drawn = {
             kind: [

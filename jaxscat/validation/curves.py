@@ -39,7 +39,7 @@ class Curve(NamedTuple):
         return np.percentile(self.groups[group], PERCENTILES, axis=0)
 
 
-def curves_of(
+def build_curves(
     comparison: Comparison, made: Sequence[Description], starts: Sequence[Description] = ()
 ) -> dict[str, Curve]:
     """All curves of new maps, one or several, and of what they are compared with.

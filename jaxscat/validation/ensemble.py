@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxscat.validation.gaussian import CONTROLS
-from jaxscat.validation.rows import finite_or_none, rows_of
+from jaxscat.validation.rows import finite_or_none, iterate_rows
 
 _CONTROL_COLUMNS = [column for kind in CONTROLS for column in (kind, f"{kind}_std")]
 # A mean correlation of so many times what chance gives is a copy.
@@ -82,7 +82,7 @@ def quantity_scatter(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
     Source: `docs/conventions.md`, "Ensembles".
     """
     entries = []
-    for rows in zip(*map(rows_of, reports), strict=True):
+    for rows in zip(*map(iterate_rows, reports), strict=True):
         found = [row.values["synthesized"] for row in rows]
         values = np.array([value for value in found if value is not None], dtype=np.float64)
         percentiles = np.percentile(values, [16, 50, 84]) if len(values) else np.full(3, np.nan)
@@ -216,7 +216,7 @@ def quantity_table(
     lines: list[list[str | float | None]] = [
         ["quantity", *given, *(f"SEED_{seed}" for seed in seeds)]
     ]
-    for rows in zip(*map(rows_of, reports), strict=True):
+    for rows in zip(*map(iterate_rows, reports), strict=True):
         made = [row.values["synthesized"] for row in rows]
         lines.append([rows[0].name, *(rows[0].values.get(column) for column in given), *made])
     return lines

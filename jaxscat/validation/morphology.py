@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxscat.maps import check_nside, nside_of
+from jaxscat.maps import check_nside, npix_to_nside
 from jaxscat.operators.healpix import parents_with_neighbours
 
 # Thresholds in standard deviations of the original, from its mean.
@@ -94,7 +94,7 @@ def minkowski_functionals(
     weights = np.ones(map.size) if footprint is None else np.asarray(footprint, np.float64)
     levels[weights == 0] = 0
 
-    edges, vertices = pixel_complex(nside_of(map.size))
+    edges, vertices = pixel_complex(npix_to_nside(map.size))
     first, second = levels[edges.T]
     either, both = np.maximum(first, second), np.minimum(first, second)
     around = levels[vertices.T]

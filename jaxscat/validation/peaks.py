@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxscat.maps import nside_of
+from jaxscat.maps import npix_to_nside
 from jaxscat.operators.healpix import parents_with_neighbours
 
 # Thresholds in standard deviations of the original, from its mean. Beyond, few are left to count.
@@ -35,7 +35,7 @@ def local_maxima(
     map = np.asarray(map)
     inside = None if footprint is None else np.asarray(footprint) > 0
     found = np.ones(map.size, dtype=bool) if inside is None else inside.copy()
-    for neighbour in _neighbours(nside_of(map.size)):
+    for neighbour in _neighbours(npix_to_nside(map.size)):
         found &= map > map[neighbour]
         if inside is not None:
             found &= inside[neighbour]

@@ -60,7 +60,7 @@ class Reference:
         return self.moments["mean"] + self.moments["std"] * np.asarray(levels)
 
 
-def reference_of(
+def build_reference(
     original: Float[np.ndarray, " p"], pyramid: Pyramid, mask: Any = None
 ) -> Reference:
     """Measure an original, a float64 map that has been checked, for the comparisons with it."""

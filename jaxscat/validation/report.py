@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.fields.noise import check_seed
-from jaxscat.maps import check_map, check_mask, nside_of
+from jaxscat.maps import check_map, check_mask, npix_to_nside
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
 from jaxscat.validation.ensemble import correlation_matrix, ensemble_report
@@ -62,7 +62,7 @@ def validate(
     """
     check_seed(seed)
     if pyramid is None:
-        pyramid = build_pyramid(nside_of(np.size(original), name="original"))
+        pyramid = build_pyramid(npix_to_nside(np.size(original), name="original"))
     if isinstance(controls, bool) or not isinstance(controls, int | np.integer) or controls < 0:
         raise ValueError(f"controls: got {controls!r}, expected an integer from 0 up")
     if pyramid.spec.cell_count is not None:

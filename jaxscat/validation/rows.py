@@ -64,7 +64,7 @@ class Row(NamedTuple):
     sees: str
 
 
-def rows_of(report: Mapping[str, Any]) -> Iterator[Row]:
+def iterate_rows(report: Mapping[str, Any]) -> Iterator[Row]:
     """Go through a report of `validate` on one map, row by row."""
 
     def row(group: str, name: str, values: Mapping[str, float | None], key: str = "") -> Row:
@@ -75,10 +75,10 @@ def rows_of(report: Mapping[str, Any]) -> Iterator[Row]:
     yield row("pixel_correlation", "pixel correlation", report["pixel_correlation"])
     for range in report["correlation_ranges"]:
         values = {**range["correlation"], "chance": range["chance"]}
-        yield row("correlation_ranges", f"correlation, {multipoles_of(range)}", values)
+        yield row("correlation_ranges", f"correlation, {format_multipoles(range)}", values)
     yield row("power_spectrum_ratio", "C_l ratio, mean over l >= 2", report["power_spectrum_ratio"])
     for bin in report["power_spectrum_bins"]:
-        yield row("power_spectrum_bins", f"C_l ratio, {multipoles_of(bin)}", bin["ratio"])
+        yield row("power_spectrum_bins", f"C_l ratio, {format_multipoles(bin)}", bin["ratio"])
     for key, values in report["distances"].items():
         yield row("distances", _DISTANCES[key], values, key)
     for name, values in report["scattering"].items():
@@ -101,7 +101,7 @@ def finite_or_none(tree: Any) -> Any:
     return tree
 
 
-def multipoles_of(range: Mapping[str, Any]) -> str:
+def format_multipoles(range: Mapping[str, Any]) -> str:
     """The multipoles of a range or a bin, from `l_min` to `l_max`, in words."""
     low, high = range["l_min"], range["l_max"]
     return f"l = {low}" if low == high else f"l = {low} to {high}"

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
-from jaxscat.validation.curves import Curve, curves_as_json, curves_of
+from jaxscat.validation.curves import Curve, build_curves, curves_as_json
 from jaxscat.validation.description import Description
 from jaxscat.validation.ensemble import (
     copy_test,
@@ -50,14 +50,14 @@ class SeedValidation:
         return list(self.made)
 
     def curves(self) -> dict[str, Curve]:
-        """All curves of the maps (see `curves_of`)."""
-        return curves_of(self.comparison, list(self.made.values()), list(self.starts.values()))
+        """All curves of the maps (see `build_curves`)."""
+        return build_curves(self.comparison, list(self.made.values()), list(self.starts.values()))
 
     def as_json(self) -> dict[str, Any]:
         """The content of validation.json.
 
         It has `seeds`, the `controls` (kinds, and how many of each), `quantities` (see
-        `quantity_scatter`), `copies` (see `copy_test`), the `curves` (see `curves_of`, with
+        `quantity_scatter`), `copies` (see `copy_test`), the `curves` (see `build_curves`, with
         percentiles over the maps), and the report of every seed in `maps`.
         """
         reports = list(self.reports.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxscat.validation.rows import multipoles_of
+from jaxscat.validation.rows import format_multipoles
 
 # So many standard deviations of the controls count as a difference.
 SEPARATED = 3.0
@@ -17,7 +17,7 @@ def copy_verdict(ranges: Sequence[Mapping[str, Any]]) -> str:
     unclear = [part for part in ranges if part["copied"] is None]
     sentences = []
     if copied:
-        where = ", ".join(f"{multipoles_of(part)} ({part['mean']:+.2f})" for part in copied)
+        where = ", ".join(f"{format_multipoles(part)} ({part['mean']:+.2f})" for part in copied)
         sentences.append(f"The new maps copy the original at {where}.")
     elif len(unclear) < len(ranges):
         sentences.append(
@@ -25,12 +25,12 @@ def copy_verdict(ranges: Sequence[Mapping[str, Any]]) -> str:
             "times what chance gives."
         )
     if unclear:
-        where = ", ".join(multipoles_of(part) for part in unclear)
+        where = ", ".join(format_multipoles(part) for part in unclear)
         sentences.append(f"At {where} there are too few modes or too few seeds to tell.")
     return " ".join(sentences)
 
 
-def told_apart(
+def classify_distances(
     quantities: Sequence[Mapping[str, Any]],
 ) -> dict[str, list[Mapping[str, Any]]]:
     """Sort distances (see `quantity_scatter`) by how new maps compare with Gaussian controls.

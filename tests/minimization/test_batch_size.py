@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
+from jaxscat.minimization import devices as devices_module
 from jaxscat.minimization.batch_size import choose_batch, most_lanes
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.devices import Devices
-from jaxscat.minimization import devices as devices_module
 from jaxscat.synthesis.synthesize import synthesize, synthesize_many
 
 COMPILED = "Finished XLA compilation of jit(advance)"
