@@ -35,7 +35,7 @@ def convolve_map(
     """
     _check_scale(scale, len(pyramid.levels) - 1)
     level = pyramid.levels[scale]
-    maps = _checked(maps, _pixels(level), pyramid.spec)
+    maps = _checked(maps, level.npix, pyramid.spec)
     maps = _ascending(maps, level.nside, pyramid)
     return restore_order(convolve_level(maps, level, pyramid.spec), level.nside, pyramid)
 
@@ -77,7 +77,7 @@ def downsample_map(
     Source: `docs/conventions.md`, "Downsampling".
     """
     level = _level_with_downsampling(pyramid, scale)
-    maps = _checked(maps, _pixels(level), pyramid.spec)
+    maps = _checked(maps, level.npix, pyramid.spec)
     maps = _ascending(maps, level.nside, pyramid)
     coarse = downsample_level(maps, level, pyramid.spec)
     return restore_order(coarse, level.nside // 2, pyramid)
@@ -146,10 +146,6 @@ def _level_with_downsampling(pyramid: Pyramid, scale: int) -> Level:
         raise ValueError(f"scale: got {scale}, expected a pyramid of two scales or more")
     _check_scale(scale, len(levels) - 1)
     return levels[scale]
-
-
-def _pixels(level: Level) -> int:
-    return 12 * level.nside**2 if level.cells is None else level.cells.shape[0]
 
 
 def _checked(maps: Array, npix: int, spec: PyramidSpec) -> Float[Array, "*batch p"]:

@@ -36,6 +36,11 @@ class Level(eqx.Module):
     cells: Int[Array, " p"] | None
     nside: int = eqx.field(static=True)
 
+    @property
+    def npix(self) -> int:
+        """Number of pixels of the maps of this level."""
+        return 12 * self.nside**2 if self.cells is None else self.cells.shape[0]
+
 
 class Pyramid(eqx.Module):
     """Operators of all scales, from fine to coarse; an argument of every jitted function.

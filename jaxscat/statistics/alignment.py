@@ -180,10 +180,7 @@ def walk_aligned(
 
 
 def _check_fit(alignment: Alignment, pyramid: Pyramid) -> None:
-    pixels = [
-        12 * level.nside**2 if level.cells is None else level.cells.shape[0]
-        for level in pyramid.levels
-    ]
+    pixels = [level.npix for level in pyramid.levels]
     turned = [turn.whole.shape[-1] for turn in alignment.outer]
     orientations = {turn.whole.shape[-2] for turn in alignment.inner}
     if turned != pixels or orientations != {pyramid.spec.orientations}:

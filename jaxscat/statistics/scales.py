@@ -148,8 +148,7 @@ def walk_masks(
     """
     if mask is None:
         for level in pyramid.levels:
-            pixels = 12 * level.nside**2 if level.cells is None else level.cells.shape[0]
-            yield Weights(None, jnp.full((1,), float(pixels), pyramid.spec.dtype))
+            yield Weights(None, jnp.full((1,), float(level.npix), pyramid.spec.dtype))
         return
     field = enter(mask.reshape(-1, mask.shape[-1]), pyramid)
     for scale, level in enumerate(pyramid.levels):

@@ -247,7 +247,9 @@ def test_pixels_stand_in_the_order_of_the_cells_at_the_nside_of_the_maps_only():
     assert upsampled.pixels(0).tolist() == [4 * p + k for p in sorted(ids) for k in range(4)]
     assert upsampled.pixels(1).tolist() == [50, 3, 2, 40, 0]
     assert upsampled.pixels(2).tolist() == [0, 10, 12]
+    assert [level.npix for level in upsampled.levels] == [20, 5, 3]
     whole = build_pyramid(2, kernel_size=5)
+    assert [level.npix for level in whole.levels] == [192, 48, 12]
     assert [whole.pixels(scale).tolist() for scale in (0, 1, 2)] == [
         [*range(192)],
         [*range(48)],
