@@ -1,4 +1,4 @@
-"""The rows of a validation report, named and in the order of a table."""
+"""The rows of a validation report as a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-# What each row sees, by its group and, where rows of a group differ, its key.
+# Meaning of each row, by its group and, where rows of a group differ, its key.
 SEES: Mapping[str, str] = {
     "distribution": "Moments and extremes of the pixel values, without regard to where they are.",
     "pixel_correlation": "Whether bright pixels are where the original's are; it hides copies of "
@@ -50,12 +50,12 @@ class Row(NamedTuple):
     """One quantity of a report.
 
     Attributes:
-        group: the key of the report that it is from.
-        name: what it is called in tables, different for every row.
-        values: its number for every map that has one ("original", "start", "synthesized"; of the
-            controls "gaussian" and "filtered" the mean, and the scatter of one, "gaussian_std" and
-            "filtered_std"; of correlations "chance"), None where it does not exist.
-        sees: what the quantity is good for, in one sentence.
+        group: key of the report that contains the quantity.
+        name: unique name in tables.
+        values: values by map ("original", "start", "synthesized"; for the controls the means
+            "gaussian" and "filtered" and the scatter of a single one, "gaussian_std" and
+            "filtered_std"; for correlations "chance"), None if undefined.
+        sees: meaning of the quantity, in one sentence.
     """
 
     group: str
@@ -65,7 +65,7 @@ class Row(NamedTuple):
 
 
 def iterate_rows(report: Mapping[str, Any]) -> Iterator[Row]:
-    """Go through a report of `validate` on one map, row by row."""
+    """Yield the rows of a report of `validate` on one map."""
 
     def row(group: str, name: str, values: Mapping[str, float | None], key: str = "") -> Row:
         return Row(group, name, values, SEES[f"{group}.{key}" if key else group])
@@ -91,7 +91,7 @@ def iterate_rows(report: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def finite_or_none(tree: Any) -> Any:
-    """The same dicts and lists with None for every float that is not finite: JSON has no NaN."""
+    """Replace NaN and infinity in nested dicts and lists by None, since JSON has neither."""
     if isinstance(tree, dict):
         return {key: finite_or_none(value) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -102,6 +102,6 @@ def finite_or_none(tree: Any) -> Any:
 
 
 def format_multipoles(range: Mapping[str, Any]) -> str:
-    """The multipoles of a range or a bin, from `l_min` to `l_max`, in words."""
+    """Format the multipoles of a range or a bin, from `l_min` to `l_max`."""
     low, high = range["l_min"], range["l_max"]
     return f"l = {low}" if low == high else f"l = {low} to {high}"
