@@ -34,11 +34,11 @@ def jaxscat_problem(original: np.ndarray) -> tuple[Any, Any]:
 
     import jaxscat
 
-    pyramid = jaxscat.build_pyramid(nside_of(original))
+    pyramid = jaxscat.build_pyramid(npix_to_nside(original))
     return pyramid, jaxscat.make_target(jax.numpy.asarray(original), pyramid, **FOSCAT_LOSS)
 
 
-def nside_of(field: np.ndarray) -> int:
+def npix_to_nside(field: np.ndarray) -> int:
     return round((field.size / 12) ** 0.5)
 
 
@@ -116,7 +116,7 @@ def compile_time(options: argparse.Namespace) -> dict:
     import jaxscat
 
     original, _ = maps(options.maps)
-    pyramid = jaxscat.build_pyramid(nside_of(original))
+    pyramid = jaxscat.build_pyramid(npix_to_nside(original))
     mean = jax.eval_shape(jaxscat.measure, original, pyramid)
     sigma = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, np.float32), mean)
     target = jaxscat.Target(mean=mean, sigma=sigma, mask=None)

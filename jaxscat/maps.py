@@ -1,4 +1,4 @@
-"""What a HEALPix map is, and what is refused as none: checks made before anything is compiled."""
+"""Validation of HEALPix maps and masks, before anything is compiled."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-UNSEEN = -1.6375e30  # HEALPix marks a pixel without data by this value
+UNSEEN = -1.6375e30  # value of pixels without data in HEALPix
 
 
 def is_nside(value: object) -> bool:
-    """Say whether `value` is a whole number and a power of two, as NESTED order needs."""
+    """Return whether `value` is an integer power of two, as NESTED order requires."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         return False
     number = int(value)
@@ -20,7 +20,7 @@ def is_nside(value: object) -> bool:
 
 
 def check_nside(nside: object, *, name: str = "nside") -> int:
-    """Return `nside` as an int.
+    """Validate an nside and return it as an int.
 
     Raises ValueError, which begins with `name`, unless it is a power of two (see `is_nside`).
     """
@@ -29,7 +29,7 @@ def check_nside(nside: object, *, name: str = "nside") -> int:
     return int(nside)  # pyright: ignore[reportArgumentType]
 
 
-def nside_of(npix: int, *, name: str = "map") -> int:
+def npix_to_nside(npix: int, *, name: str = "map") -> int:
     """Return the nside of a full-sky map of `npix` pixels.
 
     Raises ValueError, which begins with `name`, unless `npix` is 12 nside^2 for an nside that is
@@ -45,7 +45,7 @@ def nside_of(npix: int, *, name: str = "map") -> int:
 
 
 def unseen_pixels(values: Float[np.ndarray, "*shape"]) -> np.ndarray:
-    """Mark the pixels that hold UNSEEN, in any precision: a boolean array of the same shape.
+    """Return a boolean array of the pixels that are UNSEEN, in any precision.
 
     Source: the tolerance of `healpy.mask_bad`, 1e-5 of UNSEEN.
     """
@@ -53,7 +53,7 @@ def unseen_pixels(values: Float[np.ndarray, "*shape"]) -> np.ndarray:
 
 
 def to_real(values: ArrayLike, *, name: str = "map") -> Float[np.ndarray, "*shape"]:
-    """Return numbers as a native float array; float32 and float64 keep their precision.
+    """Convert numbers to a native float array; float32 and float64 keep their precision.
 
     Integers become float64 with a UserWarning. Raises ValueError, which begins with `name`, for
     complex, boolean and non-numeric values and for float formats other than 16, 32 or 64 bit.
@@ -73,9 +73,9 @@ def to_real(values: ArrayLike, *, name: str = "map") -> Float[np.ndarray, "*shap
 
 
 def check_finite(values: Float[np.ndarray, "*shape"], *, name: str, unseen: bool = False) -> None:
-    """Refuse NaN, infinite and, unless `unseen` is true, UNSEEN pixels, with their numbers.
+    """Check that no pixel is NaN, infinite or (unless `unseen` is true) UNSEEN.
 
-    Raises ValueError, which begins with `name`.
+    Raises ValueError, which begins with `name` and gives the number of such pixels.
     """
     for count, what in (
         (np.isnan(values).sum(), "NaN"),
@@ -96,13 +96,13 @@ def check_map(
     cells: int | None = None,
     allow_constant: bool = False,
 ) -> Float[np.ndarray, " p"]:
-    """Return one map as a float array of `12 nside^2` pixels, or of the `cells` of a patch.
+    """Validate one map and return it as a float array.
 
-    float32 and float64 keep their precision, float16 becomes float64, integers become float64
-    with a UserWarning. Raises ValueError, which begins with `name`, for complex, boolean or
-    non-numeric values; more or less than one dimension; a length that is no 12 nside^2 or, when
-    `nside` is given, belongs to another nside; NaN, infinite or UNSEEN pixels; and a constant map,
-    unless `allow_constant` is true.
+    It has `12 nside^2` pixels, or as many as a patch has `cells`. float32 and float64 keep their
+    precision, float16 becomes float64, integers become float64 with a UserWarning. Raises
+    ValueError, which begins with `name`, for complex, boolean or non-numeric values; more or less
+    than one dimension; a length that is not 12 nside^2 (of the given `nside`, if any); NaN,
+    infinite or UNSEEN pixels; and a constant map, unless `allow_constant` is true.
 
     Source: `docs/conventions.md`, "Maps".
     """
@@ -116,7 +116,7 @@ def check_map(
             raise ValueError(
                 f"{name}: got {array.size} pixels, expected {cells} as the pyramid's cell_ids"
             )
-    elif (found := nside_of(array.size, name=name)) != nside and nside is not None:
+    elif (found := npix_to_nside(array.size, name=name)) != nside and nside is not None:
         raise ValueError(
             f"{name}: got {array.size} pixels (nside {found}), expected {12 * nside**2} "
             f"(nside {nside})"
@@ -132,17 +132,17 @@ def check_map(
 def check_mask(
     mask: ArrayLike, npix: int | None = None, *, name: str = "mask", patch: bool = False
 ) -> Float[np.ndarray, "*M p"]:
-    """Return one mask `[p]` or several `[M p]` as a float array of weights, or refuse them.
+    """Validate one mask `[p]` or several `[M p]` and return them as a float array of weights.
 
-    Weights are from 0 (ignored) up, fractions are fine; boolean and integer masks become float64.
-    Raises ValueError, which begins with `name`, for complex or non-numeric values; other than one
-    or two dimensions; a length that is no 12 nside^2 or not the `npix` of the map; NaN, infinite,
-    UNSEEN or negative weights; and a mask without any weight. A `patch` may have any length.
+    Weights are real numbers from 0 (ignored) up; boolean and integer masks become float64. Raises
+    ValueError, which begins with `name`, for complex or non-numeric values; other than one or two
+    dimensions; a length that is not 12 nside^2 (except of a `patch`) or not the `npix` of the map;
+    NaN, infinite, UNSEEN or negative weights; and a mask that is zero everywhere.
 
     Source: `docs/conventions.md`, "Maps".
     """
     array = np.asarray(mask)
-    # A mask of 0 and 1 loses nothing as float, so this needs no warning.
+    # No warning: masks of 0 and 1 are exact as floats.
     array = array.astype(np.float64) if array.dtype.kind in "biu" else to_real(array, name=name)
     if array.ndim not in (1, 2) or 0 in array.shape:
         raise ValueError(
@@ -151,7 +151,7 @@ def check_mask(
     if npix is not None and array.shape[-1] != npix:
         raise ValueError(f"{name}: got {array.shape[-1]} pixels, expected {npix} as the map has")
     if not patch:
-        nside_of(array.shape[-1], name=name)
+        npix_to_nside(array.shape[-1], name=name)
     check_finite(array, name=name)
     if (array < 0).any():
         raise ValueError(

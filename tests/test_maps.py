@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.maps import check_map, check_mask, check_nside, nside_of, unseen_pixels
+from jaxscat.maps import check_map, check_mask, check_nside, npix_to_nside, unseen_pixels
 
 NPIX = 192
 
@@ -23,13 +23,13 @@ def spoiled(values, value, count=3):
 
 @pytest.mark.parametrize("nside", [1, 2, 8, 512, 2**20])
 def test_nside_of_agrees_with_healpy(nside):
-    assert nside_of(healpy.nside2npix(nside)) == nside
+    assert npix_to_nside(healpy.nside2npix(nside)) == nside
 
 
 @pytest.mark.parametrize("npix", [0, 1, 13, 12 * 3**2, 12 * 24**2, 768 + 12])
 def test_nside_of_refuses_other_lengths(npix):
     with pytest.raises(ValueError, match=f"map: got {npix} pixels, expected 12 nside"):
-        nside_of(npix)
+        npix_to_nside(npix)
 
 
 @pytest.mark.parametrize("nside", [0, -4, 3, 24, 8.0, True, "8", None])

@@ -39,7 +39,7 @@ from jaxscat.run.execute import run_experiment, validate_run
 from jaxscat.run.folder import REPORT
 from jaxscat.run.provenance import describe_devices, versions
 from jaxscat.run.resume import check_new_run, finished_results, place_of
-from jaxscat.statistics.comparison import compare_statistics, errors_of
+from jaxscat.statistics.comparison import choose_errors, compare_statistics
 from jaxscat.statistics.storage import load_statistics, save_statistics
 from jaxscat.validation.ensemble import copy_test
 
@@ -264,7 +264,7 @@ def compare(
         if figure is not None:
             names = [str(first), str(other) if other != first else f"{other} (again)"]
             both = curves(names[0], one.statistics) | curves(names[1], two.statistics)
-            errors = errors_of(one, two) if one.statistics.masks is None else None
+            errors = choose_errors(one, two) if one.statistics.masks is None else None
             write_figure(figure, plot_coefficients(both, errors=errors))
             _say(f"wrote {figure}")
 

@@ -16,7 +16,7 @@ from jaxscat.datasets.registry import dataset_names
 from jaxscat.io.formats import check_order
 from jaxscat.io.maps import in_precision, load_map, load_map_and_mask
 from jaxscat.io.masks import joint_mask, read_mask
-from jaxscat.maps import nside_of
+from jaxscat.maps import npix_to_nside
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.progress import Observer
 from jaxscat.statistics.coefficients import ScatteringCovariance
@@ -136,7 +136,7 @@ def measure_files(
     maps, mask = _read(measurement)
     observer.stage("building the wavelets")
     pyramid = build_pyramid(
-        nside_of(maps[0].size),
+        npix_to_nside(maps[0].size),
         orientations=measurement.orientations,
         kernel_size=measurement.kernel_size,
         scales=measurement.scales,
@@ -202,8 +202,8 @@ def _read(measurement: Measurement) -> tuple[list[jax.Array], jax.Array | None]:
             map = load_map(source, measurement.nside, **options)
         if maps and map.size != maps[0].size:
             raise ValueError(
-                f"{name}: got {source!r} of nside {nside_of(map.size)}, expected nside "
-                f"{nside_of(maps[0].size)} as the first map has (or a common working nside)"
+                f"{name}: got {source!r} of nside {npix_to_nside(map.size)}, expected nside "
+                f"{npix_to_nside(maps[0].size)} as the first map has (or a common working nside)"
             )
         if present is not None and (present < 1).any():
             mask = joint_mask(mask, present, name)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from jaxscat.progress import Observer
-from jaxscat.validation.rows import multipoles_of, rows_of
+from jaxscat.validation.rows import format_multipoles, iterate_rows
 from jaxscat.validation.verdict import copy_verdict
 
 
@@ -164,7 +164,7 @@ def validation_table(report: Mapping[str, Any], *, title: str) -> Table:
 
     Of the controls mean and scatter are shown.
     """
-    rows = list(rows_of(report))
+    rows = list(iterate_rows(report))
     shown = [name for name in COLUMNS if any(name in row.values for row in rows)]
     table = Table(title=title, title_justify="left")
     table.add_column("quantity")
@@ -218,7 +218,7 @@ def copies(ranges: Sequence[Mapping[str, Any]]) -> str:
     """How much of the original's own structure new maps have (see `copy_test`), in a few words."""
     listed = ", ".join(
         f"{_number(part['mean'], '+.2f')} (chance {_number(part['by_chance'], '.2g')}) at "
-        f"{multipoles_of(part)}"
+        f"{format_multipoles(part)}"
         for part in ranges
     )
     return f"correlation with the original: {listed}. {copy_verdict(ranges)}"

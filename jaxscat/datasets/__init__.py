@@ -1,1 +1,1 @@
-"""Maps that are known by name: downloaded with a checksum, or computed."""
+"""Named maps: downloaded with a checksum, or computed."""

@@ -1,4 +1,4 @@
-"""The embedded map: matter on a thin spherical shell, moved by the Zel'dovich approximation."""
+"""The computed dataset: a thin shell of matter in the Zel'dovich approximation."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SPECTRAL_INDEX = 0.965
 SIGMA_8 = 0.81
 CMB_TEMPERATURE = 2.7255  # kelvin
 
-# The periodic box holds the whole shell once: nothing on the map is seen twice.
-GRID = 175  # displacement grid cells per side; odd, so that every wave has a derivative
+# The periodic box is larger than the shell, so that no structure appears twice on the map.
+GRID = 175  # displacement grid cells per side; odd, so that there is no Nyquist mode
 BOX = 400.0  # side of the periodic box
-RADIUS = 165.0  # mean radius of the shell, seen from the centre of the box
-DEPTH = 14.0  # distance from the mean radius at which a particle stops counting
+RADIUS = 165.0  # mean radius of the shell around the centre of the box
+DEPTH = 14.0  # distance from the mean radius at which the weight of particles reaches zero
 TRUNCATION = 1.5  # Gaussian smoothing length of the initial field
 REFINEMENT = 3  # particles per grid cell and axis
 FLOOR = 0.5  # density, in units of the mean, that softens the logarithm in empty voids
@@ -28,9 +28,9 @@ DEFAULT_SEED = 20260101
 
 
 def transfer_function(k: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    """Return the transfer function of matter without the acoustic wiggles.
+    """Return the matter transfer function without acoustic oscillations.
 
-    `k` is float64, in h/Mpc, positive; the result is dimensionless and tends to 1 for small `k`.
+    `k` is float64, positive, in h/Mpc; the result is dimensionless and tends to 1 at small `k`.
     Source: Eisenstein & Hu 1998, ApJ 496, 605, equations 26 and 28 to 31.
     """
     matter, baryons = MATTER * HUBBLE**2, BARYONS * HUBBLE**2
@@ -49,8 +49,8 @@ def transfer_function(k: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
 def linear_power(k: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
     """Return the linear power spectrum of matter today, in (Mpc/h)^3.
 
-    `k` is float64, in h/Mpc, positive. The amplitude is set so that the density in spheres of
-    8 Mpc/h has the standard deviation `SIGMA_8`.
+    `k` is float64, positive, in h/Mpc. The amplitude is normalized to `SIGMA_8`, the standard
+    deviation of the density in spheres of 8 Mpc/h.
     Source: Eisenstein & Hu 1998, ApJ 496, 605 (see `transfer_function`).
     """
     nodes = np.geomspace(1e-5, 1e2, 4096)
@@ -63,11 +63,11 @@ def linear_power(k: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
 
 
 def displacement_field(seed: int) -> Float[np.ndarray, "3 g g g"]:
-    """Return the displacements of matter on the periodic grid, in Mpc/h.
+    """Sample the Zel'dovich displacement field on the periodic grid, in Mpc/h.
 
     The field is float64, `GRID` cells per side, one array per direction: the gradient of the
-    potential of a Gaussian density with `linear_power`, smoothed over `TRUNCATION`, which keeps
-    filaments thin where orbits have crossed.
+    potential of a Gaussian density with `linear_power`, smoothed over `TRUNCATION` to keep
+    filaments thin after shell crossing.
     Source: Zel'dovich 1970, A&A 5, 84; the smoothing is the truncated form of Coles, Melott &
     Shandarin 1993, MNRAS 260, 765.
     """
@@ -77,7 +77,7 @@ def displacement_field(seed: int) -> Float[np.ndarray, "3 g g g"]:
     directions = (k[:, None, None], k[None, :, None], k[None, None, : GRID // 2 + 1])
     square = directions[0] ** 2 + directions[1] ** 2 + directions[2] ** 2
     square[0, 0, 0] = 1.0
-    # A table in log k stands for the formula, which would be evaluated three million times.
+    # Interpolated in log k, to save three million evaluations of the formula.
     nodes = np.geomspace(0.5 * 2.0 * np.pi / BOX, 2.0 * np.sqrt(3.0) * np.pi * GRID / BOX, 4096)
     logarithm = np.interp(np.log(square), 2.0 * np.log(nodes), 0.5 * np.log(linear_power(nodes)))
     modes *= np.exp(logarithm - 0.5 * TRUNCATION**2 * square)
@@ -94,10 +94,10 @@ def shell_particles(
 ) -> Iterator[Float[np.ndarray, "3 n"]]:
     """Yield the particles near the shell, plane by plane: positions in Mpc/h from the observer.
 
-    The result is float64, `REFINEMENT` cubed particles for every cell of the displacement grid
-    that reaches into the shell. Between the corners of a cell they move by linear interpolation,
-    as the sheet of dark matter does in Abel, Hahn & Kaehler 2012, MNRAS 427, 61: so many
-    particles trace a smooth flow that their number adds no visible noise.
+    The result is float64, `REFINEMENT` cubed particles per cell of the displacement grid that
+    overlaps the shell. Their displacements are interpolated linearly between the corners of the
+    cell, as in the dark-matter sheet of Abel, Hahn & Kaehler 2012, MNRAS 427, 61, so that shot
+    noise is negligible.
     """
     cell = BOX / GRID
     lattice = (np.arange(GRID + 1) - 0.5 * GRID) * cell
@@ -118,7 +118,7 @@ def shell_particles(
                 for c in (0, 1)
             ]
         )
-        corners -= BOX * np.round(corners[0] / BOX)  # cells that left the box enter opposite
+        corners -= BOX * np.round(corners[0] / BOX)  # periodic wrapping of whole cells
         radius = np.sqrt((corners**2).sum(axis=1))
         near = (radius.min(axis=0) < RADIUS + DEPTH) & (radius.max(axis=0) > RADIUS - DEPTH)
         particles = shares @ corners[:, :, near].reshape(8, -1)
@@ -128,9 +128,9 @@ def shell_particles(
 def shell_density(nside: int, seed: int) -> Float[np.ndarray, " p"]:
     """Return the projected density of the shell in units of its mean, NESTED, float64.
 
-    Every particle counts in the pixel that it falls into, as the observer in the centre sees it:
-    with the inverse square of its distance, and a weight that falls smoothly from one at `RADIUS`
-    to zero at `DEPTH` from there.
+    Particles are assigned to the pixel in which an observer in the centre sees them, weighted by
+    the inverse square of the distance and a window that falls smoothly from one at `RADIUS` to
+    zero at a distance of `DEPTH` from it.
     """
     import healpy  # here, because importing it loads matplotlib
 
@@ -146,13 +146,13 @@ def shell_density(nside: int, seed: int) -> Float[np.ndarray, " p"]:
 
 
 def cosmic_web_map(nside: int = 64, seed: int = DEFAULT_SEED) -> Float[np.ndarray, " p"]:
-    """Make a map of filaments and voids, as a thin shell of the Universe would show them.
+    """Simulate a map of the filaments and voids of a thin shell of the Universe.
 
     The result is float64, NESTED, `12 nside^2` pixels, dimensionless: the logarithm of the
     projected density (softened by `FLOOR` in empty pixels), with mean 0 and standard deviation 1.
     It is the same on every machine up to rounding, needs no file and no network, and takes a few
     seconds. Raises ValueError unless `nside` is a power of two up to `LARGEST_NSIDE` and `seed`
-    is a whole number from 0. Sources: `linear_power`, `displacement_field`, `shell_particles`.
+    is an integer from 0 up. Sources: `linear_power`, `displacement_field`, `shell_particles`.
     """
     if (
         isinstance(nside, bool)

@@ -1,4 +1,4 @@
-"""A progress bar for downloads, in the form that pooch drives."""
+"""A progress bar for downloads by pooch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 
 class DownloadBar:
-    """Bytes received so far, drawn on the standard error from the first answer of the server.
+    """Progress bar of a download on the standard error, drawn once the server has answered.
 
     pooch sets `total`, which draws the bar, and calls `update`, `reset` and `close`.
     Source: pooch's documentation, "Using custom progress bars".
@@ -27,7 +27,7 @@ class DownloadBar:
         self._task = self._progress.add_task(title, total=None)
 
     def __enter__(self) -> Self:
-        """Give the bar, not drawn yet."""
+        """Return the bar, not drawn yet."""
         return self
 
     def __exit__(
@@ -36,12 +36,12 @@ class DownloadBar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the bar as it stands."""
+        """Stop the bar and leave it on the screen."""
         self._progress.stop()
 
     @property
     def total(self) -> float | None:
-        """Return the size of the download in bytes, None while it is not known."""
+        """Return the size of the download in bytes, or None if unknown."""
         return self._progress.tasks[0].total
 
     @total.setter
@@ -50,12 +50,12 @@ class DownloadBar:
         self._progress.start()
 
     def update(self, size: int) -> None:
-        """Count `size` more bytes."""
+        """Advance by `size` bytes."""
         self._progress.advance(self._task, size)
 
     def reset(self) -> None:
-        """Count from zero again."""
+        """Reset to zero bytes."""
         self._progress.update(self._task, completed=0)
 
     def close(self) -> None:
-        """End the bar; the context does it."""
+        """Do nothing: the context manager stops the bar."""

@@ -1,4 +1,4 @@
-"""Maps that are known by name: where they come from, their licence, and how to obtain them."""
+"""Named datasets: their origin, their licence, and how to obtain them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ DATA_VARIABLE = "JAXSCAT_DATA"
 
 
 class DatasetError(ValueError):
-    """A named dataset is unknown, cannot be obtained, or is not what its checksum says."""
+    """A dataset is unknown, cannot be obtained, or has the wrong checksum."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A map with a name; all are NESTED and cover the full sky.
+    """A named full-sky NESTED map.
 
-    Either `make` makes the map, or `url`, `file` and `sha256` say where its file is and what it
-    must hold.
+    It is either computed by `make`, or read from a file given by `url`, `file` and `sha256`.
     """
 
     name: str
@@ -43,9 +42,9 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """One line of the list of datasets; `location` says where the map comes from on this machine.
+    """One row of the list of datasets; `location` is the source of the map on this machine.
 
-    `available` is true when the map can be had without a network.
+    `available` is true if no network is needed.
     """
 
     name: str
@@ -89,7 +88,7 @@ _DATASETS = {
 
 
 def dataset_names() -> tuple[str, ...]:
-    """Return the names that `load_map` takes instead of a file."""
+    """Return the names of the datasets, which `load_map` accepts instead of a file."""
     return tuple(_DATASETS)
 
 
@@ -101,9 +100,9 @@ def find_dataset(name: str) -> Dataset:
 
 
 def describe() -> list[DatasetRow]:
-    """List all datasets with their origin, licence and whether they are on this machine.
+    """List all datasets with origin, licence and availability on this machine.
 
-    Nothing is made or downloaded for it.
+    Nothing is computed or downloaded.
     """
     rows = []
     for dataset in _DATASETS.values():
@@ -134,12 +133,12 @@ def describe() -> list[DatasetRow]:
 
 
 def dataset_path(name: str) -> Path | None:
-    """Return the checked file of a dataset, downloading it if need be; None if it has no file.
+    """Return the verified file of a dataset, downloaded if needed; None if it is computed.
 
-    The folder named by the environment variable JAXSCAT_DATA comes first. A file that is not there
-    is downloaded once, with a progress bar on the standard error, into the cache of the user.
-    Raises DatasetError (a ValueError) for an unknown name, a checksum that differs, a JAXSCAT_DATA
-    that is no folder, and, with the instructions to do it by hand, for a failed download.
+    The folder given by the environment variable JAXSCAT_DATA takes precedence. A file that is not
+    there is downloaded once to the user's cache, with a progress bar on the standard error.
+    Raises DatasetError (a ValueError) for an unknown name, a wrong checksum, a JAXSCAT_DATA that
+    is not a folder, and for a failed download (with instructions to do it by hand).
     """
     dataset = find_dataset(name)
     if dataset.make is not None:
@@ -149,7 +148,7 @@ def dataset_path(name: str) -> Path | None:
 
 
 def load_dataset(name: str) -> Float[np.ndarray, " p"]:
-    """Return the map of a dataset, float64, NESTED, at its own nside.
+    """Load the map of a dataset, float64, NESTED, at its own nside.
 
     Raises DatasetError (a ValueError) as `dataset_path` does.
     """
@@ -213,7 +212,7 @@ def _download(dataset: Dataset) -> Path:
                 downloader=pooch.HTTPDownloader(progressbar=bar),  # pyright: ignore
             )
     except (requests.RequestException, OSError, ValueError) as error:
-        # pooch tells a wrong checksum by ValueError, the network by requests, the disk by OSError.
+        # pooch raises ValueError for a wrong checksum, requests for the network, OSError for disks.
         raise DatasetError(
             f"dataset {dataset.name!r}: the download failed ({_reason(error)}). "
             f"To do it by hand: get {dataset.url} on a machine with network, put it into a folder "
@@ -224,7 +223,7 @@ def _download(dataset: Dataset) -> Path:
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words why a download failed."""
+    """Summarize why a download failed."""
     import requests
 
     request = getattr(error, "request", None)

@@ -1,1 +1,1 @@
-"""Random fields to start from, and fields with a Gaussian histogram."""
+"""Random fields: noise with the spectrum of a map, and Gaussianization of histograms."""

@@ -1,4 +1,4 @@
-"""Maps from which a synthesis starts; the map of a seed depends on nothing but the seed."""
+"""Random maps to start a synthesis from; a seed gives the same map everywhere."""
 
 import jax
 import numpy as np
@@ -6,15 +6,15 @@ from jaxtyping import Float
 
 from jaxscat.fields.seeds import check_seed
 from jaxscat.harmonics.spectra import angular_power_spectrum, filtered_noise
-from jaxscat.maps import check_map, check_mask, nside_of
+from jaxscat.maps import check_map, check_mask, npix_to_nside
 
 
 def noise(seed: int, size: int) -> Float[np.ndarray, " size"]:
-    """Return normal numbers of mean zero and variance one, drawn in float32 on every device.
+    """Draw standard normal numbers, in float32 and the same on every device.
 
     Args:
-        seed: integer from 0 to 2^32 - 1, folded into a key of JAX.
-        size: how many.
+        seed: integer from 0 to 2^32 - 1, folded into a JAX key.
+        size: number of values.
 
     Raises:
         ValueError: the seed is out of range.
@@ -32,19 +32,19 @@ def white_noise(
     *,
     footprint: Float[np.ndarray, " p"] | None = None,
 ) -> Float[np.ndarray, " p"]:
-    """Return white noise with the mean and the standard deviation of a map.
+    """Sample white noise with the mean and the standard deviation of a map.
 
     Args:
-        original: map (or patch of one) in any unit, which the result shares.
+        original: map, or the pixels of a patch, in any unit.
         seed: integer from 0 to 2^32 - 1.
         footprint: weights of the pixels in mean and standard deviation, such as a mask.
 
     Returns:
-        float32 map.
+        float32 map in the unit of the original.
 
     Raises:
-        ValueError: `original` is no map (see `check_map`), the seed is out of range, or the
-            footprint is no mask of the map.
+        ValueError: `original` is not a valid map (see `check_map`), the seed is out of range, or
+            the footprint is not a valid mask of the map (see `check_mask`).
 
     Source: `docs/conventions.md`, "Starts".
     """
@@ -58,9 +58,9 @@ def reference_noise(
     *,
     footprint: Float[np.ndarray, " p"] | None = None,
 ) -> Float[np.ndarray, " p"]:
-    """Return the white noise of the reference experiment, from NumPy's legacy generator.
+    """Sample the white noise of the reference experiment, from NumPy's legacy generator.
 
-    The numbers are those that follow `np.random.seed(seed)`; the global generator is untouched.
+    The values are those drawn after `np.random.seed(seed)`; the global generator is not touched.
 
     Args:
         original, seed, footprint: as for `white_noise`.
@@ -85,25 +85,34 @@ def gaussian_noise(
     *,
     footprint: Float[np.ndarray, " p"] | None = None,
 ) -> Float[np.ndarray, " p"]:
-    """Return a Gaussian random map with the power spectrum and the mean of a map.
+    """Sample a Gaussian random map with the power spectrum and the mean of a map.
 
-    White noise is filtered to C_l of the original for multipoles up to 3 nside - 1, and has the
-    rest of its variance beyond; the mean is the original's.
+    White noise is filtered to the C_l of the original for multipoles up to 3 nside - 1, with the
+    rest of the original's variance at higher multipoles.
 
     Args:
-        original: NESTED map of the whole sphere in any unit, which the result shares.
+        original: NESTED map of the whole sphere, in any unit.
         seed: integer from 0 to 2^32 - 1.
         footprint: weights of the pixels in the power spectrum and the mean, such as a mask.
 
     Returns:
-        float32 map.
+        float32 map in the unit of the original.
 
     Raises:
         ValueError: as `white_noise`.
 
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> original = np.exp(np.random.default_rng(0).normal(size=192))  # any NESTED map
+        >>> start = jaxscat.gaussian_noise(original, seed=1)
+        >>> start.shape, start.dtype.name
+        ((192,), 'float32')
+        >>> bool(np.isclose(start.mean(), original.mean()))
+        True
+
     Source: `docs/conventions.md`, "Starts".
     """
-    nside = nside_of(np.size(original), name="original")
+    nside = npix_to_nside(np.size(original), name="original")
     original = check_map(original, name="original", nside=nside, allow_constant=True)
     original = original.astype(np.float64)
     weights = None if footprint is None else check_mask(footprint, original.size, name="footprint")
@@ -114,7 +123,7 @@ def gaussian_noise(
 
 
 def _checked(original: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
-    # The pixels may be those of a patch, whose number only its pyramid knows.
+    # Any number of pixels is accepted: the map may be that of a patch.
     original = check_map(original, name="original", cells=np.size(original), allow_constant=True)
     return original.astype(np.float32)
 
@@ -124,7 +133,7 @@ def _with_moments(
     original: Float[np.ndarray, " p"],
     footprint: Float[np.ndarray, " p"] | None,
 ) -> Float[np.ndarray, " p"]:
-    """Give normal numbers the mean and the standard deviation of a map; all in float32."""
+    """Scale standard normal numbers to the mean and standard deviation of a map, in float32."""
     if footprint is None:
         return drawn * original.std() + original.mean()
     weights = check_mask(footprint, original.size, name="footprint", patch=True)

@@ -1,1 +1,1 @@
-"""Spherical harmonics on NESTED pixels: tables made on the host, and pure functions of them."""
+"""Spherical harmonics on NESTED pixels: tables built on the host, and pure functions of them."""

@@ -7,17 +7,17 @@ from jaxtyping import Complex, Float
 def harmonic_coefficients(
     map: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None = None
 ) -> Complex[np.ndarray, " lm"]:
-    """Spherical harmonic coefficients of a NESTED map up to l = 3 nside - 1, in healpy's order.
+    """Return the harmonic coefficients of a NESTED map up to l = 3 nside - 1, in healpy's order.
 
-    With a `footprint` (weights between 0 and 1) the weighted mean is taken off and the rest is
-    multiplied by the footprint first, which gives the coefficients of the cut sky.
+    With a `footprint` (weights between 0 and 1), the weighted mean is subtracted and the map is
+    multiplied by the footprint first: the result is the coefficients of the cut sky.
     """
     import healpy  # loads matplotlib, so not at import
 
     map = np.asarray(map, dtype=np.float64)
     if footprint is not None:
         map = (map - np.average(map, weights=footprint)) * footprint
-    # The mean alone is known exactly; of one far above the spread, errors would fill all l.
+    # The monopole is exact without a transform; errors of a large mean would leak to all l.
     mean = map.mean()
     harmonics = healpy.map2alm(healpy.reorder(map - mean, n2r=True), iter=3)
     harmonics[0] += mean * np.sqrt(4.0 * np.pi)
@@ -27,11 +27,11 @@ def harmonic_coefficients(
 def angular_power_spectrum(
     map: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None = None
 ) -> Float[np.ndarray, " l"]:
-    """The C_l of a NESTED map for l = 0 ... 3 nside - 1, in the map's units squared (sr).
+    """Return the C_l of a NESTED map for l = 0 to 3 nside - 1, in map units squared (sr).
 
-    With a `footprint` it is the pseudo-C_l divided by the mean of the footprint squared, so that
-    it stays comparable with the full-sky spectrum; couplings between multipoles are not undone.
-    The pixel window is not taken out: ratios between maps of one nside do not need it.
+    With a `footprint`, it is the pseudo-C_l divided by the mean square of the footprint, which is
+    comparable with the full-sky spectrum; the coupling of multipoles is not corrected. The pixel
+    window is not removed: it cancels in ratios between maps of one nside.
     """
     import healpy
 
@@ -42,11 +42,11 @@ def angular_power_spectrum(
 def filtered_noise(
     noise: Float[np.ndarray, " p"], spectrum: Float[np.ndarray, " l"], variance: float
 ) -> Float[np.ndarray, " p"]:
-    """White noise of variance one, NESTED, filtered to an angular power spectrum and a variance.
+    """Filter NESTED white noise of unit variance to an angular power spectrum and a variance.
 
-    `spectrum` has l = 0 to 3 nside - 1. What these multipoles cannot describe, a quarter of what
-    the pixels hold, gets the rest of the variance: such a map is as rough as a sampled field, and
-    not as smooth as a sum of harmonics. The monopole is left out.
+    `spectrum` covers l = 0 to 3 nside - 1. The rest of the variance goes to the quarter of the
+    pixels' degrees of freedom that these multipoles do not describe: the map is as rough as a
+    sampled field, not as smooth as a sum of harmonics. The monopole is zero.
 
     Source: `docs/conventions.md`, "Starts".
     """
@@ -63,10 +63,10 @@ def filtered_noise(
 
 
 def power_beyond(spectrum: Float[np.ndarray, " l"], variance: float) -> float:
-    """The level of C_l beyond the last multipole, 3 nside - 1, that accounts for a variance.
+    """Return the level of C_l beyond the last multipole, 3 nside - 1, for a given variance.
 
-    In the unit of `spectrum`; the 9 nside^2 harmonics up to there leave 3 nside^2 of the pixels'
-    degrees of freedom, which share what variance is left; zero if there is none.
+    It has the unit of `spectrum`. The 9 nside^2 harmonics up to that multipole leave 3 nside^2 of
+    the pixels' degrees of freedom, which share the remaining variance; zero if none remains.
 
     Source: `docs/conventions.md`, "Starts".
     """

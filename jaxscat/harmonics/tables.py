@@ -1,11 +1,11 @@
-"""Tables of the real spherical harmonics on HEALPix rings, made on the host in float64.
+"""Tables of the real spherical harmonics on HEALPix rings, built on the host in float64.
 
-A sum over harmonics splits by symmetry, and the tables hold every number once. Rings in the north
-and in the south have the same longitudes, and harmonics are even or odd between them. A ring of
-4 i pixels is its first quarter turn of i *slots* and three images of that: at phi, pi - phi,
-pi + phi and -phi the cosines and sines of even and odd orders differ by signs only. Orders
-m = 2 k and m = 3 nside - 1 - 2 k stand together under one index k, because together they have the
-same number of multipoles for all k. So do rings i and nside - i near the poles, with their slots.
+Symmetries reduce the tables to distinct values. Northern and southern rings have the same
+longitudes, and harmonics are even or odd between them. A ring of 4 i pixels consists of the
+i *slots* of its first quarter and their three images: at phi, pi - phi, pi + phi and -phi, the
+cosines and sines of even and odd orders differ by signs only. Orders m = 2 k and
+m = 3 nside - 1 - 2 k share one index k, because their total number of multipoles is the same for
+all k; likewise the slots of rings i and nside - i near the poles.
 """
 
 import equinox as eqx
@@ -21,23 +21,23 @@ _QUARTERS = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, -1, -1, 1], [1, 1, -1, -
 
 
 class HarmonicTables(eqx.Module):
-    """Tables of one nside, for multipoles up to 3 nside - 1.
+    """Harmonic tables of one nside, for multipoles up to 3 nside - 1.
 
     Attributes:
         pixels: NESTED pixel of every image of every slot; images are north and south, times the
             four quarters; slots are those of pairs of polar rings, then of equatorial rings.
-        places: where in `pixels`, flattened, a pixel is found.
-        signs: symmetries of the harmonics (even and odd between the hemispheres, then even and odd
-            order, then cosine and sine) times images.
-        southern: zero in the slots of the equator, which has no ring in the south, else one.
-        owner: which ring of its pair a polar slot belongs to.
+        places: position of every pixel in the flattened `pixels`.
+        signs: signs of the symmetry classes of harmonics (even and odd between the hemispheres,
+            even and odd order, cosine and sine) in the images.
+        southern: zero in the slots of the equator, which has no southern image, else one.
+        owner: one-hot ring of the pair to which a polar slot belongs.
         polar: cosines and sines of orders of both parities in the slots of a pair of polar rings.
-        equatorial: the same for equatorial rings, as if each had its first pixel half a pixel
+        equatorial: the same for equatorial rings, as if the first pixel of each were half a pixel
             width east of longitude zero.
-        turn: cosine and sine of the angle that takes equatorial rings to their true longitudes.
-        legendre: associated Legendre functions, normalized so that the harmonics are orthonormal,
-            without the sign (-1)^m; rows are the multipoles of one parity of l + m, of order 2 k
-            from the first on and of its partner from the last back.
+        turn: cosine and sine of the rotation of equatorial rings to their true longitudes.
+        legendre: associated Legendre functions, normalized to orthonormal harmonics, without the
+            sign (-1)^m; rows are the multipoles of one parity of l + m, ascending from the first
+            row for order 2 k and from the last row backwards for its partner.
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
@@ -54,23 +54,23 @@ class HarmonicTables(eqx.Module):
 
 
 def harmonic_tables(nside: int, dtype: DTypeLike) -> HarmonicTables:
-    """Return the tables of one nside.
+    """Compute the harmonic tables of one nside.
 
     Args:
-        nside: power of two from 2 to 512; beyond, Legendre functions leave the range of float64.
+        nside: power of two from 2 to 512; beyond, Legendre functions underflow in float64.
         dtype: float32 or float64.
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
     pixels, polar_angle, owner = _slots(nside)
     places = np.empty(12 * nside**2, np.int32)
-    # Slots without a pixel hold -1. The equator is found in the north, whose images come first.
+    # Slots without a pixel are -1. Reversed, so that northern images win on the equator.
     filled = np.flatnonzero(pixels >= 0)[::-1].astype(np.int32)
     places[pixels.ravel()[filled]] = filled
     ring = np.arange(1, nside + 1)  # counted from the first equatorial one
     southern = np.concatenate([np.ones(owner[..., 0].size), np.repeat(ring < nside, nside)])
     equatorial_angle = (np.arange(nside) + 0.5) * np.pi / (2 * nside)
-    # Every other ring begins at longitude zero, from the first on.
+    # Every other ring starts at longitude zero, beginning with the first.
     shift = np.where(ring % 2 == 1, np.pi / (4 * nside), 0.0)
     angle = orders(nside).T[:, None, :] * shift[:, None]
 
@@ -90,25 +90,23 @@ def harmonic_tables(nside: int, dtype: DTypeLike) -> HarmonicTables:
     )
 
 
-def gains_of_multipoles(nside: int, gains: Float[np.ndarray, " l"]) -> Float[np.ndarray, "..."]:
-    """Return the gain of every coefficient `[k 2 rows 2]` from those of l = 0 ... 3 nside - 1.
+def expand_gains(nside: int, gains: Float[np.ndarray, " l"]) -> Float[np.ndarray, "..."]:
+    """Expand gains of the multipoles 0 to 3 nside - 1 to all coefficients, `[k 2 rows 2]`.
 
     The last axis is the parity of the order; the gain is zero where the row is not of that order.
-
-    Source: `docs/conventions.md`, "Harmonic form".
     """
     rows = multipole_rows(nside)
     return np.moveaxis(np.where(rows >= 0, np.asarray(gains)[rows], 0.0), 0, -1)
 
 
 def orders(nside: int) -> Int[np.ndarray, "2 k"]:
-    """Return the even orders, and under the same k the odd ones that go with them."""
+    """Return the even orders and their odd partners for every k."""
     even = np.arange(0, 3 * nside, 2)
     return np.stack([even, 3 * nside - 1 - even])
 
 
 def multipole_rows(nside: int) -> Int[np.ndarray, "2 k 2 rows"]:
-    """Return the multipole in every row of the Legendre table if it is one of the order, else -1.
+    """Return the multipole of every row of the Legendre table, or -1 if not of the order.
 
     Axes: parity of the order, k, parity of l + m, row.
     """
@@ -128,7 +126,7 @@ def _slots(
 ]:
     """Return the pixels `[8 slots]`, and longitudes and owners of the slots of polar pairs.
 
-    Pair i has ring i in its first i slots and ring nside - i in the rest; the last one has ring
+    The first i slots of pair i are ring i, the others ring nside - i; the last pair is ring
     nside / 2 alone.
     """
     import healpy  # loads matplotlib, so not at import
@@ -144,7 +142,7 @@ def _slots(
     belt_start = 2 * nside * (nside + 1) + 4 * nside * belt
     in_belt = _images(nside, np.arange(nside)) + 0 * belt
     north = [np.where(owner.any(axis=-1), cap_start + in_cap, -1), belt_start + in_belt]
-    # The ring that mirrors one ends as far from the last pixel as that one begins from the first.
+    # A southern ring ends as far before the last pixel as its mirror image starts after the first.
     south = [
         np.where(owner.any(axis=-1), 12 * nside**2 - cap_start - 4 * ring + in_cap, -1),
         12 * nside**2 - belt_start - 4 * nside + in_belt,
@@ -157,9 +155,9 @@ def _slots(
 
 
 def _images(ring: np.ndarray | int, column: np.ndarray) -> np.ndarray:
-    """Return the place in a ring of 4 `ring` pixels of the images of a slot: `[4 ... slot]`.
+    """Return the positions of the images of a slot in a ring of 4 `ring` pixels: `[4 ... slot]`.
 
-    They are those at phi, pi - phi, pi + phi and -phi where the ring begins half a width east.
+    The images are at phi, pi - phi, pi + phi and -phi, if the ring starts half a pixel width east.
     """
     column = column + np.zeros_like(ring)
     return np.stack(
@@ -168,7 +166,7 @@ def _images(ring: np.ndarray | int, column: np.ndarray) -> np.ndarray:
 
 
 def _waves(nside: int, angle: Float[np.ndarray, "*pairs slots"]) -> Float[np.ndarray, "..."]:
-    """Return cosines and sines at angles `[... slot]`: `[... 2 2 k slot]`, with their norm.
+    """Return normalized cosines and sines at angles `[... slot]`: `[... 2 2 k slot]`.
 
     The first axis of two is the parity of the order, the second cosine and sine.
     """
@@ -179,9 +177,9 @@ def _waves(nside: int, angle: Float[np.ndarray, "*pairs slots"]) -> Float[np.nda
 
 
 def _legendre(nside: int) -> Float[np.ndarray, "k 2 rows rings"]:
-    """Return the Legendre functions `[k 2 rows rings]`, rings in the order of the slots.
+    """Compute the Legendre functions `[k 2 rows rings]`, rings in the order of the slots.
 
-    The recurrence goes up in l, for all orders and rings at once.
+    By upward recurrence in l, for all orders and rings at once.
     """
     half, last = nside // 2, 3 * nside - 1
     pair = np.arange(half + 1)
@@ -189,12 +187,12 @@ def _legendre(nside: int) -> Float[np.ndarray, "k 2 rows rings"]:
     below_top = np.concatenate([polar.ravel() ** 2 / (3 * nside**2), 2 * equatorial / (3 * nside)])
     below_top[2 * half + 2 :] -= 1 / 3
     height, sine = 1 - below_top, np.sqrt(below_top * (2 - below_top))
-    height[-1] = 0.0  # the equator, exactly, so that odd functions vanish there
-    sine[0] = 1.0  # of no ring; any number whose logarithm is finite
+    height[-1] = 0.0  # exact at the equator, so that odd functions vanish there
+    sine[0] = 1.0  # a slot without a ring; any number with a finite logarithm
     m = np.arange(last + 1)[:, None]
     ratio = np.where(m > 0, 1 + 1 / (2 * np.maximum(m, 1)), 1 / (4 * np.pi))
     sectoral = np.exp(0.5 * np.cumsum(np.log(ratio), axis=0) + m * np.log(sine))
-    sectoral[:, [0, 2 * half + 1]] = 0.0  # of no ring
+    sectoral[:, [0, 2 * half + 1]] = 0.0  # slots without a ring
     before, now = np.zeros_like(sectoral), np.zeros_like(sectoral)
     order, rows = orders(nside), multipole_rows(nside)
     table = np.zeros((*rows.shape[1:], height.size))

@@ -1,4 +1,4 @@
-"""Sums over spherical harmonics of NESTED maps, as products with real tables."""
+"""Spherical harmonic transforms of NESTED maps, as products with real tables."""
 
 from functools import partial
 from typing import Any
@@ -9,22 +9,22 @@ from jaxtyping import Array, Float
 
 from jaxscat.harmonics.tables import HarmonicTables
 
-# GPUs and TPUs would round the factors to fewer bits.
+# By default, GPUs and TPUs would round the factors to fewer bits.
 _einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
 def analysis(tables: HarmonicTables, map: Float[Array, " p"]) -> Float[Array, "k 2 rows 2 2"]:
-    """Return the products of a map with all harmonics, the exact transpose of `synthesis`.
+    """Return the scalar products of a map with all harmonics: the exact transpose of `synthesis`.
 
-    They are not weighted: harmonic coefficients are about 4 pi / npix times them.
+    There are no weights: harmonic coefficients are about 4 pi / npix times these products.
 
     Args:
-        tables: of the nside of the map.
+        tables: harmonic tables for the nside of the map.
         map: NESTED map of the whole sphere, in the precision of the tables.
 
     Returns:
-        the products, with axes k, parity of l + m, row, parity of m, and cosine or sine; those
-        of the rows that belong to an order of the other parity mean nothing.
+        scalar products, with axes k, parity of l + m, row, parity of m, and cosine or sine;
+        meaningless where a row belongs to an order of the other parity.
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
@@ -34,8 +34,8 @@ def analysis(tables: HarmonicTables, map: Float[Array, " p"]) -> Float[Array, "k
     folded = _einsum("fi,is->fs", tables.signs, images)
     cap = folded[:, : pairs * nside].reshape(2, 2, 2, pairs, nside)
     belt = folded[:, pairs * nside :].reshape(2, 2, 2, nside, nside)
-    # Each table is the left factor here and the right one in `synthesis`, so that neither has to
-    # copy it into another order.
+    # Tables are left factors here and right factors in `synthesis`, so that neither transposes
+    # them.
     cap = _einsum("qocks,hocqsr->qockhr", tables.polar, cap[..., None] * tables.owner)
     belt = _einsum("ocks,hocrs->ockhr", tables.equatorial, belt)
     cap = cap.transpose(3, 4, 0, 5, 1, 2).reshape(-1, 2, 2 * pairs, 2, 2)
@@ -47,12 +47,12 @@ def analysis(tables: HarmonicTables, map: Float[Array, " p"]) -> Float[Array, "k
 def synthesis(
     tables: HarmonicTables, coefficients: Float[Array, "k 2 rows 2 2"]
 ) -> Float[Array, " p"]:
-    """Return the NESTED map that is the sum of harmonics times coefficients.
+    """Return the NESTED map of harmonic coefficients: the sum of coefficients times harmonics.
 
     Args:
-        tables: of the nside of the map.
-        coefficients: with axes as from `analysis`, zero where a row belongs to an order of the
-            other parity.
+        tables: harmonic tables for the nside of the map.
+        coefficients: axes as from `analysis`; zero where a row belongs to an order of the other
+            parity.
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
@@ -71,13 +71,13 @@ def synthesis(
 def isotropic_filter(
     tables: HarmonicTables, gains: Float[Array, "k 2 rows 2"], map: Float[Array, " p"]
 ) -> Float[Array, " p"]:
-    """Return the synthesis of gains times the analysis of a map, which is symmetric in the map.
+    """Filter a map by multiplying its harmonic coefficients by gains, a symmetric operator.
 
-    It differentiates in the map, forwards and backwards; tables and gains count as constants.
+    Differentiable in the map, in forward and reverse mode; tables and gains are constants.
 
     Args:
-        tables: of the nside of the map.
-        gains: factor of every coefficient, from `gains_of_multipoles`.
+        tables: harmonic tables for the nside of the map.
+        gains: factor of every coefficient, from `expand_gains`.
         map: NESTED map of the whole sphere, in the precision of the tables.
 
     Source: `docs/conventions.md`, "Harmonic form".
@@ -86,16 +86,15 @@ def isotropic_filter(
     def solve(_: Any, values: Array) -> Array:
         return synthesis(tables, gains[..., None] * analysis(tables, values))
 
-    # To JAX the result solves a symmetric system, whose matrix it never needs. Its transpose is
-    # then the filter itself, and not the program run backwards, which takes two to three times
-    # as long.
+    # Declared as the solution of a symmetric system, so that JAX transposes the filter to itself,
+    # instead of transposing the program, which takes two to three times as long.
     return jax.lax.custom_linear_solve(lambda values: values, map, solve, symmetric=True)
 
 
 def _turned(
     tables: HarmonicTables, belt: Float[Array, "k 2 rings 2 2"], way: int
 ) -> Float[Array, "k 2 rings 2 2"]:
-    """Turn equatorial rings about the axis, to (1) or from (-1) their true longitudes."""
+    """Rotate equatorial rings about the axis, to (1) or from (-1) their true longitudes."""
     cosine, sine = belt[..., 0], belt[..., 1]
     cos, sin = tables.turn[:, :, None]
     sin = way * sin

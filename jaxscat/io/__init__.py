@@ -1,1 +1,1 @@
-"""Files: archives of arrays, and maps and masks in the formats of the field."""
+"""Files: archives of arrays, and maps and masks as `.npy` or HEALPix FITS."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and archives of arrays with a header."""
+"""Atomic writing of files, and archives of arrays with a header and a checksum."""
 
 import hashlib
 import json
@@ -14,9 +14,9 @@ import numpy as np
 
 @contextmanager
 def new_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a file under a temporary name that takes its place when the block ends well.
+    """Open a temporary file that replaces `path` when the block ends without an exception.
 
-    When the block raises, the temporary file is removed and `path` stays as it was.
+    If the block raises, the temporary file is removed and `path` is unchanged.
 
     Raises:
         OSError: the folder is missing or cannot be written.
@@ -46,11 +46,11 @@ def write_archive(
     """Write arrays and a header to a `.npz` file without pickle, with a checksum of both.
 
     Args:
-        path: file to write; an existing one is replaced once the new one is whole.
-        content: what the file holds, in the words of an error message.
+        path: file to write; an existing file is replaced once the new one is complete.
+        content: kind of content, as named in error messages.
         version: version of the schema of header and arrays.
-        header: what JSON can hold, by names other than "content", "format" and "sha256".
-        arrays: arrays by names other than "header" and "file".
+        header: JSON-serializable values; the names "content", "format" and "sha256" are reserved.
+        arrays: arrays by name; the names "header" and "file" are reserved.
 
     Raises:
         OSError: the folder is missing or cannot be written.
@@ -68,11 +68,11 @@ def write_archive(
 def read_archive(
     path: str | os.PathLike[str], content: str, version: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read header and arrays that `write_archive` wrote.
+    """Read the header and the arrays of a file written by `write_archive`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, holds something else, has another version, or was changed.
+        ValueError: the file is damaged, was changed, or has other contents or another version.
     """
     path = Path(path)
     if not path.is_file():
@@ -101,7 +101,7 @@ def read_archive(
 
 
 def _digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
-    """Return a checksum of what a file holds beside it."""
+    """Return the checksum of a file's header and arrays."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())

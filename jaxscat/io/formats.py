@@ -1,4 +1,4 @@
-"""The two kinds of file that hold maps, `.npy` and HEALPix FITS, read as they are."""
+"""Reading of `.npy` and HEALPix FITS files, without conversions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
 
 
 def check_order(order: str | None) -> str | None:
-    """Return "RING", "NESTED" or None; ValueError, which begins with `order`, for all else."""
+    """Normalize a pixel order to "RING", "NESTED" or None; ValueError for anything else."""
     if order is None:
         return None
     if not isinstance(order, str) or order.upper() not in ("RING", "NESTED"):
@@ -25,12 +25,12 @@ def check_order(order: str | None) -> str | None:
 def read_map_file(
     source: str | os.PathLike[str], order: str | None, field: int | str, *, name: str
 ) -> tuple[np.ndarray, str]:
-    """Read the array of a `.npy` file or one column of a FITS file, and tell its order.
+    """Read the array of a `.npy` file or one column of a FITS file, and its pixel order.
 
-    `order` is "RING", "NESTED" or None for what the file says (`.npy`: NESTED). The array has the
+    `order` is "RING", "NESTED" or None for that of the file (`.npy`: NESTED). The array has the
     dtype of the file and is not reordered. Raises ValueError, which begins with `name` or the
     argument, for a file that is missing, empty, damaged, pickled or of another kind, and for an
-    `order` or `field` that does not fit the file.
+    `order` or `field` that does not match the file.
     """
     if not isinstance(source, str | os.PathLike):
         raise ValueError(
@@ -95,7 +95,7 @@ def _read_fits(
 
 
 class _Refused(ValueError):
-    """A file that is whole, but not what was asked for."""
+    """A valid file without the requested contents."""
 
 
 def _header_order(stated: object, order: str | None, name: str) -> str:
@@ -112,14 +112,14 @@ def _header_order(stated: object, order: str | None, name: str) -> str:
 
 
 def _columns(table: object) -> list[str]:
-    """Return the names of the columns with maps; partial skies have the pixels' numbers first."""
+    """Return the names of the map columns; the first column of partial skies is pixel indices."""
     header, names = table.header, list(table.columns.names)  # pyright: ignore
     partial = "PARTIAL" in str(header.get("OBJECT")) or "EXPLICIT" in str(header.get("INDXSCHM"))
     return names[1:] if partial else names
 
 
 def _column_number(field: int | str, columns: list[str], name: str) -> int:
-    lowered = [column.lower() for column in columns]  # FITS names know no case
+    lowered = [column.lower() for column in columns]  # FITS names are case-insensitive
     if isinstance(field, str) and field.lower() in lowered:
         return lowered.index(field.lower())
     if type(field) is int and 0 <= field < len(columns):

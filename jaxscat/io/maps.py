@@ -1,4 +1,4 @@
-"""Reading and writing maps; ordering, missing pixels and resolution are settled here, once."""
+"""Reading and writing of maps, with conversion of pixel order, missing pixels and resolution."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jaxscat.maps import (
     check_map,
     check_mask,
     check_nside,
-    nside_of,
+    npix_to_nside,
     to_real,
     unseen_pixels,
 )
@@ -33,27 +33,39 @@ def load_map(
     field: int | str = 0,
     unseen: Literal["refuse", "mean"] = "refuse",
 ) -> Float[np.ndarray, " p"]:
-    """Read one map from a file or a dataset and take it to a working nside.
+    """Read one map from a file or a dataset, at a working nside.
 
     Args:
         source: a `.npy` file of shape (npix,), a HEALPix FITS file, or one of `dataset_names()`.
-        nside: working nside, a power of two up to the map's own; pixels are averaged by
-            `healpy.ud_grade`. None keeps the map's own.
-        order: "RING" or "NESTED". A FITS header says it too: then the two must agree. A `.npy`
-            file without it is taken as NESTED, the order of FOSCAT; nothing in such a file can
-            tell.
-        field: column of a FITS file, by number from 0 or by name.
-        unseen: what becomes of pixels without data (UNSEEN): "refuse" them, or set them to the
-            "mean" of the others. `load_map_and_mask` makes zeros of the mask of them.
+        nside: working nside, a power of two up to that of the map; pixels are averaged by
+            `healpy.ud_grade`. The default is the nside of the map.
+        order: pixel order of the file, "RING" or "NESTED". It must agree with the header of a
+            FITS file, if that states one. `.npy` files do not, and are read as NESTED (the order
+            of FOSCAT) by default.
+        field: column of a FITS file, by index from 0 or by name.
+        unseen: treatment of pixels without data (UNSEEN): "refuse" raises an error, "mean" sets
+            them to the mean of the others. Use `load_map_and_mask` to mask them instead.
 
     Returns:
-        float64 NESTED map of `12 nside^2` pixels, in the units of the file.
+        float64 NESTED map of `12 nside^2` pixels, in the unit of the file.
 
     Raises:
         ValueError: a file that is missing, empty, damaged, pickled or of an unknown kind; an
-            order that is unknown, missing or contradicts the header; a working nside above the
-            map's; and all that `check_map` refuses. Integer maps are converted with a
+            order that is unknown, missing or contradicts the header; a working nside above that
+            of the map; or an invalid map (see `check_map`). Integer maps are converted with a
             UserWarning.
+
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> np.save("map.npy", np.random.default_rng(0).normal(size=768))
+        >>> map = jaxscat.load_map("map.npy", nside=4, order="RING")
+        >>> map.shape, map.dtype.name
+        ((192,), 'float64')
+
+        Some maps have a name, for example `jaxscat.load_map("cosmic-web")`:
+
+        >>> jaxscat.dataset_names()
+        ('cosmic-web', 'lss')
     """
     if unseen not in ("refuse", "mean"):
         raise ValueError(
@@ -78,13 +90,13 @@ def load_map_and_mask(
     order: str | None = None,
     field: int | str = 0,
 ) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
-    """Read one map whose pixels without data (UNSEEN) become zeros of a mask.
+    """Read one map, with a mask of its pixels without data (UNSEEN).
 
-    Arguments and errors are those of `load_map`. Returns the map and the mask, both float64,
-    NESTED, shape (12 nside^2,). The mask is one where there are data; at a working nside below the
-    map's it is the share of pixels with data, and the map is the mean of those. Where the mask is
-    zero the map holds the mean of all pixels with data, so that wavelets across the edge see no
-    step. The mask is one everywhere if nothing is missing.
+    Arguments and errors are those of `load_map`. Returns map and mask, both float64, NESTED, of
+    shape (12 nside^2,). The mask is one where there are data and zero elsewhere. At a working
+    nside below that of the map, the mask is the fraction of pixels with data and the map is their
+    mean. Where the mask is zero, the map is the mean of all pixels with data, to avoid a step at
+    the edge of the mask.
     """
     values, name = _read(source, order, field)
     return _grade(values, name, nside)
@@ -99,16 +111,16 @@ def load_mask(
 ) -> Float[np.ndarray, "*M p"]:
     """Read the weights of one mask, or of several from a `.npy` file of shape (masks, npix).
 
-    Arguments are those of `load_map`, except that only files are read; at a working nside below
-    the mask's the weights are averaged. Returns float64, NESTED, shape (12 nside^2,) or
-    (masks, 12 nside^2). Raises ValueError for a file or order that `load_map` refuses, a working
-    nside above the mask's, and all that `check_mask` refuses.
+    Arguments are those of `load_map`, but datasets are not accepted. At a working nside below that
+    of the mask, the weights are averaged. Returns float64 NESTED weights of shape (12 nside^2,) or
+    (masks, 12 nside^2). Raises ValueError for files, orders and working nsides as `load_map`, and
+    for an invalid mask (see `check_mask`).
     """
     name = f"mask {str(source)!r}"
     raw, found_order = read_map_file(source, check_order(order), field, name=name)
     weights = check_mask(raw, name=name).astype(np.float64)
     if found_order == "RING":
-        weights = weights[..., _ring_pixels(nside_of(weights.shape[-1]))]
+        weights = weights[..., _ring_pixels(npix_to_nside(weights.shape[-1]))]
     target = _working_nside(nside, weights.shape[-1], name)
     graded = np.stack([_ud_grade(one, target) for one in np.atleast_2d(weights)])
     return check_mask(graded.reshape(*weights.shape[:-1], -1), name=name)
@@ -122,14 +134,13 @@ def save_maps(
     header: Mapping[str, str | int | float] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write maps as the columns of one HEALPix FITS file, NESTED, float32.
+    """Write maps as the columns of one HEALPix FITS file, NESTED, float32, atomically.
 
-    `maps` goes from the name of the column to a NESTED map of shape (npix,), all of one nside;
-    `units` is written for every column, `header` as keywords of the table. The file appears under
-    its name only when it is whole. Returns the path. Raises ValueError for a suffix other than
-    `.fits` or `.fits.gz`, a folder that does not exist, a file that does (unless `overwrite`), no
-    maps, names that are empty or differ only in case, and maps that are not real or differ in
-    length.
+    `maps` holds NESTED maps of shape (npix,) by column name, all of one nside; `units` is the unit
+    of every column, `header` holds keywords of the table. Returns the path. Raises ValueError for
+    a suffix other than `.fits` or `.fits.gz`, a missing folder, an existing file (unless
+    `overwrite`), no maps, column names that are empty or differ only in case, and maps that are
+    not real or differ in length.
     """
     import healpy  # here, because importing it loads matplotlib
 
@@ -150,7 +161,7 @@ def save_maps(
                 f"maps[{name!r}]: got shape {column.shape}, expected one map of "
                 f"{columns[0].size} pixels as the first"
             )
-    nside_of(columns[0].size, name=f"maps[{names[0]!r}]")
+    npix_to_nside(columns[0].size, name=f"maps[{names[0]!r}]")
     partial = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         healpy.write_map(
@@ -173,7 +184,7 @@ def save_maps(
 def _read(
     source: str | os.PathLike[str], order: str | None, field: int | str
 ) -> tuple[Float[np.ndarray, " p"], str]:
-    """Return a float64 NESTED map, UNSEEN still in it, and the words that name it in errors."""
+    """Read a float64 NESTED map, including UNSEEN pixels, and its name for error messages."""
     order = check_order(order)
     if isinstance(source, str) and source in dataset_names():
         if order == "RING":
@@ -188,7 +199,7 @@ def _read(
         raise ValueError(
             f"{name}: got an array of shape {values.shape}, expected one map of shape (npix,)"
         )
-    nside = nside_of(values.size, name=name)
+    nside = npix_to_nside(values.size, name=name)
     check_finite(values, name=name, unseen=True)
     return values[_ring_pixels(nside)] if found_order == "RING" else values, name
 
@@ -196,7 +207,7 @@ def _read(
 def _grade(
     values: Float[np.ndarray, " p"], name: str, nside: int | None
 ) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
-    """Return map and mask at the working nside; pixels without data hold the mean of the others."""
+    """Return map and mask at the working nside; pixels without data are the mean of the others."""
     target = _working_nside(nside, values.size, name)
     missing = unseen_pixels(values)
     if missing.all():
@@ -208,7 +219,7 @@ def _grade(
 
 
 def _working_nside(nside: int | None, npix: int, name: str) -> int:
-    own = nside_of(npix, name=name)
+    own = npix_to_nside(npix, name=name)
     if nside is None:
         return own
     if check_nside(nside) > own:
@@ -230,9 +241,9 @@ def _ring_pixels(nside: int) -> np.ndarray:
 
 
 def in_precision(map: np.ndarray, precision: str, name: str) -> np.ndarray:
-    """Return a map [p] in a floating-point type.
+    """Convert a map [p] to a floating-point type.
 
-    Raises `ValueError`, which begins with `name`, for values that the type cannot hold.
+    Raises `ValueError`, which begins with `name`, for values that overflow.
     """
     with np.errstate(over="ignore"):
         rounded = map.astype(precision)

@@ -1,4 +1,4 @@
-"""Masks of several inputs: read, joined, and where any of them sees."""
+"""Reading and combining of masks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from jaxscat.io.maps import load_mask
 
 
 def read_mask(path: Path, nside: int | None, order: str | None) -> np.ndarray:
-    """Read a mask [p] or masks [M p]; `order` is that of `.npy` files, FITS files say theirs.
+    """Read a mask [p] or masks [M p]; `order` is used for `.npy` files only, not for FITS.
 
-    Raises `ValueError` for all that `load_mask` refuses.
+    Raises `ValueError` as `load_mask`.
     """
     return load_mask(path, nside, order=order if path.name.lower().endswith(".npy") else None)
 
@@ -20,7 +20,7 @@ def read_mask(path: Path, nside: int | None, order: str | None) -> np.ndarray:
 def joint_mask(mask: np.ndarray | None, other: np.ndarray | None, name: str) -> np.ndarray | None:
     """Return the product of two masks [..., p], either of which may be None.
 
-    Raises `ValueError`, which begins with `name`, where no weight is left.
+    Raises `ValueError`, which begins with `name`, if the product is zero everywhere.
     """
     if mask is None or other is None:
         return other if mask is None else mask
@@ -30,6 +30,6 @@ def joint_mask(mask: np.ndarray | None, other: np.ndarray | None, name: str) -> 
     return both
 
 
-def footprint_of(mask: np.ndarray | None) -> np.ndarray | None:
-    """The union of all masks, where the control has to have the original's spectrum."""
+def build_footprint(mask: np.ndarray | None) -> np.ndarray | None:
+    """Return the union of all masks: the footprint of power spectra and Gaussian controls."""
     return None if mask is None else np.atleast_2d(mask).max(axis=0)

@@ -1,1 +1,1 @@
-"""Where wavelets and pixels meet: tables made on the host, and pure functions that apply them."""
+"""Wavelet and resolution operators: tables built on the host, and pure functions to apply them."""

@@ -1,4 +1,4 @@
-"""The operators on plain NESTED maps; the statistics use their folded forms directly."""
+"""The operators on NESTED maps; the statistics use the folded forms directly."""
 
 from functools import partial
 
@@ -19,38 +19,45 @@ def convolve_map(
     """Correlate maps with the wavelet in every orientation.
 
     Args:
-        maps: real NESTED maps with the nside of the scale; on a patch, its pixels at that scale in
-            ascending order, at the nside of the pyramid in the order of its `cell_ids`.
+        maps: real NESTED maps at the nside of the scale. Of a patch, they hold its pixels in the
+            order of `pyramid.pixels(scale)`.
         pyramid: operators.
-        scale: which of its levels to use.
+        scale: index of the scale, 0 is the finest.
 
     Returns:
-        complex wavelet coefficients in the precision of the pyramid, the orientations before the
-        pixels.
+        complex wavelet coefficients in the precision of the pyramid, with the orientations on the
+        axis before the pixels.
 
     Raises:
         ValueError: the pyramid has no such scale, or the maps are not of its nside.
+
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> pyramid = jaxscat.build_pyramid(8)
+        >>> maps = np.random.default_rng(0).normal(size=(2, 768))
+        >>> jaxscat.convolve_map(maps, pyramid).shape  # map, orientation, pixel
+        (2, 4, 768)
+        >>> coarse = jaxscat.downsample_map(maps, pyramid)  # to nside 4
+        >>> jaxscat.convolve_map(coarse, pyramid, scale=1).shape
+        (2, 4, 192)
 
     Source: Delouis et al. 2022, A&A 668, A122, section 2; `docs/conventions.md`, "Stencil".
     """
     _check_scale(scale, len(pyramid.levels) - 1)
     level = pyramid.levels[scale]
-    maps = _checked(maps, _pixels(level), pyramid.spec)
+    maps = _checked(maps, level.npix, pyramid.spec)
     maps = _ascending(maps, level.nside, pyramid)
-    return in_named_order(convolve_level(maps, level, pyramid.spec), level.nside, pyramid)
+    return restore_order(convolve_level(maps, level, pyramid.spec), level.nside, pyramid)
 
 
 def convolve_level(
     maps: Float[Array, "*batch p"], level: Level, spec: PyramidSpec
 ) -> Complex[Array, "*batch L p"]:
-    """Correlate maps whose pixels are ascending with the wavelets of one level; nothing is checked.
-
-    Source: `docs/conventions.md`, "Stencil".
-    """
+    """Correlate maps of ascending pixels with the wavelets of one level, without checks."""
     out = stencil.convolve(_folded(maps, spec), level.stencil)[:, :, :, :, 0]
     source, parity = true_orientations(spec.orientations, spec.sectors)
     sectors = jnp.arange(spec.sectors)[:, None]
-    # From orientations inside each sector to the gauge of the sphere, with conjugates.
+    # From the orientations of each sector to the gauge of the sphere, with conjugates.
     out = out.transpose(1, 2, 4, 3, 0)[:, source, sectors]
     out = out.at[1].multiply(jnp.asarray(parity, out.dtype)[:, :, None, None])
     out = unfold(out.transpose(0, 3, 2, 4, 1))
@@ -61,15 +68,15 @@ def convolve_level(
 def downsample_map(
     maps: Float[Array, "*batch p"], pyramid: Pyramid, scale: int = 0
 ) -> Float[Array, "*batch q"]:
-    """Take maps from the nside of one scale to half of it.
+    """Downsample maps from the nside of one scale to half of it.
 
     Args:
-        maps: real NESTED maps with the nside of the scale; of a patch as for `convolve_map`.
+        maps: real NESTED maps at the nside of the scale; of a patch as for `convolve_map`.
         pyramid: operators.
         scale: the finer of the two scales.
 
     Returns:
-        NESTED maps of a quarter of the pixels (on a patch: of all parents of its pixels).
+        NESTED maps with a quarter of the pixels (of a patch: all parents of its pixels).
 
     Raises:
         ValueError: the pyramid has no coarser scale, or the maps are not of the scale's nside.
@@ -77,19 +84,16 @@ def downsample_map(
     Source: `docs/conventions.md`, "Downsampling".
     """
     level = _level_with_downsampling(pyramid, scale)
-    maps = _checked(maps, _pixels(level), pyramid.spec)
+    maps = _checked(maps, level.npix, pyramid.spec)
     maps = _ascending(maps, level.nside, pyramid)
     coarse = downsample_level(maps, level, pyramid.spec)
-    return in_named_order(coarse, level.nside // 2, pyramid)
+    return restore_order(coarse, level.nside // 2, pyramid)
 
 
 def downsample_level(
     maps: Float[Array, "*batch p"], level: Level, spec: PyramidSpec
 ) -> Float[Array, "*batch q"]:
-    """Take maps whose pixels are ascending to half the nside of a level; nothing is checked.
-
-    Source: `docs/conventions.md`, "Downsampling".
-    """
+    """Downsample maps of ascending pixels to half the nside of a level, without checks."""
     assert level.downsampling is not None
     field = resolution.downsample(_folded(maps, spec), level.downsampling, level.slots)
     return _unfolded(field, maps.shape[:-1])
@@ -99,18 +103,18 @@ def downsample_level(
 def upsample_map(
     maps: Float[Array, "*batch q"], pyramid: Pyramid, scale: int = 0
 ) -> Float[Array, "*batch p"]:
-    """Take maps to the nside of one scale from half of it.
+    """Upsample maps to the nside of one scale from half of it.
 
     Args:
-        maps: real NESTED maps with half the nside of the scale; of a patch as for `convolve_map`.
+        maps: real NESTED maps at half the nside of the scale; of a patch as for `convolve_map`.
         pyramid: operators.
         scale: the finer of the two scales.
 
     Returns:
-        NESTED maps of four times the pixels; of a patch, those that the scale has.
+        NESTED maps with four times the pixels (of a patch: its pixels at the scale).
 
     Raises:
-        ValueError: the pyramid has no coarser scale, or the maps are not of its nside.
+        ValueError: the pyramid has no coarser scale, or the maps are not of half its nside.
 
     Source: `docs/conventions.md`, "Upsampling".
     """
@@ -120,16 +124,13 @@ def upsample_map(
     maps = _checked(maps, coarse, pyramid.spec)
     maps = _ascending(maps, level.nside // 2, pyramid)
     fine = upsample_level(maps, level, pyramid.spec)
-    return in_named_order(fine, level.nside, pyramid)
+    return restore_order(fine, level.nside, pyramid)
 
 
 def upsample_level(
     maps: Float[Array, "*batch q"], level: Level, spec: PyramidSpec
 ) -> Float[Array, "*batch p"]:
-    """Take maps whose pixels are ascending to the nside of a level; nothing is checked.
-
-    Source: `docs/conventions.md`, "Upsampling".
-    """
+    """Upsample maps of ascending pixels to the nside of a level, without checks."""
     assert level.downsampling is not None
     field = resolution.upsample(_folded(maps, spec), level.downsampling, level.slots)
     return _unfolded(field, maps.shape[:-1])
@@ -148,10 +149,6 @@ def _level_with_downsampling(pyramid: Pyramid, scale: int) -> Level:
     return levels[scale]
 
 
-def _pixels(level: Level) -> int:
-    return 12 * level.nside**2 if level.cells is None else level.cells.shape[0]
-
-
 def _checked(maps: Array, npix: int, spec: PyramidSpec) -> Float[Array, "*batch p"]:
     if maps.ndim < 1 or maps.shape[-1] != npix or not jnp.issubdtype(maps.dtype, jnp.floating):
         raise ValueError(
@@ -162,7 +159,7 @@ def _checked(maps: Array, npix: int, spec: PyramidSpec) -> Float[Array, "*batch 
 
 
 def _order(pyramid: Pyramid, nside: int) -> Int[Array, " p"] | None:
-    """Return the order of the maps of an nside: only those of the pyramid's own come unsorted."""
+    """Return the order of the pixels of maps; only at the pyramid's nside can it be unsorted."""
     return pyramid.order if nside == pyramid.spec.nside else None
 
 
@@ -171,13 +168,10 @@ def _ascending(maps: Array, nside: int, pyramid: Pyramid) -> Float[Array, "*batc
     return maps if order is None else maps[..., order]
 
 
-def in_named_order(
+def restore_order(
     maps: Float[Array, "*batch p"], nside: int, pyramid: Pyramid
 ) -> Float[Array, "*batch p"]:
-    """Bring maps of one nside with ascending pixels into the order of `pyramid.pixels`.
-
-    Source: `docs/conventions.md`, "Partial sky".
-    """
+    """Reorder maps of ascending pixels to the order of `pyramid.pixels`."""
     order = _order(pyramid, nside)
     if order is None:
         return maps

@@ -1,4 +1,4 @@
-"""Partial skies: which pixels a pyramid has at every scale, and how they are named."""
+"""Partial skies: the pixels of a patch at every scale, and their order."""
 
 import hashlib
 
@@ -9,20 +9,19 @@ PixelArray = Int[np.ndarray, " p"]
 
 
 def check_cells(cell_ids: object, nside: int) -> tuple[PixelArray, PixelArray | None]:
-    """Return the pixels of a patch in ascending order, and how to bring a map into that order.
+    """Sort the pixels of a patch.
 
     Args:
-        cell_ids: different NESTED indices in any order.
+        cell_ids: distinct NESTED indices in any order.
         nside: resolution of the map.
 
     Returns:
-        ascending int64 indices, and the permutation `order` with `map[order]` ascending; None if
-        they were ascending already.
+        ascending int64 indices, and the permutation `order` that sorts a map (`map[order]`); None
+        if the indices are ascending already.
 
     Raises:
-        ValueError: not one row of whole numbers, none at all, one outside the sphere or twice.
-
-    Source: `docs/conventions.md`, "Partial sky".
+        ValueError: not a one-dimensional array of integers, empty, or with an index that is
+            repeated or outside the sphere.
     """
     ids = np.asarray(cell_ids)
     if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
@@ -30,7 +29,7 @@ def check_cells(cell_ids: object, nside: int) -> tuple[PixelArray, PixelArray | 
             f"cell_ids: got {ids.dtype} of shape {ids.shape}, expected one row of pixel indices"
         )
     npix = 12 * nside**2
-    # Unsigned numbers would wrap; the comparison is made before the cast.
+    # Compared before the cast: unsigned integers would wrap.
     outside = (ids < 0) | (ids >= npix)
     if outside.any():
         raise ValueError(
@@ -46,23 +45,21 @@ def check_cells(cell_ids: object, nside: int) -> tuple[PixelArray, PixelArray | 
 
 
 def digest(nside: int, cells: PixelArray) -> str:
-    """Return a short checksum of ascending pixels of a patch, by which a pyramid knows them."""
+    """Return a short checksum of the ascending pixels of a patch, which identifies them."""
     text = f"{nside} ".encode() + np.ascontiguousarray(cells, dtype="<i8").tobytes()
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def default_scales(cells: int, most: int) -> int:
-    """Return at how many scales a patch is measured unless the caller says otherwise.
+def default_scales(cells: int, maximum: int) -> int:
+    """Return the default number of scales of a patch, as FOSCAT chooses it.
 
-    The coarsest grid keeps about 16 pixels or more.
+    The coarsest grid keeps at least about 16 pixels.
 
     Args:
         cells: number of pixels of the finest grid.
-        most: number of scales of the full sky.
-
-    Source: FOSCAT's rule; `docs/conventions.md`, "Partial sky".
+        maximum: number of scales of the full sky.
     """
-    return max(1, min(most, (int(cells).bit_length() - 1) // 2 - 1))
+    return max(1, min(maximum, (int(cells).bit_length() - 1) // 2 - 1))
 
 
 def children(cells: PixelArray) -> PixelArray:
@@ -71,14 +68,14 @@ def children(cells: PixelArray) -> PixelArray:
 
 
 def parents(cells: PixelArray) -> PixelArray:
-    """Return the pixels of the next coarser grid that have a child in the patch, ascending."""
+    """Return the ascending pixels of the next coarser grid that have a child in the patch."""
     return np.unique(cells // 4)
 
 
 def block_slots(cells: PixelArray) -> PixelArray | None:
-    """Return where the pixels of a patch stand among all children of their parents.
+    """Return the positions of the pixels of a patch among all children of their parents.
 
-    None if all children are there: then pixels already stand in blocks of four.
+    None if every child is in the patch: the pixels are in blocks of four already.
     """
     above = parents(cells)
     if cells.size == 4 * above.size:
@@ -89,7 +86,7 @@ def block_slots(cells: PixelArray) -> PixelArray | None:
 def find(
     cells: PixelArray, pixels: Int[np.ndarray, "*shape"]
 ) -> tuple[Int[np.ndarray, "*shape"], Bool[np.ndarray, "*shape"]]:
-    """Return where pixels stand in a patch (0 if nowhere), and which of them it has."""
+    """Return the positions of pixels in a patch (0 if absent), and which of them are present."""
     position = np.minimum(np.searchsorted(cells, pixels), cells.size - 1)
     present = cells[position] == pixels
     return np.where(present, position, 0), present

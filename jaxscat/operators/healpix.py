@@ -1,8 +1,8 @@
-"""Geometry of the HEALPix sphere on the host: the only module that asks healpy about pixels.
+"""Geometry of the HEALPix sphere on the host, by healpy.
 
 healpy is imported where it is used, because it loads matplotlib.
 
-Everything here is NumPy in float64 (see `stencil_points` for the one exception) and happens once,
+Everything here is NumPy in float64 (except `stencil_points` in single precision) and runs once,
 when operators are built. Pixels are NESTED throughout.
 """
 
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from jaxscat.operators.wavelet import gauge_angle, stencil_offsets
 
-# Weights smaller than this are rounding noise of a point that falls on a pixel centre or ring.
+# Smaller weights are rounding noise of points on a pixel centre or ring.
 _NEGLIGIBLE_WEIGHT = 1e-12
 
 PixelArray = Int[np.ndarray, " p"]
@@ -30,7 +30,7 @@ def stencil_points(
     kernel_size: int,
     single_precision: bool = False,
 ) -> tuple[Float[np.ndarray, "p points"], Float[np.ndarray, "p points"]]:
-    """Return where on the sphere the points of an oriented stencil lie.
+    """Return the positions on the sphere of the points of an oriented stencil.
 
     Point `(a, b)` of the kernel lies at geodesic distance `resolution * sqrt(a^2 + b^2)` from the
     pixel centre, in the direction `atan2(b, a)` measured from the axis of the wave.
@@ -85,13 +85,11 @@ def _rounded_points(
     orientation: int,
     orientations: int,
 ) -> tuple[Float[np.ndarray, "p points"], Float[np.ndarray, "p points"]]:
-    """Place the stencil in float32, by the chain of rotations whose rounding FOSCAT has.
+    """Place the stencil in float32, by the same chain of rotations as FOSCAT 2026.6.1.
 
-    The rounding is no symmetric noise: it moves points off the pixel centre and biases S1 and S2,
-    so that only the same chain (tilt, turn to the longitude, Rodrigues' turn about the normal)
+    The rounding is not symmetric noise: it moves points off the pixel centre and biases S1 and S2.
+    Only the same chain (tilt, rotation to the longitude, Rodrigues' rotation about the normal)
     reproduces the package.
-
-    Source: FOSCAT 2026.6.1; `docs/conventions.md`, "Stencil".
     """
     real = np.float32
     hemisphere = np.where(theta <= np.pi / 2, 1, -1)
@@ -131,7 +129,7 @@ def interpolation(
     phi: Float[np.ndarray, "*shape"],
     single_precision: bool = False,
 ) -> tuple[Int[np.ndarray, "4 *shape"], Float[np.ndarray, "4 *shape"]]:
-    """Return the four pixels and weights that interpolate a map bilinearly at given points.
+    """Return the pixels and weights of the bilinear interpolation of a map at given points.
 
     Args:
         nside: resolution of the map.
@@ -157,7 +155,7 @@ def interpolation(
 
 
 def parents_with_neighbours(nside: int, pixels: PixelArray) -> Int[np.ndarray, "p 9"]:
-    """Return every pixel and its eight neighbours; a missing one repeats the entry before it.
+    """Return every pixel and its eight neighbours; a missing neighbour repeats the one before it.
 
     Args:
         nside: resolution of the pixels.
@@ -180,7 +178,7 @@ def parents_with_neighbours(nside: int, pixels: PixelArray) -> Int[np.ndarray, "
 def angular_distance(
     nside_from: int, pixels_from: np.ndarray, nside_to: int, pixels_to: np.ndarray
 ) -> Float[np.ndarray, "*shape"]:
-    """Return the angles between pixel centres of two grids, in radians (arrays broadcast)."""
+    """Return the angles between pixel centres of two grids, radians; the indices broadcast."""
     import healpy
 
     vectors_from = np.stack(healpy.pix2vec(nside_from, pixels_from, nest=True), -1)

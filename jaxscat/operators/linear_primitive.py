@@ -1,4 +1,4 @@
-"""Linear JAX primitives of a field and constant tables, with their transposes."""
+"""JAX primitives that are linear in a field and take constant tables, with their transposes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ def _linear_transpose(transposed, cotangent, field, *tables):
 
 
 def _fold_batch(primitive, lead, args, dims):
-    """Move a batch of fields to the axis of fields, which every gathered row carries along."""
+    """Fold a batch into the axis of fields, which every gathered row carries along."""
     if any(dim is not None for dim in dims[1:]):
         moved = [
             arg if dim is None else jnp.moveaxis(arg, dim, 0)
@@ -47,16 +47,16 @@ def _fold_batch(primitive, lead, args, dims):
     out = primitive.bind(
         field.reshape(*shape[:lead], batch * fields, *shape[lead + 2 :]), *args[1:]
     )
-    axis = 3 - lead  # the fields stand one axis later (spread) or earlier (collect)
+    axis = 3 - lead  # the axis of fields moves by one: later in apply_matrix, else earlier
     split = out.reshape(*out.shape[:axis], batch, fields, *out.shape[axis + 1 :])
     return split, axis
 
 
 def _as_one_call(apply):
-    """Keep a computation together as one call.
+    """Prevent XLA from inlining a computation.
 
-    XLA's CPU compiler would otherwise fuse it into every use of its result and do all the gathers
-    again there.
+    Its CPU compiler would otherwise fuse the computation into every use of the result, and repeat
+    all gathers there.
     """
     together = jax.jit(apply)
 
@@ -75,19 +75,17 @@ def linear_primitive(
     transposed: Callable[[], Primitive],
     lead: int,
 ) -> Primitive:
-    """Make a primitive that is linear in its first operand, a field; the others are its tables.
+    """Define a primitive that is linear in its first operand, a field; the others are its tables.
 
-    It differentiates forwards and backwards, and `jax.vmap` folds a batch into the fields.
+    It is differentiable in forward and reverse mode, and `jax.vmap` folds a batch into the fields.
 
     Args:
-        name: its name in a jaxpr.
-        apply: what it computes from the field and the tables.
-        on_cpu: the same, as CPUs are faster at it.
-        shape: abstract field and tables to the abstract result.
-        transposed: gives the primitive of the transpose, which may be made later.
-        lead: number of axes of the field before its axis of fields.
-
-    Source: `docs/conventions.md`, "Sectors".
+        name: name in a jaxpr.
+        apply: implementation, a function of the field and the tables.
+        on_cpu: a faster implementation for CPUs.
+        shape: abstract evaluation: abstract field and tables to the abstract result.
+        transposed: returns the primitive of the transpose, which may be defined later.
+        lead: number of axes before the field's axis of fields.
     """
     primitive = Primitive(name)
     primitive.def_impl(jax.jit(apply))

@@ -1,4 +1,4 @@
-"""How much memory the operator tables take, known before they are built."""
+"""The memory of the operator tables, estimated before they are built."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from jaxscat.operators.spec import PyramidSpec
 
-# Most pixels that one stencil row touches, and that touch one pixel, for every size of kernel;
-# measured over nside 1 to 128 and 1 to 8 orientations.
+# Maximum number of pixels in a stencil row, and of rows that contain a pixel, for every kernel
+# size; measured over nside 1 to 128 and 1 to 8 orientations.
 _WIDTHS = {3: (23, 26), 5: (55, 57), 7: (94, 96)}
 
 # Linux only.
@@ -17,15 +17,15 @@ _MEMORY_FIGURES = Path("/proc/meminfo")
 
 
 def table_bytes(spec: PyramidSpec) -> int:
-    """Return about how many bytes the tables of a pyramid take, in plain integers.
+    """Estimate the memory of the tables of a pyramid, in bytes.
 
-    A few percent too many at nside 64 and more, too few for small pyramids.
+    The estimate is a few percent too high from nside 64 up, and too low for small pyramids.
 
     Source: measured widths of the tables; `docs/conventions.md`, "Memory".
     """
     real = np.dtype(spec.dtype).itemsize
     entry = 4 + 2 * spec.orientations * real
-    finest = spec.npix * (4 if spec.raised else 1)
+    finest = spec.npix * (4 if spec.upsampled else 1)
     total = 0
     for j in range(spec.scales):
         rows = (finest >> 2 * j) // spec.sectors
@@ -35,21 +35,21 @@ def table_bytes(spec: PyramidSpec) -> int:
 
 
 def available_bytes() -> int | None:
-    """Return how many bytes of this machine's memory are free, or None where it does not tell."""
+    """Return the available memory of this machine in bytes, or None where it is unknown."""
     try:
         lines = _MEMORY_FIGURES.read_text().splitlines()
     except OSError:
         return None
     figures = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
-    # What the system can make free counts too: file caches are no use of memory.
+    # MemAvailable rather than MemFree: file caches can be dropped.
     return int(figures["MemAvailable"][0]) * 1024 if "MemAvailable" in figures else None
 
 
 def require(needed: int, what: str) -> None:
-    """Refuse work whose tables cannot fit; where free memory is unknown, nothing is refused.
+    """Check that tables fit into the available memory, where it is known.
 
     Raises:
-        ValueError: less is free than `needed` and what building takes beside it.
+        ValueError: less is available than twice `needed`, the peak while tables are built.
     """
     free = available_bytes()
     if free is not None and 2 * needed > free:

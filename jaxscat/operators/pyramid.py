@@ -1,4 +1,4 @@
-"""The pyramid of operators: a stencil for every nside and the steps between them."""
+"""The pyramid of operators: a wavelet stencil per scale and the downsampling between scales."""
 
 from collections.abc import Callable
 
@@ -18,15 +18,15 @@ from jaxscat.operators.table import DenseTable, SparseTable
 
 
 class Level(eqx.Module):
-    """Operators of one nside.
+    """Operators of one scale.
 
     Attributes:
         stencil: the oriented wavelet.
-        downsampling: the step to half the nside; None at the coarsest scale, unless it is needed
-            to raise maps to that scale.
-        slots: where the pixels of a patch stand among all children of the coarser level; None if
-            they are all there, as in the full sky.
-        cells: the pixels of a patch, ascending; None is the full sky.
+        downsampling: downsampling to half the nside; None at the coarsest scale, unless maps are
+            upsampled to that scale.
+        slots: positions of a patch's pixels among all children of the coarser level; None if
+            every child is in the patch, as on the full sky.
+        cells: pixels of a patch, ascending; None is the full sky.
         nside: resolution of the level.
     """
 
@@ -36,15 +36,20 @@ class Level(eqx.Module):
     cells: Int[Array, " p"] | None
     nside: int = eqx.field(static=True)
 
+    @property
+    def npix(self) -> int:
+        """Number of pixels of the maps of this level."""
+        return 12 * self.nside**2 if self.cells is None else self.cells.shape[0]
+
 
 class Pyramid(eqx.Module):
-    """Operators of all scales, from fine to coarse; an argument of every jitted function.
+    """Operators of all scales, from fine to coarse, as a pytree to pass to jitted functions.
 
     Attributes:
-        levels: one for each scale.
-        order: brings the pixels of a map, in the order in which they were named, into ascending
-            order; None if they are.
-        spec: what the pyramid was built for.
+        levels: one per scale.
+        order: permutation that sorts the pixels of a map (given in the order of `cell_ids`);
+            None if they are ascending already.
+        spec: nside, wavelet, scales, precision and pixels of the pyramid.
     """
 
     levels: tuple[Level, ...]
@@ -52,9 +57,9 @@ class Pyramid(eqx.Module):
     spec: PyramidSpec = eqx.field(static=True)
 
     def pixels(self, scale: int = 0) -> Int[np.ndarray, " p"]:
-        """Return the NESTED pixels of maps of one scale, in the order in which they stand.
+        """Return the NESTED pixel indices of the maps of one scale.
 
-        At the nside of the pyramid that is the order of its `cell_ids`, else ascending.
+        At the nside of the pyramid they are in the order of its `cell_ids`, elsewhere ascending.
 
         Raises:
             ValueError: the pyramid has no such scale.
@@ -81,27 +86,42 @@ def build_pyramid(
     cell_ids: ArrayLike | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pyramid:
-    """Build the wavelet operators of all scales of maps with a given nside.
+    """Build the wavelet operators of all scales for maps of a given nside.
 
     Args:
         nside: resolution of the maps, a power of two.
         orientations: number of wavelet orientations in half a turn.
-        kernel_size: side of the wavelet kernel, pixels: 3, 5 or 7. From 5 on, maps are first taken
-            to twice their nside, and there is one more scale.
-        scales: number of scales, at most `log2(nside) + 1` (one more with a large kernel); that is
-            the default for the full sky, while a patch stops at about 16 pixels.
+        kernel_size: side of the wavelet kernel, pixels: 3, 5 or 7. With 5 and 7, maps are first
+            upsampled to twice their nside, which adds a scale.
+        scales: number of scales, at most `log2(nside) + 1` (one more for kernel sizes 5 and 7).
+            The default is this maximum on the full sky; on a patch, the coarsest scale keeps at
+            least about 16 pixels.
         dtype: float32 or float64 weights; float64 needs JAX's x64 mode.
         geometry: "exact", or "foscat" to reproduce the float32 rounding of the FOSCAT package.
-        cell_ids: NESTED pixels of a patch, in the order in which its maps hold them; None is the
-            full sky. The pyramid belongs to these pixels and no others.
-        progress: called with the number of pixels done and their total.
+        cell_ids: NESTED pixel indices of a patch, in the order of the values of its maps; None is
+            the full sky. The pyramid serves maps of these pixels only.
+        progress: called with the number of pixels done and the total.
 
     Returns:
-        pyramid whose arrays lie on the default device.
+        pyramid with its arrays on the default device.
 
     Raises:
-        ValueError: an argument is outside its range, float64 is asked for without x64, or the
-            tables cannot fit into this machine's memory (the figure is given).
+        ValueError: an argument is outside its range, float64 is requested without x64, or the
+            tables do not fit into this machine's memory (the message says how much they need).
+
+    Examples:
+        >>> import jaxscat
+        >>> pyramid = jaxscat.build_pyramid(8, orientations=4)
+        >>> pyramid.spec.npix, pyramid.spec.scales
+        (768, 4)
+        >>> [level.nside for level in pyramid.levels]
+        [8, 4, 2, 1]
+
+        A patch of the sky is given by its NESTED pixels, here one of the 12 base faces:
+
+        >>> patch = jaxscat.build_pyramid(8, cell_ids=range(64))
+        >>> patch.spec.npix
+        64
 
     Source: Delouis et al. 2022, A&A 668, A122, section 2; `docs/conventions.md`, "Wavelet" to
     "Upsampling".
@@ -136,7 +156,7 @@ def build_pyramid(
             level_nside, spec.orientations, spec.kernel_size, exact, weights_type, advance, ids
         )
         downsampling = slots = None
-        if j + 1 < spec.scales or (j == 0 and spec.raised):
+        if j + 1 < spec.scales or (j == 0 and spec.upsampled):
             downsampling = build_downsampling(level_nside, spec.sectors, exact, weights_type, ids)
             slots = None if ids is None else patches.block_slots(ids)
         levels.append(Level(stencil, downsampling, _indices(slots), _indices(ids), level_nside))
@@ -148,7 +168,7 @@ def _cells_of_levels(
 ) -> list[Int[np.ndarray, " q"] | None]:
     if cells is None:
         return [None] * spec.scales
-    found = [patches.children(cells) if spec.raised else cells]
+    found = [patches.children(cells) if spec.upsampled else cells]
     while len(found) < spec.scales:
         found.append(patches.parents(found[-1]))
     return [*found]

@@ -1,4 +1,4 @@
-"""Changes of resolution by a factor of two: a Gaussian-weighted mean over a neighbourhood."""
+"""Downsampling and upsampling by a factor of two, with Gaussian weights over a neighbourhood."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +8,10 @@ from jaxtyping import Array, Float, Int
 from jaxscat.operators import healpix, symmetry
 from jaxscat.operators.cells import find
 from jaxscat.operators.cells import parents as cell_parents
-from jaxscat.operators.sparse import collect, spread
+from jaxscat.operators.sparse import apply_matrix, apply_transpose
 from jaxscat.operators.table import DenseTable, SparseTable, pad_transpose, tabulate
 
-# Coarse pixels whose weights are computed at a time.
+# Coarse pixels whose weights are computed in one piece.
 _ROWS_AT_A_TIME = 1 << 14
 
 
@@ -20,21 +20,20 @@ def downsample(
     downsampling: SparseTable | DenseTable,
     slots: Int[Array, " fine_rows"] | None = None,
 ) -> Float[Array, "coarse_rows fields channels sectors"]:
-    """Take folded fields to half their nside.
+    """Downsample folded fields to half their nside.
 
     Args:
         field: fine fields.
         downsampling: table from `build_downsampling`.
-        slots: where the rows stand among all children of the coarse rows; None if all are there.
-
-    Source: `docs/conventions.md`, "Downsampling".
+        slots: positions of the rows among all children of the coarse rows; None if all children
+            are present.
     """
     rows, *rest = field.shape
     if slots is not None:
         rows = 4 * downsampling.rows
         blocks = jnp.zeros((rows, *rest), field.dtype)
         field = blocks.at[slots].set(field, unique_indices=True, indices_are_sorted=True)
-    return collect(downsampling, field.reshape(rows // 4, 4, *rest))
+    return apply_transpose(downsampling, field.reshape(rows // 4, 4, *rest))
 
 
 def upsample(
@@ -42,21 +41,19 @@ def upsample(
     downsampling: SparseTable | DenseTable,
     slots: Int[Array, " fine_rows"] | None = None,
 ) -> Float[Array, "fine_rows fields channels sectors"]:
-    """Take folded fields to twice their nside: transposed downsampling, rows made to sum to one.
+    """Upsample folded fields to twice their nside, with downsampling's transpose, normalised.
 
     Args:
         field: coarse fields.
         downsampling: table from `build_downsampling`.
         slots: as for `downsample`.
-
-    Source: `docs/conventions.md`, "Upsampling".
     """
     rows, *_, sectors = field.shape
-    total = spread(downsampling, jnp.ones((rows, 1, 1, sectors), field.dtype))
-    # A child that is not in a patch has no weight; it is dropped below.
-    raised = spread(downsampling, field) / jnp.where(total > 0, total, 1)
-    raised = raised.reshape(4 * rows, *field.shape[1:])
-    return raised if slots is None else raised[slots]
+    total = apply_matrix(downsampling, jnp.ones((rows, 1, 1, sectors), field.dtype))
+    # Children outside the patch have no weight; they are dropped below.
+    upsampled = apply_matrix(downsampling, field) / jnp.where(total > 0, total, 1)
+    upsampled = upsampled.reshape(4 * rows, *field.shape[1:])
+    return upsampled if slots is None else upsampled[slots]
 
 
 def build_downsampling(
@@ -66,17 +63,17 @@ def build_downsampling(
     dtype: DTypeLike = np.float32,
     cells: Int[np.ndarray, " p"] | None = None,
 ) -> SparseTable | DenseTable:
-    """Tabulate the step from `nside` to half of it on the host.
+    """Tabulate the downsampling from `nside` to half of it, on the host.
 
-    The table reads coarse pixels and writes the four NESTED children of every coarse pixel, which
-    is upsampling before its rows are normalised; `downsample` applies its transpose.
+    The table maps coarse pixels to the four NESTED children of every coarse pixel, which is
+    upsampling before its rows are normalised; `downsample` applies its transpose.
 
     Args:
         nside: resolution of the fine map, at least 2.
         sectors: number of sectors of the fold.
         exact: weights in float64; False rounds them to float32 as the FOSCAT package does.
         dtype: type of the weights.
-        cells: the pixels of the fine map if it is a patch, ascending; None is the full sky.
+        cells: pixels of the fine map if it is a patch, ascending; None is the full sky.
 
     Source: `docs/conventions.md`, "Downsampling" and "Partial sky".
     """
@@ -96,7 +93,7 @@ def build_downsampling(
         if not exact:
             shares = shares.astype(np.float32)
         weights[:, part] = shares.transpose(1, 0, 2)
-    # Turned around: for every parent, the coarse pixels that take its children.
+    # Transposed: for every parent, the coarse pixels that average over its children.
     rows, entries = parents.T, np.ones((9, pixels.size), dtype=bool)
     if above is not None:
         rows, entries = find(above, rows)

@@ -1,9 +1,9 @@
 """A constant sparse matrix as padded gathers, with its transpose as gathers too.
 
-`spread` takes a folded field to several outputs per row; `collect` is its exact transpose. Both
-are linear JAX primitives: they differentiate forwards and backwards, neither scatters with
-colliding indices (so results are deterministic on every device), and `jax.vmap` folds the batch
-into the channels, so that one gathered row serves all of it.
+`apply_matrix` maps a folded field to several outputs per row; `apply_transpose` is its exact
+transpose. Both are linear JAX primitives: they differentiate forwards and backwards, neither
+scatters with colliding indices (so results are deterministic on every device), and `jax.vmap`
+folds the batch into the fields, so that one gathered row serves all of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,44 +19,39 @@ from jaxscat.operators.linear_primitive import linear_primitive
 from jaxscat.operators.symmetry import seen_columns
 from jaxscat.operators.table import DenseTable, SparseTable
 
-# With at most so many rows, all gathered rows are held at once: they fit a cache.
+# Maximum number of rows for which all gathered rows are held at once: they fit into a cache.
 _FEW_ROWS = 8192
 
-# On CPU, larger results (rows by columns) are made in blocks whose gathered rows stay in a cache;
-# rows of fewer columns gain nothing.
+# On CPUs, larger results (rows by columns) are computed in blocks whose gathered rows fit into a
+# cache, unless rows have so few columns that this gains nothing.
 _FEW_NUMBERS = 1 << 17
 _NUMBERS_OF_A_BLOCK = 3 << 13
 _FEW_COLUMNS = 8
 
 
-def spread(
+def apply_matrix(
     table: SparseTable | DenseTable, field: Float[Array, "in_rows fields channels sectors"]
 ) -> Float[Array, "out_rows outputs fields channels sectors"]:
-    """Apply the matrix: every output row is a weighted sum of gathered input rows.
+    """Apply a sparse matrix: every output row is a weighted sum of gathered input rows.
 
-    The channels are orientations (or a single one): a row repeated from the neighbouring sector
-    is turned to the orientations of the sector that reads it.
-
-    Source: `docs/conventions.md`, "Sectors".
+    The channels are orientations (or a single one): a row of another sector is rotated to the
+    orientations of the sector that reads it.
     """
     table = jax.lax.stop_gradient(table)
     if isinstance(table, DenseTable):
-        return _spread_dense(table.weights, field)
-    return _spread_primitive.bind(field, *_leaves(table))
+        return _apply_dense(table.weights, field)
+    return _apply_primitive.bind(field, *_leaves(table))
 
 
-def collect(
+def apply_transpose(
     table: SparseTable | DenseTable,
     field: Float[Array, "out_rows outputs fields channels sectors"],
 ) -> Float[Array, "in_rows fields channels sectors"]:
-    """Apply the transpose of the matrix that `spread` applies.
-
-    Source: `docs/conventions.md`, "Sectors".
-    """
+    """Apply the transpose of the matrix of `apply_matrix`."""
     table = jax.lax.stop_gradient(table)
     if isinstance(table, DenseTable):
-        return _collect_dense(table.weights, field)
-    return _collect_primitive.bind(field, *_leaves(table))
+        return _transpose_dense(table.weights, field)
+    return _transpose_primitive.bind(field, *_leaves(table))
 
 
 def _leaves(table: SparseTable) -> Sequence[Array]:
@@ -73,12 +68,12 @@ def _leaves(table: SparseTable) -> Sequence[Array]:
 
 
 def _gather(rows: Array, *indices: Array) -> Array:
-    # The tables are checked when built, so no clamping is asked for.
+    # Indices are in bounds by construction, so no clamping is needed.
     return rows.at[indices].get(mode="promise_in_bounds")
 
 
 def _gather_rows(rows: Float[Array, "n columns"], index: Int[Array, "*k"]) -> Array:
-    """Return whole rows; said in XLA's own terms, which saves the check for negative indices."""
+    """Gather whole rows, by `lax.gather` to avoid the check for negative indices."""
     numbers = jax.lax.GatherDimensionNumbers(
         offset_dims=(index.ndim,), collapsed_slice_dims=(0,), start_index_map=(0,)
     )
@@ -87,12 +82,12 @@ def _gather_rows(rows: Float[Array, "n columns"], index: Int[Array, "*k"]) -> Ar
 
 
 def _seen_matrices(channels: int, sectors: int, dtype: DTypeLike) -> Array:
-    """Permutation matrices `[shift, column, seen column]` of `symmetry.seen_columns`."""
+    """Return the permutation matrices `[shift, column, seen column]` of `seen_columns`."""
     columns = seen_columns(channels, sectors)
     return jnp.asarray(np.eye(columns.shape[1])[:, columns].swapaxes(0, 1), dtype)
 
 
-def _spread_dense(weights: Array, field: Array) -> Array:
+def _apply_dense(weights: Array, field: Array) -> Array:
     rows, fields, channels, sectors = field.shape
     seen = _seen_matrices(channels, sectors, field.dtype)
     out = jnp.einsum(
@@ -105,7 +100,7 @@ def _spread_dense(weights: Array, field: Array) -> Array:
     return out.reshape(*out.shape[:3], channels, sectors)
 
 
-def _collect_dense(weights: Array, field: Array) -> Array:
+def _transpose_dense(weights: Array, field: Array) -> Array:
     rows, outputs, fields, channels, sectors = field.shape
     seen = _seen_matrices(channels, sectors, field.dtype)
     out = jnp.einsum(
@@ -119,7 +114,7 @@ def _collect_dense(weights: Array, field: Array) -> Array:
 
 
 def _extend(field: Array, halo_rows: Array, halo_shifts: Array) -> Array:
-    """Append the halo, rows as they are seen from another sector; all on two axes."""
+    """Append the halo (rows as seen from another sector); returns `[rows, columns]`."""
     count, fields, channels, sectors = field.shape
     seen = _field_columns(seen_columns(channels, sectors), fields)
     rows = field.reshape(count, -1)
@@ -128,14 +123,14 @@ def _extend(field: Array, halo_rows: Array, halo_shifts: Array) -> Array:
 
 
 def _reduce_halo(extended: Array, shape: tuple[int, ...], tables: Sequence[Array]) -> Array:
-    """Add the halo back to the rows it repeats: the transpose of `_extend`."""
+    """Add the halo to the rows it was copied from: the transpose of `_extend`."""
     halo_rows, halo_shifts, repeated_rows, repeats = tables
     fields, channels, sectors = shape
     back = np.argsort(seen_columns(channels, sectors), axis=1)
     columns = _gather(_field_columns(back, fields), _gather(halo_shifts, repeats))
     count = extended.shape[0] - halo_rows.shape[0]
     halo = jnp.concatenate([extended[count:], jnp.zeros_like(extended[:1])])
-    # Every repeated row is written once: no two updates collide.
+    # Every row is written once: no updates collide.
     return (
         extended[:count]
         .at[repeated_rows]
@@ -156,7 +151,7 @@ def _field_columns(columns: np.ndarray, fields: int) -> Array:
     )
 
 
-def _spread_rows(
+def _apply_rows(
     field, indices, weights, _transposed_indices, _transposed_weights, rows, shifts, *_repeats
 ):
     shape = field.shape[1:]
@@ -170,7 +165,7 @@ def _weighted_sums(
     weights: Float[Array, "k out_rows outputs"],
 ) -> Float[Array, "out_rows outputs columns"]:
     if weights.shape[1] <= _FEW_ROWS:
-        # One batched product compiles in a third of the time.
+        # A single batched product compiles in a third of the time.
         return jnp.einsum("kro,krc->roc", weights, _gather_rows(rows, indices), precision="highest")
 
     def add(total, entry):
@@ -178,11 +173,11 @@ def _weighted_sums(
         return total + weight[:, :, None] * _gather_rows(rows, index)[:, None, :], None
 
     start = jnp.zeros((*weights.shape[1:], rows.shape[1]), rows.dtype)
-    # Unrolled, the sums never leave the registers.
+    # Unrolled, the sums stay in registers.
     return jax.lax.scan(add, start, (indices, weights), unroll=True)[0]
 
 
-def _spread_blocks(
+def _apply_blocks(
     field, indices, weights, _transposed_indices, _transposed_weights, rows, shifts, *_repeats
 ):
     shape = field.shape[1:]
@@ -191,7 +186,7 @@ def _spread_blocks(
     return sums.reshape(*weights.shape[1:], *shape)
 
 
-def _collect_rows(field, _indices, _weights, indices, weights, *halo):
+def _transpose_rows(field, _indices, _weights, indices, weights, *halo):
     sums = _transposed_sums(field, indices, weights)
     return _reduce_halo(sums, field.shape[2:], halo).reshape(-1, *field.shape[2:])
 
@@ -210,7 +205,7 @@ def _transposed_sums(
     return reduce(jnp.add, parts).sum(1)
 
 
-def _collect_blocks(field, _indices, _weights, indices, weights, *halo):
+def _transpose_blocks(field, _indices, _weights, indices, weights, *halo):
     sums = _in_blocks(partial(_transposed_sums, field), np.prod(field.shape[2:]), indices, weights)
     return _reduce_halo(sums, field.shape[2:], halo).reshape(-1, *field.shape[2:])
 
@@ -221,49 +216,49 @@ def _in_blocks(
     indices: Int[Array, "k rows"],
     weights: Float[Array, "k rows outputs"],
 ) -> Float[Array, "rows *rest"]:
-    """Return `sums(indices, weights)`, made block by block where it would leave the cache."""
+    """Return `sums(indices, weights)`, block by block where the rows would not fit the cache."""
     count = indices.shape[1]
     if columns < _FEW_COLUMNS or count * columns <= _FEW_NUMBERS:
         return sums(indices, weights)
     block = min(count, max(1, _NUMBERS_OF_A_BLOCK // columns))
 
-    def of_block(start):
+    def block_sums(start):
         return sums(
             *(jax.lax.dynamic_slice_in_dim(table, start, block, 1) for table in (indices, weights))
         )
 
     def write(step, out):
-        # The last block is as long as the others: rows that it repeats are written again.
+        # The last block has the same length, and overwrites rows of the one before.
         start = jnp.minimum(step * block, count - block)
-        return jax.lax.dynamic_update_slice_in_dim(out, of_block(start), start, 0)
+        return jax.lax.dynamic_update_slice_in_dim(out, block_sums(start), start, 0)
 
-    one = jax.eval_shape(of_block, 0)
+    one = jax.eval_shape(block_sums, 0)
     start = jnp.zeros((count, *one.shape[1:]), one.dtype)
     return jax.lax.fori_loop(0, -(-count // block), write, start)
 
 
-def _spread_shape(field, _indices, weights, *_rest):
+def _apply_shape(field, _indices, weights, *_rest):
     return field.update(shape=(*weights.shape[1:], *field.shape[1:]))
 
 
-def _collect_shape(field, _indices, _weights, transposed_indices, _transposed_weights, *halo):
+def _transpose_shape(field, _indices, _weights, transposed_indices, _transposed_weights, *halo):
     rows = transposed_indices.shape[1] - halo[0].shape[0]
     return field.update(shape=(rows, *field.shape[2:]))
 
 
-_spread_primitive = linear_primitive(
-    "scattering_spread",
-    _spread_rows,
-    _spread_blocks,
-    _spread_shape,
-    lambda: _collect_primitive,
+_apply_primitive = linear_primitive(
+    "scattering_matrix",
+    _apply_rows,
+    _apply_blocks,
+    _apply_shape,
+    lambda: _transpose_primitive,
     lead=1,
 )
-_collect_primitive = linear_primitive(
-    "scattering_collect",
-    _collect_rows,
-    _collect_blocks,
-    _collect_shape,
-    lambda: _spread_primitive,
+_transpose_primitive = linear_primitive(
+    "scattering_transpose",
+    _transpose_rows,
+    _transpose_blocks,
+    _transpose_shape,
+    lambda: _apply_primitive,
     lead=2,
 )

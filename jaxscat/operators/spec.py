@@ -1,4 +1,4 @@
-"""What a pyramid of operators is built for."""
+"""The specification of a pyramid: resolution, wavelet, scales, precision and pixels."""
 
 import dataclasses
 from typing import Literal
@@ -21,7 +21,7 @@ _LARGEST_PATCH_NSIDE = 8192
 
 @dataclasses.dataclass(frozen=True)
 class PyramidSpec:
-    """What a pyramid was built for; two pyramids of one spec share their compiled functions.
+    """The specification of a pyramid; pyramids of equal spec share their compiled functions.
 
     Attributes:
         nside: resolution of the maps.
@@ -29,7 +29,7 @@ class PyramidSpec:
         kernel_size: side of the wavelet kernel, pixels.
         scales: number of scales `J`; scale `j` works at `finest_nside / 2^j`.
         geometry: "exact" (float64) or "foscat" (rounded to float32 as the FOSCAT package does).
-        dtype: name of the type of the weights.
+        dtype: name of the floating-point type of the weights.
         cells: checksum of the pixels of a patch; None is the full sky.
         cell_count: number of pixels of the patch; None is the full sky.
     """
@@ -49,14 +49,14 @@ class PyramidSpec:
         return 12 * self.nside**2 if self.cell_count is None else self.cell_count
 
     @property
-    def raised(self) -> bool:
-        """Whether maps are taken to twice their nside first, as large kernels ask for."""
+    def upsampled(self) -> bool:
+        """Whether maps are upsampled to twice their nside first, as large kernels require."""
         return self.kernel_size > 3
 
     @property
     def finest_nside(self) -> int:
-        """Resolution at which the finest scale works."""
-        return 2 * self.nside if self.raised else self.nside
+        """Resolution of the finest scale."""
+        return 2 * self.nside if self.upsampled else self.nside
 
     @property
     def sectors(self) -> int:
@@ -75,32 +75,32 @@ def check_spec(
     geometry: Geometry = "exact",
     cells: Int[np.ndarray, " p"] | None = None,
 ) -> PyramidSpec:
-    """Return the spec of a pyramid after checking every argument of `build_pyramid`.
+    """Validate the arguments of `build_pyramid` and return the spec.
 
-    The pixels of a patch, `cells`, are ascending and checked before.
+    The pixels of a patch, `cells`, must be ascending and already checked.
 
     Raises:
-        ValueError: an argument is outside its range, or float64 is asked for without x64.
+        ValueError: an argument is outside its range, or float64 is requested without x64.
     """
     nside = maps.check_nside(nside)
     if not _is_integer(orientations) or orientations < 1:
         raise ValueError(f"orientations: got {orientations!r}, expected an integer of at least 1")
     wavelet_kernel(kernel_size)
-    raised = kernel_size > 3
-    if cells is not None and nside << raised > _LARGEST_PATCH_NSIDE:
+    upsampled = kernel_size > 3
+    if cells is not None and nside << upsampled > _LARGEST_PATCH_NSIDE:
         raise ValueError(
             f"nside: got {nside} with kernel_size {kernel_size}, expected at most "
-            f"{_LARGEST_PATCH_NSIDE >> raised} for a patch, whose pixels are counted in 32 bits"
+            f"{_LARGEST_PATCH_NSIDE >> upsampled} for a patch, whose pixels are counted in 32 bits"
         )
-    most = nside.bit_length() + raised
+    maximum = nside.bit_length() + upsampled
     if scales is None:
-        scales = most
+        scales = maximum
         if cells is not None:
-            scales = patches.default_scales(cells.size * (4 if raised else 1), most)
-    if not _is_integer(scales) or not 1 <= scales <= most:
+            scales = patches.default_scales(cells.size * (4 if upsampled else 1), maximum)
+    if not _is_integer(scales) or not 1 <= scales <= maximum:
         raise ValueError(
-            f"scales: got {scales!r}, expected 1 to {most} with kernel_size {kernel_size} at nside "
-            f"{nside}"
+            f"scales: got {scales!r}, expected 1 to {maximum} with kernel_size {kernel_size} at "
+            f"nside {nside}"
         )
     if geometry not in ("exact", "foscat"):
         raise ValueError(f"geometry: got {geometry!r}, expected 'exact' or 'foscat'")

@@ -1,4 +1,4 @@
-"""The oriented wavelet stencil of one nside: which pixels every wavelet sees, with which weight."""
+"""The oriented wavelet stencil of one nside: the pixels and weights of every wavelet."""
 
 from collections.abc import Callable
 
@@ -9,24 +9,22 @@ from jaxtyping import Array, Complex, Float, Int
 
 from jaxscat.operators import healpix, symmetry
 from jaxscat.operators.cells import find
-from jaxscat.operators.sparse import spread
+from jaxscat.operators.sparse import apply_matrix
 from jaxscat.operators.table import DenseTable, SparseTable, tabulate
 from jaxscat.operators.wavelet import wavelet_kernel
 
-# Rows of the table made at a time, so that building needs little more than the table itself.
+# Rows computed in one piece, so that building needs little more memory than the table itself.
 _ROWS_AT_A_TIME = 1 << 13
 
 
 def convolve(
     field: Float[Array, "rows fields channels sectors"], stencil: SparseTable | DenseTable
 ) -> Float[Array, "rows 2 L fields channels sectors"]:
-    """Correlate every folded field with the wavelet in every orientation.
+    """Correlate folded fields with the wavelet in every orientation.
 
     Axis 1 holds the real and the imaginary part.
-
-    Source: Delouis et al. 2022, A&A 668, A122, section 2; `docs/conventions.md`, "Stencil".
     """
-    out = spread(stencil, field)
+    out = apply_matrix(stencil, field)
     rows, outputs, *rest = out.shape
     return out.reshape(rows, 2, outputs // 2, *rest)
 
@@ -40,7 +38,7 @@ def build_stencil(
     progress: Callable[[int], None] | None = None,
     cells: Int[np.ndarray, " p"] | None = None,
 ) -> SparseTable | DenseTable:
-    """Tabulate the stencil of one nside on the host.
+    """Tabulate the oriented wavelet stencil of one nside, on the host.
 
     Args:
         nside: resolution of the map.
@@ -49,7 +47,7 @@ def build_stencil(
         exact: geometry in float64; False rounds it to float32 as the FOSCAT package does.
         dtype: type of the weights.
         progress: called with the number of pixels finished since the last call.
-        cells: the pixels of a patch, ascending; None is the full sky.
+        cells: pixels of a patch, ascending; None is the full sky.
 
     Returns:
         table whose outputs are the real parts of all orientations, then the imaginary parts.
@@ -67,7 +65,7 @@ def build_stencil(
         part = slice(start, start + _ROWS_AT_A_TIME)
         seen, shares = _rows(nside, pixels[part], orientations, kernel_size, exact, cells)
         missing = seen.shape[0] - columns.shape[0]
-        if missing > 0:  # almost always only for the first piece, before anything is written
+        if missing > 0:  # almost always at the first piece only, before anything is written
             more = np.full((missing, pixels.size), -1, dtype=np.int32)
             columns = np.concatenate([columns, more])
             zeros = np.zeros((missing, *weights.shape[1:]), dtype=dtype)
@@ -90,7 +88,7 @@ def _rows(
     exact: bool,
     cells: np.ndarray | None,
 ) -> tuple[Int[np.ndarray, "k p"], Float[np.ndarray, "k p 2L"]]:
-    """Return pixels (-1 where unused) and weights of some rows, all orientations on one list."""
+    """Return the pixels (-1 where unused) and weights of some rows, over all orientations."""
     kernel = wavelet_kernel(kernel_size)
     seen, weights = [], []
     for orientation in range(orientations):
@@ -107,7 +105,7 @@ def _rows(
     orientation = np.repeat(np.arange(orientations), seen[0].shape[1])
     columns = np.where(values == 0, -1, columns)
 
-    # Entries of one pixel stand together after sorting; each distinct pixel gets the next slot.
+    # Sorting brings entries of one pixel together; each distinct pixel gets the next slot.
     order = np.argsort(columns, axis=1, kind="stable")
     columns = np.take_along_axis(columns, order, axis=1)
     values = np.take_along_axis(values, order, axis=1)
@@ -132,10 +130,7 @@ def _inside(
     shares: Float[np.ndarray, "4 p points"],
     cells: Int[np.ndarray, " c"],
 ) -> tuple[Int[np.ndarray, "4 p points"], Float[np.ndarray, "4 p points"]]:
-    """Interpolate inside a patch only; a point that sees none of it falls on the stencil's centre.
-
-    Source: `docs/conventions.md`, "Partial sky".
-    """
+    """Restrict the interpolation to a patch; points wholly outside move to the stencil's centre."""
     shares = np.where(find(cells, columns)[1], shares, 0.0)
     total = shares.sum(axis=0)
     lost = total == 0

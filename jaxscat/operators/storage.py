@@ -1,4 +1,4 @@
-"""Pyramids on disk: one `.npz` without pickle, written whole or not at all."""
+"""Pyramids on disk: one `.npz` without pickle, written atomically."""
 
 import dataclasses
 import os
@@ -17,10 +17,10 @@ _CONTENT, _FORMAT = "pyramid", 2
 
 
 def save_pyramid(path: str | os.PathLike[str], pyramid: Pyramid) -> None:
-    """Write a pyramid to a `.npz` file, first under a temporary name.
+    """Write a pyramid to a `.npz` file, atomically.
 
     Args:
-        path: file to write; an existing one is replaced once the new one is whole.
+        path: file to write; an existing file is replaced once the new one is complete.
         pyramid: operators.
 
     Raises:
@@ -49,7 +49,7 @@ def load_pyramid(path: str | os.PathLike[str]) -> Pyramid:
     """Read a pyramid that `save_pyramid` wrote.
 
     Returns:
-        pyramid whose arrays lie on the default device.
+        pyramid with its arrays on the default device.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -61,7 +61,7 @@ def load_pyramid(path: str | os.PathLike[str]) -> Pyramid:
     levels = []
     for scale in range(spec.scales):
         stencil = _table(arrays, f"{scale}/stencil/")
-        assert stencil is not None  # the digest has said so
+        assert stencil is not None  # the archive's digest was checked
         downsampling = _table(arrays, f"{scale}/downsampling/")
         slots, cells = (_indices(arrays, f"{scale}/{name}") for name in ("slots", "cells"))
         levels.append(Level(stencil, downsampling, slots, cells, spec.finest_nside >> scale))
@@ -69,7 +69,7 @@ def load_pyramid(path: str | os.PathLike[str]) -> Pyramid:
 
 
 def _checked_spec(header: dict, path: Path) -> PyramidSpec:
-    """Refuse what no pyramid can have been built for, and float64 while x64 is off."""
+    """Validate the spec of a stored pyramid; float64 needs x64."""
     try:
         spec = PyramidSpec(**header["spec"])
     except (KeyError, TypeError) as error:

@@ -1,8 +1,8 @@
-"""Quarter turns about the pole: one sector of the sphere carries the operators of all sectors.
+"""The quarter-turn symmetry of HEALPix: operators of one sector serve all sectors.
 
-HEALPix looks the same after a quarter turn about its axis, and so does the wavelet gauge, except
-that orientation `l` becomes `l + L / 2`. Operators are therefore tabulated for the pixels of one
-sector only, and a map is *folded*: `[npix]` becomes `[row, sector]` with `npix / sectors` rows.
+HEALPix is invariant under a quarter turn about its axis, and so is the wavelet gauge, except that
+orientation `l` becomes `l + L / 2`. Operators are therefore tabulated for the pixels of one sector
+only, and a map is *folded*: `[npix]` becomes `[row, sector]` with `npix / sectors` rows.
 See `docs/conventions.md`, "Sectors".
 """
 
@@ -13,12 +13,10 @@ FACE_ROWS = 3  # HEALPix has 12 base faces: 4 around each of north, equator and 
 
 
 def sector_count(orientations: int, exact: bool) -> int:
-    """Return into how many equal sectors the sphere can be cut for a number of orientations.
+    """Return the number of equivalent sectors of the sphere for a number of orientations.
 
-    Four when half the orientations make a quarter turn, two otherwise; one when the geometry is
-    not `exact`, because rounding noise does not repeat from sector to sector.
-
-    Source: `docs/conventions.md`, "Sectors".
+    Four if a quarter turn is a whole number of orientations, two otherwise; one if the geometry is
+    not `exact`, because rounding differs from sector to sector.
     """
     if not exact:
         return 1
@@ -26,10 +24,7 @@ def sector_count(orientations: int, exact: bool) -> int:
 
 
 def sector_pixels(nside: int, sectors: int) -> Int[np.ndarray, " rows"]:
-    """Return the NESTED pixels of the first sector, one for each row of a folded map.
-
-    Source: `docs/conventions.md`, "Sectors".
-    """
+    """Return the NESTED pixels of the first sector, one per row of a folded map."""
     rows = 12 * nside**2 // sectors
     per_face_row = rows // FACE_ROWS
     row = np.arange(rows)
@@ -39,10 +34,7 @@ def sector_pixels(nside: int, sectors: int) -> Int[np.ndarray, " rows"]:
 def locate(
     nside: int, pixels: Int[np.ndarray, "*shape"], sectors: int
 ) -> tuple[Int[np.ndarray, "*shape"], Int[np.ndarray, "*shape"]]:
-    """Return the row and the sector of NESTED pixels.
-
-    Source: `docs/conventions.md`, "Sectors".
-    """
+    """Return the row and the sector of NESTED pixels."""
     per_face_row = 12 * nside**2 // (sectors * FACE_ROWS)
     face_row, within = np.divmod(pixels, per_face_row * sectors)
     sector, position = np.divmod(within, per_face_row)
@@ -50,22 +42,16 @@ def locate(
 
 
 def fold(maps: Float[Array, "*batch p"], sectors: int) -> Float[Array, "*batch rows sectors"]:
-    """Return maps with their pixels arranged by row and sector.
-
-    Source: `docs/conventions.md`, "Sectors".
-    """
+    """Arrange the pixels of NESTED maps by row and sector."""
     *batch, npix = maps.shape
-    if sectors == 1:  # a patch of the sphere has no three rows of faces
+    if sectors == 1:  # a patch does not have three whole rows of faces
         return maps[..., None]
     split = maps.reshape(*batch, FACE_ROWS, sectors, npix // (FACE_ROWS * sectors))
     return split.swapaxes(-1, -2).reshape(*batch, npix // sectors, sectors)
 
 
 def unfold(folded: Float[Array, "*batch rows sectors"]) -> Float[Array, "*batch p"]:
-    """Return folded maps as NESTED maps; the inverse of `fold`.
-
-    Source: `docs/conventions.md`, "Sectors".
-    """
+    """Arrange the pixels of folded maps in NESTED order; the inverse of `fold`."""
     *batch, rows, sectors = folded.shape
     if sectors == 1:
         return folded[..., 0]
@@ -76,14 +62,12 @@ def unfold(folded: Float[Array, "*batch rows sectors"]) -> Float[Array, "*batch 
 def true_orientations(
     orientations: int, sectors: int
 ) -> tuple[Int[np.ndarray, "sectors L"], Float[np.ndarray, "sectors L"]]:
-    """Return where the orientations of every sector stand in the gauge of the whole sphere.
+    """Map the orientations of the whole sphere's gauge to those of every sector.
 
     Returns:
-        `source`: for a sector and a true orientation, the orientation inside the sector;
-        `parity`: +1, or -1 where the coefficient is the complex conjugate, because an
-        orientation and its opposite (half a turn on) are conjugates for a real map.
-
-    Source: `docs/conventions.md`, "Sectors".
+        `source`: for a sector and an orientation of the sphere, the orientation in the sector;
+        `parity`: +1, or -1 where the coefficient is the complex conjugate: orientations half a
+        turn apart are conjugates for a real map.
     """
     turned = np.arange(orientations) + (np.arange(sectors) * (2 * orientations // sectors))[:, None]
     half_turns, position = np.divmod(turned, orientations)
@@ -96,17 +80,15 @@ def true_orientations(
 
 
 def seen_columns(channels: int, sectors: int) -> Int[np.ndarray, "sectors columns"]:
-    """Return how a row of a folded field looks from another sector.
+    """Return the permutation of a row's columns from one sector's gauge to another's.
 
     Args:
-        channels: orientations of the field, or 1 if it has none.
+        channels: number of orientations of the field, or 1 if it has none.
         sectors: number of sectors.
 
     Returns:
-        for every shift, the column (`channel * sectors + sector`) that stands at each column of
-        the row as it is seen from `shift` sectors before.
-
-    Source: `docs/conventions.md`, "Sectors".
+        for every shift, the source of each column (`channel * sectors + sector`) of a row, as
+        read by the sector `shift` places before.
     """
     columns = np.arange(channels * sectors).reshape(channels, sectors)
     turn = 2 * channels // sectors if channels > 1 else 0

@@ -1,4 +1,4 @@
-"""Tables of a constant sparse matrix between folded fields, made on the host."""
+"""Tables of constant sparse matrices between folded fields, built on the host."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,19 +12,20 @@ from jaxscat.operators.cells import find
 class SparseTable(eqx.Module):
     """Padded indices and weights of a sparse matrix between folded fields, and of its transpose.
 
-    Indices count rows of the input field followed by its halo: rows repeated from another sector.
+    Indices refer to the rows of the input field, followed by its halo: copies of rows of other
+    sectors.
 
     Attributes:
-        indices: `[k, out_rows]`, input rows used by every output row.
+        indices: `[k, out_rows]`, input rows of every output row.
         weights: `[k, out_rows, outputs]`, zero where padded.
-        transposed_indices: `[k', in_rows + halo]`, output rows that use every input row.
+        transposed_indices: `[k', in_rows + halo]`, output rows of every input row.
         transposed_weights: `[k', in_rows + halo, outputs]`, zero where padded.
-        halo_rows: input rows that are repeated.
-        halo_shifts: the number of sectors between a repeated row and the row that reads it; the
-            last entry, 0, belongs to the padding of `repeats`.
+        halo_rows: input rows copied to the halo.
+        halo_shifts: number of sectors between a copied row and the row that reads it; the last
+            entry, 0, is for the padding of `repeats`.
         repeated_rows: the distinct rows of `halo_rows`, ascending.
-        repeats: `[c, repeated]`, where in the halo every repeated row stands; padded with the
-            length of the halo.
+        repeats: `[c, repeated]`, positions in the halo of the copies of every repeated row; padded
+            with the length of the halo.
     """
 
     indices: Int[Array, "k out_rows"]
@@ -43,11 +44,11 @@ class SparseTable(eqx.Module):
 
 
 class DenseTable(eqx.Module):
-    """The same kind of matrix held whole, for the few pixels of the coarsest grids.
+    """Dense matrix between folded fields, for the coarsest grids.
 
     Attributes:
-        weights: `[out_rows, outputs, shift, in_rows]`; the shift counts the sectors between the
-            row that is written and the row that is read.
+        weights: `[out_rows, outputs, shift, in_rows]`; the shift is the number of sectors between
+            the output row and the input row.
     """
 
     weights: Float[Array, "out_rows outputs sectors in_rows"]
@@ -58,7 +59,7 @@ class DenseTable(eqx.Module):
         return self.weights.shape[0]
 
 
-# Up to so many pixels (nside 4) a matrix product costs less than gathers, and compiles in no time.
+# Number of pixels (nside 4) up to which a matrix product is faster than gathers, and compiles fast.
 _DENSE_PIXELS = 192
 
 
@@ -70,18 +71,18 @@ def tabulate(
     sectors: int,
     cells: Int[np.ndarray, " p"] | None = None,
 ) -> SparseTable | DenseTable:
-    """Make a table from the NESTED pixels that every row of the first sector reads.
+    """Tabulate a sparse matrix, given the input pixels of every output row of the first sector.
 
     Args:
-        nside: resolution of the map that is read.
-        pixels: NESTED pixels.
-        weights: their weights, zero where unused; already on the device, so that no second copy
-            of the largest array is alive.
+        nside: resolution of the input map.
+        pixels: NESTED input pixels.
+        weights: their weights, zero where unused; already on the device, so that there is no
+            second copy of the largest array.
         used: boolean, false where an entry is padding.
         sectors: number of sectors of the fold.
-        cells: the pixels of the map that is read if it is a patch, ascending; one sector then.
+        cells: pixels of the input map if it is a patch, ascending (then there is one sector).
     """
-    values = np.asarray(weights)  # the same memory, as NumPy sees it
+    values = np.asarray(weights)  # a view, not a copy
     if cells is None:
         rows, sector = symmetry.locate(nside, pixels, sectors)
         in_rows = 12 * nside**2 // sectors
@@ -124,13 +125,13 @@ def pad_transpose(
     used: np.ndarray,
     extended_rows: int,
 ) -> tuple[Int[np.ndarray, "kt extended_rows"], Float[np.ndarray, "kt extended_rows outputs"]]:
-    """Return the padded tables of the transposed matrix, on the host.
+    """Transpose the padded tables of a sparse matrix, on the host.
 
     Args:
         indices: input row of every entry.
-        weights: its weights.
+        weights: weights of every entry.
         used: boolean `[k, out_rows]`, false where an entry is padding.
-        extended_rows: number of input rows with their halo.
+        extended_rows: number of input rows including the halo.
     """
     counts = np.zeros(extended_rows, dtype=np.int64)
     for k in range(indices.shape[0]):
@@ -138,7 +139,7 @@ def pad_transpose(
     transposed_indices = np.zeros((int(counts.max()), extended_rows), dtype=np.int32)
     transposed_weights = np.zeros((*transposed_indices.shape, weights.shape[2]), weights.dtype)
     filled = np.zeros(extended_rows, dtype=np.int64)
-    for k in range(indices.shape[0]):  # one at a time: temporary arrays stay small
+    for k in range(indices.shape[0]):  # one at a time, to keep temporary arrays small
         out_rows = np.flatnonzero(used[k])
         target = indices[k, out_rows]
         order = np.argsort(target, kind="stable")

@@ -1,4 +1,4 @@
-"""The oriented wavelet: a K x K complex kernel and the angle at which it is laid on the sphere.
+"""The oriented wavelet: a K x K complex kernel and its angle on the sphere.
 
 Conventions are stated in `docs/conventions.md`, sections "Wavelet" and "Gauge".
 """
@@ -6,8 +6,8 @@ Conventions are stated in `docs/conventions.md`, sections "Wavelet" and "Gauge".
 import numpy as np
 from jaxtyping import Complex, Float
 
-# Radial frequency of the oscillation and inverse width of the envelope for every kernel that is
-# defined (Delouis et al. 2022, A&A 668, A122; constants of the FOSCAT package, version 2026.6.1).
+# Radial frequency of the oscillation and inverse width of the envelope, for every kernel size
+# (Delouis et al. 2022, A&A 668, A122; constants of the FOSCAT package, version 2026.6.1).
 _KERNEL_CONSTANTS = {3: (1.0 / np.sqrt(2.0), 1.0), 5: (0.75, 0.5), 7: (0.5, 0.25)}
 
 KERNEL_SIZES = tuple(_KERNEL_CONSTANTS)
@@ -16,15 +16,15 @@ KERNEL_SIZES = tuple(_KERNEL_CONSTANTS)
 def wavelet_kernel(kernel_size: int = 3) -> Complex[np.ndarray, " points"]:
     """Return the complex kernel of the wavelet, sampled on a square grid of one-pixel spacing.
 
-    The kernel is a Gaussian envelope times a complex wave along the first axis; its mean is
-    removed and the sum of its moduli is one. Point `s = (b + h) * K + (a + h)` with `h = K // 2`
+    The kernel is a Gaussian envelope times a complex wave along the first axis, with zero mean and
+    unit sum of moduli. Point `s = (b + h) * K + (a + h)` with `h = K // 2`
     lies at `a` pixels along the wave and `b` pixels across it.
 
     Returns:
         complex128 array of `kernel_size ** 2` points.
 
     Raises:
-        ValueError: no kernel of that size is defined.
+        ValueError: there is no kernel of that size.
 
     Source: Delouis et al. 2022, A&A 668, A122, section 2; `docs/conventions.md`, "Wavelet".
     """
@@ -60,7 +60,7 @@ def gauge_angle(
     orientation: int,
     orientations: int,
 ) -> Float[np.ndarray, " p"]:
-    """Return the angle from south, towards east, at which a wavelet oscillates in each pixel.
+    """Return the angle of a wavelet's oscillation in each pixel, from south towards east.
 
     The angle turns with longitude so that orientations are regular at both poles: it is
     `orientation * pi / orientations - phi` in the north (equator included) and the opposite in

@@ -11,12 +11,12 @@ from jaxtyping import Array, Float, Int
 from jaxscat.harmonics.spectra import angular_power_spectrum, power_beyond
 from jaxscat.harmonics.tables import (
     HarmonicTables,
-    gains_of_multipoles,
+    expand_gains,
     harmonic_tables,
     multipole_rows,
 )
 from jaxscat.harmonics.transform import analysis, isotropic_filter, synthesis
-from jaxscat.maps import check_map, check_mask, nside_of
+from jaxscat.maps import check_map, check_mask, npix_to_nside
 from jaxscat.parametrizations.parametrization import Parametrization
 
 _LARGEST_NSIDE = 256  # tables beyond take more than ten gigabytes
@@ -168,7 +168,7 @@ def harmonic_form(
     number = isinstance(floor, real) and not isinstance(floor, bool)
     if not number or not 0 < floor <= 1:
         raise ValueError(f"floor: got {floor!r}, expected a number above 0 and up to 1")
-    nside = nside_of(np.size(original), name="original")
+    nside = npix_to_nside(np.size(original), name="original")
     original = check_map(original, name="original", nside=nside).astype(np.float64)
     check_form_nside(nside, name="original: nside")
     mean, spread, weights = _moments(original, footprint)
@@ -190,7 +190,7 @@ def harmonic_form(
         multipoles = jnp.asarray(np.where(rows >= 0, rows, 3 * nside), jnp.int32)
     return Harmonic(
         tables=harmonic_tables(nside, dtype),
-        gains=jnp.asarray(gains_of_multipoles(nside, gains), dtype),
+        gains=jnp.asarray(expand_gains(nside, gains), dtype),
         amplitudes=jnp.asarray(amplitudes, dtype),
         beyond=jnp.asarray(beyond, dtype),
         mean=jnp.asarray(mean, dtype),

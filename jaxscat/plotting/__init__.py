@@ -1,4 +1,4 @@
-"""Figures. The only package that draws; matplotlib is loaded when it does."""
+"""Figures: the only package that draws, and imports matplotlib only when it does."""
 
 from jaxscat.plotting.coefficients import plot_coefficients as plot_coefficients
 from jaxscat.plotting.ensemble import plot_ensemble as plot_ensemble

@@ -1,4 +1,4 @@
-"""Comparison plots of the coefficients of several maps."""
+"""Figure that compares the coefficients of several maps."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxscat.plotting.panels import Blocks, Panel, panels_of
+from jaxscat.plotting.panels import Blocks, Panel, build_panels
 from jaxscat.plotting.summary import STYLES
 from jaxscat.statistics.coefficients import ScatteringCovariance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Other colours of the set of STYLES; line styles differ too, for prints without colour.
+# More styles of the colour set of STYLES, with different line styles for prints without colour.
 _MORE_STYLES: list[dict[str, Any]] = [
     {"color": "#000000", "linestyle": "-"},
     {"color": "#D55E00", "linestyle": "-"},
@@ -33,31 +33,31 @@ def plot_coefficients(
     title: str = "",
     unit: str = "map units",
 ) -> Figure:
-    """Draw the coefficients S1 to S4 of several maps against scale and orientation.
+    """Plot the coefficients S1 to S4 of several maps against scale and orientation.
 
-    S1 and S2 stand against the scale, the magnitudes of S3 and S4 against pairs and triples of
-    scales, and their real parts, at the finest scales, against the angle between orientations.
-    Lines are means over orientations, bands reach from their 16 to their 84 percentile. With
-    `errors` the differences to the first map stand below, as root mean squares over orientations
-    of |difference| / error.
+    S1 and S2 are plotted against the scale, the magnitudes of S3 and S4 against pairs and triples
+    of scales, and their real parts at the finest scales against the angle between orientations.
+    Lines are means over orientations, bands are their 16th to 84th percentiles. With `errors`,
+    lower panels show the differences from the first map, as root mean squares over orientations of
+    |difference| / error.
 
     Args:
-        statistics: coefficients by the names of the maps, at most seven, of one kind and shape.
-        errors: standard errors of the first.
+        statistics: coefficients by map name, at most seven, all of one kind and shape.
+        errors: standard errors of the first map.
         title: title of the figure.
         unit: unit of the maps.
 
     Returns:
-        figure that belongs to no window.
+        figure without a window.
 
     Raises:
-        ValueError: no or too many maps, several masks, or coefficients that do not fit each other.
+        ValueError: no or too many maps, several masks, or coefficients of different shapes.
     """
     from matplotlib.figure import Figure
 
     _check(statistics, errors)
     first = next(iter(statistics.values()))
-    rows = panels_of(first)
+    rows = build_panels(first)
     below = errors if len(statistics) > 1 else None
     heights = [2.6 if below is None else 3.7] * len(rows)
     heights[0] += 0.3  # the legend
@@ -124,7 +124,7 @@ def _caption(statistics: ScatteringCovariance, differences: bool) -> str:
 
 
 def _styles(names: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Give every map a style: that of its role in a run, or the next free one."""
+    """Assign a style to every map: that of its role in a run, or the next unused one."""
     roles = {name: dict(STYLES[name]) for name in names if name in STYLES}
     taken = {style["color"] for style in roles.values()}
     free = [style for style in _MORE_STYLES if style["color"] not in taken]
@@ -188,17 +188,17 @@ def _draw_differences(
     original = panel.values(statistics[names[0]])
     sigma = panel.values(errors).astype(np.float64)
     known = np.where(sigma > 0, sigma, np.nan)
-    most = 1.0
+    maximum = 1.0
     for name in names[1:]:
         squares = np.abs((panel.values(statistics[name]) - original) / known) ** 2
         count = np.isfinite(squares).sum(axis=1)
-        rms = np.full(len(squares), np.nan)  # a gap where no error is known
+        rms = np.full(len(squares), np.nan)  # a gap where no error is positive
         rms[count > 0] = np.sqrt(np.nansum(squares, axis=1)[count > 0] / count[count > 0])
         _line(axis, panel.axis, rms, name, styles[name])
-        most = max([most, *rms[count > 0]])
+        maximum = max([maximum, *rms[count > 0]])
     axis.axhline(1.0, color="0.4", linewidth=0.8)
-    axis.set_yscale("symlog", linthresh=1.0)  # zero, and hundreds of errors, are both common
-    axis.set_ylim(0.0, 2.0 * most)
+    axis.set_yscale("symlog", linthresh=1.0)  # values range from zero to hundreds of errors
+    axis.set_ylim(0.0, 2.0 * maximum)
     axis.yaxis.set_major_formatter("{x:g}")
     axis.set_ylabel(r"rms |$\Delta$| / $\sigma$")
     axis.set_xlabel(panel.xlabel)
@@ -206,7 +206,7 @@ def _draw_differences(
 
 
 def _line(axis: Any, blocks: Blocks, heights: np.ndarray, name: str, style: Mapping) -> None:
-    """Draw one curve, interrupted between blocks."""
+    """Draw one curve, with gaps between blocks."""
     places = np.insert(blocks.places, blocks.starts[1:], np.nan)
     heights = np.insert(heights, blocks.starts[1:], np.nan)
     shown = {"linewidth": 1.4, **style}
@@ -221,24 +221,24 @@ def _stretches(blocks: Blocks) -> list[slice]:
 
 
 def _scale(axis: Any, panel: Panel, means: np.ndarray, tops: np.ndarray) -> None:
-    """Choose the vertical axis: logarithmic for what falls with scale, as far as signs allow."""
+    """Set the vertical axis: logarithmic or symlog against scales, depending on signs."""
     if panel.shown is np.real and not _falls(panel):
         axis.axhline(0.0, color="0.4", linewidth=0.8)
         axis.ticklabel_format(axis="y", scilimits=(-3, 4))
         return
-    most = np.abs(means).max()
-    if most == 0:
+    maximum = np.abs(means).max()
+    if maximum == 0:
         return
     if (means >= 0).all():
         positive = means[means > 0]
         axis.set_yscale("log")
-        # A band may reach down to nothing; the lines are what has to be seen.
-        least = max(positive.min(), 1e-9 * most)
-        around = max(1.3, (most / least) ** 0.1)
-        axis.set_ylim(least / around, tops.max() * around)
+        # Limited by the lines: bands can extend down to zero.
+        minimum = max(positive.min(), 1e-9 * maximum)
+        around = max(1.3, (maximum / minimum) ** 0.1)
+        axis.set_ylim(minimum / around, tops.max() * around)
     else:
-        # A power of ten, so that no label falls upon that of zero.
-        axis.set_yscale("symlog", linthresh=10.0 ** np.ceil(np.log10(1e-2 * most)))
+        # A power of ten, so that no label overlaps that of zero.
+        axis.set_yscale("symlog", linthresh=10.0 ** np.ceil(np.log10(1e-2 * maximum)))
         axis.axhline(0.0, color="0.4", linewidth=0.8)
 
 
@@ -247,7 +247,7 @@ def _falls(panel: Panel) -> bool:
 
 
 def _mark(axis: Any, panel: Panel, *, top: bool = True) -> None:
-    """Name the entries below, the blocks of j3 above, and shade every other block."""
+    """Label the entries below and the blocks of j3 above, and shade every other block."""
     ticks = panel.axis.ticks
     axis.set_xticks(list(ticks), list(ticks.values()))
     named = len(panel.axis.blocks) > 0

@@ -1,4 +1,4 @@
-"""The panels of a validation: one quantity each, of the original, new maps and controls."""
+"""Panels of the validation figures: one quantity each, of the original, new maps and controls."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Rows = Float[np.ndarray, "*maps places"]
 
 
 class GroupStyle(NamedTuple):
-    """How a group of maps is drawn.
+    """Style of a group of maps.
 
     Attributes:
-        label: what it is called in the legend.
-        counted: what its maps are called there, if they are several.
-        line: options of its lines.
-        shade: opacity of its band.
+        label: name in the legend.
+        counted: noun for several maps in the legend.
+        line: options of the line.
+        shade: opacity of the band.
     """
 
     label: str
@@ -31,7 +31,7 @@ class GroupStyle(NamedTuple):
     shade: float
 
 
-# By the names in `Curve.groups`, from back to front; all colours are of the set of STYLES.
+# By the names of `Curve.groups`, from back to front, with colours of the set of STYLES.
 GROUPS: Mapping[str, GroupStyle] = {
     "start": GroupStyle("start", "seeds", STYLES["start"], 0.0),
     "gaussian": GroupStyle("Gaussian control", "maps", STYLES["Gaussian control"], 0.17),
@@ -46,7 +46,7 @@ GROUPS: Mapping[str, GroupStyle] = {
 _TITLE = 11
 _CHANCE = {"color": "0.87", "linewidth": 0.0}
 
-# Those with a curve above and the difference from the original below, by their titles and labels.
+# Titles and labels of the quantities drawn with the difference from the original below.
 SHAPES: Mapping[str, tuple[str, str]] = {
     "V0": ("V0, area above", "fraction of the sky"),
     "V1": ("V1, contours", "fraction of the edges"),
@@ -63,7 +63,7 @@ SCATTERING: Mapping[str, str] = {
 
 
 def draw_spectrum(axis: Any, curves: Curves, unit: str) -> None:
-    """Draw l (l + 1) C_l / 2 pi against l."""
+    """Plot l (l + 1) C_l / 2 pi against l."""
     curve = curves["power_spectrum"]
     factor = curve.places * (curve.places + 1.0) / (2.0 * np.pi)
     axis.set_yscale("log")
@@ -76,7 +76,7 @@ def draw_spectrum(axis: Any, curves: Curves, unit: str) -> None:
 
 
 def draw_ratio(axis: Any, curves: Curves) -> None:
-    """Draw the power in bins of l over that of the original."""
+    """Plot the ratio of power to the original's in bins of l."""
     _multipoles(axis, curves["power_ratio"])
     _draw_curve(axis, curves["power_ratio"], level=1.0, marker="o")
     axis.set_ylabel("ratio")
@@ -84,9 +84,9 @@ def draw_ratio(axis: Any, curves: Curves) -> None:
 
 
 def draw_correlation(axis: Any, curves: Curves, chance: Sequence[float | None]) -> None:
-    """Draw the correlation with the original in ranges of l, before what one map has by chance.
+    """Plot the correlation with the original in ranges of l, over the chance level of one map.
 
-    `chance` has the standard deviation of that in every range, None where there is none.
+    `chance` is the standard deviation by chance in every range, None if undefined.
     """
     curve = curves["correlation"]
     spread = np.array([np.nan if one is None else one for one in chance], dtype=np.float64)
@@ -99,22 +99,22 @@ def draw_correlation(axis: Any, curves: Curves, chance: Sequence[float | None]) 
 
 
 def draw_density(axis: Any, curves: Curves, unit: str) -> None:
-    """Draw the histogram of the pixel values."""
+    """Plot the histogram of the pixel values."""
     curve = curves["density"]
     axis.set_yscale("log")
     _draw_curve(axis, curve, steps=True)
     shown = [rows for name, rows in curve.groups.items() if name != "start"]
     numbers = np.vstack([rows for rows in (curve.original, *shown) if rows is not None])
-    # Bins without pixels have no place on a logarithmic axis: it ends below a bin with one.
+    # Empty bins are off a logarithmic axis: it starts below the smallest other bin.
     axis.set_ylim(bottom=0.5 * numbers[numbers > 0].min())
     axis.set_ylabel("probability density")
     _name(axis, "pixel values", f"pixel value [{unit}]")
 
 
 def draw_shape(upper: Any, lower: Any, curves: Curves, name: str) -> None:
-    """Draw one of `SHAPES` against the threshold, and the differences from the original below.
+    """Plot one of `SHAPES` against the threshold, and the difference from the original below.
 
-    Differences are in percent of the original's largest magnitude.
+    Differences are in percent of the maximum magnitude of the original.
     """
     curve = curves[name]
     title, label = SHAPES[name]
@@ -131,11 +131,11 @@ def draw_shape(upper: Any, lower: Any, curves: Curves, name: str) -> None:
     lower.set_ylabel("difference [%]")
     _name(lower, "", r"threshold [$\sigma$ of the original]")
     if name == "minima":
-        lower.set_xlim(lower.get_xlim()[::-1])  # from the many to the few, as peaks
+        lower.set_xlim(lower.get_xlim()[::-1])  # descending counts, as for peaks
 
 
 def draw_scattering(axis: Any, curves: Curves, name: str) -> None:
-    """Draw one of `SCATTERING` over the original's, against the scale."""
+    """Plot one of `SCATTERING`, relative to the original, against the scale."""
     from matplotlib.ticker import MaxNLocator
 
     curve = curves[name]
@@ -146,7 +146,7 @@ def draw_scattering(axis: Any, curves: Curves, name: str) -> None:
 
 
 def draw_losses(axis: Any, losses: Sequence[Sequence[float] | Float[np.ndarray, " steps"]]) -> None:
-    """Draw the loss of every map against the iteration; nothing where there is none."""
+    """Plot the loss of every map against the iteration; leave the panel empty without losses."""
     if not losses:
         axis.set_axis_off()
         return
@@ -161,7 +161,7 @@ def draw_losses(axis: Any, losses: Sequence[Sequence[float] | Float[np.ndarray, 
 
 
 def legend_entries(curves: Curves, *, chance: bool) -> tuple[list[Any], list[str]]:
-    """Handles and labels of a legend for all panels, or for those without a level of chance."""
+    """Return handles and labels of the legend, with or without the chance level."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -180,7 +180,7 @@ def legend_entries(curves: Curves, *, chance: bool) -> tuple[list[Any], list[str
 
 
 def has_bands(curves: Curves) -> bool:
-    """Whether any group has several maps."""
+    """Return whether any group has several maps."""
     return any(len(rows) > 1 for rows in curves["density"].groups.values())
 
 
@@ -193,11 +193,11 @@ def _draw_curve(
     marker: str = "",
     steps: bool = False,
 ) -> None:
-    """Draw a curve of the original and of every group of maps, as `shown` makes of its numbers.
+    """Draw a curve of the original and of every group of maps, transformed by `shown`.
 
-    A group of several maps is its median in a band from the 16th to the 84th percentile; of starts
-    there is only the median, and axes do not grow for them. The original is a line at `level`
-    where one is given.
+    A group of several maps is drawn as its median, in a band from the 16th to the 84th percentile.
+    Starts are drawn without a band, and do not extend the axes. The original is a horizontal line
+    at `level`, if given.
     """
     options: dict[str, Any] = {"marker": marker, "markersize": 3.5}
     options |= {"drawstyle": "steps-mid"} if steps else {}
@@ -206,7 +206,7 @@ def _draw_curve(
     elif curve.original is not None:
         original = _numbers(shown, curve.original)
         axis.plot(curve.places, original, zorder=2.0, **options, **STYLES["original"])
-    # Starts last, when the limits are known, but behind all others.
+    # Starts last, when the limits are known, but behind the others.
     for name in sorted(set(curve.groups) & set(GROUPS), key=list(GROUPS).index, reverse=True):
         group, behind = GROUPS[name], 2.0 + 0.1 * (list(GROUPS).index(name) - 2.5)
         low, middle, high = np.percentile(_numbers(shown, curve.groups[name]), PERCENTILES, axis=0)
@@ -228,14 +228,14 @@ def _draw_curve(
 
 
 def _numbers(shown: Callable[[Rows], Rows], rows: Rows) -> Rows:
-    """What is shown of some rows, NaN where it does not exist: a line has a gap there."""
+    """Transform rows by `shown`, with NaN (a gap of the line) where undefined."""
     with np.errstate(divide="ignore", invalid="ignore"):
         numbers = np.asarray(shown(rows), dtype=np.float64)
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _multipoles(axis: Any, curve: Curve) -> None:
-    """Make an axis of multipoles logarithmic, with powers of two or, of many, of four as ticks."""
+    """Set a logarithmic axis of multipoles, with ticks at powers of two (or four, if many)."""
     axis.set_xscale("log")
     ends = curve.places if curve.edges is None else curve.edges
     low, high = 0.93 * ends[0], 1.07 * ends[-1]

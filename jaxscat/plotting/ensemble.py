@@ -1,4 +1,4 @@
-"""The figure of the maps of several seeds: are they different, and are they alike?"""
+"""Figure of the maps of several seeds and of their correlations."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from jaxscat.validation.ensemble import largest_correlation, largest_with_first
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_MAPS, _MOST_ROWS = 8, 3
-# Of so many rows each is named, and of so many numbers are written.
-_MOST_NAMES, _MOST_NUMBERS = 24, 9
+_MAXIMUM_MAPS, _MAXIMUM_ROWS = 8, 3
+# Maximum number of rows of the matrix with a label each, and with numbers written in the cells.
+_MAXIMUM_LABELS, _MAXIMUM_NUMBERS = 24, 9
 
 
 def plot_ensemble(
@@ -28,13 +28,14 @@ def plot_ensemble(
     title: str = "",
     unit: str = "map units",
 ) -> Figure:
-    """Draw the correlations between the maps of two seeds or more, and the first of the maps.
+    """Plot the correlation matrix of the maps of two or more seeds, and the first maps.
 
-    `maps` has the NESTED map [p] of every seed and `correlations` the matrix of the original and
-    then of these (see `correlation_matrix`). Its colour scale ends at the largest magnitude off
-    the diagonal, which is left grey. Up to eight maps stand beside the original, all on its colour
-    scale; with a `footprint`, pixels without weight are left blank. Returns the figure, which
-    belongs to no window. Raises `ValueError` for fewer than two seeds and a matrix of another size.
+    `maps` holds the NESTED map [p] of every seed, `correlations` is the matrix of the original and
+    these maps (see `correlation_matrix`). The colour scale of the matrix ends at the maximum
+    magnitude off the diagonal, and the diagonal is grey. Up to eight maps are drawn beside the
+    original, on its colour scale; pixels of zero weight in the `footprint` are blank. Returns a
+    figure without a window. Raises `ValueError` for fewer than two seeds or a matrix of another
+    size.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
@@ -47,8 +48,8 @@ def plot_ensemble(
             "maps or more, and a row for each of them and for the original"
         )
     shown = {"original": original}
-    shown |= {f"seed {seed}": maps[seed] for seed in seeds[:_MOST_MAPS]}
-    columns = -(-len(shown) // _MOST_ROWS)
+    shown |= {f"seed {seed}": maps[seed] for seed in seeds[:_MAXIMUM_MAPS]}
+    columns = -(-len(shown) // _MAXIMUM_ROWS)
     widths = [6.4, 3.5 * columns]
     figure = Figure(figsize=(sum(widths), 6.4), dpi=150, layout="constrained")
     if title:
@@ -92,12 +93,12 @@ def _draw_matrix(figure: Any, seeds: list[int], correlations: np.ndarray) -> Non
     axis.axhline(0.5, color="black", linewidth=1.0)
     axis.axvline(0.5, color="black", linewidth=1.0)
     names = ["original", *map(str, seeds)]
-    ticks = range(0, len(names), -(-len(names) // _MOST_NAMES))
+    ticks = range(0, len(names), -(-len(names) // _MAXIMUM_LABELS))
     axis.set_xticks(ticks, [names[tick] for tick in ticks], rotation=90, fontsize=9)
     axis.set_yticks(ticks, [names[tick] for tick in ticks], fontsize=9)
     axis.set_xlabel("seed")
     axis.set_ylabel("seed")
-    if len(names) <= _MOST_NUMBERS:
+    if len(names) <= _MAXIMUM_NUMBERS:
         for row, column in np.argwhere(np.isfinite(off)):
             value = off[row, column]
             dark = abs(value) > 0.5 * limit

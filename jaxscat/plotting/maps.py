@@ -1,4 +1,4 @@
-"""Maps of the whole sky as pictures."""
+"""Mollweide images of full-sky maps."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Map = Float[np.ndarray, " p"]
 
 
 def mollweide_image(map: Map, *, width: int = 800) -> Float[np.ndarray, "h w"]:
-    """A NESTED map in Mollweide projection, [width / 2, width], NaN outside the ellipse.
+    """Project a NESTED map to a Mollweide image, [width / 2, width], NaN outside the ellipse.
 
-    Longitude zero is in the middle and longitude grows to the left, as the sky is seen from
-    inside; the first row is the north pole.
+    Longitude zero is in the centre and longitude increases to the left, as seen from inside; the
+    first row is at the north pole.
     """
     import healpy  # loads matplotlib, so not at import
 
@@ -46,11 +46,11 @@ def draw_maps(
     width: int = 800,
     title_size: float = 12,
 ) -> None:
-    """Draw NESTED maps [p] into axes of a figure, under their names, with one colour bar.
+    """Draw NESTED maps [p] into axes of a figure, titled by name, with one colour bar.
 
-    The colour scale is that of the first map between its 0.5 and 99.5 percentiles. Pixels without
-    weight in the `footprint` are left blank. `bar` has the options of the colour bar, `width` is
-    that of each picture in pixels.
+    The colour scale spans the 0.5 to 99.5 percentiles of the first map. Pixels of zero weight in
+    the `footprint` are blank. `bar` holds the options of the colour bar; `width` is the width of
+    each image in pixels.
     """
     from matplotlib.patches import Ellipse
 

@@ -1,4 +1,4 @@
-"""What the panels of a comparison of coefficients show, as numbers: nothing is drawn here."""
+"""The data of the panels that compare coefficients, without any drawing."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,18 +9,18 @@ from jaxtyping import Float, Shaped
 from jaxscat.statistics.coefficients import ScatteringCovariance
 
 Values = Shaped[np.ndarray, "places orientations"]
-# Of so many entries each is named on the axis; of more only every j2.
-_MOST_TICKS = 40
+# Maximum number of entries with a label each; beyond, only j2 is labelled.
+_MAXIMUM_TICKS = 40
 
 
 class Blocks(NamedTuple):
-    """Entries of a group side by side, with a gap wherever a coarser scale begins.
+    """Layout of the entries of a group on an axis, with gaps between blocks of scales.
 
     Attributes:
-        places: where the entries stand on the axis.
-        starts: first entries of the stretches that a line may join.
-        ticks: where names of entries stand, and the names.
-        blocks: first and last place of every `j3`.
+        places: coordinates of the entries.
+        starts: indices of the first entries of connected stretches.
+        ticks: labels of the axis, by coordinate.
+        blocks: first and last coordinate of every `j3`.
     """
 
     places: Float[np.ndarray, " places"]
@@ -30,17 +30,17 @@ class Blocks(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One panel: what stands on its axes, and how coefficients become its curves.
+    """One panel: its labels, its axis, and its values as a function of the coefficients.
 
     Attributes:
-        title: what is shown.
-        xlabel: what the entries on the axis are.
-        ylabel: what the numbers are, without their unit.
-        power: 1 if the numbers have the unit of the maps, 2 for its square.
-        axis: places of the entries.
-        values: takes coefficients to one row for each entry and one column for each choice of
-            the orientations that are averaged over.
-        shown: the real part, or the magnitude.
+        title: title of the panel.
+        xlabel: label of the entries.
+        ylabel: label of the values, without unit.
+        power: 1 if the values have the unit of the maps, 2 for its square.
+        axis: layout of the entries.
+        values: function of the coefficients to `[entry, orientations]`; the last axis is averaged
+            over.
+        shown: function of the values that is drawn: real part or magnitude.
     """
 
     title: str
@@ -52,8 +52,8 @@ class Panel(NamedTuple):
     shown: Callable[[Values], Values]
 
 
-def panels_of(statistics: ScatteringCovariance) -> list[list[Panel]]:
-    """Return the rows of panels for coefficients of these shapes."""
+def build_panels(statistics: ScatteringCovariance) -> list[list[Panel]]:
+    """Lay out the rows of panels for coefficients of given shapes."""
     cross, pairs, triples = statistics.kind == "cross", statistics.pairs, statistics.triples
     scales = Blocks(
         np.arange(statistics.scales, dtype=float),
@@ -90,7 +90,7 @@ def panels_of(statistics: ScatteringCovariance) -> list[list[Panel]]:
     modules = Panel(
         "S4, modulus × modulus",
         "scales $j_1$ $j_2$ of the moduli"
-        if len(triples) <= _MOST_TICKS
+        if len(triples) <= _MAXIMUM_TICKS
         else "scale $j_2$ of one modulus; along each line $j_1$ of the other, from 0 up",
         "|S4|",
         2,
@@ -107,10 +107,10 @@ def panels_of(statistics: ScatteringCovariance) -> list[list[Panel]]:
 def _turns(statistics: ScatteringCovariance, groups: dict[str, Callable]) -> list[Panel]:
     """Return the panels of the dependence on the angle between two orientations.
 
-    They show the finest scales that are different, where there are most pixels.
+    They show the finest combination of different scales, which has the best statistics.
     """
     orientations = statistics.orientations
-    angles = np.arange(orientations + 1) * 180.0 / orientations  # half a turn is no turn
+    angles = np.arange(orientations + 1) * 180.0 / orientations  # both ends are the same angle
     every = max(1, orientations // 4)
     ticks = {float(angle): f"{angle:.4g}°" for angle in angles[::every]}
     axis = Blocks(angles, [0], ticks, [])
@@ -172,27 +172,27 @@ def _flat(group: object) -> Values:
 
 
 def _turned_pair(s3: Shaped[np.ndarray, "L L"]) -> Values:
-    """Return S3 of one pair of scales by l3 - l2, which comes round at half a turn, then by l2."""
+    """Return S3 of one pair of scales, `[l3 - l2, l2]`, closed at half a turn."""
     first = np.arange(len(s3))
     return np.stack([s3[first, (first + turn) % len(s3)] for turn in range(len(s3) + 1)])
 
 
 def _turned_moduli(s4: Shaped[np.ndarray, "L L L"]) -> Values:
-    """Return S4 of one triple of scales (axes l2, l1, l3) by l2 - l1, then by l1 and l3."""
+    """Return S4 of one triple of scales (axes l2, l1, l3) as `[l2 - l1, (l1, l3)]`."""
     first = np.arange(len(s4))
     turned = [s4[(first + turn) % len(s4), first] for turn in range(len(s4) + 1)]
     return np.stack(turned).reshape(len(s4) + 1, -1)
 
 
 def _turned_wavelet(s4: Shaped[np.ndarray, "L L L"]) -> Values:
-    """Return S4 of one triple of scales (axes l2, l1, l3) by l3 - l1, then by l2 and l1."""
+    """Return S4 of one triple of scales (axes l2, l1, l3) as `[l3 - l1, (l2, l1)]`."""
     first = np.arange(len(s4))
     turned = [s4[:, first, (first + turn) % len(s4)] for turn in range(len(s4) + 1)]
     return np.stack(turned).reshape(len(s4) + 1, -1)
 
 
 def _blocks(entries: list[tuple[int, ...]]) -> Blocks:
-    """Lay out pairs (j2, j3) or triples (j1, j2, j3), a gap before each new j3 and each new j2."""
+    """Lay out pairs (j2, j3) or triples (j1, j2, j3), with gaps before each new j3 and j2."""
     places, starts, ticks = [0.0], [0], {}
     triples = len(entries[0]) == 3
     for number in range(1, len(entries)):
@@ -201,7 +201,7 @@ def _blocks(entries: list[tuple[int, ...]]) -> Blocks:
         places.append(places[-1] + (2.0 if new_block else 1.6 if new_part else 1.0))
         if new_block or new_part:
             starts.append(number)
-    if len(entries) <= _MOST_TICKS:
+    if len(entries) <= _MAXIMUM_TICKS:
         ticks = {
             place: " ".join(str(j) for j in entry[:-1])
             for place, entry in zip(places, entries, strict=True)

@@ -1,4 +1,4 @@
-"""Figures as files."""
+"""Figures as files and as bytes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def write_figure(path: Path, figure: Figure) -> None:
-    """Write a figure in the format of its suffix; a file that is there is replaced in the end.
+    """Write a figure in the format of the file's suffix, atomically.
 
-    Raises `OSError` when the folder is missing or cannot be written.
+    Raises `OSError` if the folder is missing or cannot be written.
     """
     with new_file(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())
 
 
 def figure_png(figure: Figure) -> bytes:
-    """A figure as the bytes of a PNG file."""
+    """Render a figure to the bytes of a PNG file."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()

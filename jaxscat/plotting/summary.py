@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Map = Float[np.ndarray, " p"]
 Curves = Mapping[str, Sequence[Map]]
 
-# Colours of the Okabe-Ito set, which colour-blind readers can tell apart.
+# Colours of the colour-blind safe Okabe-Ito set.
 STYLES: Mapping[str, Mapping[str, Any]] = {
     "original": {"color": "#000000", "linewidth": 1.8},
     "start": {"color": "#999999", "linewidth": 1.2},
@@ -39,17 +39,16 @@ def plot_summary(
     ensemble: Sequence[Map] = (),
     ensemble_losses: Sequence[Sequence[float] | Float[np.ndarray, " steps"]] = (),
 ) -> Figure:
-    """Draw maps, power spectra, histograms and the loss of one synthesis, or of several.
+    """Plot maps, power spectra, histograms and the loss of a synthesis with one or more seeds.
 
-    All maps are NESTED [p] of one nside and in one `unit`; `losses` starts with the loss of the
-    start map. The three Mollweide maps share one colour scale, that of the original between its
-    0.5 and 99.5 percentiles. With a `footprint` (weights of the pixels, such as a mask) pixels
-    without weight are left blank, and spectra and histograms are those of the footprint.
+    All maps are NESTED [p], of one nside and in one `unit`; `losses` starts with the loss of the
+    start map. The three Mollweide maps share a colour scale, the 0.5 to 99.5 percentiles of the
+    original. With a `footprint` (weights of the pixels, such as a mask), pixels of zero weight are
+    blank, and spectra and histograms are weighted.
 
-    With an `ensemble`, the maps of all seeds (`synthesized` is one of them) and the losses of each,
+    With an `ensemble` (the maps of all seeds, including `synthesized`) and the losses of each,
     spectra and histograms of synthesized maps are medians over the ensemble, in a band from the
-    16th to the 84th percentile, and each loss is a thin line. Returns the figure, which belongs to
-    no window.
+    16th to the 84th percentile, and each loss is a thin line. Returns a figure without a window.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
@@ -125,7 +124,7 @@ def _draw_losses(axis: Any, losses: Sequence[Any]) -> None:
     first, last = (np.array([float(one[at]) for one in losses]) for at in (0, -1))
     title = f"loss: {first[0]:.4g} at the start, {last[0]:.4g} at the end"
     if len(losses) > 1:
-        best, worst = np.fmin.reduce(last), np.fmax.reduce(last)  # of those that are numbers
+        best, worst = np.fmin.reduce(last), np.fmax.reduce(last)  # ignoring NaN
         title = f"loss at the end: {best:.4g} to {worst:.4g}"
     axis.set_yscale("log")
     axis.set_xlabel("iteration")
@@ -135,7 +134,7 @@ def _draw_losses(axis: Any, losses: Sequence[Any]) -> None:
 
 
 def _band(rows: Float[np.ndarray, "maps points"]) -> Float[np.ndarray, "3 points"]:
-    """The 16th percentile, the median and the 84th percentile over the maps."""
+    """Return the 16th, 50th and 84th percentile over the maps."""
     return np.percentile(rows, [16.0, 50.0, 84.0], axis=0)
 
 

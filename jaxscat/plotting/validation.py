@@ -1,4 +1,4 @@
-"""The figures of a validation: all in one, and each by itself."""
+"""The figures of a validation: all panels in one figure, or a figure for each part."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Map = Float[np.ndarray, " p"]
 Losses = Sequence[Sequence[float] | Float[np.ndarray, " steps"]]
 
 _MAP_BAR = {"orientation": "horizontal", "shrink": 0.35, "aspect": 35, "pad": 0.03}
-# Width that an entry of a legend needs, in inches.
+# Width of a legend entry, inches.
 _LEGEND_ENTRY = 2.6
 _ZOOM_BAR = {"shrink": 0.85, "aspect": 30, "pad": 0.02}
 
@@ -49,25 +49,26 @@ def plot_validation(
     title: str = "",
     unit: str = "map units",
 ) -> Figure:
-    """Draw all that a validation has found, with seeds and Gaussian controls in every panel.
+    """Plot all quantities of a validation, with the seeds and the Gaussian controls.
 
-    From the top: Mollweide maps and one patch (see `zoom_patch`) of the original, the first of
-    the `maps` (by their seeds) and a Gaussian control, all on the original's colour scale; power
-    spectrum and its ratio to the original's, correlation with the original, and pixel values;
-    Minkowski functionals and numbers of peaks and minima, with the differences from the original
-    in percent of its largest magnitude; scattering coefficients over the original's, and the loss.
-    Lines of several maps are medians, in bands from the 16th to the 84th percentile.
+    From top to bottom: Mollweide maps and one patch (see `zoom_patch`) of the original, the first
+    of the `maps` (by seed) and a Gaussian control, all on the colour scale of the original; power
+    spectrum, ratio of power, correlation with the original, and histogram of pixel values;
+    Minkowski functionals and counts of peaks and minima, with differences from the original in
+    percent of its maximum magnitude; scattering coefficients relative to the original, and the
+    loss. Lines of several maps are medians, in bands from the 16th to the 84th percentile.
 
     Args:
-        validation: what is drawn below the maps.
+        validation: quantities of the panels below the maps.
         original, maps, control_map: NESTED [p], all in one `unit`.
-        losses: those of every map, beginning with the loss of the start; none leave the panel out.
-        footprint: weights of the pixels [p]; those without weight are left blank in the maps.
+        losses: loss history of every map, starting with the start map; without any, the panel of
+            the loss is empty.
+        footprint: weights of the pixels [p]; pixels of zero weight are blank in the maps.
         title: title of the figure.
         unit: unit of the maps.
 
     Returns:
-        figure that belongs to no window.
+        figure without a window.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -106,10 +107,10 @@ def validation_figures(
     title: str = "",
     unit: str = "map units",
 ) -> dict[str, Figure]:
-    """The parts of `plot_validation` as figures of their own, for a page.
+    """Plot the parts of `plot_validation` as separate figures, for a page.
 
-    Their names are maps, zoom, spectrum, distribution, copies, morphology, scattering and, where
-    there are losses, loss. A `title` stands above the first.
+    Their names are maps, zoom, spectrum, distribution, copies, morphology, scattering and, if
+    there are losses, loss. The first figure has the `title`.
     """
     curves, shown = validation.curves(), _shown(original, maps, control_map)
     figures = {
@@ -158,7 +159,7 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _shown(original: Map, maps: Mapping[int, Map], control_map: Map) -> dict[str, Map]:
-    """The maps that are drawn, under their titles."""
+    """Return the maps to draw, by title."""
     seed, made = next(iter(maps.items()))
     return {
         "original": original,
@@ -199,6 +200,6 @@ def _draw_legend(figure: Any, curves: Curves, *, chance: bool = True) -> None:
 
 
 def _chance(validation: SeedValidation) -> list[float | None]:
-    """The standard deviation of the correlation of one map with the original, in every range."""
+    """Return the chance level of the correlation of one map with the original, per range."""
     report = next(iter(validation.reports.values()))
     return [entry["chance"] for entry in report["correlation_ranges"]]

@@ -1,4 +1,4 @@
-"""The same patch of several maps, larger."""
+"""Enlarged images of a patch of several maps."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from jaxtyping import Float
 Map = Float[np.ndarray, " p"]
 
 _PIXELS_ACROSS, _LARGEST_DEGREES = 60, 60.0
-# Patches are looked for around the centres of the pixels of this nside, on images so wide.
+# Nside of the candidate centres of the patch, and width of the images that weigh them, in pixels.
 _CENTRES_NSIDE, _SEARCH_PIXELS = 8, 24
 
 
 class Patch(NamedTuple):
-    """A square of the sky around a tangent point.
+    """A square patch of the sky around a tangent point.
 
     Attributes:
-        lon: longitude of the middle, in degrees.
-        lat: latitude of the middle, in degrees.
-        size_degrees: angle between the middles of opposite sides, seen from the centre.
+        lon: longitude of the centre, degrees.
+        lat: latitude of the centre, degrees.
+        size_degrees: angle between the midpoints of opposite sides, degrees.
     """
 
     lon: float
@@ -32,11 +32,11 @@ class Patch(NamedTuple):
 def gnomonic_image(
     map: Map, lon: float, lat: float, *, size_degrees: float, pixels: int = 200
 ) -> Float[np.ndarray, "pixels pixels"]:
-    """A square patch of a NESTED map in gnomonic projection, where great circles are straight.
+    """Project a square patch of a NESTED map to a gnomonic image.
 
-    Every pixel of the picture has the value of the pixel of the map that its middle lies in.
-    Longitude grows to the left, as the sky is seen from inside; the first row is the northernmost.
-    Raises `ValueError` unless the patch is wider than 0 and narrower than 180 degrees.
+    Every pixel of the image has the value of the map at its centre (nearest pixel). Longitude
+    increases to the left, as seen from inside; the first row is the northernmost. Raises
+    `ValueError` unless the patch is wider than 0 and narrower than 180 degrees.
     """
     import healpy  # loads matplotlib, so not at import
 
@@ -61,12 +61,11 @@ def gnomonic_image(
 
 
 def zoom_patch(nside: int, footprint: Map | None = None) -> Patch:
-    """The patch that is drawn of maps where nobody chooses: about 60 pixels across.
+    """Choose the default patch for a given nside: about 60 pixels and at most 60 degrees wide.
 
-    No patch is wider than 60 degrees. Its middle is at longitude and latitude zero, whatever the
-    map: a patch chosen for what the original has there would show it at its most unusual. With a
-    `footprint` (weights [p] >= 0) it is the middle of a pixel of nside 8 where more weight is in
-    the patch, if there is one.
+    Its centre is at longitude and latitude zero, whatever the map: a patch chosen for its content
+    would be unusual. With a `footprint` (weights [p] >= 0), the centre moves to the pixel of
+    nside 8 whose patch has the maximum weight, if that is larger.
     """
     import healpy
 
@@ -97,12 +96,12 @@ def draw_zooms(
     pixels: int = 400,
     title_size: float = 12,
 ) -> None:
-    """Draw one patch of NESTED maps [p] into axes of a figure, under their names.
+    """Draw one patch of NESTED maps [p] into axes of a figure, titled by name.
 
-    The colour scale is that of `draw_maps`: the first map, whole, between its 0.5 and 99.5
-    percentiles. Pixels without weight in the `footprint` are left blank. Without a `patch` it is
-    that of `zoom_patch`; below all of them stands where it is. `bar` has the options of the colour
-    bar, which is left out without them; `pixels` is the width of each picture.
+    The colour scale is that of `draw_maps`: the 0.5 to 99.5 percentiles of the first full map.
+    Pixels of zero weight in the `footprint` are blank. The default `patch` is that of
+    `zoom_patch`; its position is written below the images. `bar` holds the options of the colour
+    bar (no bar by default); `pixels` is the width of each image.
     """
     import healpy
 

@@ -1,1 +1,1 @@
-"""The page that a run writes for people to read."""
+"""The HTML report of a run."""

@@ -1,4 +1,4 @@
-"""The page of a run: what was made, what validation says of it, and where it comes from."""
+"""The HTML page of a run: its results, its validation and its provenance."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from jaxscat.validation.rows import multipoles_of
-from jaxscat.validation.verdict import copy_verdict, told_apart
+from jaxscat.validation.rows import format_multipoles
+from jaxscat.validation.verdict import classify_distances, copy_verdict
 
-NONE = "–"  # a number that does not exist
+NONE = "–"  # an undefined value
 
-# Control kinds as the page calls them; so do the figures.
+# Names of the control kinds, as in the figures.
 CONTROL_NAMES: Mapping[str, str] = {
     "gaussian": "Gaussian control",
     "filtered": "filtered-noise control",
@@ -34,7 +34,7 @@ CAPTIONS: Mapping[str, str] = {
     "scattering": "Scattering coefficients over those of the original, scale by scale.",
     "loss": "The loss of every map against the iteration.",
 }
-_HALF = {"distribution", "copies"}  # two of them stand side by side
+_HALF = {"distribution", "copies"}  # half as wide as the page
 _GROUPS = {
     "distribution": "Pixel values",
     "correlation_ranges": "Correlation with the original",
@@ -61,7 +61,7 @@ _SEED_COLUMNS = {
     "compile_seconds": "compilation [s]",
     "run_seconds": "run [s]",
 }
-# So little scatter, as a part of the number, is that of rounding.
+# A relative scatter below this is due to rounding.
 _ROUNDING = 1e-6
 
 
@@ -75,18 +75,18 @@ def render_report(
     config_text: str,
     notes: Sequence[str] = (),
 ) -> str:
-    """Make the page of a run: one HTML text that needs no other file and no network.
+    """Render the page of a run as self-contained HTML.
 
-    Keys that `results`, `validation` or their entries lack are left out of the page.
+    Keys missing from `results`, `validation` or their entries are left out of the page.
 
     Args:
         title: title of the page.
         results: content of results.json (see `summarize`).
         validation: content of validation.json (see `SeedValidation.as_json`).
-        figures: PNG files by name, in their order on the page; names of `CAPTIONS` have a caption.
+        figures: PNG files by name, in the order of the page; those in `CAPTIONS` get a caption.
         provenance: content of run.json.
         config_text: content of config.toml.
-        notes: what has to be known to read the verdict.
+        notes: caveats to the verdict.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -115,7 +115,7 @@ def render_report(
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """A value of JSON as a page shows it: floats with four digits, `NONE` where there is none."""
+    """Format a JSON value: floats with four significant digits, `NONE` if undefined."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return NONE
     if isinstance(value, bool):
@@ -126,7 +126,7 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def _with_scatter(mean: float | None, scatter: float | None) -> str:
-    # What is fixed for all maps scatters by rounding alone.
+    # Quantities that are the same for all maps scatter by rounding only.
     if mean is None or scatter is None or scatter <= _ROUNDING * abs(mean):
         return number(mean)
     return f"{number(mean)} ± {number(scatter, 2)}"
@@ -145,19 +145,19 @@ def _facts(results: Mapping[str, Any], validation: Mapping[str, Any]) -> dict[st
 
 
 def _controls(validation: Mapping[str, Any]) -> dict[str, str]:
-    """The kinds of which there are controls, and their names."""
+    """Return the names of the kinds of controls that were drawn."""
     counts = validation.get("controls", {})
     return {kind: name for kind, name in CONTROL_NAMES.items() if counts.get(kind)}
 
 
 def _copies(validation: Mapping[str, Any]) -> dict[str, str]:
-    """What the copy test says, in a few sentences."""
+    """Write the verdict of the copy test."""
     entries = validation.get("copies") or []
     if not entries:
         return {"name": "Copies", "text": "There is no copy test of these maps."}
     listed = ", ".join(
         f"{number(entry['mean'], 2)} (chance {number(entry['by_chance'], 2)}) at "
-        f"{multipoles_of(entry)}"
+        f"{format_multipoles(entry)}"
         for entry in entries
     )
     text = f"{copy_verdict(entries)} Mean correlation with the original: {listed}."
@@ -165,9 +165,9 @@ def _copies(validation: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _separations(validation: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What distances tell the new maps from Gaussian controls, in up to three sentences."""
+    """Write the verdict on the separation from Gaussian controls, in up to three sentences."""
     controls = _controls(validation)
-    sorted_ = told_apart(validation.get("quantities") or [])
+    sorted_ = classify_distances(validation.get("quantities") or [])
     count = sum(map(len, sorted_.values()))
     if not count or not controls:
         return [{"name": "Gaussian or not", "text": "No distances can be compared with controls."}]
@@ -195,19 +195,19 @@ def _separations(validation: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _separation(entry: Mapping[str, Any], controls: Mapping[str, str]) -> dict[str, float | None]:
-    """The separations of a quantity from the controls; none where it is no distance."""
+    """Return the separations of a quantity from the controls; empty if it is not a distance."""
     given = entry.get("separation") or {}
     return {kind: given.get(kind) for kind in controls} if given else {}
 
 
 def _times(separation: Mapping[str, float | None]) -> str:
-    """The separations from the controls of every kind, such as "+9.4 and +6.4"."""
+    """Format the separations from the controls of every kind, such as "+9.4 and +6.4"."""
     known = [value for value in separation.values() if value is not None]
     return " and ".join(f"{value:+.1f}".replace("-", "−") for value in known)
 
 
 def _quantities(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The table of quantities: groups with a heading, if there are several rows, and rows."""
+    """Return the groups of the table of quantities, with a heading for groups of several rows."""
     controls = _controls(validation)
     groups = []
     for group, entries in groupby(
@@ -244,7 +244,7 @@ def _quantities(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _seed_columns(results: Mapping[str, Any]) -> dict[str, str]:
-    """The columns of the table of seeds that any seed has, and their headings."""
+    """Return the headings of the columns that any seed has in the table of seeds."""
     seeds: Sequence[Mapping[str, Any]] = results.get("seeds", [])
     return {key: name for key, name in _SEED_COLUMNS.items() if any(key in seed for seed in seeds)}
 

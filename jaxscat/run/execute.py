@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxscat.io.masks import footprint_of
+from jaxscat.io.masks import build_footprint
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config, load_config
 from jaxscat.run.folder import new_run_folder, write_json
@@ -134,7 +134,7 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
     config = load_config(folder / "config.toml")
     _check_precision(config)
     observer.stage("validating")
-    footprint = footprint_of(stored.mask)
+    footprint = build_footprint(stored.mask)
     original = stored.original
     working, restore = working_map(config, original.astype(config.run.precision), footprint)
     pyramid = pyramid_of(config, original.size, Observer())

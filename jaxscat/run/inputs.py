@@ -10,8 +10,8 @@ import numpy as np
 
 from jaxscat.datasets.registry import dataset_names, dataset_path
 from jaxscat.io.maps import load_map, load_map_and_mask
-from jaxscat.io.masks import footprint_of, joint_mask, read_mask
-from jaxscat.maps import nside_of
+from jaxscat.io.masks import build_footprint, joint_mask, read_mask
+from jaxscat.maps import npix_to_nside
 from jaxscat.run.config import Config, DataConfig
 from jaxscat.run.provenance import array_sha256, file_sha256
 
@@ -50,7 +50,7 @@ def read_inputs(config: Config) -> Inputs:
     if config.target.second is not None:
         name = config.target.second
         place = name if name in dataset_names() else Path(name)
-        second, present = _read(place, data, nside_of(original.size))
+        second, present = _read(place, data, npix_to_nside(original.size))
         mask = joint_mask(mask, present, f"target.second: {name!r}")
         checksums |= {"second": array_sha256(second)} | _file_checksum("second_file", place)
     if config.target.mask is not None:
@@ -64,7 +64,7 @@ def read_inputs(config: Config) -> Inputs:
         mask = joint_mask(mask, given, f"target.mask: {str(path)!r}")
         checksums["mask_file"] = file_sha256(path)
     if data.transform != "none":
-        weights = footprint_of(mask)
+        weights = build_footprint(mask)
         original = _transformed(original, data.transform, weights)
         second = None if second is None else _transformed(second, data.transform, weights)
     return Inputs(original, mask, source, checksums, second)

@@ -43,7 +43,7 @@ def coarser_levels(
         )
     targets: list[Target] = []
     pyramids: list[Pyramid] = []
-    own = int(pyramid.spec.raised)
+    own = int(pyramid.spec.upsampled)
     halvings = (nside // first).bit_length() - 1
     if own + halvings > len(pyramid.levels) - 1:
         raise ValueError(

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxscat.io.masks import footprint_of
-from jaxscat.maps import nside_of
+from jaxscat.io.masks import build_footprint
+from jaxscat.maps import npix_to_nside
 from jaxscat.minimization.result import Result as SynthesisResult
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.plotting import plot_ensemble, plot_summary
@@ -104,9 +104,9 @@ def _draw_summary(path: Path, config: Config, run: Synthesized) -> None:
         run.original,
         run.starts[first],
         run.made[first].map,
-        gaussian_control(run.original, footprint=footprint_of(run.mask)),
+        gaussian_control(run.original, footprint=build_footprint(run.mask)),
         run.made[first].losses,
-        footprint=footprint_of(run.mask),
+        footprint=build_footprint(run.mask),
         title=title_of(run.source, run.original, shown),
         unit=unit_of(config),
         ensemble=run.maps if several else (),
@@ -119,7 +119,7 @@ def _draw_ensemble(path: Path, config: Config, run: Synthesized, correlations: n
         run.original,
         {seed: result.map for seed, result in run.made.items()},
         correlations,
-        footprint=footprint_of(run.mask),
+        footprint=build_footprint(run.mask),
         title=title_of(run.source, run.original, f"{len(run.made)} seeds"),
         unit=unit_of(config),
     ).savefig(path)
@@ -127,7 +127,7 @@ def _draw_ensemble(path: Path, config: Config, run: Synthesized, correlations: n
 
 def title_of(source: str, original: np.ndarray, of: str) -> str:
     """What stands above a figure: where the original is from, its nside, and what is shown."""
-    return f"{source}, nside {nside_of(original.size)}, {of}"
+    return f"{source}, nside {npix_to_nside(original.size)}, {of}"
 
 
 def unit_of(config: Config) -> str:

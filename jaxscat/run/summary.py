@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jaxscat.maps import nside_of
+from jaxscat.maps import npix_to_nside
 from jaxscat.minimization.result import Result as SynthesisResult
 from jaxscat.run.config import Config
 from jaxscat.run.provenance import describe_devices
@@ -60,7 +60,7 @@ def summarize(
             "original_paper_doi": PAPER_DOI,
             "domain": DOMAIN,
             "data": source,
-            "nside": nside_of(first_map.size),
+            "nside": npix_to_nside(first_map.size),
             "nsteps": first["nsteps"],
             "elapsed_seconds": sum(row["compile_seconds"] + row["run_seconds"] for row in rows),
             "device": f"{device['platform']}: {device['devices'][0]}",

@@ -11,8 +11,8 @@ import numpy as np
 from jaxscat.fields.gaussianization import gaussianize
 from jaxscat.fields.noise import gaussian_noise, reference_noise, white_noise
 from jaxscat.io.maps import in_precision
-from jaxscat.io.masks import footprint_of
-from jaxscat.maps import nside_of
+from jaxscat.io.masks import build_footprint
+from jaxscat.maps import npix_to_nside
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.parametrizations.harmonic import Harmonic as HarmonicForm
@@ -73,9 +73,11 @@ def synthesized_maps(
         second = inputs.second
         if second is not None:
             second = in_precision(second, config.run.precision, "target.second")
-        footprint = footprint_of(mask)
+        footprint = build_footprint(mask)
         if settings.form == "harmonic":
-            check_form_nside(nside_of(original.size), name="synthesis.form: 'harmonic' at nside")
+            check_form_nside(
+                npix_to_nside(original.size), name="synthesis.form: 'harmonic' at nside"
+            )
         with clock.measure("pyramid"):
             observer.stage("building the wavelets")
             pyramid = pyramid_of(config, original.size, observer)
@@ -194,7 +196,7 @@ def pyramid_of(config: Config, npix: int, observer: Observer) -> Pyramid:
     """
     settings = config.pyramid
     return build_pyramid(
-        nside_of(npix),
+        npix_to_nside(npix),
         orientations=settings.orientations,
         kernel_size=settings.kernel_size,
         scales=settings.scales,

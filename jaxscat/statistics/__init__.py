@@ -1,1 +1,1 @@
-"""Numbers that describe a map: scattering covariances and their standard errors."""
+"""Statistics of maps: scattering covariances and their standard errors."""

@@ -1,4 +1,4 @@
-"""Orientations counted from the locally dominant one, instead of from a fixed direction."""
+"""Orientation alignment: orientations relative to the locally dominant one."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -14,18 +14,18 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.symmetry import unfold
 from jaxscat.statistics.checks import prepare_map
 from jaxscat.statistics.moments import modulus
-from jaxscat.statistics.scales import Scale, Weights, enter_flat, own_units
+from jaxscat.statistics.scales import Scale, Weights, enter_flat, standardization
 
 Compatibility = Literal["foscat"] | None
 
 
 class Turn(eqx.Module):
-    """By how many orientations every pixel is turned: a whole number and a share of the next one.
+    """Rotation of the orientations of every pixel, interpolated between whole orientations.
 
     Attributes:
-        whole: orientations to turn by, from 0 to L - 1.
-        near: weight of the orientation that many on.
-        far: weight of the one after it; both sum to one.
+        whole: number of orientations to rotate by, from 0 to L - 1.
+        near: weight of the rotation by `whole`.
+        far: weight of the rotation by `whole + 1`; both weights sum to one.
     """
 
     whole: Int[Array, "*shape p"]
@@ -33,7 +33,7 @@ class Turn(eqx.Module):
     far: Float[Array, "*shape p"]
 
     def apply(self, fields: Array, axis: int) -> Array:
-        """Turn the orientations on an axis, counted from the end, of fields that end in pixels."""
+        """Rotate the orientations on a (negative) axis of fields whose last axis is pixels."""
         orientations = fields.shape[axis]
         steps = jnp.arange(orientations).reshape(-1, *[1] * (-axis - 1))
         first = steps + jnp.expand_dims(self.whole, axis)
@@ -47,12 +47,12 @@ class Turn(eqx.Module):
 
 
 class Alignment(eqx.Module):
-    """The turns of every scale, found in one map and applied to any.
+    """Rotations to the dominant orientation at every scale, found in one map and applied to any.
 
     Attributes:
-        outer: turns `[p]` of the coefficients of every scale.
-        inner: turns of the convolved moduli at every scale `j3`: `[j2, l3, p]`, of `l2`; with
-            FOSCAT's way the axis of j2 has length one.
+        outer: rotations `[p]` of the coefficients, one per scale.
+        inner: rotations of `l2` of the convolved moduli, `[j2, l3, p]`, one per scale `j3`; with
+            `compatibility="foscat"` the axis of `j2` has length one.
 
     Source: FOSCAT's `stat_cfft`; `docs/conventions.md`, "Orientation alignment".
     """
@@ -69,11 +69,12 @@ def align_orientations(
     Args:
         map: real NESTED map.
         pyramid: operators for its nside.
-        compatibility: "foscat" finds the turn of every convolved modulus in the modulus of the
-            present scale and rounds weights to float32, as the FOSCAT package does.
+        compatibility: None; or "foscat" to derive the rotation of every convolved modulus from
+            the modulus of the same scale `j3`, and to round weights to float32, as the FOSCAT
+            package does.
 
     Returns:
-        alignment for `measure(..., alignment=...)`, a constant of derivatives.
+        alignment for `measure(..., alignment=...)`, a constant under differentiation.
 
     Raises:
         ValueError: a bad map (as `measure`), or an unknown compatibility.
@@ -89,7 +90,7 @@ def align_orientations(
 def _find_turns(map: Float[Array, " p"], pyramid: Pyramid, foscat: bool) -> Alignment:
     spec = pyramid.spec
     field = jax.lax.stop_gradient(enter_flat(map[None], pyramid))
-    centre, unit = own_units(map[None])
+    centre, unit = standardization(map[None])
     field = (field - centre[:, None]) / unit[:, None]
     moduli = jnp.zeros((0, spec.orientations, field.shape[-1]), field.dtype)
     outer, inner = [], []
@@ -103,7 +104,7 @@ def _find_turns(map: Float[Array, " p"], pyramid: Pyramid, foscat: bool) -> Alig
             aligned = turn.apply(coefficients, axis=-2)
             newest = modulus(aligned.real, aligned.imag)
             seen = moduli = jnp.concatenate([moduli, newest[None]])
-        # Fields j2, l2, l3, pixel: l2 is turned, for every l3 by itself.
+        # Axes j2, l2, l3, pixel: l2 is rotated, for every l3 on its own.
         again = _dominant_turn(jnp.abs(convolve_level(seen, level, spec)), axis=-3)
         outer.append(_rounded(turn) if foscat else turn)
         inner.append(_rounded(again) if foscat else again)
@@ -115,14 +116,14 @@ def _find_turns(map: Float[Array, " p"], pyramid: Pyramid, foscat: bool) -> Alig
 
 
 def _dominant_turn(strength: Float[Array, "*shape p"], axis: int) -> Turn:
-    """Return the turn that brings the dominant orientation on an axis to its beginning."""
+    """Return the rotation that brings the dominant orientation to the first place of an axis."""
     orientations = strength.shape[axis]
     angles = 2 * np.pi * np.arange(orientations) / orientations
     strength = jnp.moveaxis(strength, axis, -1)
     along, across = (
         (strength * jnp.asarray(wave(angles), strength.dtype)).mean(-1) for wave in (np.cos, np.sin)
     )
-    # An angle just below zero can come out as a whole turn after rounding.
+    # An angle just below zero can round to a full turn.
     place = orientations * (jnp.arctan2(across, along) % (2 * np.pi)) / (2 * np.pi)
     whole = jnp.minimum(jnp.floor(place), orientations - 1)
     angle = np.pi / 2 * (place - whole)
@@ -141,19 +142,17 @@ def walk_aligned(
     covariances: int,
     alignment: Alignment,
 ) -> Iterator[Scale]:
-    """Walk down the pyramid as `walk_scales` does, with aligned orientations.
+    """Yield every scale as `walk_scales` does, with aligned orientations.
 
-    Fields are not folded here (their axis of sectors has length one), since turned orientations
-    are the same in all sectors.
+    Fields are not folded (their axis of sectors has length one): aligned orientations are the same
+    in all sectors.
 
     Raises:
         ValueError: the alignment belongs to other scales, pixels or orientations.
-
-    Source: `docs/conventions.md`, "Orientation alignment".
     """
     spec = pyramid.spec
     _check_fit(alignment, pyramid)
-    centre, unit = own_units(maps)
+    centre, unit = standardization(maps)
     field = (enter_flat(maps, pyramid) - centre[:, None]) / unit[:, None]
     moduli = jnp.zeros((field.shape[0], 0, spec.orientations, field.shape[-1]), field.dtype)
     for scale, (level, weights) in enumerate(zip(pyramid.levels, masks, strict=True)):
@@ -180,10 +179,7 @@ def walk_aligned(
 
 
 def _check_fit(alignment: Alignment, pyramid: Pyramid) -> None:
-    pixels = [
-        12 * level.nside**2 if level.cells is None else level.cells.shape[0]
-        for level in pyramid.levels
-    ]
+    pixels = [level.npix for level in pyramid.levels]
     turned = [turn.whole.shape[-1] for turn in alignment.outer]
     orientations = {turn.whole.shape[-2] for turn in alignment.inner}
     if turned != pixels or orientations != {pyramid.spec.orientations}:

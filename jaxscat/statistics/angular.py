@@ -1,4 +1,4 @@
-"""Fewer coefficients: means and harmonics over a common turn of all orientations."""
+"""Angular reductions: means and harmonics over a common rotation of all orientations."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -18,29 +18,29 @@ from jaxscat.statistics.moments import safe_sqrt
 
 Compatibility = Literal["foscat"] | None
 
-# FOSCAT divides sums over the orientations of S3 by this, however many there are.
+# FOSCAT divides sums over the orientations of S3 by this, whatever their number.
 _FOSCAT_DIVISOR = 4
 # Added under the square root of a spread: FOSCAT's value.
 _FOSCAT_FLOOR = 1e-16
 
 
 class Reduction(eqx.Module):
-    """A way to combine the coefficients that differ by a common turn of all orientations.
+    """Interface for combining coefficients that differ by a common rotation of all orientations.
 
-    It holds no arrays and is hashable: a static argument of a compiled function.
+    Reductions hold no arrays and are hashable, to be static arguments of compiled functions.
     """
 
     @abstractmethod
     def mean(self, statistics: ScatteringCovariance) -> "ReducedCovariance":
-        """Return the reduced coefficients of one map or of two.
+        """Reduce the coefficients of one map or of two.
 
         Raises:
-            ValueError: they are reduced already, or have too few orientations.
+            ValueError: the coefficients are reduced already, or have too few orientations.
         """
 
     @abstractmethod
     def sigma(self, errors: ScatteringCovariance) -> "ReducedCovariance":
-        """Return standard errors of what `mean` returns, from those of the coefficients.
+        """Return the standard errors of the reduced coefficients, from those of the coefficients.
 
         Raises:
             ValueError: as `mean`, or the errors are complex.
@@ -48,25 +48,25 @@ class Reduction(eqx.Module):
 
     @abstractmethod
     def labels(self, orientations: int) -> list[Index]:
-        """Return the names along the last axis of the reduced groups; one empty, without such."""
+        """Return the labels along the last axis of the reduced groups; `[{}]` if there is none."""
 
 
 class ReducedCovariance(AbstractCoefficients):
-    """Coefficients S0 to S4 after a reduction of their orientations, or errors of such.
+    """Coefficients S0 to S4 after an angular reduction, or their standard errors.
 
-    Orientations of S3 and S4 are counted from `l2`: `d` is `l3 - l2`, `d1` is `l1 - l2` and `d2`
-    is `l3 - l2`, all modulo `L`. Harmonics stand on the last axis `H`; isotropic means are without
+    Orientations of S3 and S4 are relative to `l2`: `d` is `l3 - l2`, `d1` is `l1 - l2` and `d2`
+    is `l3 - l2`, all modulo `L`. Harmonics are on the last axis `H`; isotropic means do not have
     that axis. `jax.tree.map` refuses to mix coefficients of different reductions.
 
     Attributes:
-        s0: as it was.
+        s0: unchanged.
         s1, s2: axes `j` and harmonic.
         s3: axes `(j2, j3)`, `d` and harmonic.
         s4: axes `(j1, j2, j3)`, `d1`, `d2` and harmonic.
-        reduction: what made them.
+        reduction: the reduction that was applied.
         s3p: two maps only: as S3, with the maps exchanged.
-        both_triangles: whether S4 has j1 > j2 too.
-        kind: whether the numbers are those of one map ("auto") or of two ("cross").
+        both_triangles: whether S4 includes j1 > j2.
+        kind: "auto" for coefficients of one map, "cross" for those of two.
 
     Source: FOSCAT's `iso_mean` and `fft_ang`; `docs/conventions.md`, "Angular reductions".
     """
@@ -88,17 +88,17 @@ class ReducedCovariance(AbstractCoefficients):
 
     @property
     def orientations(self) -> int:
-        """Number of orientations `L` of the coefficients that were reduced."""
+        """Number of orientations `L` before the reduction."""
         return self.s3.shape[self.s0.ndim]
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """Scales `(j2, j3)` of the entries of S3 that are there."""
+        """Scales `(j2, j3)` along the first axis of S3."""
         return scale_pairs(covariance_scales(self.s3.shape[self.s0.ndim - 1]))
 
     @property
     def triples(self) -> list[tuple[int, int, int]]:
-        """Scales `(j1, j2, j3)` of the entries of S4 that are there."""
+        """Scales `(j1, j2, j3)` along the first axis of S4."""
         scales = covariance_scales(self.s3.shape[self.s0.ndim - 1])
         return scale_triples(scales, self.both_triangles)
 
@@ -116,14 +116,14 @@ class ReducedCovariance(AbstractCoefficients):
 
 
 class IsotropicMean(Reduction):
-    """The mean over a common turn of all orientations.
+    """The mean over a common rotation of all orientations.
 
     Attributes:
-        compatibility: "foscat" divides S3 and S3P by 4 for every number of orientations, and
-            takes standard errors for coefficients when it reduces them; None does what is right.
+        compatibility: None; or "foscat" to divide S3 and S3P by 4 whatever the number of
+            orientations, and to reduce standard errors as if they were coefficients.
 
     Raises:
-        ValueError: `compatibility` is neither.
+        ValueError: an unknown `compatibility`.
 
     Source: FOSCAT's `iso_mean`; `docs/conventions.md`, "Angular reductions".
     """
@@ -137,19 +137,19 @@ class IsotropicMean(Reduction):
             )
 
     def mean(self, statistics: ScatteringCovariance) -> ReducedCovariance:
-        """Return means over `l2` at fixed differences, without an axis of harmonics."""
+        """Return the means over `l2` at fixed differences, without an axis of harmonics."""
         _check_whole(statistics, "statistics")
         return _reduce(statistics, self, self._mean_of_group)
 
     def sigma(self, errors: ScatteringCovariance) -> ReducedCovariance:
-        """Return the errors of the means; all orientations are taken as independent."""
+        """Return the standard errors of the means, treating orientations as independent."""
         _check_errors(errors)
         if self.compatibility == "foscat":  # FOSCAT's synthesis reduces errors like coefficients.
             return _reduce(errors, self, self._mean_of_group)
         return _reduce(errors, self, lambda _, group: _norm(group) / group.shape[-1])
 
     def labels(self, orientations: int) -> list[Index]:
-        """Return one empty name: there is no axis of harmonics."""
+        """Return one empty label: there is no axis of harmonics."""
         return [{}]
 
     def _mean_of_group(self, name: str, group: Array) -> Array:
@@ -158,15 +158,15 @@ class IsotropicMean(Reduction):
 
 
 class FourierHarmonics(Reduction):
-    """The mean over a common turn of all orientations, and the Fourier sums at its frequencies.
+    """The mean and the Fourier sums over a common rotation of all orientations.
 
     Attributes:
-        harmonics: number of frequencies beside the mean; at most half the orientations.
-        imaginary: whether sines follow the cosines of their frequency. At half the number of
-            orientations a sine is zero everywhere and is left out.
+        harmonics: number of frequencies besides the mean, at most half the number of orientations.
+        imaginary: whether to include the sine of every frequency. At half the number of
+            orientations the sine vanishes and is left out.
 
     Raises:
-        ValueError: the number is negative or not whole, or `imaginary` is no bool.
+        ValueError: `harmonics` is not an integer from 0 up, or `imaginary` is not a bool.
 
     Source: FOSCAT's `fft_ang`; `docs/conventions.md`, "Angular reductions".
     """
@@ -182,20 +182,20 @@ class FourierHarmonics(Reduction):
             raise ValueError(f"imaginary: got {self.imaginary!r}, expected True or False")
 
     def mean(self, statistics: ScatteringCovariance) -> ReducedCovariance:
-        """Return the mean, and sums that are not divided by the number of orientations."""
+        """Return the mean, and Fourier sums not divided by the number of orientations."""
         _check_whole(statistics, "statistics")
         basis = self._basis(statistics)
         sums = partial(jnp.einsum, "...l,hl->...h", precision="highest")
         return _reduce(statistics, self, lambda _, group: sums(group, basis))
 
     def sigma(self, errors: ScatteringCovariance) -> ReducedCovariance:
-        """Return the errors of mean and sums; all orientations are taken as independent."""
+        """Return the standard errors of mean and sums, treating orientations as independent."""
         _check_errors(errors)
         basis = self._basis(errors)
         return _reduce(errors, self, lambda _, group: _norm(group[..., None, :] * basis))
 
     def labels(self, orientations: int) -> list[Index]:
-        """Return the names of the harmonics: the mean is `cos=0`, then cosines and sines."""
+        """Return the labels of the harmonics: `cos=0` for the mean, then cosines and sines."""
         if 2 * self.harmonics > orientations:
             raise ValueError(
                 f"harmonics: got {self.harmonics} for {orientations} orientations, expected at "
@@ -209,7 +209,7 @@ class FourierHarmonics(Reduction):
         return labels
 
     def _basis(self, statistics: ScatteringCovariance) -> Float[np.ndarray, "H L"]:
-        """Return the weights of orientations in every harmonic, in the type of the numbers."""
+        """Return the weights of the orientations in every harmonic, in the coefficients' type."""
         orientations = statistics.orientations
         angles = 2 * np.pi * np.arange(orientations) / orientations
         functions = {"cos": np.cos, "sin": np.sin}
@@ -222,14 +222,14 @@ class FourierHarmonics(Reduction):
 def isotropic_spread(
     statistics: ScatteringCovariance, compatibility: Compatibility = None
 ) -> ReducedCovariance:
-    """Return how far the orientations scatter about the isotropic mean.
+    """Measure the scatter of the orientations about the isotropic mean.
 
     Args:
-        statistics: coefficients, or standard errors of such.
-        compatibility: as for `IsotropicMean`; "foscat" also leaves imaginary parts out.
+        statistics: coefficients, or their standard errors.
+        compatibility: as for `IsotropicMean`; "foscat" also ignores imaginary parts.
 
     Returns:
-        roots of the mean squared distance, real, of the shapes of the isotropic mean; S0 is zero.
+        real root mean square deviations, in the shapes of the isotropic mean; S0 is zero.
 
     Raises:
         ValueError: the coefficients are reduced already, or `compatibility` is unknown.
@@ -256,7 +256,7 @@ def _reduce(
     reduction: Reduction,
     combine: Callable[[str, Array], Array],
 ) -> ReducedCovariance:
-    """Apply `combine` to the name and the numbers of S1 to S4, with `l2` on their last axis."""
+    """Apply `combine(name, group)` to S1 to S4, with `l2` on the last axis."""
     groups = {
         name.lower(): combine(name, _count_from_l2(name, jnp.asarray(group)))
         for name, group in statistics.groups().items()
@@ -268,7 +268,7 @@ def _reduce(
 
 
 def _count_from_l2(name: str, group: Array) -> Array:
-    """Move `l2` to the last axis, and count the other orientations from there."""
+    """Move `l2` to the last axis, with the other orientations relative to it."""
     if name in ("S1", "S2"):
         return group
     l2 = np.arange(group.shape[-1])
@@ -279,9 +279,9 @@ def _count_from_l2(name: str, group: Array) -> Array:
 
 
 def _norm(values: Float[Array, "*shape n"]) -> Float[Array, "*shape"]:
-    """Return the root of the sum of squares over the last axis."""
+    """Return the Euclidean norm over the last axis."""
     largest = stop_gradient(jnp.abs(values).max(-1))
-    # Scaled first: squares of weak coefficients leave the range of float32.
+    # Scaled first: squares of small coefficients underflow in float32.
     unit = jnp.where(largest == 0, 1.0, largest)
     return unit * safe_sqrt(((values / unit[..., None]) ** 2).sum(-1))
 

@@ -1,4 +1,4 @@
-"""The fields whose means are S0 to S4: one map for every coefficient."""
+"""Coefficient maps: the fields whose means over pixels are S0 to S4."""
 
 from functools import partial
 
@@ -8,18 +8,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from jaxscat import maps
-from jaxscat.operators.apply import convolve_level, downsample_level, in_named_order
+from jaxscat.operators.apply import convolve_level, downsample_level, restore_order
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.checks import prepare_map
 from jaxscat.statistics.moments import modulus, signed_root
-from jaxscat.statistics.scales import enter_flat, own_units
+from jaxscat.statistics.scales import enter_flat, standardization
 
 
 class CoefficientMaps(eqx.Module):
     """Maps of all coefficients, scale by scale; their means over pixels are the coefficients.
 
-    Every tuple has one entry for each scale `j3`, whose last axis is that of the pixels of its
-    grid, `pyramid.pixels(j3)`, or of `out_nside`.
+    Every tuple has one entry per scale `j3`. The last axis is the pixels of that scale,
+    `pyramid.pixels(j3)`, or those of `out_nside`.
 
     Attributes:
         s0: the map (cross: signed root of the product of both) at the finest scale.
@@ -46,19 +46,20 @@ def coefficient_maps(
     second: Float[Array, " p"] | None = None,
     out_nside: int | None = None,
 ) -> CoefficientMaps:
-    """Return the fields whose means `measure` takes, without taking the means.
+    """Compute the coefficients of every pixel: the fields that `measure` averages.
 
     Works under `jax.jit` and `jax.grad`. S4 of scale `j` holds `(j + 1) (j + 2) / 2 * L^3` complex
     maps of that scale.
 
     Args:
         map, pyramid, second: as for `measure`.
-        out_nside: fields of finer scales are averaged over the pixels of this nside; coarser ones
-            stay as they are. On a patch it is the nside of one of the scales, and means are over
-            the pixels that lie inside.
+        out_nside: fields of finer scales are averaged over the pixels of this nside; coarser
+            fields are unchanged. On a patch it has to be the nside of a scale, and the averages
+            are over the pixels inside the patch.
 
     Raises:
-        ValueError: as `measure`, or `out_nside` is no power of two or (patch) of no scale.
+        ValueError: as `measure`; or `out_nside` is not a power of two or, on a patch, not the
+            nside of a scale.
 
     Source: `docs/conventions.md`, "Coefficient maps".
     """
@@ -70,14 +71,16 @@ def coefficient_maps(
     given = [prepare_map(map, pyramid.spec)]
     if second is not None:
         given.append(prepare_map(second, pyramid.spec, name="second"))
-    return _fields(jnp.stack(given), pyramid, out_nside)
+    return _compute(jnp.stack(given), pyramid, out_nside)
 
 
 @partial(jax.jit, static_argnames="out_nside")
-def _fields(given: Float[Array, "m p"], pyramid: Pyramid, out_nside: int | None) -> CoefficientMaps:
+def _compute(
+    given: Float[Array, "m p"], pyramid: Pyramid, out_nside: int | None
+) -> CoefficientMaps:
     spec = pyramid.spec
     cross = given.shape[0] == 2
-    centre, unit = (values[:, None] for values in own_units(given))
+    centre, unit = (values[:, None] for values in standardization(given))
     raw = enter_flat(given, pyramid)
     field = (raw - centre) / unit
     common = jnp.sqrt(unit[0] * unit[-1])
@@ -85,26 +88,26 @@ def _fields(given: Float[Array, "m p"], pyramid: Pyramid, out_nside: int | None)
     moduli = jnp.zeros((field.shape[0], 0, spec.orientations, field.shape[-1]), field.dtype)
     s1, s2, s3, s3p, s4 = [], [], [], [], []
     for scale, level in enumerate(pyramid.levels):
-        placed = partial(_placed, scale=scale, pyramid=pyramid, out_nside=out_nside)
+        average = partial(_average, scale=scale, pyramid=pyramid, out_nside=out_nside)
         c = convolve_level(field, level, spec)
         newest = modulus(c.real, c.imag)
         moduli = jnp.concatenate([moduli, newest[:, None]], axis=1)
         again = convolve_level(moduli, level, spec)  # map, j, l of the modulus, l3, pixel
         one, other = c[0], c[-1]
         product = (one * other.conj()).real
-        s1.append(placed(common * (signed_root(product) if cross else newest[0])))
-        s2.append(placed(common**2 * product))
-        s3.append(placed(common**2 * one * again[-1].conj()))
-        s3p.append(placed(common**2 * other * again[0].conj()))
+        s1.append(average(common * (signed_root(product) if cross else newest[0])))
+        s2.append(average(common**2 * product))
+        s3.append(average(common**2 * one * again[-1].conj()))
+        s3p.append(average(common**2 * other * again[0].conj()))
         pairs = [
             again[0, : j2 + 1, None] * again[-1, j2, :, None].conj() for j2 in range(scale + 1)
         ]
-        s4.append(placed(common**2 * jnp.concatenate(pairs)))
+        s4.append(average(common**2 * jnp.concatenate(pairs)))
         if scale + 1 < len(pyramid.levels):
             field = downsample_level(field, level, spec)
             moduli = downsample_level(moduli, level, spec)
     return CoefficientMaps(
-        s0=_placed(s0, 0, pyramid, out_nside),
+        s0=_average(s0, 0, pyramid, out_nside),
         s1=tuple(s1),
         s2=tuple(s2),
         s3=tuple(s3),
@@ -113,13 +116,13 @@ def _fields(given: Float[Array, "m p"], pyramid: Pyramid, out_nside: int | None)
     )
 
 
-def _placed(fields: Array, scale: int, pyramid: Pyramid, out_nside: int | None) -> Array:
-    """Average fields of one scale over a coarser grid, or put pixels in the order of the maps."""
+def _average(fields: Array, scale: int, pyramid: Pyramid, out_nside: int | None) -> Array:
+    """Average fields of one scale over a coarser grid, if any, and restore the pixel order."""
     level = pyramid.levels[scale]
     if out_nside is None or out_nside >= level.nside:
-        return in_named_order(fields, level.nside, pyramid)
+        return restore_order(fields, level.nside, pyramid)
     children = (level.nside // out_nside) ** 2
-    if level.cells is None:  # NESTED children stand side by side
+    if level.cells is None:  # NESTED children are adjacent
         averaged = fields.reshape(*fields.shape[:-1], -1, children).mean(-1)
     else:
         coarse = next(other.cells for other in pyramid.levels if other.nside == out_nside)
@@ -128,4 +131,4 @@ def _placed(fields: Array, scale: int, pyramid: Pyramid, out_nside: int | None) 
         count = jnp.zeros(coarse.shape, fields.real.dtype).at[parent].add(1)
         sums = jnp.zeros((*fields.shape[:-1], coarse.size), fields.dtype)
         averaged = sums.at[..., parent].add(fields) / count
-    return in_named_order(averaged, out_nside, pyramid)
+    return restore_order(averaged, out_nside, pyramid)

@@ -1,4 +1,4 @@
-"""The scattering covariance of a map or of two: arrays, their names and their order."""
+"""The scattering covariance of one map or of two: its arrays, and the names of coefficients."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from jaxtyping import Array, Complex, Float
 from jaxscat.statistics.indices import covariance_scales, scale_pairs, scale_triples
 
 Kind = Literal["auto", "cross"]
-Index = dict[str, int]  # the names of the axes of one coefficient and where it stands on them
+Index = dict[str, int]  # position of one coefficient on every named axis
 
 
 class AbstractCoefficients(eqx.Module):
-    """Groups of coefficients S0 to S4 (S3P in the cross case), whatever their last axes mean.
+    """Groups of coefficients S0 to S4 (and S3P for two maps), before or after a reduction.
 
-    With several masks every array has a leading axis `M`. Only the scales that were asked for
-    stand in S3 and S4; the first ones are the finest. Coefficients are pytrees: `jax.tree.map` is
-    their arithmetic, and refuses to mix kinds.
+    With several masks every array has a leading axis `M`. S3 and S4 may be restricted to the
+    finest scales. Coefficients are pytrees: do arithmetic with `jax.tree.map`, which refuses to
+    mix kinds.
     """
 
     s0: eqx.AbstractVar[Array]
@@ -38,11 +38,11 @@ class AbstractCoefficients(eqx.Module):
 
     @property
     def masks(self) -> int | None:
-        """Number of masks on the leading axis; None without such an axis."""
+        """Number of masks on the leading axis; None if there is no such axis."""
         return self.s0.shape[0] if self.s0.ndim == 2 else None
 
     def groups(self) -> dict[str, Array]:
-        """Return the arrays by the names "S0" to "S4"; S3P stands after S3."""
+        """Return the arrays by name: "S0" to "S4", with "S3P" after "S3" for two maps."""
         crossed = {} if self.s3p is None else {"S3P": self.s3p}
         return {
             "S0": self.s0,
@@ -54,10 +54,10 @@ class AbstractCoefficients(eqx.Module):
         }
 
     def ravel(self) -> Array:
-        """Return all coefficients on one axis, S0 to S4, after the axis of masks if there is one.
+        """Concatenate all coefficients, S0 to S4, on one axis (after the axis of masks, if any).
 
         Returns:
-            complex array when S3 and S4 are complex, real otherwise; ordered as `names`.
+            array in the order of `names`; complex if S3 and S4 are complex, else real.
         """
         masks = self.s0.ndim - 1
         parts = [group.reshape(*group.shape[:masks], -1) for group in self.groups().values()]
@@ -66,8 +66,7 @@ class AbstractCoefficients(eqx.Module):
     def names(self) -> list[str]:
         """Return the name of every coefficient of one mask, in the order of `ravel`.
 
-        A name gives the group and where the coefficient stands, such as
-        `S3 j2=0 j3=1 l2=2 l3=3`.
+        A name consists of the group and the indices, such as `S3 j2=0 j3=1 l2=2 l3=3`.
         """
         return [
             " ".join([group, *(f"{axis}={at}" for axis, at in index.items())]) if index else name
@@ -75,12 +74,12 @@ class AbstractCoefficients(eqx.Module):
         ]
 
     def table(self) -> dict[str, np.ndarray]:
-        """Return all coefficients as the columns of a table, for pandas or for NumPy.
+        """Return all coefficients as the columns of a table, for pandas or NumPy.
 
         Returns:
-            columns of equal length: `name` and `group` (text), `mask` if there is an axis of
-            masks, one column of integers for every axis (-1 where a group has no such axis), and
-            `value`, in the order of `ravel`.
+            columns of equal length, in the order of `ravel`: `name` and `group` (text), `mask` if
+            there is an axis of masks, an integer column for every axis (-1 where a group does not
+            have that axis), and `value`.
         """
         entries = list(self._entries())
         axes = dict.fromkeys(axis for _, index, _ in entries for axis in index)
@@ -100,7 +99,7 @@ class AbstractCoefficients(eqx.Module):
         return {"mask": mask, **repeated, "value": values.reshape(-1)}
 
     def _entries(self) -> Iterator[tuple[str, Index, str]]:
-        """Yield group, index and, where there is no index, the name of every coefficient."""
+        """Yield group, index and (if the index is empty) name of every coefficient."""
         for name in ("S0 mean", "S0 error"):
             yield "S0", {}, name
         for group in [name for name in self.groups() if name != "S0"]:
@@ -109,15 +108,14 @@ class AbstractCoefficients(eqx.Module):
 
     @abstractmethod
     def _indices(self, group: str) -> Iterator[Index]:
-        """Yield where every coefficient of a group stands, in the order of its array."""
+        """Yield the index of every coefficient of a group, in the order of its array."""
 
 
 class ScatteringCovariance(AbstractCoefficients):
-    """The coefficients S0 to S4 of one map or of two, or real arrays of the same shapes (errors).
+    """The coefficients S0 to S4 of one map or of two, or their standard errors (all real).
 
-    With several masks every array has a leading axis `M`. Only the scales that were asked for
-    stand in S3 and S4; the first ones are the finest. It is a pytree: `jax.tree.map` is its
-    arithmetic.
+    With several masks every array has a leading axis `M`. S3 and S4 may be restricted to the
+    finest scales. It is a pytree: do arithmetic with `jax.tree.map`.
 
     Attributes:
         s0: mean of the map and standard error of that mean (cross: of the signed root of the
@@ -129,8 +127,8 @@ class ScatteringCovariance(AbstractCoefficients):
         s4: mean product of the coefficients of two moduli, axes `(j1, j2, j3)`, `l2`, `l1`, `l3`
             (cross: `j1` of the first map, `j2` of the second).
         s3p: cross only: as S3, with the maps exchanged.
-        both_triangles: whether S4 has j1 > j2 too.
-        kind: whether the numbers are those of one map ("auto") or of two ("cross").
+        both_triangles: whether S4 includes j1 > j2.
+        kind: "auto" for coefficients of one map, "cross" for those of two.
 
     Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics".
     """
@@ -156,12 +154,12 @@ class ScatteringCovariance(AbstractCoefficients):
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """Scales `(j2, j3)` of the entries of S3 that are there."""
+        """Scales `(j2, j3)` along the first axis of S3."""
         return scale_pairs(covariance_scales(self.s3.shape[-3]))
 
     @property
     def triples(self) -> list[tuple[int, int, int]]:
-        """Scales `(j1, j2, j3)` of the entries of S4 that are there."""
+        """Scales `(j1, j2, j3)` along the first axis of S4."""
         return scale_triples(covariance_scales(self.s3.shape[-3]), self.both_triangles)
 
     def _indices(self, group: str) -> Iterator[Index]:

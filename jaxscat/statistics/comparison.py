@@ -1,4 +1,4 @@
-"""Two sets of measured coefficients compared, group by group."""
+"""Comparison of two sets of measured coefficients, group by group."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from jaxscat.statistics.storage import StoredStatistics, spec_differences
 
 
 class GroupDifference(NamedTuple):
-    """How far one group of coefficients lies from another one.
+    """Difference between two groups of coefficients.
 
     Attributes:
         group: "S0" to "S4".
-        number: number of coefficients of all masks.
+        number: number of coefficients, of all masks together.
         relative_rms: root of sum |difference|^2 / sum |first|^2; None if the first is zero.
-        chi_square: mean of |difference / error|^2; None without errors that are not zero.
-        largest: largest |difference / error|.
-        name: name of that coefficient.
+        chi_square: mean of |difference / error|^2; None if there are no nonzero errors.
+        largest: maximum |difference / error|.
+        name: name of the coefficient of that maximum.
     """
 
     group: str
@@ -35,14 +35,14 @@ class GroupDifference(NamedTuple):
 def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[GroupDifference]:
     """Compare two sets of coefficients group by group, in float64.
 
-    Differences are taken in units of the errors of the first or, if it has none, of the other;
-    coefficients whose error is zero are left out of that.
+    Differences are in units of the errors of the first or, if it has none, of the other;
+    coefficients with zero error are ignored there.
 
     Raises:
-        ValueError: the two were not measured alike. Different precisions may be compared.
+        ValueError: the two differ in pyramid, kind, masks or scales; precisions may differ.
     """
     _check_alike(one, other)
-    errors = errors_of(one, other)
+    errors = choose_errors(one, other)
     names = one.statistics.names()
     theirs, rows, start = other.statistics.groups(), [], 0
     for group, reference in one.statistics.groups().items():
@@ -58,15 +58,15 @@ def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[G
     return rows
 
 
-def errors_of(one: StoredStatistics, other: StoredStatistics) -> ScatteringCovariance | None:
-    """Return the errors in whose units the two are compared: those of the first that has some."""
+def choose_errors(one: StoredStatistics, other: StoredStatistics) -> ScatteringCovariance | None:
+    """Return the errors for comparing two sets: those of the first set that has any."""
     return one.errors if one.errors is not None else other.errors
 
 
 def _in_errors(
     difference: Float[np.ndarray, "*shape"], sigma: Any, names: list[str]
 ) -> tuple[float | None, float | None, str | None]:
-    """Return mean square and largest of difference / error, and the name of the largest."""
+    """Return mean square and maximum of difference / error, and the name of the maximum."""
     if sigma is None:
         return None, None, None
     sigma = np.asarray(sigma, dtype=np.float64).reshape(-1)
@@ -91,7 +91,7 @@ def _check_alike(one: StoredStatistics, other: StoredStatistics) -> None:
             != values[1]
         },
     }
-    # Both precisions mean the same coefficients.
+    # The precision does not matter.
     different = {name: values for name, values in different.items() if name != "dtype"}
     pairs = len(one.statistics.pairs), len(other.statistics.pairs)
     if not different and pairs[0] != pairs[1]:

@@ -1,4 +1,4 @@
-"""Coefficients of several maps taken together."""
+"""Ensemble statistics of the coefficients of several maps."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -14,14 +14,14 @@ Coefficients = TypeVar("Coefficients", ScatteringCovariance, ReducedCovariance)
 
 
 def mean_and_scatter(each: Sequence[Coefficients]) -> tuple[Coefficients, Coefficients]:
-    """Return the mean of every coefficient over maps, and its standard deviation from map to map.
+    """Return the mean and the standard deviation over maps of every coefficient.
 
     Args:
-        each: coefficients of two maps or more, of one kind and shape.
+        each: coefficients of at least two maps, all of one kind and shape.
 
     Returns:
-        mean, and the real standard deviation of one map about it (with n - 1 in the denominator;
-        of a complex coefficient that of its modulus about the mean).
+        mean, and real standard deviation of a single map (with n - 1 in the denominator; of
+        complex coefficients, the root mean square of the modulus of the deviation).
 
     Source: `docs/conventions.md`, "Objective".
     """
@@ -29,7 +29,7 @@ def mean_and_scatter(each: Sequence[Coefficients]) -> tuple[Coefficients, Coeffi
 
     def scatter(centre: Array, *groups: Array) -> Array:
         differences = jnp.stack([group - centre for group in groups])
-        # Scaled first: squares of small or large coefficients leave the range of float32.
+        # Scaled first: squares of small or large coefficients overflow or underflow in float32.
         size = jnp.abs(differences)
         largest = jnp.max(size, axis=0)
         scaled = size / jnp.where(largest > 0, largest, 1)
@@ -39,10 +39,10 @@ def mean_and_scatter(each: Sequence[Coefficients]) -> tuple[Coefficients, Coeffi
 
 
 def root_mean_square(each: Sequence[Coefficients]) -> Coefficients:
-    """Return the root of the mean square over maps of positive numbers such as errors.
+    """Return the root mean square over maps of positive coefficients such as errors.
 
     Args:
-        each: errors of one map or more, of one kind and shape.
+        each: errors of at least one map, all of one kind and shape.
 
     Source: `docs/conventions.md`, "Objective".
     """

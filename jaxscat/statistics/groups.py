@@ -1,4 +1,4 @@
-"""From the product matrices of every scale to the groups S2, S3 and S4."""
+"""The groups S2, S3 and S4, cut from the product matrices of every scale."""
 
 import jax
 import jax.numpy as jnp
@@ -15,20 +15,19 @@ def cut_products(
     both_triangles: bool,
     covariances: bool,
 ) -> ScaleGroups:
-    """Cut the products `a conj(b)` of one scale `j3` into its parts of S2, S3 (S3P) and S4.
+    """Cut the products `a conj(b)` of one scale `j3` into the entries of S2, S3 (S3P) and S4.
 
     Args:
-        products: real and imaginary part on axis 1, or real numbers only; the fields are the map
-            and then one modulus for every scale and orientation.
-        exchanged: for two maps, the products of the second map itself with the fields of the
-            first, from which S3P is cut.
-        both_triangles: whether S4 is wanted for j1 > j2 too.
-        covariances: whether S3 and S4 are wanted at all.
+        products: real and imaginary part on axis 1, or real numbers only; the fields are the map,
+            followed by one modulus per scale and orientation.
+        exchanged: for two maps, the products of the second map with the fields of the first, for
+            S3P.
+        both_triangles: whether S4 includes j1 > j2.
+        covariances: whether to include S3 and S4.
 
     Returns:
-        arrays with an axis of masks, then (S3, S4) the axis of scales; complex with two parts.
-
-    Source: `docs/conventions.md`, "Statistics" and "Two maps".
+        arrays with an axis of masks, then (S3, S4) an axis of scales; complex if there are two
+        parts.
     """
     groups = {"s2": products[:, 0, :, 0, 0]}
     if not covariances:
@@ -55,7 +54,7 @@ def cut_products(
 
 
 def as_complex(parts: Float[Array, "M parts *rest"]) -> Array:
-    """Join real and imaginary parts; numbers without imaginary part stay real."""
+    """Combine real and imaginary parts on axis 1 to complex numbers; a single part stays real."""
     return jax.lax.complex(parts[:, 0], parts[:, 1]) if parts.shape[1] == 2 else parts[:, 0]
 
 
@@ -66,9 +65,9 @@ def gather_scales(
     both_triangles: bool,
     unit: Float[Array, ""],
 ) -> ScatteringCovariance:
-    """Put the scales of every group on one axis, S1 to S4 in the unit of the map (its square).
+    """Concatenate the scales of every group, and multiply S1 by `unit` and S2 to S4 by its square.
 
-    For two maps the unit is the root of the product of theirs; S0 has its unit already.
+    S0 is in map units already.
     """
     groups = {
         name: unit**2 * jnp.concatenate([scale[name] for scale in scales if name in scale], axis=1)

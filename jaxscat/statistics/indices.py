@@ -1,4 +1,4 @@
-"""Which scales go together in S3 and S4, and in which order."""
+"""The combinations of scales in S3 and S4, and their order."""
 
 
 def scale_pairs(scales: int) -> list[tuple[int, int]]:
@@ -12,7 +12,7 @@ def scale_pairs(scales: int) -> list[tuple[int, int]]:
 def scale_triples(scales: int, both_triangles: bool = False) -> list[tuple[int, int, int]]:
     """Return the scales `(j1, j2, j3)` of S4 in the order of its first axis.
 
-    With `both_triangles` j1 runs up to j3, not only up to j2.
+    With `both_triangles`, j1 runs up to j3 instead of j2.
 
     Source: `docs/conventions.md`, "Order of coefficients".
     """
@@ -25,5 +25,5 @@ def scale_triples(scales: int, both_triangles: bool = False) -> list[tuple[int, 
 
 
 def covariance_scales(pairs: int) -> int:
-    """Return at how many scales `j3` S3 was measured, from the number of its pairs."""
+    """Return the number of scales of S3 from the length of its first axis."""
     return next(j for j in range(pairs + 1) if j * (j + 1) // 2 == pairs)

@@ -16,7 +16,7 @@ _MODULUS_FLOOR = 1e-16
 
 
 def modulus(real: Float[Array, "*shape"], imaginary: Float[Array, "*shape"]) -> Array:
-    """Return the modulus of a complex field, with a finite derivative at zero.
+    """Return the modulus of a complex field, with a finite gradient at zero.
 
     Source: FOSCAT's absolute value; `docs/conventions.md`, "Modulus".
     """
@@ -26,9 +26,7 @@ def modulus(real: Float[Array, "*shape"], imaginary: Float[Array, "*shape"]) -> 
 
 
 def signed_root(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Return the square root of the absolute value with the sign of a real field.
-
-    Its derivative is finite, and zero where the field is zero.
+    """Return `sign(x) sqrt(|x|)` of a real field, with a finite gradient (zero at zero).
 
     Source: FOSCAT's absolute value; `docs/conventions.md`, "Two maps".
     """
@@ -47,9 +45,9 @@ def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 def gram(
     fields: Float[Array, "*batch rows x"], weights: Float[Array, "*#batch rows"] | None
 ) -> Float[Array, "*batch x x"]:
-    """Return the weighted sums over rows of the products of all pairs of fields.
+    """Return the Gram matrix of fields: weighted sums over rows of all pairwise products.
 
-    The symmetry of the result halves the work of the reverse pass.
+    Its symmetry halves the work of the reverse pass.
     """
     return products(fields, fields, weights)
 
@@ -72,7 +70,7 @@ def products(
     right: Float[Array, "*batch rows y"],
     weights: Float[Array, "*#batch rows"] | None,
 ) -> Float[Array, "*batch x y"]:
-    """Return the weighted sums over rows of the products of the fields of two sets."""
+    """Return the weighted sums over rows of the products of every `left` with every `right`."""
     if weights is not None:
         right = weights[..., None] * right
     return jnp.einsum("...rx,...ry->...xy", left, right, precision="highest")
@@ -82,14 +80,14 @@ def products(
 def standard_error_of_mean(
     mean: Array, square: Array, weight: Float[Array, ""], formula: ErrorFormula = "pixels"
 ) -> Float[Array, "*shape"]:
-    """Return the standard error of a mean, taking pixels as independent.
+    """Return the standard error of a mean, treating pixels as independent.
 
     Args:
         mean: real or complex mean.
-        square: mean of the squared modulus ("pixels", and everything real), or the complex mean
-            of the plain square ("foscat").
+        square: mean of the squared modulus; with "foscat" and a complex mean, the complex mean of
+            the square.
         weight: sum of the mask.
-        formula: the right one, or the one of the FOSCAT package for complex means.
+        formula: "pixels", or "foscat" for the FOSCAT package's formula for complex means.
 
     Source: `docs/conventions.md`, "Standard errors".
     """

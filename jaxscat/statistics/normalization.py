@@ -1,4 +1,4 @@
-"""Coefficients in units of the power of a reference, scale by scale."""
+"""Normalization of coefficients by the power of a reference map."""
 
 from dataclasses import replace
 
@@ -15,20 +15,38 @@ def normalize(
     power: Float[Array, "*#masks J L"],
     second_power: Float[Array, "*#masks J L"] | None = None,
 ) -> ScatteringCovariance:
-    """Divide S1 to S4 by the power that a reference map has at the same scales and orientations.
+    """Normalize S1 to S4 by the power of a reference map at the same scales and orientations.
 
     Args:
-        statistics: coefficients, or standard errors of such: the reference counts as a constant.
-        power: S2 of the reference for the first map; without an axis of masks it serves all.
-        second_power: two maps only: S2 of the reference for the second map.
+        statistics: coefficients, or their standard errors (the reference is taken as exact).
+        power: S2 of the reference of the first map; without an axis of masks, it is used for all
+            masks.
+        second_power: two maps only: S2 of the reference of the second map.
 
     Returns:
-        S1 to S4 without unit; S0 as it was. For the reference itself S2 is one. Power that is
-        not positive goes unnoticed under transformations of JAX, and gives NaN or infinities.
+        dimensionless S1 to S4, and S0 unchanged. The S2 of the reference itself becomes one.
+        Under transformations of JAX, power that is not positive is not detected and gives NaN or
+        infinity.
 
     Raises:
-        ValueError: a wrong shape or type, power that is not positive and finite, a second power
-            for one map or none for two, or coefficients that are reduced.
+        ValueError: wrong shape or type, power that is not positive and finite, a second power for
+            one map or none for two, or reduced coefficients.
+
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> map = np.random.default_rng(0).normal(size=192)
+        >>> statistics = jaxscat.measure(map, pyramid)
+        >>> normalized = jaxscat.normalize(statistics, statistics.s2)
+        >>> bool(np.allclose(normalized.s2, 1))
+        True
+
+        The unit of the map no longer matters:
+
+        >>> scaled = jaxscat.measure(1000 * map, pyramid)
+        >>> same = jaxscat.normalize(scaled, scaled.s2)
+        >>> bool(np.allclose(same.s3, normalized.s3, atol=1e-5))
+        True
 
     Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Normalization".
     """
@@ -70,7 +88,7 @@ def normalize(
 
 
 def _prepare_power(power: Array | np.ndarray, statistics: ScatteringCovariance, name: str) -> Array:
-    """Check a power as far as its values are known, and give it the type of S2."""
+    """Validate a power (values only if they are concrete) and convert it to the type of S2."""
     if not isinstance(power, Tracer):
         power = np.asarray(power)
     shapes = list(dict.fromkeys([statistics.s2.shape, statistics.s2.shape[-2:]]))
@@ -81,7 +99,7 @@ def _prepare_power(power: Array | np.ndarray, statistics: ScatteringCovariance, 
             f"{expected}"
         )
     power = power.astype(statistics.s2.dtype)
-    # Checked by NumPy: under a transformation JAX would trace the check of a constant.
+    # Checked in NumPy: under a transformation, JAX would trace even a constant's check.
     if isinstance(power, np.ndarray):
         bad = ~((power > 0) & np.isfinite(power))
         if bad.any():

@@ -8,7 +8,7 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.checks import prepare_map
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
-from jaxscat.statistics.scales import own_units
+from jaxscat.statistics.scales import standardization
 from jaxscat.statistics.sectors import combine_orientations
 
 
@@ -51,5 +51,5 @@ def _power_of_scales(maps: Float[Array, "1 p"], measurement: Measurement) -> Flo
     for scale in measurement.walk(maps, 0):
         power = jnp.sum(scale.coefficients[:, :, :, 0] ** 2, axis=1)
         powers.append(combine_orientations(scale.weights.mean(power)))
-    _, unit = own_units(maps)
+    _, unit = standardization(maps)
     return unit[0] ** 2 * jnp.stack(powers, axis=1)

@@ -1,6 +1,6 @@
-"""Maps, scale by scale: their coefficients, their moduli convolved again, and the masks.
+"""Wavelet coefficients, convolved moduli and masks of maps, scale by scale.
 
-Inside, fields are folded, `[row, field, orientation, sector]`; `docs/conventions.md`, "Sectors".
+Fields are folded, `[row, field, orientation, sector]`; `docs/conventions.md`, "Sectors".
 """
 
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ from jaxscat.operators.stencil import convolve
 from jaxscat.operators.symmetry import fold, unfold
 from jaxscat.statistics.moments import gram, modulus, products
 
-# The number of rows of a full sky is 3, 6 or 12 times a power of four.
+# Rows per block of sums; the number of rows of a full sky is 3, 6 or 12 times a power of four.
 _BLOCK_ROWS = 48
 
 Field = Float[Array, "rows fields 1 sectors"]
 
 
 class Weights(NamedTuple):
-    """Masks of one level, or their absence; `total` is the sum of each, or the number of pixels."""
+    """Masks of one scale, or None; `total` is the sum of each mask, or the number of pixels."""
 
     rows: Float[Array, "M sectors rows"] | None
     total: Float[Array, " M"]
 
     def mean(self, field: Float[Array, "rows *rest sectors"]) -> Float[Array, "M *rest sectors"]:
-        """Sum over rows divided by the total weight; the mean once sectors are summed."""
+        """Return weighted sums over rows, divided by the total weight of all sectors."""
         if self.rows is None:
             return field.sum(0)[None] / self.total[0]
         field = jnp.moveaxis(field, (-1, 0), (0, 1))
@@ -42,15 +42,15 @@ class Weights(NamedTuple):
         left: Float[Array, "L sectors *blocks rows X"],
         right: Float[Array, "L sectors *blocks rows Y"] | None = None,
     ) -> Float[Array, "M L sectors *blocks X Y"]:
-        """Sum the products of all pairs of fields and divide by the total weight.
+        """Return the weighted sums of the products of every `left` with every `right`, normalized.
 
-        Without `right` the pairs are those of the fields of `left` themselves.
+        Without `right`, the pairs are those of the fields of `left`.
         """
 
-        def sums_of(weights: Array | None) -> Array:
+        def sum_pairs(weights: Array | None) -> Array:
             return gram(left, weights) if right is None else products(left, right, weights)
 
-        sums = sums_of(None)[None] if self.rows is None else jax.vmap(sums_of)(self.rows)
+        sums = sum_pairs(None)[None] if self.rows is None else jax.vmap(sum_pairs)(self.rows)
         return sums / self.divisor(sums)
 
     def precise_products(
@@ -58,7 +58,7 @@ class Weights(NamedTuple):
         left: Float[Array, "L sectors rows X"],
         right: Float[Array, "L sectors rows Y"] | None = None,
     ) -> Float[Array, "M L sectors X Y"]:
-        """Return `products`, summed in blocks of rows: float32 loses fewer digits."""
+        """Return `products`, summed in blocks of rows, which is more precise in float32."""
         orientations, sectors, count, _ = left.shape
         block = gcd(count, _BLOCK_ROWS)
         rows = None if self.rows is None else self.rows.reshape(-1, sectors, count // block, block)
@@ -67,19 +67,19 @@ class Weights(NamedTuple):
         return Weights(rows, self.total).products(left.reshape(shape), right).sum(3)
 
     def divisor(self, array: Float[Array, "M *rest"]) -> Array:
-        """Return the total weights with axes of length one, to divide an array by them."""
+        """Return the total weights, reshaped to divide an array."""
         return self.total.reshape(-1, *[1] * (array.ndim - 1))
 
 
 class Scale(NamedTuple):
-    """What one scale of `m` maps contributes before means are taken.
+    """The fields of one scale of `m` maps, whose means are the coefficients.
 
     Attributes:
         weights: masks of the scale.
-        coefficients: of the maps, real and imaginary parts.
+        coefficients: wavelet coefficients of the maps, real and imaginary parts.
         newest: moduli of the coefficients.
-        convolved: coefficients of every map and of all its finer moduli; real parts, then
-            imaginary parts.
+        convolved: wavelet coefficients of every map and of all its moduli of finer scales; real
+            parts, then imaginary parts.
     """
 
     weights: Weights
@@ -89,14 +89,11 @@ class Scale(NamedTuple):
 
 
 def enter(maps: Float[Array, "m p"], pyramid: Pyramid) -> Field:
-    """Return maps as fields of the finest scale: sorted, folded, and raised for large kernels.
-
-    Source: `docs/conventions.md`, "Larger kernels" and "Partial sky".
-    """
+    """Convert maps to fields of the finest scale: sort, fold, and upsample for large kernels."""
     if pyramid.order is not None:
         maps = maps[:, pyramid.order]
     field = fold(maps, pyramid.spec.sectors).transpose(1, 0, 2)[:, :, None, :]
-    if not pyramid.spec.raised:
+    if not pyramid.spec.upsampled:
         return field
     finest = pyramid.levels[0]
     assert finest.downsampling is not None
@@ -104,25 +101,23 @@ def enter(maps: Float[Array, "m p"], pyramid: Pyramid) -> Field:
 
 
 def enter_flat(maps: Float[Array, "m p"], pyramid: Pyramid) -> Float[Array, "m q"]:
-    """Return maps at the finest scale with ascending pixels, not folded.
-
-    Source: `docs/conventions.md`, "Larger kernels" and "Partial sky".
-    """
+    """Convert maps to maps of ascending pixels at the finest scale, not folded."""
     return unfold(enter(maps, pyramid)[:, :, 0].transpose(1, 0, 2))
 
 
-def own_units(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
-    """Return what is taken off every map, and the unit in which it is measured then.
+def standardization(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+    """Return the offset and the scale (a power of two) that standardize each map.
 
-    Wavelets do not see the mean, but a mean above the standard deviation costs digits; a smaller
-    one is left, since taking it off rounds too. The floor of the modulus has to be small beside
-    the map. The unit is a power of two near the standard deviation, which rounds nothing; it is
-    one for a constant map. Both are constants of derivatives.
+    The offset is the mean if that exceeds the standard deviation, else zero: wavelets are
+    insensitive to the mean, but a large one costs digits, while subtracting a small one rounds
+    the map. The scale makes the floor of the modulus small compared with the map; it is the power
+    of two nearest the standard deviation, so that dividing by it is exact, and one for a constant
+    map. Both are constants under differentiation.
 
     Source: `docs/conventions.md`, "Modulus".
     """
     maps = jax.lax.stop_gradient(maps)
-    # Squares of very large or small numbers leave the range of their type: scaled first.
+    # Scaled first: squares of very large or small numbers overflow or underflow.
     largest = jnp.max(jnp.abs(maps), axis=1)
     coarse = _power_of_two_near(largest)
     scaled = maps / coarse[:, None]
@@ -133,7 +128,7 @@ def own_units(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Float[Arra
 
 
 def _power_of_two_near(numbers: Float[Array, " m"]) -> Float[Array, " m"]:
-    """Return the nearest powers of two, and one for numbers that are not positive and finite."""
+    """Return the nearest powers of two, or one for numbers that are not positive and finite."""
     usable = jnp.isfinite(numbers) & (numbers > 0)
     exponent = jnp.round(jnp.log2(jnp.where(usable, numbers, 1.0)))
     return jnp.ldexp(jnp.ones_like(numbers), exponent.astype(jnp.int32))
@@ -142,14 +137,10 @@ def _power_of_two_near(numbers: Float[Array, " m"]) -> Float[Array, " m"]:
 def walk_masks(
     mask: Array | None, pyramid: Pyramid, threshold: Float[Array, " J"] | None
 ) -> Iterator[Weights]:
-    """Yield the masks of every scale: taken down the pyramid, and cut off below a threshold.
-
-    Source: `docs/conventions.md`, "Masks".
-    """
+    """Yield the masks of every scale: downsampled, and set to zero below a threshold."""
     if mask is None:
         for level in pyramid.levels:
-            pixels = 12 * level.nside**2 if level.cells is None else level.cells.shape[0]
-            yield Weights(None, jnp.full((1,), float(pixels), pyramid.spec.dtype))
+            yield Weights(None, jnp.full((1,), float(level.npix), pyramid.spec.dtype))
         return
     field = enter(mask.reshape(-1, mask.shape[-1]), pyramid)
     for scale, level in enumerate(pyramid.levels):
@@ -165,15 +156,14 @@ def walk_masks(
 def walk_scales(
     field: Field, pyramid: Pyramid, masks: Iterator[Weights], covariances: int
 ) -> Iterator[Scale]:
-    """Walk down the pyramid; moduli are convolved again at the finest `covariances` scales only.
+    """Yield the fields of every scale, from fine to coarse.
 
     Args:
         field: maps at the finest scale, from `enter`.
         pyramid: operators.
-        masks: of every scale, from `walk_masks`.
-        covariances: number of scales at which S3 and S4 are wanted.
-
-    Source: `docs/conventions.md`, "Statistics".
+        masks: masks of every scale, from `walk_masks`.
+        covariances: number of scales, from the finest, at which moduli are convolved for S3 and
+            S4.
     """
     orientations, sectors = pyramid.spec.orientations, pyramid.spec.sectors
     count = field.shape[1]
@@ -188,8 +178,8 @@ def walk_scales(
             again = convolve(_as_fields(moduli), level.stencil)
             again = again.reshape(*again.shape[:3], count, -1, sectors)
             convolved = jnp.concatenate([coefficients, again], axis=4)
-        # Pixels by fields is what matrix products want; without the barrier that layout would
-        # spread back into the gathers of the convolution.
+        # Matrix products want pixels by fields; the barrier keeps XLA from carrying that layout
+        # back into the gathers of the convolution.
         convolved = convolved.transpose(3, 2, 5, 0, 1, 4)
         convolved = convolved.reshape(*convolved.shape[:4], -1)
         convolved = jax.lax.optimization_barrier(convolved)

@@ -13,7 +13,7 @@ from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import cut_products, gather_scales
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import safe_sqrt, signed_root
-from jaxscat.statistics.scales import Field, Scale, Weights, enter, own_units
+from jaxscat.statistics.scales import Field, Scale, Weights, enter, standardization
 from jaxscat.statistics.sectors import combine_orientations, combine_products
 
 
@@ -132,7 +132,7 @@ def products_of_pairs(
 
 def common_unit(maps: Float[Array, "m p"]) -> Float[Array, ""]:
     """Return the unit of S1: that of the map, or the root of the product of those of two."""
-    _, units = own_units(maps)
+    _, units = standardization(maps)
     return units[0] if units.size == 1 else jnp.sqrt(units[0] * units[1])
 
 
@@ -163,7 +163,7 @@ def mean_and_error(
     if maps.shape[0] == 1:
         pixels = field[:, 0, 0]
     else:
-        _, unit = own_units(maps)
+        _, unit = standardization(maps)
         scaled = field / unit[:, None, None]
         pixels = common_unit(maps) * signed_root(scaled[:, 0, 0] * scaled[:, 1, 0])
     mean = weights.mean(pixels).sum(-1)

@@ -1,6 +1,6 @@
-"""From sums inside sectors to sums over the sphere: orientations are put into one gauge.
+"""Sums over sectors, with the orientations of every sector rotated to the gauge of the sphere.
 
-Everything is a product with a small constant matrix: quick to compile, and its own reverse rule.
+All are products with small constant matrices: fast to compile and to transpose.
 """
 
 import jax.numpy as jnp
@@ -11,10 +11,7 @@ from jaxscat.operators.symmetry import true_orientations
 
 
 def combine_orientations(values: Float[Array, "*batch L sectors"]) -> Float[Array, "*batch L"]:
-    """Sum over sectors values that have one orientation and are the same for its opposite.
-
-    Source: `docs/conventions.md`, "Sectors".
-    """
+    """Sum over sectors values per orientation that are even under a rotation by half a turn."""
     orientations, sectors = values.shape[-2:]
     turn, _ = _turns(orientations, sectors)
     turn = jnp.asarray(turn, values.dtype)
@@ -26,17 +23,14 @@ def combine_products(
 ) -> Float[Array, "*batch 2 L X Y"]:
     """Sum products of convolved fields over sectors, as real and imaginary part of `a conj(b)`.
 
-    The fields are the map itself and then, for every scale, one modulus for each orientation:
-    `X = 1 + scales * L` (one, for the map alone); their real parts stand before their imaginary
-    parts. The axis `L` is the orientation of the convolution, under which both factors become
-    their conjugates together.
-
-    Source: `docs/conventions.md`, "Sectors".
+    The fields are the map, followed by one modulus per scale and orientation: `X = 1 + scales * L`
+    (1 for the map alone), real parts before imaginary parts. The axis `L` is the orientation of
+    the convolution; half a turn conjugates both factors.
     """
     orientations, sectors = sums.shape[-4:-2]
     left, right = sums.shape[-2] // 2, sums.shape[-1] // 2
     turn, parity = _turns(orientations, sectors)
-    # a conj(b) from the real (0) and imaginary (1) parts of a and b; parity conjugates it.
+    # a conj(b) from the real (0) and imaginary (1) parts of a and b, conjugated by parity.
     product = np.array([[[1, 0], [0, 1]], [[0, -1], [1, 0]]])
     signs = np.stack([np.ones_like(parity), parity])
     combine = np.einsum("csk,skl,cij->cklsij", signs, turn, product)
@@ -51,7 +45,7 @@ def combine_products(
 
 
 def _turned_fields(size: int, turn: np.ndarray) -> np.ndarray:
-    """Return, for every sector, the matrix that turns the moduli and leaves the map in front."""
+    """Return, for every sector, the matrix that rotates the moduli and keeps the map."""
     sectors, orientations, _ = turn.shape
     fields = np.zeros((sectors, size, size))
     fields[:, 0, 0] = 1
@@ -62,6 +56,6 @@ def _turned_fields(size: int, turn: np.ndarray) -> np.ndarray:
 
 
 def _turns(orientations: int, sectors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return one-hot matrices `[sector, true, inside]` and the parity `[sector, true]`."""
+    """Return one-hot matrices `[sector, true, inside]` and parities `[sector, true]`."""
     source, parity = true_orientations(orientations, sectors)
     return np.eye(orientations)[source], parity

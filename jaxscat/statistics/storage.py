@@ -1,4 +1,4 @@
-"""Measured coefficients on disk: one `.npz` without pickle, written whole or not at all."""
+"""Measured coefficients on disk: one `.npz` without pickle, written atomically."""
 
 import dataclasses
 import os
@@ -16,13 +16,13 @@ _TYPES = {"float32", "float64", "complex64", "complex128"}
 
 
 class StoredStatistics(NamedTuple):
-    """What a file of coefficients holds.
+    """The contents of a file of coefficients.
 
     Attributes:
-        statistics: the coefficients, NumPy arrays in the type in which they were measured.
+        statistics: the coefficients, NumPy arrays in the precision of the measurement.
         errors: their standard errors, or None.
-        spec: the pyramid they were measured with.
-        description: what the user said about them, or None.
+        spec: spec of the pyramid of the measurement.
+        description: the user's free text, or None.
     """
 
     statistics: ScatteringCovariance
@@ -39,19 +39,33 @@ def save_statistics(
     errors: ScatteringCovariance | None = None,
     description: str | None = None,
 ) -> None:
-    """Write the coefficients of one map or of two, first under a temporary name.
+    """Write the coefficients of one map or of two to a `.npz` file, atomically.
 
     Args:
-        path: file to write; an existing one is replaced once the new one is whole.
-        statistics: what `measure` returned.
-        spec: that of the pyramid they were measured with, `pyramid.spec`.
-        errors: what `standard_error` returned for them.
+        path: file to write; an existing file is replaced once the new one is complete.
+        statistics: coefficients from `measure`.
+        spec: spec of the pyramid they were measured with, `pyramid.spec`.
+        errors: their errors from `standard_error`.
         description: free text, such as the name of the map.
 
     Raises:
-        ValueError: other coefficients than `ScatteringCovariance`, or shapes that do not fit each
-            other or the spec.
+        ValueError: reduced coefficients, or shapes that do not match each other or the spec.
         OSError: the folder is missing or cannot be written.
+
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> map = np.random.default_rng(0).normal(size=192)
+        >>> statistics = jaxscat.measure(map, pyramid)
+        >>> errors = jaxscat.standard_error(map, pyramid)
+        >>> jaxscat.save_statistics(
+        ...     "noise.npz", statistics, pyramid.spec, errors=errors, description="white noise"
+        ... )
+        >>> stored = jaxscat.load_statistics("noise.npz")
+        >>> stored.description, stored.spec == pyramid.spec
+        ('white noise', True)
+        >>> bool(np.array_equal(stored.statistics.s4, statistics.s4))
+        True
 
     Source: `docs/conventions.md`, "Files of coefficients".
     """
@@ -62,15 +76,15 @@ def save_statistics(
     arrays = _arrays("statistics", statistics)
     _check_shapes("statistics", statistics, spec)
     if errors is not None:
-        errors_of = _arrays("errors", errors)
-        for name, array in errors_of.items():
+        error_arrays = _arrays("errors", errors)
+        for name, array in error_arrays.items():
             if array.dtype.kind != "f":
                 raise ValueError(f"errors.{name}: got {array.dtype}, expected real numbers")
         if _layout(errors) != _layout(statistics):
             raise ValueError(
                 f"errors: got {_layout(errors)}, expected {_layout(statistics)} as the statistics"
             )
-        arrays |= {f"error_{name}": array for name, array in errors_of.items()}
+        arrays |= {f"error_{name}": array for name, array in error_arrays.items()}
     header = {
         "kind": statistics.kind,
         "both_triangles": statistics.both_triangles,
@@ -83,19 +97,20 @@ def save_statistics(
 def load_statistics(
     path: str | os.PathLike[str], spec: PyramidSpec | None = None
 ) -> StoredStatistics:
-    """Read coefficients that `save_statistics` wrote.
+    """Read the coefficients of a file written by `save_statistics`.
 
     Args:
         path: file to read.
-        spec: the only spec to accept; None takes any.
+        spec: spec that the coefficients must have been measured with; None accepts any.
 
     Returns:
-        NumPy arrays, so that float64 stays float64 while x64 is off.
+        coefficients, errors, spec and description, with NumPy arrays (so that float64 is kept
+        while x64 is off).
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, of another format, or holds something else; or the coefficients
-            were measured with another pyramid than `spec`.
+        ValueError: the file is damaged, of another format or has other contents; or the
+            coefficients were measured with another pyramid than `spec`.
 
     Source: `docs/conventions.md`, "Files of coefficients".
     """
@@ -140,12 +155,12 @@ def _listed(differences: dict[str, tuple[Any, Any]], side: int) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Make tuples of JSON's lists, since a spec has to be hashable."""
+    """Convert JSON lists to tuples: a spec has to be hashable."""
     return tuple(map(_plain, value)) if isinstance(value, list) else value
 
 
 def _arrays(name: str, coefficients: ScatteringCovariance) -> dict[str, np.ndarray]:
-    """Return the groups as NumPy arrays by the names of the fields."""
+    """Return the groups as NumPy arrays, by field name."""
     if type(coefficients) is not ScatteringCovariance:
         raise ValueError(
             f"{name}: got {type(coefficients).__name__}, expected a ScatteringCovariance: other "
@@ -161,17 +176,17 @@ def _arrays(name: str, coefficients: ScatteringCovariance) -> dict[str, np.ndarr
 
 
 def _layout(coefficients: ScatteringCovariance) -> str:
-    """Return kind and shapes in words, which are equal for coefficients that fit each other."""
+    """Describe kind and shapes in words, equal for coefficients that match."""
     shapes = [f"{name} {tuple(array.shape)}" for name, array in coefficients.groups().items()]
     triangles = ", both triangles" if coefficients.both_triangles else ""
     return f"{coefficients.kind} coefficients with {', '.join(shapes)}{triangles}"
 
 
 def _check_shapes(name: str, coefficients: ScatteringCovariance, spec: PyramidSpec) -> None:
-    """Refuse arrays whose axes are not those of the spec or of each other."""
+    """Check that the shapes of the arrays match the spec and each other."""
     orientations = spec.orientations
     pairs = coefficients.s3.shape[-3] if coefficients.s3.ndim >= 3 else -1
-    # The number of covariances is free; a number of pairs that fits none is compared with all.
+    # The number of scales of S3 and S4 is free; an impossible number of pairs is checked as J.
     fitting = [j for j in range(spec.scales + 1) if j * (j + 1) // 2 == pairs]
     kept = fitting[0] if fitting else spec.scales
     triples = len(scale_triples(kept, coefficients.both_triangles))

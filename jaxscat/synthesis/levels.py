@@ -171,7 +171,7 @@ def _downsampling_steps(targets: Sequence[Target], pyramids: Sequence[Pyramid]) 
 
 def _same_pixels(coarse: Pyramid, fine: Pyramid, way: range) -> bool:
     """Say whether maps taken down the way are maps of the coarse pyramid."""
-    own = int(coarse.spec.raised)
+    own = int(coarse.spec.upsampled)
     if coarse.spec.nside != fine.levels[way.stop].nside:
         return False
     if coarse.spec.cell_count is None or own == len(coarse.levels):  # then they are not known
@@ -183,13 +183,13 @@ def _sizes(pyramid: Pyramid) -> list[int]:
     """Return how many pixels maps have at the nside of the pyramid and at its coarser scales."""
     return [
         12 * level.nside**2 if level.cells is None else level.cells.shape[0]
-        for level in pyramid.levels[int(pyramid.spec.raised) :]
+        for level in pyramid.levels[int(pyramid.spec.upsampled) :]
     ]
 
 
 def _scales_down_to(size: int, pyramid: Pyramid) -> range | None:
     """Return the scales from whose nside maps are taken down to so many pixels, or None."""
-    coarser, own = _sizes(pyramid)[1:], int(pyramid.spec.raised)
+    coarser, own = _sizes(pyramid)[1:], int(pyramid.spec.upsampled)
     return range(own, own + coarser.index(size) + 1) if size in coarser else None
 
 

@@ -1,4 +1,4 @@
-"""Is the new map right? Comparisons with the original that run on the host, in float64."""
+"""Validation of new maps against the original, on the host in float64."""
 
 from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.validation.gaussian import gaussian_control

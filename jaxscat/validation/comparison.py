@@ -1,4 +1,4 @@
-"""An original with its Gaussian controls, beside which new maps are put one after the other."""
+"""Comparison of new maps with an original and its Gaussian controls."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from jaxtyping import Float
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.validation.description import Description, describe, distances
 from jaxscat.validation.gaussian import CONTROLS, gaussian_control
-from jaxscat.validation.reference import Reference, reference_of
+from jaxscat.validation.reference import Reference, build_reference
 from jaxscat.validation.rows import finite_or_none
 from jaxscat.validation.scattering import relative_errors, scattering_error
 from jaxscat.validation.spectra import chance_correlation
 
-# Of each kind, where nobody says how many.
+# Default number of controls of each kind.
 CONTROLS_OF_A_KIND = 8
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What all maps of a run are compared with, measured once.
+    """An original and its Gaussian controls, measured once for all comparisons.
 
     Attributes:
-        reference: the original.
-        original: what is measured of it.
-        controls: what is measured of the Gaussian controls of each kind (see `gaussian_control`).
+        reference: the original, with the bins and thresholds of the comparison.
+        original: quantities of the original.
+        controls: quantities of the Gaussian controls of each kind (see `gaussian_control`).
     """
 
     reference: Reference
@@ -36,13 +36,13 @@ class Comparison:
     controls: Mapping[str, Sequence[Description]]
 
     def describe(self, map: Float[np.ndarray, " p"]) -> Description:
-        """Measure a new NESTED map [p], float64 and checked."""
-        # What divides by the spread or the power of a constant map is NaN.
+        """Measure the quantities of a new NESTED map [p], float64 and already checked."""
+        # Quantities divided by the spread or the power of a constant map are NaN.
         with np.errstate(divide="ignore", invalid="ignore"):
             return describe(map, self.reference)
 
     def report(self, made: Description, start: Description | None = None) -> dict[str, Any]:
-        """The report of `validate` on one map, and on its start if there is one."""
+        """Return the report of `validate` on one map, including its start if given."""
         columns: dict[str, Sequence[Description]] = {} if start is None else {"start": [start]}
         columns |= {kind: of_kind for kind, of_kind in self.controls.items() if of_kind}
         columns |= {"synthesized": [made]}
@@ -112,13 +112,14 @@ def compare_with(
     controls: int = CONTROLS_OF_A_KIND,
     seed: int = 0,
 ) -> Comparison:
-    """Measure an original and so many Gaussian controls of each kind, from `seed` on.
+    """Measure an original and its Gaussian controls.
 
-    Original [p] and mask ([p] or [M p]) are float64 and have been checked.
+    There are `controls` controls of each kind, with the seeds `seed`, `seed + 1`, ... The original
+    [p] and the mask ([p] or [M p]) are float64 and already checked.
     """
-    # What divides by the spread or the power of a constant map is NaN.
+    # Quantities divided by the spread or the power of a constant map are NaN.
     with np.errstate(divide="ignore", invalid="ignore"):
-        reference = reference_of(original, pyramid, mask)
+        reference = build_reference(original, pyramid, mask)
         alone = Comparison(reference, describe(original, reference), {})
         drawn = {
             kind: [
@@ -137,7 +138,7 @@ def compare_with(
 def _row(
     columns: Mapping[str, Sequence[Description]], value: Callable[[Description], float]
 ) -> dict[str, float]:
-    """The number of every column: of controls the mean, and beside it the scatter of one."""
+    """Return one value per column; for controls the mean, and the scatter of a single one."""
     found = {}
     for name, descriptions in columns.items():
         values = np.array([value(one) for one in descriptions])

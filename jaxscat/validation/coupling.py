@@ -1,4 +1,4 @@
-"""How the scales of a map depend on each other: third moments across bands of multipoles."""
+"""Coupling of scales: third moments across bands of multipoles."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from jaxtyping import Complex, Float
 
 
 def octave_bands(nside: int, count: int = 5) -> list[tuple[int, int]]:
-    """Inclusive multipole bands [l_min, l_max] of one octave each, the last up to 2 nside - 1.
+    """Return inclusive multipole bands [l_min, l_max] of one octave, the last up to 2 nside - 1.
 
-    `count` bands, or fewer where they would begin below l = 2; none at nside 1. `nside` is a
-    power of two.
+    There are `count` bands, or fewer if they would start below l = 2; none at nside 1. `nside` is
+    a power of two.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -21,10 +21,10 @@ def octave_bands(nside: int, count: int = 5) -> list[tuple[int, int]]:
 def band_maps(
     harmonics: Complex[np.ndarray, " lm"], nside: int, bands: Sequence[tuple[int, int]]
 ) -> Float[np.ndarray, "bands p"]:
-    """NESTED maps of the multipoles of a map inside each of the bands, in the map's units.
+    """Return the NESTED band-pass maps of a map, in map units.
 
-    `harmonics` reach l = 3 nside - 1 in healpy's order, see `harmonic_coefficients`; `bands` are
-    inclusive.
+    `harmonics` extend to l = 3 nside - 1 in healpy's order (see `harmonic_coefficients`); `bands`
+    are inclusive.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -43,11 +43,11 @@ def band_maps(
 def cross_skewness(
     bands: Float[np.ndarray, "b p"], weights: Float[np.ndarray, " p"] | None = None
 ) -> Float[np.ndarray, "b b"]:
-    """Third moments <b_i^2 b_j> / (<b_i^2> <b_j^2>^(1/2)) of the maps of all pairs of bands.
+    """Return the third moments <b_i^2 b_j> / (<b_i^2> <b_j^2>^(1/2)) of all pairs of band maps.
 
-    Entry [i, j] is above zero where scale i is stronger on the heights of scale j than in its
-    depths; all are 0 on average for a Gaussian map. Averages are over pixels, counted by
-    `weights` (>= 0, in the order of the maps). Without units.
+    Entry [i, j] is positive if scale i is stronger in the peaks of scale j than in its troughs;
+    all entries are zero on average for a Gaussian map. Averages are over pixels, with `weights`
+    (>= 0) if given. Dimensionless.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -61,7 +61,7 @@ def cross_skewness(
 def coupling_difference(
     first: Float[np.ndarray, "b b"], reference: Float[np.ndarray, "b b"]
 ) -> float:
-    """The rms difference of two matrices of `cross_skewness` over all pairs; NaN without bands.
+    """Return the rms difference of two `cross_skewness` matrices over all pairs; NaN if empty.
 
     Source: `docs/conventions.md`, "Validation".
     """

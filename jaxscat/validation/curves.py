@@ -1,4 +1,4 @@
-"""What a report draws: every quantity that is a curve, of the original, new maps and controls."""
+"""Curves of a validation: quantities along an axis, of the original, new maps and controls."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Curve(NamedTuple):
     """One quantity along an axis, for the original and for groups of maps.
 
     Attributes:
-        places: where the numbers stand on the axis.
-        original: those of the original; None where they would be one or zero by definition.
-        groups: those of each map of a group, `[maps places]`: "synthesized", and where there are
-            any "start", "gaussian" and "filtered".
-        edges: edges of the bins in which the numbers were taken, if they are of bins.
+        places: coordinates along the axis.
+        original: values of the original; None if they are one or zero by definition.
+        groups: values of each map of a group, `[maps places]`: "synthesized", and if present
+            "start", "gaussian" and "filtered".
+        edges: edges of the bins, for binned quantities.
     """
 
     places: Float[np.ndarray, " places"]
@@ -35,23 +35,23 @@ class Curve(NamedTuple):
     edges: Float[np.ndarray, " edges"] | None = None
 
     def band(self, group: str) -> Float[np.ndarray, "3 places"]:
-        """The 16th, 50th and 84th percentile over the maps of a group."""
+        """Return the 16th, 50th and 84th percentile over the maps of a group."""
         return np.percentile(self.groups[group], PERCENTILES, axis=0)
 
 
-def curves_of(
+def build_curves(
     comparison: Comparison, made: Sequence[Description], starts: Sequence[Description] = ()
 ) -> dict[str, Curve]:
-    """All curves of new maps, one or several, and of what they are compared with.
+    """Collect all curves of one or more new maps, the original, the starts and the controls.
 
     - `power_spectrum`: C_l against l from 1, map units squared.
-    - `power_ratio`: ratio of power in the bins against their geometric middle.
-    - `density`: probability density of pixel values, against map units.
-    - `V0`, `V1`, `V2`: against the threshold in standard deviations.
-    - `peaks`, `minima`: cumulative counts against the same.
-    - `correlation`: with the original, against the geometric middle of the ranges of l.
-    - `S1`, `S2`: mean over the orientations against the scale; `S3`, `S4`: root mean square
-      modulus over all coefficients of a scale j3. Of several masks, the first.
+    - `power_ratio`: ratio of power to the original's, against the geometric centres of the bins.
+    - `density`: probability density of pixel values, against pixel values in map units.
+    - `V0`, `V1`, `V2`: Minkowski functionals against the threshold in standard deviations.
+    - `peaks`, `minima`: cumulative counts against the threshold in standard deviations.
+    - `correlation`: with the original, against the geometric centres of the ranges of l.
+    - `S1`, `S2`: mean over orientations against the scale; `S3`, `S4`: root mean square modulus
+      over all coefficients of a scale j3. With several masks, those of the first.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -108,7 +108,7 @@ def curves_of(
 
 
 def curves_as_json(curves: Mapping[str, Curve]) -> dict[str, Any]:
-    """The curves as nested dicts and lists: of groups of maps, the percentiles 16, 50 and 84."""
+    """Convert curves to nested dicts and lists, with percentiles 16, 50 and 84 of the groups."""
     return finite_or_none(
         {
             name: {

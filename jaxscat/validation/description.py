@@ -1,4 +1,4 @@
-"""One map beside the original: every quantity that validation looks at."""
+"""The quantities of one map that validation compares with the original."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from jaxscat.validation.reference import Reference
 from jaxscat.validation.scattering import measure_on_host
 from jaxscat.validation.spectra import binned_correlation, binned_ratio, mean_ratio
 
-# Bins of the power spectrum below have too few modes for their scatter to say anything.
+# Bins of the power spectrum below have too few modes to be significant.
 _LOWEST_MULTIPOLE = 9
-# Bins with less power, as a part of the largest, are empty: what is in them is the pixels' doing.
-_LEAST_POWER = 1e-4
+# Bins with a smaller fraction of the largest bin's power are empty, except for pixel noise.
+_MINIMUM_POWER = 1e-4
 
 
 class Description(NamedTuple):
-    """What is measured of one map, and how much of the original is in it.
+    """The quantities of one map, including its correlation with the original.
 
     Attributes:
         moments: see `pixel_moments`.
-        density: probability density of the pixel values in the stretches of the reference.
+        density: probability density of the pixel values in the histogram bins of the reference.
         pixel_correlation: correlation with the original over the pixels.
         wasserstein: see `wasserstein_distance`.
         spectrum: C_l, in map units squared.
         mean_ratio: see `mean_ratio`.
-        ratios: power over the original's in every bin of the reference.
+        ratios: ratio of power to the original's in every bin of the reference.
         correlations: correlation with the original in every range of the reference.
         minkowski: Minkowski functionals at `LEVELS`.
         peaks: number of local maxima above each of `PEAK_LEVELS`.
@@ -68,7 +68,7 @@ class Description(NamedTuple):
 
 
 def describe(map: Float[np.ndarray, " p"], reference: Reference) -> Description:
-    """Measure one NESTED map [p], float64 and checked, beside the original of a reference.
+    """Measure the quantities of one NESTED map [p], float64 and already checked.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -96,14 +96,14 @@ def describe(map: Float[np.ndarray, " p"], reference: Reference) -> Description:
 
 
 def distances(made: Description, original: Description, reference: Reference) -> dict[str, float]:
-    """How far a map is from the original in everything that no loss sees, NaN where it cannot be.
+    """Return the distances of a map from the original in quantities that are not in the loss.
 
-    The entries, all without unit: `power_spectrum`, root mean square of (ratio of power - 1) over
-    the bins with l >= 9 that are not empty; `wasserstein`; `skewness` and `kurtosis`, differences;
-    `V0`, largest difference of the area fraction over the thresholds; `V1` and `V2`, largest
-    difference of boundary and Euler characteristic over the largest value of the original; `peaks`
-    and `minima`, largest relative difference of their cumulative counts where the original has 40
-    or more; `cross_skewness`, root mean square difference over pairs of bands.
+    All are dimensionless, and NaN if undefined: `power_spectrum`, root mean square of (ratio of
+    power - 1) over the non-empty bins with l >= 9; `wasserstein`; `skewness` and `kurtosis`,
+    absolute differences; `V0`, maximum difference of the area fraction over thresholds; `V1` and
+    `V2`, maximum difference of boundary and Euler characteristic, relative to the maximum of the
+    original; `peaks` and `minima`, maximum relative difference of cumulative counts where the
+    original has at least 40; `cross_skewness`, root mean square difference over pairs of bands.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -112,7 +112,7 @@ def distances(made: Description, original: Description, reference: Reference) ->
     ratios = [
         ratio
         for ratio, power, (low, _) in zip(made.ratios, powers, reference.bins, strict=True)
-        if low >= _LOWEST_MULTIPOLE and power > _LEAST_POWER * max(powers)
+        if low >= _LOWEST_MULTIPOLE and power > _MINIMUM_POWER * max(powers)
     ]
     made_shape, shape = made.minkowski, original.minkowski
     return {

@@ -7,11 +7,11 @@ from jaxtyping import Float
 def pixel_moments(
     map: Float[np.ndarray, " p"], weights: Float[np.ndarray, " p"] | None = None
 ) -> dict[str, float]:
-    """Mean, standard deviation, extremes, skewness and excess kurtosis of the pixel values.
+    """Return mean, standard deviation, extremes, skewness and excess kurtosis of pixel values.
 
-    Mean, std, min and max are in the map's units, the last two have none (0 for a Gaussian).
-    `weights` (>= 0) count the pixels; extremes are over those with a weight above zero. Moments
-    are plain averages, without corrections for the number of pixels.
+    Mean, std, min and max are in map units; skewness and kurtosis are dimensionless (0 for a
+    Gaussian). `weights` (>= 0) weight the pixels; extremes are over pixels of positive weight.
+    Moments are averages, without bias correction.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -36,7 +36,7 @@ def pixel_correlation(
     second: Float[np.ndarray, " p"],
     weights: Float[np.ndarray, " p"] | None = None,
 ) -> float:
-    """Pearson's correlation coefficient of two maps over their pixels, optionally weighted."""
+    """Return Pearson's correlation coefficient of two maps over pixels, optionally weighted."""
     pair = np.stack([first, second]).astype(np.float64)
     covariance = np.cov(pair, aweights=weights, ddof=0)
     return float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
@@ -47,11 +47,11 @@ def wasserstein_distance(
     original: Float[np.ndarray, " p"],
     weights: Float[np.ndarray, " p"] | None = None,
 ) -> float:
-    """First Wasserstein distance of the pixel values of a map and of the original.
+    """Return the first Wasserstein distance between the pixel values of a map and the original.
 
-    The mean distance by which values must move to make one distribution the other, in units of the
-    standard deviation of the original. `weights` (>= 0) count the pixels of both. NaN or infinite
-    for an original without spread.
+    It is the mean distance by which values must move to turn one distribution into the other, in
+    standard deviations of the original. `weights` (>= 0) weight the pixels of both. NaN or
+    infinite if the original is constant.
 
     Source: `docs/conventions.md`, "Validation"; `scipy.stats.wasserstein_distance`.
     """

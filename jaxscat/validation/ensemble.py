@@ -1,4 +1,4 @@
-"""How the maps of several seeds differ: from the original, from each other, and in every number."""
+"""Comparison of the maps of several seeds with each other and with the original."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxscat.validation.gaussian import CONTROLS
-from jaxscat.validation.rows import finite_or_none, rows_of
+from jaxscat.validation.rows import finite_or_none, iterate_rows
 
 _CONTROL_COLUMNS = [column for kind in CONTROLS for column in (kind, f"{kind}_std")]
-# A mean correlation of so many times what chance gives is a copy.
+# A mean correlation above this multiple of the chance level is a copy.
 _COPIED = 3.0
-# Where chance gives so much in that multiple, no copy can be told from none.
+# If that multiple of the chance level is larger than this, the test is inconclusive.
 _TELLING = 0.3
-# Pixels of all maps that are in float64 at the same time.
+# Number of pixels of all maps that are converted to float64 at a time.
 _PIXELS = 2**16
 
 
@@ -31,10 +31,10 @@ class Pair(NamedTuple):
 def correlation_matrix(
     maps: Sequence[Float[np.ndarray, " p"]], weights: Float[np.ndarray, " p"] | None = None
 ) -> Float[np.ndarray, "maps maps"]:
-    """Pearson's correlation coefficients of all pairs of maps over their pixels.
+    """Return Pearson's correlation coefficients of all pairs of maps over pixels.
 
-    `weights` (>= 0) count the pixels, in the mean that is taken off each map too. Rows and columns
-    of a map without variance are NaN. Computed in float64.
+    `weights` (>= 0) weight the pixels, also in the mean that is subtracted. Rows and columns of
+    constant maps are NaN. Computed in float64.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
@@ -51,7 +51,7 @@ def correlation_matrix(
 
 
 def largest_correlation(matrix: Float[np.ndarray, "maps maps"]) -> Pair:
-    """The pair of different maps whose correlation has the largest magnitude; NaN is passed over.
+    """Return the pair of different maps with the largest |correlation|, ignoring NaN.
 
     Raises `ValueError` for fewer than two maps.
     """
@@ -61,28 +61,27 @@ def largest_correlation(matrix: Float[np.ndarray, "maps maps"]) -> Pair:
 
 
 def largest_with_first(matrix: Float[np.ndarray, "maps maps"]) -> Pair:
-    """The pair of the first map, such as the original, with any other, as `largest_correlation`."""
+    """Return the pair of the first map (the original) and another of largest |correlation|."""
     others = np.arange(1, len(matrix))
     return _largest(matrix, np.zeros_like(others), others)
 
 
 def quantity_scatter(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Mean, scatter and percentiles over the seeds of every row of their validation reports.
+    """Summarize every row of the validation reports over seeds: mean, scatter and percentiles.
 
-    Each entry has the row's `group`, `name` and what it `sees`; the number of the `original`; of
-    correlations the `chance` level of one map; of the controls, `gaussian` and `filtered`, the mean
-    and the scatter of one (`gaussian_std`, `filtered_std`), None where there is none; over the
-    synthesized maps `mean`, `std` (with one
-    less than their number in the denominator), `percentile_16`, `percentile_50` and
-    `percentile_84` (interpolated linearly), all in the row's unit; in `seeds` how many seeds have a
-    number; and for distances, in `separation`, by how many of their own standard deviations the
-    controls of each kind are farther from the original than the synthesized maps. Numbers that do
-    not exist are None.
+    Each entry has the `group`, `name` and `sees` of the row; the value of the `original`; for
+    correlations the `chance` level of one map; for the controls, `gaussian` and `filtered`, the
+    mean and the scatter of a single one (`gaussian_std`, `filtered_std`); over the synthesized
+    maps `mean`, `std` (with n - 1 in the denominator), `percentile_16`, `percentile_50` and
+    `percentile_84` (linear interpolation), all in the unit of the row; the number of `seeds` with
+    a value; and for distances, `separation`: by how many standard deviations of the controls of
+    each kind these are farther from the original than the synthesized maps. Undefined values are
+    None.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
     entries = []
-    for rows in zip(*map(rows_of, reports), strict=True):
+    for rows in zip(*map(iterate_rows, reports), strict=True):
         found = [row.values["synthesized"] for row in rows]
         values = np.array([value for value in found if value is not None], dtype=np.float64)
         percentiles = np.percentile(values, [16, 50, 84]) if len(values) else np.full(3, np.nan)
@@ -113,12 +112,12 @@ def quantity_scatter(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
 
 
 def copy_test(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Whether maps copy the original: their mean correlation with it, range by range of l.
+    """Test whether maps copy the original, by their mean correlation with it in ranges of l.
 
-    Each entry has the range, `l_min` and `l_max`; `mean`, over the maps; `by_chance`, the standard
-    deviation that the mean of as many independent Gaussian maps would have; `scatter`, from map to
-    map, None for one; and `copied`: True where the mean is beyond three times `by_chance`, False
-    where it is not and a correlation of 0.3 would have been, None where that cannot be told.
+    Each entry has the range, `l_min` and `l_max`; the `mean` over maps; `by_chance`, the standard
+    deviation of the mean of as many independent Gaussian maps; `scatter`, the standard deviation
+    over maps (None for one map); and `copied`: True if the magnitude of the mean exceeds three
+    times `by_chance`, False if it does not although 0.3 would, None if the test is inconclusive.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
@@ -152,19 +151,19 @@ def ensemble_report(
     reports: Sequence[Mapping[str, Any]],
     correlations: Float[np.ndarray, "maps maps"],
 ) -> dict[str, Any]:
-    """What results.json says of several seeds together; it goes to JSON as it is.
+    """Return the report on several seeds together, ready for JSON.
 
-    `correlations` is the matrix of the original and then one map per seed, in their order, and
-    `reports` are those of the seeds. The result has
+    `correlations` is the correlation matrix of the original and one map per seed, in that order;
+    `reports` are the reports on the seeds. The result has
 
     - `seeds`;
     - `pixel_correlation`: the `matrix` and the names of its rows (`maps`), and the pairs with the
-      largest magnitude, `largest_between_seeds` and `largest_with_original`;
+      largest |correlation|, `largest_between_seeds` and `largest_with_original`;
     - `quantities`: see `quantity_scatter`;
     - `copies`: see `copy_test`.
 
-    Numbers that do not exist are None. Raises `ValueError` for fewer than two seeds or a matrix
-    that does not fit them.
+    Undefined values are None. Raises `ValueError` for fewer than two seeds or a matrix of another
+    size.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
@@ -206,17 +205,17 @@ def ensemble_report(
 def quantity_table(
     seeds: Sequence[int], reports: Sequence[Mapping[str, Any]]
 ) -> list[list[str | float | None]]:
-    """Every row of the validation reports, one line each, with one column per seed.
+    """Return the table of all rows of the validation reports, with one column per seed.
 
-    The first line has the headings: quantity, original, chance (of correlations), the controls'
-    mean and scatter of one (gaussian, gaussian_std, filtered, filtered_std), SEED_<n>. Numbers that
-    do not exist are None.
+    The first line is the header: quantity, original, chance (of correlations), mean and scatter of
+    the controls (gaussian, gaussian_std, filtered, filtered_std), SEED_<n>. Undefined values are
+    None.
     """
     given = ["original", "chance", *_CONTROL_COLUMNS]
     lines: list[list[str | float | None]] = [
         ["quantity", *given, *(f"SEED_{seed}" for seed in seeds)]
     ]
-    for rows in zip(*map(rows_of, reports), strict=True):
+    for rows in zip(*map(iterate_rows, reports), strict=True):
         made = [row.values["synthesized"] for row in rows]
         lines.append([rows[0].name, *(rows[0].values.get(column) for column in given), *made])
     return lines

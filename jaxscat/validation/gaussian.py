@@ -1,4 +1,4 @@
-"""Gaussian controls: maps that have the right power spectrum and nothing else."""
+"""Gaussian controls: Gaussian random maps with the power spectrum of the original."""
 
 from typing import Literal, get_args
 
@@ -18,15 +18,15 @@ def gaussian_control(
     footprint: Float[np.ndarray, " p"] | None = None,
     kind: ControlKind = "gaussian",
 ) -> Float[np.ndarray, " p"]:
-    """A Gaussian random NESTED map with the power spectrum and the mean of a map.
+    """Sample a Gaussian random NESTED map with the power spectrum and the mean of a map.
 
     "gaussian" is drawn by `healpy.synfast` from the C_l of the original (inside the `footprint`,
-    if given) for l = 1 ... 3 nside - 1. "filtered" is white noise that is filtered to these C_l
-    and has the rest of the variance beyond 3 nside - 1 (see `filtered_noise`): the fairer control,
-    since pixels of the original have such power too. The monopole is not drawn, since a single
-    number would scatter by its whole size; the mean (inside the footprint) is made that of the
-    original instead. Float64 [p], in the original's units. The same seed gives the same map, and
-    NumPy's global generator is left as it was. Raises `ValueError` for an unknown kind.
+    if given) for l = 1 to 3 nside - 1. "filtered" is white noise filtered to these C_l, with the
+    rest of the variance beyond 3 nside - 1 (see `filtered_noise`): the fairer control, since
+    pixels of the original have such power too. The monopole is not sampled, since it is a single
+    mode; the mean (inside the footprint) is set to that of the original. Float64 [p], in the unit
+    of the original. The same seed gives the same map, and NumPy's global generator is not changed.
+    Raises `ValueError` for an unknown kind.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -43,7 +43,7 @@ def gaussian_control(
         control = filtered_noise(drawn, spectrum, variance)
     else:
         spectrum[0] = 0.0
-        # synfast draws from the global generator only.
+        # synfast uses NumPy's global generator.
         state = np.random.get_state()
         try:
             np.random.seed(seed)

@@ -1,4 +1,4 @@
-"""Minkowski functionals: the area, the boundary and the holes of what lies above a threshold."""
+"""Minkowski functionals: area, boundary and Euler characteristic of excursion sets."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -6,19 +6,19 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxscat.maps import check_nside, nside_of
+from jaxscat.maps import check_nside, npix_to_nside
 from jaxscat.operators.healpix import parents_with_neighbours
 
-# Thresholds in standard deviations of the original, from its mean.
+# Thresholds relative to the mean of the original, in its standard deviations.
 LEVELS = np.arange(-2, 3.01, 0.5)
 
 
 class PixelComplex(NamedTuple):
-    """The sphere as closed pixels that meet in edges and vertices; NESTED indices.
+    """The sphere as a complex of pixels, edges and vertices; NESTED indices.
 
     - `edges`: the two pixels of each of the 24 nside^2 edges.
-    - `vertices`: the pixels around each of the 12 nside^2 + 2 vertices; the eight vertices where
-      only three pixels meet name one of them twice.
+    - `vertices`: the pixels around each of the 12 nside^2 + 2 vertices; at the eight vertices where
+      only three pixels meet, one of them is repeated.
     """
 
     edges: Int[np.ndarray, "edges 2"]
@@ -29,10 +29,10 @@ class Minkowski(NamedTuple):
     """The three Minkowski functionals of a map at every threshold; float64.
 
     - `area`: V0, the fraction of the area (of the footprint's weight) above the threshold.
-    - `boundary`: V1, the fraction of the edges with a pixel above on one side only.
-    - `euler`: V2, the Euler characteristic, pixels minus edges plus vertices: 1 for a disk, one
-      less for every hole in it, summed over the connected parts; 2 for the whole sphere. Parts
-      that touch in a vertex only count as half connected.
+    - `boundary`: V1, the fraction of edges with exactly one of their pixels above the threshold.
+    - `euler`: V2, the Euler characteristic, pixels minus edges plus vertices: 1 for a disk minus
+      its number of holes, summed over connected components; 2 for the whole sphere. Components
+      that touch only in a vertex count as half connected.
     """
 
     area: Float[np.ndarray, " thresholds"]
@@ -42,10 +42,10 @@ class Minkowski(NamedTuple):
 
 @lru_cache(maxsize=4)
 def pixel_complex(nside: int) -> PixelComplex:
-    """Which pixels share each edge and each vertex of the HEALPix sphere.
+    """Return the pixels around each edge and each vertex of the HEALPix sphere.
 
-    Read-only int32 arrays; the last few are kept. Raises `ValueError` unless `nside` is a power of
-    two.
+    The arrays are read-only int32, and cached for the last few values of nside. Raises `ValueError`
+    unless `nside` is a power of two.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -61,7 +61,7 @@ def pixel_complex(nside: int) -> PixelComplex:
         (pixel, south_west, west, north_west),
     )
     vertices = np.concatenate([np.stack(corner, axis=1) for corner in corners])
-    # Every pixel names its own edges and vertices: only the first of its pixels keeps each.
+    # Every edge and vertex occurs once per pixel: keep that of the lowest pixel.
     edges = edges[edges[:, 0] < edges[:, 1]]
     vertices = vertices[vertices[:, 0] == vertices.min(axis=1)]
     for array in (edges, vertices):
@@ -74,27 +74,26 @@ def minkowski_functionals(
     thresholds: Float[np.ndarray, " thresholds"],
     footprint: Float[np.ndarray, " p"] | None = None,
 ) -> Minkowski:
-    """Minkowski functionals of the sets of pixels of a NESTED map above each threshold.
+    """Return the Minkowski functionals of the excursion sets of a NESTED map.
 
-    A set is that of the pixels whose value is strictly above a threshold (map units, any order).
-    Its Euler characteristic is the mean of those of the closed set, with all edges and vertices of
-    its pixels, and of the open one, with those that have its pixels on all sides: the bias of
-    either where pixels touch in a vertex has the opposite sign of the other's. With a `footprint`
-    (weights >= 0) pixels without weight belong to no set, the area counts pixels by their weight,
-    and the boundary counts only edges between two pixels with weight; it is NaN where there are
-    none.
+    An excursion set is the pixels strictly above a threshold (map units, any order). Its Euler
+    characteristic is the mean of that of the closed set, with all edges and vertices of its
+    pixels, and that of the open set, with the edges and vertices surrounded by its pixels: their
+    biases where pixels touch in a vertex have opposite signs. With a `footprint` (weights >= 0),
+    pixels of zero weight belong to no set, the area weights the pixels, and the boundary is over
+    edges between two pixels of positive weight (NaN if there are none).
 
     Source: Schmalzing & Gorski 1998, MNRAS 297, 355; `docs/conventions.md`, "Validation".
     """
     map = np.asarray(map, dtype=np.float64)
     thresholds = np.asarray(thresholds, dtype=np.float64)
     order, count = np.argsort(thresholds), len(thresholds)
-    # A pixel lies above as many thresholds as its level says: a pass for all of them.
+    # The level of a pixel is the number of thresholds below its value.
     levels = np.searchsorted(thresholds[order], map, side="left")
     weights = np.ones(map.size) if footprint is None else np.asarray(footprint, np.float64)
     levels[weights == 0] = 0
 
-    edges, vertices = pixel_complex(nside_of(map.size))
+    edges, vertices = pixel_complex(npix_to_nside(map.size))
     first, second = levels[edges.T]
     either, both = np.maximum(first, second), np.minimum(first, second)
     around = levels[vertices.T]
@@ -117,6 +116,6 @@ def _above(
     count: int,
     weights: Float[np.ndarray, " parts"] | None = None,
 ) -> np.ndarray:
-    """The number (or weight) of parts above each of `count` thresholds in rising order."""
+    """Return the number (or weight) of elements above each of `count` ascending thresholds."""
     found = np.bincount(levels, weights, minlength=count + 1)
     return np.cumsum(found[::-1])[::-1][1:]

@@ -1,4 +1,4 @@
-"""What maps are compared with: the original, and the scales that it sets."""
+"""The reference of a validation: the original map, with bins, bands and thresholds."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from jaxscat.validation.distribution import pixel_moments
 from jaxscat.validation.scattering import measure_on_host
 from jaxscat.validation.spectra import multipole_bins, octave_ranges
 
-# Stretches of the histogram between the extremes of the original.
+# Number of histogram bins.
 _HISTOGRAM = 60
 
 
 @dataclass(frozen=True)
 class Reference:
-    """An original map, and what has to be known of it to compare others with it.
+    """An original map, with its quantities and bins that comparisons need.
 
     Attributes:
         original: NESTED map [p], float64.
-        pyramid: operators that measure scattering covariances.
-        mask: mask [p] or masks [M p] of these, or None.
+        pyramid: operators for scattering covariances.
+        mask: mask [p] or masks [M p] of scattering covariances, or None.
         footprint: weights [p] of the pixels in all other quantities, or None.
-        moments: those of its pixels (see `pixel_moments`).
+        moments: moments of its pixels (see `pixel_moments`).
         harmonics: its spherical harmonic coefficients, in healpy's order.
         statistics: its scattering covariances.
         bins: multipole bins of power spectra.
-        ranges: multipole ranges of the correlation with it.
+        ranges: multipole ranges of correlations with the original.
         bands: multipole bands of the cross-skewness.
         edges: edges of the histogram, in map units.
     """
@@ -52,18 +52,18 @@ class Reference:
 
     @property
     def nside(self) -> int:
-        """The nside of all maps."""
+        """Resolution of all maps."""
         return self.pyramid.spec.nside
 
     def thresholds(self, levels: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Levels in standard deviations above the mean of the original, in map units."""
+        """Convert levels, in standard deviations above the original's mean, to map units."""
         return self.moments["mean"] + self.moments["std"] * np.asarray(levels)
 
 
-def reference_of(
+def build_reference(
     original: Float[np.ndarray, " p"], pyramid: Pyramid, mask: Any = None
 ) -> Reference:
-    """Measure an original, a float64 map that has been checked, for the comparisons with it."""
+    """Measure an original (float64 and already checked) as the reference of comparisons."""
     footprint = None if mask is None else np.atleast_2d(mask).max(axis=0)
     moments = pixel_moments(original, footprint)
     nside = pyramid.spec.nside

@@ -1,4 +1,4 @@
-"""One report on new maps: the same rows for them, for their starts and for Gaussian controls."""
+"""The validation report: quantities of new maps, of their starts and of Gaussian controls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.fields.noise import check_seed
-from jaxscat.maps import check_map, check_mask, nside_of
+from jaxscat.maps import check_map, check_mask, npix_to_nside
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
 from jaxscat.validation.ensemble import correlation_matrix, ensemble_report
@@ -27,42 +27,56 @@ def validate(
     controls: int = CONTROLS_OF_A_KIND,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Compare synthesized NESTED maps with their original; the result goes to JSON as it is.
+    """Validate synthesized NESTED maps against their original; the result is ready for JSON.
 
     Every row has an entry for `synthesized`, for `start` (if given), and for two kinds of Gaussian
-    controls with the right power spectrum (see `gaussian_control`), `gaussian` and `filtered`:
-    the mean over so many `controls` of each kind, with `seed`, `seed + 1`, ..., and beside it the
-    standard deviation of one, `gaussian_std` and `filtered_std`. What the controls get right too
-    is no success of a synthesis.
+    controls with the power spectrum of the original (see `gaussian_control`), `gaussian` and
+    `filtered`: the mean over `controls` maps of each kind, with the seeds `seed`, `seed + 1`, ...,
+    and the standard deviation of a single one, `gaussian_std` and `filtered_std`. A quantity that
+    the controls match as well is no success of a synthesis.
 
     - `distribution`: mean, std, min, max (map units), skewness, excess kurtosis; also `original`.
     - `pixel_correlation` with the original.
     - `correlation_ranges`: per range `l_min`, `l_max`, the `correlation` with the original (near
-      one: the map copies the original there), and its standard deviation by `chance`.
+      one if the map copies the original), and its standard deviation by `chance`.
     - `power_spectrum_ratio`: mean over all l >= 2 of C_l / C_l of the original.
     - `power_spectrum_bins`: per logarithmic bin `l_min`, `l_max`, the `ratio` of power.
     - `distances`: power spectrum, pixel distribution, Minkowski functionals, peaks and coupling of
-      bands, which no loss sees (see `jaxscat.validation.description.distances`).
+      bands, none of which is in the loss (see `jaxscat.validation.description.distances`).
     - `scattering`: for each of S1, S2, S3, S4 the rms difference over the rms of the original's.
     - `scattering_error`: mean squared difference of S1 over the mean square of the original's; and
       `scattering_improvement_pct` = 100 (1 - synthesized / start), if `start` is given.
 
-    All maps are [p] with the pyramid's nside; without a `pyramid` the default one is built for
-    the original. Of several synthesized maps [n p] (with starts of the same shape) the result has
-    the report on each in `maps` and what `ensemble_report` says of all. With a `mask` ([p] or
-    [M p]) scattering covariances are those of the masks (whose wavelets reach beyond their edges);
-    everything else is computed inside their union. Numbers that do not exist (a skewness of a
-    constant map, say) are None.
+    All maps are [p] at the nside of the pyramid; the default `pyramid` is built for the original.
+    For several synthesized maps [n p] (with starts of the same shape), the result has the report on
+    each in `maps`, and the content of `ensemble_report`. With a `mask` ([p] or [M p]), scattering
+    covariances are masked (their wavelets extend beyond the edges), and everything else is
+    computed inside the union of the masks. Undefined values (such as the skewness of a constant
+    map) are None.
 
-    Raises `ValueError` when a map or the mask has another number of pixels or is not finite and
-    real, when the mask is negative or without weight, when the pyramid is that of a patch, and for
-    a bad seed or number of controls.
+    Raises `ValueError` if a map or the mask has another number of pixels or is not finite and
+    real, if the mask is negative or zero everywhere, if the pyramid is that of a patch, and for
+    an invalid seed or number of controls.
+
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> original = np.exp(np.random.default_rng(0).normal(size=192))  # any NESTED map
+        >>> new = np.roll(original, 64)  # the same values elsewhere, as a stand-in for a synthesis
+        >>> report = jaxscat.validate(original, new, controls=2)
+        >>> list(report["scattering"])
+        ['S1', 'S2', 'S3', 'S4']
+        >>> f"{report['distances']['wasserstein']['synthesized']:.2f}"  # the same histogram
+        '0.00'
+        >>> report["distances"]["wasserstein"]["gaussian"] > 0.1  # a Gaussian one
+        True
+        >>> abs(report["pixel_correlation"]["synthesized"]) < 0.3  # not a copy
+        True
 
     Source: `docs/conventions.md`, "Validation".
     """
     check_seed(seed)
     if pyramid is None:
-        pyramid = build_pyramid(nside_of(np.size(original), name="original"))
+        pyramid = build_pyramid(npix_to_nside(np.size(original), name="original"))
     if isinstance(controls, bool) or not isinstance(controls, int | np.integer) or controls < 0:
         raise ValueError(f"controls: got {controls!r}, expected an integer from 0 up")
     if pyramid.spec.cell_count is not None:
@@ -95,13 +109,13 @@ def validate(
 
 
 def report_on(comparison: Comparison, map: Map, start: Map | None = None) -> dict[str, Any]:
-    """The report on one checked map, beside what it is compared with."""
+    """Return the report on one checked map (and its start, if given)."""
     begun = None if start is None else comparison.describe(start)
     return comparison.report(comparison.describe(map), begun)
 
 
 def checked_map(map: Any, name: str, nside: int) -> Map:
-    """A real, finite NESTED map of an nside as float64; `ValueError` otherwise."""
+    """Validate a real, finite NESTED map of a given nside and return it as float64."""
     return check_map(map, name=name, nside=nside, allow_constant=True).astype(np.float64)
 
 

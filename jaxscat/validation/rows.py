@@ -1,4 +1,4 @@
-"""The rows of a validation report, named and in the order of a table."""
+"""The rows of a validation report as a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-# What each row sees, by its group and, where rows of a group differ, its key.
+# Meaning of each row, by its group and, where rows of a group differ, its key.
 SEES: Mapping[str, str] = {
     "distribution": "Moments and extremes of the pixel values, without regard to where they are.",
     "pixel_correlation": "Whether bright pixels are where the original's are; it hides copies of "
@@ -50,12 +50,12 @@ class Row(NamedTuple):
     """One quantity of a report.
 
     Attributes:
-        group: the key of the report that it is from.
-        name: what it is called in tables, different for every row.
-        values: its number for every map that has one ("original", "start", "synthesized"; of the
-            controls "gaussian" and "filtered" the mean, and the scatter of one, "gaussian_std" and
-            "filtered_std"; of correlations "chance"), None where it does not exist.
-        sees: what the quantity is good for, in one sentence.
+        group: key of the report that contains the quantity.
+        name: unique name in tables.
+        values: values by map ("original", "start", "synthesized"; for the controls the means
+            "gaussian" and "filtered" and the scatter of a single one, "gaussian_std" and
+            "filtered_std"; for correlations "chance"), None if undefined.
+        sees: meaning of the quantity, in one sentence.
     """
 
     group: str
@@ -64,8 +64,8 @@ class Row(NamedTuple):
     sees: str
 
 
-def rows_of(report: Mapping[str, Any]) -> Iterator[Row]:
-    """Go through a report of `validate` on one map, row by row."""
+def iterate_rows(report: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of a report of `validate` on one map."""
 
     def row(group: str, name: str, values: Mapping[str, float | None], key: str = "") -> Row:
         return Row(group, name, values, SEES[f"{group}.{key}" if key else group])
@@ -75,10 +75,10 @@ def rows_of(report: Mapping[str, Any]) -> Iterator[Row]:
     yield row("pixel_correlation", "pixel correlation", report["pixel_correlation"])
     for range in report["correlation_ranges"]:
         values = {**range["correlation"], "chance": range["chance"]}
-        yield row("correlation_ranges", f"correlation, {multipoles_of(range)}", values)
+        yield row("correlation_ranges", f"correlation, {format_multipoles(range)}", values)
     yield row("power_spectrum_ratio", "C_l ratio, mean over l >= 2", report["power_spectrum_ratio"])
     for bin in report["power_spectrum_bins"]:
-        yield row("power_spectrum_bins", f"C_l ratio, {multipoles_of(bin)}", bin["ratio"])
+        yield row("power_spectrum_bins", f"C_l ratio, {format_multipoles(bin)}", bin["ratio"])
     for key, values in report["distances"].items():
         yield row("distances", _DISTANCES[key], values, key)
     for name, values in report["scattering"].items():
@@ -91,7 +91,7 @@ def rows_of(report: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def finite_or_none(tree: Any) -> Any:
-    """The same dicts and lists with None for every float that is not finite: JSON has no NaN."""
+    """Replace NaN and infinity in nested dicts and lists by None, since JSON has neither."""
     if isinstance(tree, dict):
         return {key: finite_or_none(value) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -101,7 +101,7 @@ def finite_or_none(tree: Any) -> Any:
     return tree
 
 
-def multipoles_of(range: Mapping[str, Any]) -> str:
-    """The multipoles of a range or a bin, from `l_min` to `l_max`, in words."""
+def format_multipoles(range: Mapping[str, Any]) -> str:
+    """Format the multipoles of a range or a bin, from `l_min` to `l_max`."""
     low, high = range["l_min"], range["l_max"]
     return f"l = {low}" if low == high else f"l = {low} to {high}"

@@ -1,4 +1,4 @@
-"""How far the scattering covariances of a map are from those of the original."""
+"""Differences between the scattering covariances of a map and the original."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from jaxscat.statistics.scattering import measure
 
 
 def measure_on_host(map: Any, pyramid: Pyramid, mask: Any = None) -> ScatteringCovariance:
-    """The scattering covariances of a map [p] in the pyramid's precision, as NumPy arrays."""
+    """Measure the scattering covariance of a map [p], returned as NumPy arrays."""
     dtype = pyramid.spec.dtype
     weights = None if mask is None else jnp.asarray(mask, dtype=dtype)
     statistics = measure(jnp.asarray(map, dtype=dtype), pyramid, mask=weights)
@@ -22,7 +22,7 @@ def measure_on_host(map: Any, pyramid: Pyramid, mask: Any = None) -> ScatteringC
 def relative_errors(
     statistics: ScatteringCovariance, target: ScatteringCovariance
 ) -> dict[str, float]:
-    """Root mean square of the difference over that of the target, for each of S1, S2, S3, S4.
+    """Return the rms difference over the rms of the target, for each of S1, S2, S3, S4.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -35,10 +35,10 @@ def relative_errors(
 
 
 def scattering_error(statistics: ScatteringCovariance, target: ScatteringCovariance) -> float:
-    """Mean squared difference of S1 over the mean square of the target's S1.
+    """Return the mean squared difference of S1 over the mean square of the target's S1.
 
-    The square of the S1 entry of `relative_errors`. It is kept for its name in the reference
-    experiment; a Gaussian map improves it nearly as much as a synthesis does.
+    It is the square of the S1 entry of `relative_errors`, and kept for comparison with the
+    reference experiment; a Gaussian map improves it nearly as much as a synthesis does.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -46,5 +46,5 @@ def scattering_error(statistics: ScatteringCovariance, target: ScatteringCovaria
 
 
 def _rms(values: np.ndarray) -> np.floating:
-    # In float64: coefficients of weak maps squared leave the range of float32.
+    # In float64: squares of small coefficients underflow in float32.
     return np.sqrt(np.mean(np.square(np.abs(values), dtype=np.float64)))

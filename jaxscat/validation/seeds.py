@@ -1,4 +1,4 @@
-"""The maps of one seed or several, validated together."""
+"""Validation of the maps of one or more seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
-from jaxscat.validation.curves import Curve, curves_as_json, curves_of
+from jaxscat.validation.curves import Curve, build_curves, curves_as_json
 from jaxscat.validation.description import Description
 from jaxscat.validation.ensemble import (
     copy_test,
@@ -26,15 +26,15 @@ Map = Float[np.ndarray, " p"]
 
 @dataclass(frozen=True)
 class SeedValidation:
-    """What validation has found of the maps of some seeds.
+    """The validation of the maps of one or more seeds.
 
     Attributes:
         comparison: the original and its controls.
-        made: what was measured of the map of each seed.
-        starts: and of the starts.
-        reports: the report of `validate` for each seed.
+        made: quantities of the map of each seed.
+        starts: quantities of the start of each seed, if given.
+        reports: report of `validate` on each seed.
         correlations: correlation matrix of the original and the maps; None for a single map.
-        ensemble: what `ensemble_report` says of several; None for a single map.
+        ensemble: `ensemble_report` on all seeds; None for a single map.
     """
 
     comparison: Comparison
@@ -46,19 +46,19 @@ class SeedValidation:
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds, in their order."""
+        """The seeds, in order."""
         return list(self.made)
 
     def curves(self) -> dict[str, Curve]:
-        """All curves of the maps (see `curves_of`)."""
-        return curves_of(self.comparison, list(self.made.values()), list(self.starts.values()))
+        """Collect all curves of the maps (see `build_curves`)."""
+        return build_curves(self.comparison, list(self.made.values()), list(self.starts.values()))
 
     def as_json(self) -> dict[str, Any]:
-        """The content of validation.json.
+        """Return the content of validation.json.
 
-        It has `seeds`, the `controls` (kinds, and how many of each), `quantities` (see
-        `quantity_scatter`), `copies` (see `copy_test`), the `curves` (see `curves_of`, with
-        percentiles over the maps), and the report of every seed in `maps`.
+        It has `seeds`, the number of `controls` of each kind, `quantities` (see
+        `quantity_scatter`), `copies` (see `copy_test`), the `curves` (see `build_curves`, with
+        percentiles over maps), and the report on every seed in `maps`.
         """
         reports = list(self.reports.values())
         controls = self.comparison.controls
@@ -82,10 +82,10 @@ def validate_seeds(
     controls: int = CONTROLS_OF_A_KIND,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SeedValidation:
-    """Validate the maps of some seeds against their original, with controls that are made once.
+    """Validate the maps of one or more seeds against their original, with shared controls.
 
-    All maps are NESTED, [p], real and finite; `start_of` gives that from which a seed began, and
-    `progress` hears how many of the seeds are done.
+    All maps are NESTED, [p], real and finite. `start_of(seed)` returns the start of a seed;
+    `progress` is called with the number of seeds done and the total.
 
     Source: `docs/conventions.md`, "Validation" and "Ensembles".
     """

@@ -1,4 +1,4 @@
-"""Ratios of power spectra, and the correlation of two maps, per bin of multipoles."""
+"""Ratios of power spectra, and correlations of two maps, in bins of multipoles."""
 
 from itertools import pairwise
 
@@ -7,9 +7,9 @@ from jaxtyping import Complex, Float
 
 
 def multipole_bins(nside: int, *, per_octave: int = 2) -> list[tuple[int, int]]:
-    """Inclusive logarithmic multipole bins [l_min, l_max] from 2 to 3 nside - 1.
+    """Return inclusive logarithmic multipole bins [l_min, l_max] from 2 to 3 nside - 1.
 
-    Beyond l = 2 nside the harmonics are poorly sampled by the pixels.
+    Beyond l = 2 nside, harmonics are poorly sampled by the pixels.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -20,10 +20,10 @@ def multipole_bins(nside: int, *, per_octave: int = 2) -> list[tuple[int, int]]:
 
 
 def octave_ranges(nside: int) -> list[tuple[int, int]]:
-    """Inclusive multipole ranges of one octave, 1 to 3, 4 to 7, 8 to 15, ... up to 3 nside - 1.
+    """Return inclusive multipole ranges of one octave: 1 to 3, 4 to 7, ..., up to 3 nside - 1.
 
-    The first takes l = 1 to 3 together, and the last reaches from the octave that ends at 2 nside
-    to the end.
+    The first combines l = 1 to 3, and the last extends from the octave that ends at 2 nside to
+    3 nside - 1.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -37,11 +37,12 @@ def chance_correlation(
     high: int,
     footprint: Float[np.ndarray, " p"] | None = None,
 ) -> float:
-    """Standard deviation of the correlation of two independent Gaussian maps over a range of l.
+    """Return the standard deviation of the correlation of two independent Gaussian maps.
 
-    Both have the given C_l; for equal C_l over the whole sphere it is one over the root of the
-    number of modes. A `footprint` leaves about its part of the modes, <f^2>^2 / <f^4>. It is at
-    most one, as of maps that have a single mode in the range.
+    The correlation is over the multipoles `low` to `high`, and both maps have the given C_l. On
+    the full sky and for constant C_l, it is one over the root of the number of modes; with a
+    `footprint` f, the number of modes is reduced by about <f^2>^2 / <f^4>. The result is at most
+    one, as for a single mode.
 
     Source: `docs/conventions.md`, "Validation"; for the footprint, Hivon et al. 2002, ApJ 567, 2.
     """
@@ -60,7 +61,7 @@ def binned_ratio(
     reference: Float[np.ndarray, " l"],
     bins: list[tuple[int, int]],
 ) -> list[float]:
-    """Power of one spectrum over that of a reference in every bin, each l weighted by 2 l + 1.
+    """Return the ratio of power to that of a reference in every bin, weighted by 2 l + 1.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -75,7 +76,7 @@ def binned_ratio(
 
 
 def mean_ratio(spectrum: Float[np.ndarray, " l"], reference: Float[np.ndarray, " l"]) -> float:
-    """Mean over all l >= 2 of C_l / C_l of the reference, every l counting once.
+    """Return the unweighted mean over all l >= 2 of C_l over C_l of the reference.
 
     Source: `docs/conventions.md`, "Validation".
     """
@@ -87,10 +88,10 @@ def binned_correlation(
     second: Complex[np.ndarray, " lm"],
     bins: list[tuple[int, int]],
 ) -> list[float]:
-    """Correlation coefficient of two maps per multipole bin, from their harmonic coefficients.
+    """Return the correlation coefficient of two maps per bin, from their harmonic coefficients.
 
-    One means that the maps share their structure at these scales (a copy), zero that they share
-    nothing but possibly the power.
+    It is one if the maps have the same structure at these scales (a copy), and zero if they are
+    independent, whatever their power.
 
     Source: `docs/conventions.md`, "Validation".
     """

@@ -1,23 +1,23 @@
-"""What the numbers of a validation say: is the map a copy, is it more than a Gaussian map?"""
+"""The verdict of a validation: whether maps copy the original, or are no better than Gaussian."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxscat.validation.rows import multipoles_of
+from jaxscat.validation.rows import format_multipoles
 
-# So many standard deviations of the controls count as a difference.
+# Significance threshold of a separation, in standard deviations of the controls.
 SEPARATED = 3.0
 
 
 def copy_verdict(ranges: Sequence[Mapping[str, Any]]) -> str:
-    """One or two sentences on how much of the original new maps have (see `copy_test`)."""
+    """Write one or two sentences on the result of `copy_test`."""
     copied = [part for part in ranges if part["copied"]]
     unclear = [part for part in ranges if part["copied"] is None]
     sentences = []
     if copied:
-        where = ", ".join(f"{multipoles_of(part)} ({part['mean']:+.2f})" for part in copied)
+        where = ", ".join(f"{format_multipoles(part)} ({part['mean']:+.2f})" for part in copied)
         sentences.append(f"The new maps copy the original at {where}.")
     elif len(unclear) < len(ranges):
         sentences.append(
@@ -25,19 +25,19 @@ def copy_verdict(ranges: Sequence[Mapping[str, Any]]) -> str:
             "times what chance gives."
         )
     if unclear:
-        where = ", ".join(multipoles_of(part) for part in unclear)
+        where = ", ".join(format_multipoles(part) for part in unclear)
         sentences.append(f"At {where} there are too few modes or too few seeds to tell.")
     return " ".join(sentences)
 
 
-def told_apart(
+def classify_distances(
     quantities: Sequence[Mapping[str, Any]],
 ) -> dict[str, list[Mapping[str, Any]]]:
-    """Sort distances (see `quantity_scatter`) by how new maps compare with Gaussian controls.
+    """Classify distances (see `quantity_scatter`) by comparison with the Gaussian controls.
 
     `nearer`: nearer to the original than the controls of every kind, by more than three standard
-    deviations of one of them; `farther`: farther than those of some kind by as much; `alike`: the
-    others. Distances without a separation are in none.
+    deviations of a control; `farther`: farther than the controls of some kind, by as much;
+    `alike`: the others. Distances without a separation are omitted.
     """
     found: dict[str, list[Mapping[str, Any]]] = {"nearer": [], "farther": [], "alike": []}
     for entry in quantities:

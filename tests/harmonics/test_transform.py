@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxscat.harmonics.tables import (
-    gains_of_multipoles,
+    expand_gains,
     harmonic_tables,
     multipole_rows,
     orders,
@@ -67,7 +67,7 @@ def test_synthesis_is_healpys(tables, nside):
 def test_analysis_is_the_transpose_of_synthesis(tables, nside):
     map = white(nside)
     coefficients = np.random.default_rng(1).standard_normal(analysis(tables[nside], map).shape)
-    coefficients *= gains_of_multipoles(nside, np.ones(3 * nside))[..., None]
+    coefficients *= expand_gains(nside, np.ones(3 * nside))[..., None]
     left = np.vdot(synthesis(tables[nside], coefficients), map)
     right = np.vdot(coefficients, analysis(tables[nside], map))
     assert left == pytest.approx(right, rel=1e-11)
@@ -75,7 +75,7 @@ def test_analysis_is_the_transpose_of_synthesis(tables, nside):
 
 @pytest.fixture(scope="module")
 def filter(tables):
-    gains = gains_of_multipoles(16, 1 / (1 + np.arange(48.0)))
+    gains = expand_gains(16, 1 / (1 + np.arange(48.0)))
     return lambda map: isotropic_filter(tables[16], jnp.asarray(gains), map)
 
 
@@ -127,7 +127,7 @@ def test_vmap_is_a_loop(filter):
 def test_float32_stays_float32_and_close(filter):
     with jax.enable_x64(False):
         single = harmonic_tables(16, np.float32)
-        gains = jnp.asarray(gains_of_multipoles(16, 1 / (1 + np.arange(48.0))), np.float32)
+        gains = jnp.asarray(expand_gains(16, 1 / (1 + np.arange(48.0))), np.float32)
         apply = jax.jit(lambda map: isotropic_filter(single, gains, map))
         found = apply(white(16).astype(np.float32))
     text = str(jax.make_jaxpr(apply)(white(16).astype(np.float32)))

@@ -45,10 +45,10 @@ def test_larger_kernels_start_at_twice_the_nside_and_have_one_more_scale(
 ):
     spec = check_spec(nside, kernel_size=kernel_size)
     assert spec == PyramidSpec(nside, 4, kernel_size, scales, "exact", "float32")
-    assert spec.raised and spec.finest_nside == 2 * nside
+    assert spec.upsampled and spec.finest_nside == 2 * nside
     assert spec.npix == 12 * nside**2
     smallest = check_spec(nside)
-    assert not smallest.raised and smallest.finest_nside == nside
+    assert not smallest.upsampled and smallest.finest_nside == nside
 
 
 @pytest.mark.parametrize(
@@ -154,10 +154,10 @@ def test_levels_of_a_patch_have_every_parent(kernel_size):
 def test_single_scale_of_a_large_kernel_raises_maps(reference):
     operators = build_pyramid(2, kernel_size=5, scales=1, dtype="float64")
     map = np.random.default_rng(0).standard_normal(48)
-    raised = upsample_map(map, operators)
+    upsampled = upsample_map(map, operators)
     expected = reference.upsampling_matrix(4) @ map
-    np.testing.assert_allclose(raised, expected, rtol=0, atol=1e-14)
-    assert convolve_map(raised, operators).shape == (4, 192)
+    np.testing.assert_allclose(upsampled, expected, rtol=0, atol=1e-14)
+    assert convolve_map(upsampled, operators).shape == (4, 192)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -221,7 +221,7 @@ def test_patch_of_all_pixels_is_the_full_sky(kernel_size):
     assert shuffled.spec == whole.spec
     assert np.array_equal(ids[shuffled.order], np.arange(192))
     assert_same(shuffled.levels, whole.levels)
-    assert np.array_equal(shuffled.pixels(shuffled.spec.raised), ids)
+    assert np.array_equal(shuffled.pixels(shuffled.spec.upsampled), ids)
 
 
 @pytest.mark.parametrize("kernel_size", [3, 7])
@@ -243,11 +243,13 @@ def test_pixels_stand_in_the_order_of_the_cells_at_the_nside_of_the_maps_only():
     operators = build_pyramid(4, cell_ids=ids, scales=2)
     assert operators.pixels().tolist() == [50, 3, 2, 40, 0]
     assert operators.pixels(1).tolist() == [0, 10, 12]
-    raised = build_pyramid(4, cell_ids=ids, kernel_size=5, scales=3)
-    assert raised.pixels(0).tolist() == [4 * p + k for p in sorted(ids) for k in range(4)]
-    assert raised.pixels(1).tolist() == [50, 3, 2, 40, 0]
-    assert raised.pixels(2).tolist() == [0, 10, 12]
+    upsampled = build_pyramid(4, cell_ids=ids, kernel_size=5, scales=3)
+    assert upsampled.pixels(0).tolist() == [4 * p + k for p in sorted(ids) for k in range(4)]
+    assert upsampled.pixels(1).tolist() == [50, 3, 2, 40, 0]
+    assert upsampled.pixels(2).tolist() == [0, 10, 12]
+    assert [level.npix for level in upsampled.levels] == [20, 5, 3]
     whole = build_pyramid(2, kernel_size=5)
+    assert [level.npix for level in whole.levels] == [192, 48, 12]
     assert [whole.pixels(scale).tolist() for scale in (0, 1, 2)] == [
         [*range(192)],
         [*range(48)],

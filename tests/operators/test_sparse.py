@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxscat.operators import sparse, symmetry
-from jaxscat.operators.sparse import collect, spread
+from jaxscat.operators.sparse import apply_matrix, apply_transpose
 from jaxscat.operators.table import DenseTable, SparseTable, tabulate
 
 ROWS, OUTPUTS, FIELDS = 5, 3, 2
@@ -16,8 +16,8 @@ ROWS, OUTPUTS, FIELDS = 5, 3, 2
 CASES = [(8, 4, 1), (8, 4, 4), (8, 2, 3), (8, 1, 2), (4, 4, 4), (2, 2, 3), (1, 4, 2)]
 
 
-def exact_spread(entries, field, nside):
-    """What `spread` means: every sector reads the pixels of the first, turned with it."""
+def exact_product(entries, field, nside):
+    """Every sector reads the pixels of the first, turned with it."""
     pixels, weights, _ = entries
     _, fields, channels, sectors = field.shape
     row, ahead = symmetry.locate(nside, pixels, sectors)
@@ -45,7 +45,7 @@ class Problem:
         self.out_shape = ROWS, OUTPUTS, FIELDS, channels, sectors
         size = in_rows * channels * sectors
         units = np.eye(size).reshape(in_rows, channels, sectors, size).transpose(0, 3, 1, 2)
-        columns = exact_spread(self.entries, units, nside)
+        columns = exact_product(self.entries, units, nside)
         self.matrix = np.moveaxis(columns, 2, -1).reshape(-1, size)
 
     def field(self, seed=0, *batch):
@@ -79,27 +79,29 @@ def close(found, expected, bound=1e-13):
     assert np.abs(found - expected).max() <= bound * np.abs(expected).max()
 
 
-def test_spread_is_the_matrix(problem):
+def test_apply_is_the_matrix(problem):
     field = problem.field()
-    expected = exact_spread(problem.entries, np.asarray(field), problem.nside)
-    close(spread(problem.table, field), expected)
-    close(jax.jit(spread)(problem.table, field), expected)
+    expected = exact_product(problem.entries, np.asarray(field), problem.nside)
+    close(apply_matrix(problem.table, field), expected)
+    close(jax.jit(apply_matrix)(problem.table, field), expected)
 
 
-def test_collect_is_the_transposed_matrix(problem):
+def test_transpose_is_the_transposed_matrix(problem):
     out = np.asarray(problem.output())
     flat = np.moveaxis(out, 2, 0).reshape(FIELDS, -1)
     rows, _, channels, sectors = problem.in_shape
     expected = np.moveaxis((flat @ problem.matrix).reshape(FIELDS, rows, channels, sectors), 0, 1)
-    close(collect(problem.table, out), expected)
-    close(jax.jit(collect)(problem.table, out), expected)
+    close(apply_transpose(problem.table, out), expected)
+    close(jax.jit(apply_transpose)(problem.table, out), expected)
 
 
-def test_collect_is_the_adjoint_of_spread(problem):
+def test_transpose_is_the_adjoint_of_the_matrix(problem):
     field, out = problem.field(1), problem.output(2)
-    forward = jnp.vdot(spread(problem.table, field), out)
-    back = jnp.vdot(field, collect(problem.table, out))
-    scale = jnp.linalg.norm(spread(problem.table, field).ravel()) * jnp.linalg.norm(out.ravel())
+    forward = jnp.vdot(apply_matrix(problem.table, field), out)
+    back = jnp.vdot(field, apply_transpose(problem.table, out))
+    scale = jnp.linalg.norm(apply_matrix(problem.table, field).ravel()) * jnp.linalg.norm(
+        out.ravel()
+    )
     assert abs(forward - back) <= 1e-13 * scale
 
 
@@ -112,9 +114,9 @@ def test_large_tables_are_the_same_matrix(random_entries, nside, rows, fields):
     generator = np.random.default_rng(3)
     field = generator.standard_normal((3 * nside**2, fields, 2, 4))
     out = generator.standard_normal((rows, 2, fields, 2, 4))
-    expected = exact_spread(entries, field, nside)
-    close(spread(table, field), expected)
-    forward, back = np.vdot(expected, out), np.vdot(field, collect(table, out))
+    expected = exact_product(entries, field, nside)
+    close(apply_matrix(table, field), expected)
+    forward, back = np.vdot(expected, out), np.vdot(field, apply_transpose(table, out))
     assert abs(forward - back) <= 1e-13 * np.linalg.norm(expected) * np.linalg.norm(out)
 
 
@@ -123,7 +125,7 @@ def test_large_tables_are_the_same_matrix(random_entries, nside, rows, fields):
 def test_blocks_of_rows_are_the_same_matrix(problem, monkeypatch, numbers):
     fields, outs = problem.field(1, 3), problem.output(2, 3)
     slope = jax.grad(energy, argnums=1)
-    linear = partial(spread, problem.table), partial(collect, problem.table)
+    linear = partial(apply_matrix, problem.table), partial(apply_transpose, problem.table)
     functions = *linear, partial(slope, problem.table)
     batches = fields, outs, fields
     loops = [np.stack([f(x) for x in xs]) for f, xs in zip(functions, batches, strict=True)]
@@ -142,7 +144,7 @@ def test_blocks_of_rows_are_the_same_matrix(problem, monkeypatch, numbers):
 def test_derivative_of_a_linear_map_is_the_map(problem):
     field, change = problem.field(1), problem.field(2)
     out, slope = problem.output(3), problem.output(4)
-    for apply, at, along in ((spread, field, change), (collect, out, slope)):
+    for apply, at, along in ((apply_matrix, field, change), (apply_transpose, out, slope)):
         linear = partial(apply, problem.table)
         value, tangent = jax.jvp(linear, (at,), (along,))
         assert np.array_equal(value, linear(at))
@@ -154,16 +156,16 @@ def test_derivative_of_a_linear_map_is_the_map(problem):
 
 def test_transposes_are_each_other(problem):
     field, out = problem.field(), problem.output()
-    (back,) = jax.linear_transpose(partial(spread, problem.table), field)(out)
-    close(back, collect(problem.table, out), 1e-15)
-    (forward,) = jax.linear_transpose(partial(collect, problem.table), out)(field)
-    close(forward, spread(problem.table, field), 1e-15)
+    (back,) = jax.linear_transpose(partial(apply_matrix, problem.table), field)(out)
+    close(back, apply_transpose(problem.table, out), 1e-15)
+    (forward,) = jax.linear_transpose(partial(apply_transpose, problem.table), out)(field)
+    close(forward, apply_matrix(problem.table, field), 1e-15)
 
 
 def assert_jacobians(problem, transform):
     for apply, at, expected in (
-        (spread, problem.one_field(), problem.matrix),
-        (collect, problem.one_output(), problem.matrix.T),
+        (apply_matrix, problem.one_field(), problem.matrix),
+        (apply_transpose, problem.one_output(), problem.matrix.T),
     ):
         found = transform(partial(apply, problem.table))(at)
         close(np.asarray(found).reshape(expected.shape), expected)
@@ -181,7 +183,7 @@ def test_jacobians_need_no_jit(turning, jacobian):
 
 def test_vmap_over_fields_is_a_loop(problem):
     fields, outs = problem.field(1, 3), problem.output(2, 3)
-    for apply, batch in ((spread, fields), (collect, outs)):
+    for apply, batch in ((apply_matrix, fields), (apply_transpose, outs)):
         linear = partial(apply, problem.table)
         loop = np.stack([linear(one) for one in batch])
         close(jax.vmap(linear)(batch), loop)
@@ -192,7 +194,7 @@ def test_vmap_over_fields_is_a_loop(problem):
 
 def test_nested_vmap_is_two_loops(turning):
     fields, outs = turning.field(1, 3, 2), turning.output(2, 3, 2)
-    for apply, batch in ((spread, fields), (collect, outs)):
+    for apply, batch in ((apply_matrix, fields), (apply_transpose, outs)):
         linear = partial(apply, turning.table)
         loop = np.stack([[linear(one) for one in some] for some in batch])
         close(jax.vmap(jax.vmap(linear))(batch), loop)
@@ -210,7 +212,7 @@ def scaled(table, factor):
 def test_vmap_over_tables_is_a_loop(turning):
     factors = jnp.array([1.0, -2.0, 0.5])
     tables = jax.vmap(partial(scaled, turning.table))(factors)
-    for apply, at in ((spread, turning.field()), (collect, turning.output())):
+    for apply, at in ((apply_matrix, turning.field()), (apply_transpose, turning.output())):
         loop = factors.reshape(-1, *[1] * apply(turning.table, at).ndim) * apply(turning.table, at)
         close(jax.vmap(apply, in_axes=(0, None))(tables, at), loop)
         batch = jnp.stack([at, 2 * at, 3 * at])
@@ -225,7 +227,7 @@ def test_vmap_over_tables_is_a_loop(turning):
 
 def energy(table, field):
     """A function that is not quadratic, so that its second derivative depends on the field."""
-    return jnp.sum(jnp.sin(collect(table, jnp.tanh(spread(table, field)))))
+    return jnp.sum(jnp.sin(apply_transpose(table, jnp.tanh(apply_matrix(table, field)))))
 
 
 def exact_energy(problem, vector):
@@ -268,7 +270,7 @@ def test_second_derivative_is_the_difference_of_gradients(turning):
 
 def test_hessian_of_a_square_is_the_matrix_squared(random_entries):
     problem = Problem(8, 4, 1, random_entries)
-    hessian = jax.hessian(lambda field: 0.5 * jnp.sum(spread(problem.table, field) ** 2))
+    hessian = jax.hessian(lambda field: 0.5 * jnp.sum(apply_matrix(problem.table, field) ** 2))
     found = np.asarray(hessian(problem.one_field())).reshape(2 * [problem.matrix.shape[1]])
     close(found, problem.matrix.T @ problem.matrix)
 
@@ -291,10 +293,10 @@ def test_float32_stays_float32(turning):
     table = tabulate(turning.nside, pixels, weights.astype(np.float32), used, 4)
     field = turning.field().astype(jnp.float32)
     out = turning.output().astype(jnp.float32)
-    found, back = spread(table, field), collect(table, out)
+    found, back = apply_matrix(table, field), apply_transpose(table, out)
     assert found.dtype == back.dtype == jnp.float32
-    close(found, spread(turning.table, turning.field()), 2e-6)
-    close(back, collect(turning.table, turning.output()), 2e-6)
+    close(found, apply_matrix(turning.table, turning.field()), 2e-6)
+    close(back, apply_transpose(turning.table, turning.output()), 2e-6)
     slope = jax.grad(energy, argnums=1)(table, field)
     assert slope.dtype == jnp.float32
     close(slope, jax.grad(energy, argnums=1)(turning.table, turning.field()), 1e-5)

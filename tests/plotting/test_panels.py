@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxscat.plotting.panels import panels_of
+from jaxscat.plotting.panels import build_panels
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.indices import scale_pairs, scale_triples
 
@@ -25,7 +25,7 @@ def marked(scales, orientations, name, where, both=False):
 
 
 def by_title(statistics):
-    return {(panel.title, panel.xlabel): panel for row in panels_of(statistics) for panel in row}
+    return {(panel.title, panel.xlabel): panel for row in build_panels(statistics) for panel in row}
 
 
 @pytest.mark.parametrize("turn", range(3))
@@ -62,7 +62,7 @@ def test_turns_are_of_the_scales_that_the_title_names(scales):
         scales, 2, "s4", lambda entry: tuple(entry[j] for j in ("j1", "j2", "j3")) == triple
     )
     of_s3 = marked(scales, 2, "s3", lambda entry: (entry["j2"], entry["j3"]) == pair)
-    *_, turns = panels_of(of_s4)
+    *_, turns = build_panels(of_s4)
     assert str(pair) in turns[0].title and turns[0].values(of_s3).all()
     for panel in turns[1:]:
         assert str(triple) in panel.title and panel.values(of_s4).all()
@@ -70,7 +70,9 @@ def test_turns_are_of_the_scales_that_the_title_names(scales):
 
 def test_entries_stand_under_the_names_of_their_scales():
     made = marked(3, 1, "s4", lambda entry: entry["j2"] == 1)
-    (panel,) = [panel for row in panels_of(made) for panel in row if panel.title.startswith("S4")]
+    (panel,) = [
+        panel for row in build_panels(made) for panel in row if panel.title.startswith("S4")
+    ]
     shown = panel.values(made)[:, 0]
     for place, value in zip(panel.axis.places, shown, strict=True):
         assert panel.axis.ticks[place].endswith("1") == (value == 1)
@@ -84,7 +86,9 @@ def test_entries_stand_under_the_names_of_their_scales():
 
 def test_many_entries_are_named_by_one_of_their_scales():
     made = marked(8, 1, "s4", lambda entry: entry["j2"] == 5)
-    (panel,) = [panel for row in panels_of(made) for panel in row if panel.title.startswith("S4")]
+    (panel,) = [
+        panel for row in build_panels(made) for panel in row if panel.title.startswith("S4")
+    ]
     assert len(panel.axis.places) == 120 and len(panel.axis.ticks) == 36
     ends = [*panel.axis.starts[1:], 120]
     for (middle, name), first, end in zip(

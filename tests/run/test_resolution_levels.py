@@ -150,7 +150,7 @@ def test_default_scales_reach_every_coarser_nside(reference, original, kernel_si
     )
     pyramid = pyramid_of(config, NPIX, Observer())
     (target,), (coarse,) = levels_of(config, original, pyramid)
-    assert coarse.spec.nside == 4 and coarse.spec.raised == pyramid.spec.raised
+    assert coarse.spec.nside == 4 and coarse.spec.upsampled == pyramid.spec.upsampled
     assert_same_target(target, make_target(jnp.asarray(halved(reference, original, 8)), coarse))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.comparison import compare_statistics, errors_of
+from jaxscat.statistics.comparison import choose_errors, compare_statistics
 from jaxscat.statistics.storage import StoredStatistics
 
 SPEC = PyramidSpec(2, 2, 3, 2, "exact", "float64")
@@ -50,7 +50,7 @@ def test_errors_of_the_first_come_first():
     one, other = stored(1.0, errors=1.0), stored(2.0, errors=0.1)
     assert compare_statistics(one, other)[1].largest == pytest.approx(1.0)
     assert compare_statistics(one._replace(errors=None), other)[1].largest == pytest.approx(10.0)
-    assert errors_of(one, other) is one.errors
+    assert choose_errors(one, other) is one.errors
     rows = compare_statistics(one._replace(errors=None), other._replace(errors=None))
     assert all(row.chi_square is row.largest is row.name is None for row in rows)
 

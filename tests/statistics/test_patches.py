@@ -231,8 +231,8 @@ DOWNSAMPLING_REACH = 5.5  # in sides of a fine pixel
 @pytest.mark.parametrize("kernel_size", [3, 5, 7])
 def test_operators_are_those_of_the_full_sky_away_from_the_border(kernel_size):
     """Rows that read nothing outside are the same; those that do are not."""
-    raised = kernel_size > 3
-    nside = 8 if raised else 16
+    upsampled = kernel_size > 3
+    nside = 8 if upsampled else 16
     options = {"kernel_size": kernel_size, "scales": 2, "dtype": "float64", "orientations": 4}
     whole = build_pyramid(nside, **options)
     fine = whole.spec.finest_nside

@@ -6,7 +6,7 @@ import pytest
 from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.validation.comparison import compare_with
-from jaxscat.validation.curves import Curve, curves_as_json, curves_of
+from jaxscat.validation.curves import Curve, build_curves, curves_as_json
 from jaxscat.validation.morphology import LEVELS
 from jaxscat.validation.peaks import MINIMUM_LEVELS, PEAK_LEVELS
 from jaxscat.validation.scattering import measure_on_host
@@ -34,7 +34,7 @@ def comparison(pyramid, maps):
 @pytest.fixture(scope="module")
 def curves(comparison, maps):
     described = [comparison.describe(map) for map in maps[1:]]
-    return curves_of(comparison, described[:4], described[4:])
+    return build_curves(comparison, described[:4], described[4:])
 
 
 def test_every_curve_has_a_row_for_every_map_of_its_groups(curves):
@@ -62,7 +62,7 @@ def test_every_curve_has_a_row_for_every_map_of_its_groups(curves):
 
 def test_groups_without_maps_have_no_curve(pyramid, maps):
     alone = compare_with(maps[0], pyramid, controls=0)
-    curves = curves_of(alone, [alone.describe(maps[1])])
+    curves = build_curves(alone, [alone.describe(maps[1])])
     assert all(list(curve.groups) == ["synthesized"] for curve in curves.values())
 
 
@@ -116,7 +116,7 @@ def test_of_several_masks_the_first_gives_the_coefficients(pyramid, maps):
     )
     for name in ("S1", "S2", "S3", "S4"):
         found, expected = (
-            curves_of(each, [each.describe(maps[1])])[name] for each in (several, one)
+            build_curves(each, [each.describe(maps[1])])[name] for each in (several, one)
         )
         np.testing.assert_allclose(found.original, expected.original, rtol=1e-10)
         np.testing.assert_allclose(
@@ -148,6 +148,6 @@ def test_json_has_the_percentiles_of_every_group(curves):
 @pytest.mark.filterwarnings("error")
 def test_curves_of_a_constant_map_go_to_json(comparison):
     flat = comparison.describe(np.full(NPIX, 2.0))
-    found = curves_as_json(curves_of(comparison, [flat], [flat]))
+    found = curves_as_json(build_curves(comparison, [flat], [flat]))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["correlation"]["synthesized"]["percentile_50"] == [None] * 3

@@ -9,7 +9,7 @@ from jaxscat.validation.description import describe, distances
 from jaxscat.validation.distribution import pixel_moments
 from jaxscat.validation.morphology import LEVELS, minkowski_functionals
 from jaxscat.validation.peaks import PEAK_LEVELS
-from jaxscat.validation.reference import reference_of
+from jaxscat.validation.reference import build_reference
 from jaxscat.validation.spectra import multipole_bins
 
 NSIDE = 16
@@ -32,7 +32,7 @@ def original():
 
 @pytest.fixture(scope="module")
 def reference(original, pyramid):
-    return reference_of(original, pyramid)
+    return build_reference(original, pyramid)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_power_of_a_smooth_map_is_compared_where_it_has_any(original, pyramid):
     for last, exists in ((16, True), (7, False)):
         kept = (np.arange(3 * NSIDE) <= last).astype(float)
         map = healpy.reorder(healpy.alm2map(healpy.almxfl(alm, kept), NSIDE), r2n=True)
-        reference = reference_of(map, pyramid)
+        reference = build_reference(map, pyramid)
         rough = 1.1 * map + 1e-2 * map.std() * generator.standard_normal(NPIX)
         made, own = (describe(each, reference) for each in (rough, map))
         assert max(made.ratios) > 100
@@ -194,7 +194,7 @@ def test_garbage_outside_the_footprint_is_not_described(original, pyramid):
     changed = [np.where(inside, map, 1e3 * generator.random(NPIX)) for map in (original, made)]
     found = []
     for one, other in ((original, made), changed):
-        reference = reference_of(one, pyramid, masks)
+        reference = build_reference(one, pyramid, masks)
         description = describe(other, reference)
         found.append((description, distances(description, describe(one, reference), reference)))
     (plain, away), (garbage, same) = found
@@ -212,7 +212,7 @@ def test_distances_that_do_not_exist_are_nan(pyramid):
     """At nside 2 no bin begins at l = 9, and there are no 40 peaks."""
     small = build_pyramid(2, scales=1, orientations=1, dtype=np.float64)
     map = np.random.default_rng(0).gamma(2.0, size=48)
-    reference = reference_of(map, small)
+    reference = build_reference(map, small)
     described = describe(map, reference)
     found = distances(described, described, reference)
     assert {name for name, value in found.items() if np.isnan(value)} == {

@@ -111,6 +111,6 @@ def test_the_difference_is_the_largest_where_there_are_enough():
     assert count_difference(reference, reference) == 0.0
     assert count_difference(np.array([380, 220, 46, 0, 9]), reference) == pytest.approx(0.15)
     assert count_difference(np.array([380, 220, 40, 0, 9]), reference) == pytest.approx(0.1)
-    assert count_difference(np.array([400, 200, 40, 0, 9]), reference, least=39) == 1.0
-    assert count_difference(np.array([400, 200, 40, 39, 9]), reference, least=0) == 0.0
+    assert count_difference(np.array([400, 200, 40, 0, 9]), reference, minimum=39) == 1.0
+    assert count_difference(np.array([400, 200, 40, 39, 9]), reference, minimum=0) == 0.0
     assert np.isnan(count_difference(reference, np.array([39, 9, 0, 0, 0])))

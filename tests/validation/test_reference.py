@@ -3,7 +3,7 @@ import pytest
 
 from jaxscat.harmonics.spectra import harmonic_coefficients
 from jaxscat.operators.pyramid import build_pyramid
-from jaxscat.validation.reference import reference_of
+from jaxscat.validation.reference import build_reference
 
 NPIX = 768
 
@@ -19,7 +19,7 @@ def original():
 
 
 def test_scales_are_those_of_the_nside_and_the_pixels(original, pyramid):
-    reference = reference_of(original, pyramid)
+    reference = build_reference(original, pyramid)
     assert reference.nside == 8 and reference.mask is reference.footprint is None
     assert reference.ranges == [(1, 3), (4, 7), (8, 23)]
     assert reference.bands == [(2, 3), (4, 7), (8, 15)]
@@ -38,13 +38,13 @@ def test_footprint_is_the_largest_of_the_masks_and_weighs_pixels(original, pyram
     masks = np.zeros((2, NPIX))
     masks[0, :300], masks[1, 200:500] = 1.0, 0.5
     footprint = np.concatenate([np.ones(300), np.full(200, 0.5), np.zeros(268)])
-    reference = reference_of(original, pyramid, masks)
+    reference = build_reference(original, pyramid, masks)
     np.testing.assert_array_equal(reference.footprint, footprint)
     mean = np.average(original, weights=footprint)
     spread = np.sqrt(np.average((original - mean) ** 2, weights=footprint))
     assert reference.thresholds([1.0])[0] == pytest.approx(mean + spread)
     np.testing.assert_allclose(reference.harmonics, harmonic_coefficients(original, footprint))
     assert reference.statistics.s0.shape == (2, 2)
-    one = reference_of(original, pyramid, masks[0])
+    one = build_reference(original, pyramid, masks[0])
     np.testing.assert_array_equal(one.footprint, masks[0])
     assert one.statistics.s0.shape == (2,)

@@ -5,7 +5,7 @@ import pytest
 
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.validation import validate
-from jaxscat.validation.rows import rows_of
+from jaxscat.validation.rows import iterate_rows
 
 NPIX = 12 * 4**2
 
@@ -186,7 +186,7 @@ def without_scattering(report):
     """All numbers of a report but those that reach beyond a mask."""
     return {
         f"{row.group} {row.name} {column}": number
-        for row in rows_of(report)
+        for row in iterate_rows(report)
         if not row.group.startswith("scattering")
         for column, number in row.values.items()
     }

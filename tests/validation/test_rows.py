@@ -3,7 +3,7 @@ import pytest
 
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.validation import validate
-from jaxscat.validation.rows import SEES, finite_or_none, rows_of
+from jaxscat.validation.rows import SEES, finite_or_none, iterate_rows
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def report():
 
 
 def test_every_row_has_its_own_name_and_says_what_it_sees(report):
-    rows = list(rows_of(report))
+    rows = list(iterate_rows(report))
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:
         assert row.sees[0].isupper() and row.sees.endswith(".") and len(row.sees) > 20
@@ -25,7 +25,7 @@ def test_every_row_has_its_own_name_and_says_what_it_sees(report):
 
 
 def test_rows_are_all_numbers_of_the_report_in_its_order(report):
-    rows = list(rows_of(report))
+    rows = list(iterate_rows(report))
     groups = list(dict.fromkeys(row.group for row in rows))
     assert groups == list(report)
     counts = {group: sum(row.group == group for row in rows) for group in groups}
@@ -56,7 +56,7 @@ def test_rows_are_all_numbers_of_the_report_in_its_order(report):
 
 def test_without_a_start_there_is_no_improvement(report):
     without = {key: value for key, value in report.items() if "improvement" not in key}
-    assert list(rows_of(without)) == list(rows_of(report))[:-1]
+    assert list(iterate_rows(without)) == list(iterate_rows(report))[:-1]
 
 
 def test_finite_or_none_reaches_every_level():

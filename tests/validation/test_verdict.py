@@ -1,6 +1,6 @@
 import pytest
 
-from jaxscat.validation.verdict import copy_verdict, told_apart
+from jaxscat.validation.verdict import classify_distances, copy_verdict
 
 
 def part(low, high, copied, mean=0.1234):
@@ -60,7 +60,7 @@ def test_distances_are_sorted_by_the_nearest_controls(separation, expected):
     found = {"nearer": [], "farther": [], "alike": []}
     if expected is not None:
         found[expected] = [entry]
-    assert told_apart([entry]) == found
+    assert classify_distances([entry]) == found
 
 
 def test_distances_keep_their_order_and_may_lack_a_separation():
@@ -68,7 +68,7 @@ def test_distances_keep_their_order_and_may_lack_a_separation():
     entries = [{"name": str(value), "separation": {"gaussian": value}} for value in values]
     names = {
         key: [entry["name"] for entry in found]
-        for key, found in told_apart([*entries, {"name": "mean"}]).items()
+        for key, found in classify_distances([*entries, {"name": "mean"}]).items()
     }
     assert names == {"nearer": ["4.0", "5.0"], "farther": ["-4.0", "-5.0"], "alike": ["0.0", "1.0"]}
-    assert told_apart([]) == {"nearer": [], "farther": [], "alike": []}
+    assert classify_distances([]) == {"nearer": [], "farther": [], "alike": []}
