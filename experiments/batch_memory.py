@@ -25,8 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxscat
-from jaxscat.minimization.batch_size import choose_batch
-from jaxscat.minimization.batch_size import default_lanes as most_lanes
+from jaxscat.minimization.batch_size import choose_batch, default_lanes
 from jaxscat.minimization.devices import Devices
 from jaxscat.run.provenance import describe_devices, versions
 
@@ -74,7 +73,7 @@ def one_row(nside: int, lanes: int, dataset: str) -> dict[str, Any]:
             gradient_tolerance=0.0,
         )
 
-    most = lanes or most_lanes(device.platform, original.size)
+    most = lanes or default_lanes(device.platform, original.size)
     size = choose_batch(most, device.free_bytes(), predicted, asked=lanes or None)
     stats: Any = jax.local_devices()[0].memory_stats()
     before = 0 if stats is None else stats["bytes_in_use"]

@@ -9,7 +9,7 @@ import numpy as np
 
 import jaxscat
 from jaxscat.io.maps import in_precision
-from jaxscat.minimization.result import Result as SynthesisResult
+from jaxscat.minimization.result import Result
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.progress import Observer
@@ -62,7 +62,7 @@ def prepared(config: Config) -> Prepared:
     )
 
 
-def made(config: Config, ready: Prepared, **options: Any) -> SynthesisResult:
+def made(config: Config, ready: Prepared, **options: Any) -> Result:
     """Make the maps of all seeds of a config; `options` replace what it says of limits."""
     settings = config.synthesis
     limits: dict[str, Any] = {

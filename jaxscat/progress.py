@@ -1,16 +1,16 @@
-"""How the progress of long work is reported."""
+"""The progress of long work, and who receives it."""
 
 from typing import NamedTuple
 
 
 class Progress(NamedTuple):
-    """How far a synthesis has come; of several maps, all of them together.
+    """The progress of a synthesis; of several maps, of all of them together.
 
     Attributes:
-        step: steps made.
-        max_steps: steps asked for.
+        step: number of steps made.
+        max_steps: maximum number of steps.
         loss: lowest loss so far; of several maps the median of those of all maps begun.
-        evaluations: values and gradients computed.
+        evaluations: number of values and gradients computed.
         seconds: time spent on the steps, compilation excluded.
         best: lowest of the losses.
         worst: highest of the losses.
@@ -30,13 +30,13 @@ class Progress(NamedTuple):
 
 
 class Observer:
-    """Hears of a run's progress; this one keeps silent, others show it."""
+    """Receives progress events; the base class ignores them."""
 
     def stage(self, name: str) -> None:
-        """A new part of the run begins."""
+        """Receive the name of a stage that begins."""
 
     def building(self, done: int, total: int) -> None:
-        """So many of the pyramid's parts are built."""
+        """Receive the number of finished parts of a stage and their total."""
 
     def step(self, progress: Progress) -> None:
-        """The synthesis has advanced."""
+        """Receive the progress of the synthesis."""

@@ -27,11 +27,19 @@ def compiled_functions_are_forgotten():
     jax.clear_caches()
 
 
+class NoFigure:
+    def savefig(self, path):
+        path.touch()
+
+
 @contextmanager
-def no_figures_of_the_report():
+def no_figures_of_a_run():
     from jaxscat.run import report as run_report
+    from jaxscat.run import results as run_results
 
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("plot_summary", "plot_ensemble"):
+            patch.setattr(run_results, name, lambda *_, **__: NoFigure())
         patch.setattr(run_report, "plot_validation", lambda *_, **__: None)
         patch.setattr(run_report, "validation_figures", lambda *_, **__: {})
         patch.setattr(run_report, "figure_png", lambda _: b"")
@@ -40,15 +48,15 @@ def no_figures_of_the_report():
 
 @pytest.fixture
 def without_figures():
-    """Those of the report take most of the time of a short run, and few tests look at them."""
-    with no_figures_of_the_report():
+    """They take most of the time of a short run, and few tests look at them."""
+    with no_figures_of_a_run():
         yield
 
 
 @pytest.fixture(scope="module")
 def without_figures_in_module():
     """The same for runs that fixtures of a module make."""
-    with no_figures_of_the_report():
+    with no_figures_of_a_run():
         yield
 
 

@@ -1,4 +1,4 @@
-"""What JAX is told before its first computation: platform, precision, other processes."""
+"""The settings of JAX before its first computation: platform, precision, other processes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import jax
 PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 
 
-def cluster_of(
+def read_cluster(
     detected: bool, coordinator: str | None, processes: int | None, process: int | None
 ) -> dict[str, Any] | None:
-    """What JAX is to be told about other processes; None is that there are none."""
+    """Read the options about other processes as arguments of `jax.distributed.initialize`.
+
+    Returns None for a process alone. Raises `ValueError` for options that do not go together.
+    """
     given = (coordinator, processes, process)
     if given == (None, None, None):
         return {} if detected else None
@@ -34,7 +37,10 @@ def cluster_of(
 
 
 def configure(platform: str, precision: str, cluster: dict[str, Any] | None = None) -> None:
-    """Set what JAX can only be told before its first computation."""
+    """Set the platform, the precision and the cluster of JAX before its first computation.
+
+    Raises `ValueError` where JAX has no such platform or cannot bring the processes together.
+    """
     if platform != "default":
         jax.config.update("jax_platforms", PLATFORMS[platform])
     jax.config.update("jax_enable_x64", precision == "float64")

@@ -1,4 +1,4 @@
-"""From maps in files to coefficients with standard errors."""
+"""The command `measure`: from maps in files to coefficients with standard errors."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import typer
 
-from jaxscat.datasets.registry import dataset_names
 from jaxscat.io.formats import check_order
-from jaxscat.io.maps import in_precision, load_map, load_map_and_mask
-from jaxscat.io.masks import joint_mask, read_mask
+from jaxscat.io.maps import in_precision
 from jaxscat.maps import npix_to_nside
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.progress import Observer
+from jaxscat.run.inputs import MapSources, read_maps
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.errors import standard_error
 from jaxscat.statistics.moments import ERROR_FORMULAS
@@ -36,39 +36,53 @@ FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """What is measured, and how.
+class MeasureOptions:
+    """The arguments and options of `jaxscat measure`.
 
     Attributes:
         map, second: files or names of datasets.
+        output: file for the coefficients.
         nside: working nside; None keeps that of the file.
         mask: file of one mask or of several.
-        order: "RING" or "NESTED", for maps and for a mask that is a `.npy` file.
-        field: column of FITS files of maps, by number or by name.
-        unseen: whether pixels without data are refused or become zeros of the mask ("mask").
         mask_threshold, both_triangles: as for `measure`.
         orientations, kernel_size, scales, geometry, precision: as for `build_pyramid`.
+        order: "RING" or "NESTED", for maps and for a mask that is a `.npy` file.
+        field: column of FITS files of maps, by number or by name.
+        unseen: "refuse" pixels without data, or make them zeros of the "mask".
         error_formula: `formula` of `standard_error`.
+        figure: file for a figure of the coefficients, or None.
+        overwrite: whether output and figure may replace files.
     """
 
-    map: str
-    second: str | None = None
-    nside: int | None = None
-    mask: Path | None = None
-    mask_threshold: float | None = None
-    orientations: int = 4
-    kernel_size: int = 3
-    scales: int | None = None
-    order: str | None = None
-    field: int | str = 0
-    unseen: str = "refuse"
-    geometry: str = "exact"
-    precision: str = "float32"
-    error_formula: str = "pixels"
-    both_triangles: bool = False
+    map: Annotated[str, typer.Argument(metavar="MAP", help="A .npy or FITS file, or a dataset.")]
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File for the coefficients (.npz).")
+    ]
+    second: Annotated[str | None, typer.Option(help="Measure both maps together.")] = None
+    nside: Annotated[int | None, typer.Option(help="Working nside; default the map's.")] = None
+    mask: Annotated[Path | None, typer.Option(help="Weights of the pixels.")] = None
+    mask_threshold: Annotated[
+        float | None, typer.Option(help="Ignore coarse pixels with no more weight than this.")
+    ] = None
+    orientations: Annotated[int, typer.Option(help="Number of orientations.")] = 4
+    kernel_size: Annotated[int, typer.Option(help="Side of the kernel, pixels.")] = 3
+    scales: Annotated[int | None, typer.Option(help="Number of scales; default all.")] = None
+    order: Annotated[str | None, typer.Option(help="RING or NESTED.")] = None
+    field: Annotated[str, typer.Option(help="Column of a FITS file, number or name.")] = "0"
+    unseen: Annotated[str, typer.Option(help="Pixels without data: refuse or mask.")] = "refuse"
+    geometry: Annotated[str, typer.Option(help="exact or foscat.")] = "exact"
+    precision: Annotated[str, typer.Option(help="float32 or float64.")] = "float32"
+    error_formula: Annotated[str, typer.Option(help="pixels or foscat.")] = "pixels"
+    both_triangles: Annotated[
+        bool, typer.Option("--both-triangles", help="S4 of two maps with j1 > j2 too.")
+    ] = False
+    figure: Annotated[Path | None, typer.Option(help="Draw them (.png, .pdf, .svg).")] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there.")
+    ] = False
 
     def check(self) -> None:
-        """Refuse, with a `ValueError`, what can be refused before anything is read."""
+        """Refuse options that are wrong before anything is read, with a `ValueError`."""
         check_order(self.order)
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
@@ -79,10 +93,28 @@ class Measurement:
             raise ValueError("both_triangles: got one map, expected a second one")
         if self.mask_threshold is not None and self.mask is None and self.unseen != "mask":
             raise ValueError("mask_threshold: got a number without a mask, expected a mask")
+        inputs = [self.map, self.second, self.mask]
+        check_output("output", self.output, inputs, overwrite=self.overwrite)
+        if self.figure is not None:
+            inputs.append(self.output)
+            check_output("figure", self.figure, inputs, overwrite=self.overwrite, figure=True)
+
+    @property
+    def sources(self) -> MapSources:
+        """The maps and masks to read."""
+        return MapSources(
+            self.map,
+            self.second,
+            self.mask,
+            nside=self.nside,
+            order=self.order,
+            field=int(self.field) if self.field.isdecimal() else self.field,
+            unseen=self.unseen,
+        )
 
     @property
     def description(self) -> str:
-        """The names of what is measured, for people, and what is unusual about how."""
+        """The names of the maps, for people, and unusual options."""
         said = [self.map if self.second is None else f"{self.map} and {self.second}"]
         if self.mask is not None:
             said.append(f"mask {self.mask}")
@@ -101,7 +133,7 @@ def check_output(
     overwrite: bool = False,
     figure: bool = False,
 ) -> None:
-    """Refuse a place for a new file before anything is computed for it.
+    """Refuse the path of a new file before anything is computed for it.
 
     Raises `ValueError`, which begins with `name`, for a file that is there (unless `overwrite`),
     a folder that is not, one of the `inputs` and, for a figure, an unknown suffix.
@@ -122,46 +154,42 @@ def check_output(
         raise ValueError(f"{name}: {str(path)!r} exists, expected a new file (or --overwrite)")
 
 
-def measure_files(
-    measurement: Measurement, *, observer: Observer | None = None
-) -> StoredStatistics:
+def measure_files(options: MeasureOptions, *, observer: Observer | None = None) -> StoredStatistics:
     """Read maps and mask, and measure coefficients and their standard errors.
 
-    Raises `ValueError` for all that `load_map`, `load_mask`, `build_pyramid` and `measure`
-    refuse, and for maps and masks of different resolutions.
+    Raises `ValueError` as `read_maps`, `build_pyramid` and `measure`, and for values that the
+    precision cannot hold.
     """
-    observer = observer or Observer()
-    measurement.check()
-    observer.stage(f"reading {measurement.description}")
-    maps, mask = _read(measurement)
+    observer, precision = observer or Observer(), options.precision
+    observer.stage(f"reading {options.description}")
+    found = read_maps(options.sources)
+    map = jnp.asarray(in_precision(found.map, precision, "map"))
+    second = found.second
+    how: dict[str, Any] = {
+        "second": None
+        if second is None
+        else jnp.asarray(in_precision(second, precision, "second")),
+        "mask": None if found.mask is None else jnp.asarray(found.mask.astype(precision)),
+        "mask_threshold": options.mask_threshold,
+        "both_triangles": options.both_triangles,
+    }
     observer.stage("building the wavelets")
     pyramid = build_pyramid(
-        npix_to_nside(maps[0].size),
-        orientations=measurement.orientations,
-        kernel_size=measurement.kernel_size,
-        scales=measurement.scales,
-        dtype=np.dtype(measurement.precision),
-        geometry=measurement.geometry,  # pyright: ignore[reportArgumentType]  # checked
+        npix_to_nside(map.size),
+        orientations=options.orientations,
+        kernel_size=options.kernel_size,
+        scales=options.scales,
+        dtype=np.dtype(precision),
+        geometry=options.geometry,  # pyright: ignore[reportArgumentType]  # checked
         progress=observer.building,
     )
-    options: dict[str, Any] = {
-        "second": maps[1] if len(maps) > 1 else None,
-        "mask": mask,
-        "mask_threshold": measurement.mask_threshold,
-        "both_triangles": measurement.both_triangles,
-    }
     observer.stage("measuring")
-    statistics = jax.block_until_ready(measure(maps[0], pyramid, **options))
-    _check_range(statistics, measurement.precision)
+    statistics = jax.block_until_ready(measure(map, pyramid, **how))
+    _check_range(statistics, precision)
     observer.stage("working out standard errors")
-    errors = standard_error(
-        maps[0],
-        pyramid,
-        **options,
-        formula=measurement.error_formula,  # pyright: ignore[reportArgumentType]  # checked
-    )
-    errors = jax.block_until_ready(errors)
-    return StoredStatistics(statistics, errors, pyramid.spec, measurement.description)
+    formula: Any = options.error_formula  # checked
+    errors = jax.block_until_ready(standard_error(map, pyramid, **how, formula=formula))
+    return StoredStatistics(statistics, errors, pyramid.spec, options.description)
 
 
 def _check_range(statistics: ScatteringCovariance, precision: str) -> None:
@@ -176,51 +204,11 @@ def _check_range(statistics: ScatteringCovariance, precision: str) -> None:
         )
 
 
-def curves(name: str, statistics: ScatteringCovariance) -> dict[str, ScatteringCovariance]:
-    """Return coefficients as the entries of a figure: one, or one for every mask."""
+def split_masks(name: str, statistics: ScatteringCovariance) -> dict[str, ScatteringCovariance]:
+    """Split coefficients into the entries of a figure: one, or one for every mask."""
     if statistics.masks is None:
         return {name: statistics}
     return {
         f"{name}, mask {mask}": jax.tree.map(lambda group, mask=mask: group[mask], statistics)
         for mask in range(statistics.masks)
     }
-
-
-def _read(measurement: Measurement) -> tuple[list[jax.Array], jax.Array | None]:
-    """Return one map or two and the mask, in the precision of the measurement."""
-    maps, mask = [], None
-    for name, source in (("map", measurement.map), ("second", measurement.second)):
-        if source is None:
-            continue
-        options: dict[str, Any] = {}
-        if name == "map" or source not in dataset_names():  # a second dataset has its own order
-            options = {"order": measurement.order, "field": measurement.field}
-        present = None
-        if measurement.unseen == "mask":
-            map, present = load_map_and_mask(source, measurement.nside, **options)
-        else:
-            map = load_map(source, measurement.nside, **options)
-        if maps and map.size != maps[0].size:
-            raise ValueError(
-                f"{name}: got {source!r} of nside {npix_to_nside(map.size)}, expected nside "
-                f"{npix_to_nside(maps[0].size)} as the first map has (or a common working nside)"
-            )
-        if present is not None and (present < 1).any():
-            mask = joint_mask(mask, present, name)
-        maps.append(map)
-    if measurement.mask is not None:
-        given = read_mask(measurement.mask, measurement.nside, measurement.order)
-        if given.shape[-1] != maps[0].size:
-            raise ValueError(
-                f"mask: got {str(measurement.mask)!r} of {given.shape[-1]} pixels, expected "
-                f"{maps[0].size} as the map has"
-            )
-        mask = joint_mask(mask, given, "mask")
-    precision = measurement.precision
-    return (
-        [
-            jnp.asarray(in_precision(map, precision, name))
-            for name, map in zip(("map", "second"), maps, strict=False)
-        ],
-        None if mask is None else jnp.asarray(mask.astype(precision)),
-    )

@@ -14,50 +14,46 @@ import numpy as np
 from jaxscat.io.masks import build_footprint
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config, load_config
-from jaxscat.run.folder import new_run_folder, write_json
+from jaxscat.run.folder import RunFolder, write_json
 from jaxscat.run.maps import find_run_maps
-from jaxscat.run.processes import Hosts, these_hosts
-from jaxscat.run.provenance import (
-    Clock,
-    describe_devices,
-    git_commit,
-    versions,
-)
+from jaxscat.run.problem import build_working_map
+from jaxscat.run.processes import Processes, current_processes
+from jaxscat.run.provenance import Clock, describe_devices, git_commit, versions
 from jaxscat.run.report import write_report
 from jaxscat.run.results import write_results
-from jaxscat.run.resume import (
-    UnfinishedRun,
-    begun_run,
-    finished_results,
-    joined_run,
-    place_of,
-    remove,
-)
-from jaxscat.run.synthesizing import pyramid_of, start_of_seeds, synthesized_maps, working_map
+from jaxscat.run.synthesis import Synthesizer, synthesize_run, synthesize_seeds
+from jaxscat.run.targets import build_run_pyramid
 from jaxscat.validation.seeds import SeedValidation, validate_seeds
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has made: its folder, the content of results.json, and how the synthesis ended.
+    """The outcome of a run.
 
-    `computed` is False for a run that had ended before it was resumed.
+    Attributes:
+        folder: the folder of the run.
+        results: the content of results.json.
+        status: how the synthesis ended.
+        computed: False for a run that had ended before it was resumed.
+        resumable: whether there is a state from which the run goes on.
     """
 
     folder: Path
     results: dict[str, Any]
     status: str
     computed: bool = True
+    resumable: bool = False
 
 
 def run_experiment(
     config: Config,
-    folder: str | Path | None = None,
+    folder: str | Path | RunFolder | None = None,
     *,
     overwrite: bool = False,
     resume: bool = False,
     observer: Observer | None = None,
     config_path: Path | None = None,
+    synthesize: Synthesizer = synthesize_seeds,
 ) -> Outcome:
     """Run one experiment and write its folder (default `runs/<name>`), whole or not at all.
 
@@ -79,45 +75,72 @@ def run_experiment(
     call this with the same arguments, each makes its share of the seeds; the first writes the
     folder, which all must see.
 
-    Raises `ValueError` for float64 without JAX's 64-bit mode, for a run of another config, data or
-    version to resume, and for all that `load_map`, `build_pyramid`, `gaussianize`, `make_target`
-    and `synthesize` refuse, `FileExistsError` for a folder that is taken (before anything is
-    computed), `FileNotFoundError` when there is nothing to resume.
+    Args:
+        config: the settings.
+        folder: where the results go; a `RunFolder` is open already, with its own `overwrite` and
+            `resume`.
+        overwrite: replace the folder of a former run.
+        resume: go on with a run that was interrupted or killed.
+        observer: receives the progress.
+        config_path: file of the config, whose git commit is noted where the package has none.
+        synthesize: makes the maps of this process's seeds.
+
+    Raises:
+        ValueError: float64 without JAX's 64-bit mode; a run of another config, data or version to
+            resume; as `prepare` and `synthesize_levels`.
+        FileExistsError: a folder that is taken (before anything is computed).
+        FileNotFoundError: nothing to resume.
     """
     observer = observer or Observer()
     _check_precision(config)
-    folder = Path(folder) if folder is not None else Path("runs") / config.run.name
-    hosts = these_hosts()
-    with hosts.together():
-        results = finished_results(folder, config) if resume else None
-    if results is not None:
-        if hosts.index == 0:
-            remove(place_of(folder))  # of a run killed after its results were put in place
-        return Outcome(folder, results, results["status"], computed=False)
-    if hosts.index > 0:
-        return _help(config, folder, observer, hosts)
-    with ExitStack() as begun, hosts.together():
-        with hosts.together():
-            unfinished = begun.enter_context(
-                begun_run(folder, config, overwrite=overwrite, resume=resume)
-            )
-        with new_run_folder(
-            folder, overwrite=unfinished.overwrite, within=unfinished.folder
-        ) as draft:
-            outcome = _run(config, draft, observer, config_path, unfinished, hosts)
-        if outcome.status != "interrupted" or not unfinished.has_checkpoints():
-            remove(unfinished.folder)
-    return Outcome(folder, outcome.results, outcome.status)
+    processes = current_processes()
+    if not isinstance(folder, RunFolder):
+        folder = Path("runs") / config.run.name if folder is None else folder
+        folder = RunFolder.open(
+            folder, config, overwrite=overwrite, resume=resume, processes=processes
+        )
+    elif folder.config != config:
+        raise ValueError(f"folder: got {str(folder.folder)!r} of another config, expected the same")
+    if folder.results is not None:
+        if processes.index == 0:
+            folder.finish()  # of a run killed after its results were put in place
+        return Outcome(folder.folder, folder.results, folder.results["status"], computed=False)
+    work = _run_first if processes.index == 0 else _run_other
+    return work(folder, observer, processes, synthesize, config_path)
 
 
-def _help(config: Config, folder: Path, observer: Observer, hosts: Hosts) -> Outcome:
+def _run_first(
+    folder: RunFolder,
+    observer: Observer,
+    processes: Processes,
+    synthesize: Synthesizer,
+    config_path: Path | None,
+) -> Outcome:
+    """Make this process's share of the seeds and write the results of all."""
+    with ExitStack() as stack, processes.all_or_none():
+        with processes.all_or_none():
+            run = stack.enter_context(folder.begin())
+        with run.draft() as draft:
+            results = _make_results(draft, run, observer, processes, synthesize, config_path)
+        if results["status"] != "interrupted" or not run.has_checkpoints():
+            run.finish()
+    return Outcome(run.folder, results, results["status"], resumable=run.resumable)
+
+
+def _run_other(
+    folder: RunFolder,
+    observer: Observer,
+    processes: Processes,
+    synthesize: Synthesizer,
+    config_path: Path | None,
+) -> Outcome:
     """Make this process's share of the seeds; the first process writes the results."""
-    with hosts.together():
-        with hosts.together():
+    with processes.all_or_none():
+        with processes.all_or_none():
             pass  # the first begins the run
-        synthesized_maps(config, observer, joined_run(folder), hosts, Clock())
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    return Outcome(folder, results, results["status"])
+        synthesize_run(folder.config, observer, folder.join(), processes, Clock(), synthesize)
+    results = json.loads((folder.folder / "results.json").read_text(encoding="utf-8"))
+    return Outcome(folder.folder, results, results["status"], resumable=folder.resumable)
 
 
 def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedValidation:
@@ -134,17 +157,14 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
     config = load_config(folder / "config.toml")
     _check_precision(config)
     observer.stage("validating")
-    footprint = build_footprint(stored.mask)
-    original = stored.original
-    working, restore = working_map(config, original.astype(config.run.precision), footprint)
-    pyramid = pyramid_of(config, original.size, Observer())
-    draw = start_of_seeds(config, working, footprint)
+    working = build_working_map(config, stored.original, build_footprint(stored.mask))
+    pyramid = build_run_pyramid(config, stored.original.size)
     maps = {seed: stored.of_seed(seed).astype(np.float32) for seed in stored.files}
     validation = validate_seeds(
-        original,
+        stored.original,
         maps,
         pyramid,
-        start_of=lambda seed: restore(draw(seed)),
+        start_of=working.restored_start,
         mask=stored.mask,
         progress=observer.building,
     )
@@ -153,44 +173,44 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
     return validation
 
 
-def _run(
-    config: Config,
+def _make_results(
     draft: Path,
+    run: RunFolder,
     observer: Observer,
+    processes: Processes,
+    synthesize: Synthesizer,
     config_path: Path | None,
-    unfinished: UnfinishedRun,
-    hosts: Hosts,
-) -> Outcome:
-    clock = Clock()
-    run, pyramid, checksums = synthesized_maps(config, observer, unfinished, hosts, clock)
+) -> dict[str, Any]:
+    """Make the maps of a run and fill its folder; return the content of results.json."""
+    clock, config = Clock(), run.config
+    found = synthesize_run(config, observer, run, processes, clock, synthesize)
     results, validation = write_results(
-        draft, config, run, pyramid, clock=clock, stage=observer.stage, progress=observer.building
+        draft, config, found, clock=clock, stage=observer.stage, progress=observer.building
     )
     (draft / "config.toml").write_text(config.to_toml(), encoding="utf-8")
-    compiling = sum(result.compile_seconds for result in run.made.values())
-    running = sum(result.run_seconds for result in run.made.values())
+    seconds = {
+        **clock.seconds,
+        "compile": sum(result.compile_seconds for result in found.made.values()),
+        "synthesis": sum(result.run_seconds for result in found.made.values()),
+        "total": clock.total(),
+    }
     write_json(
         draft / "run.json",
         {
             "versions": versions(),
             "device": describe_devices(),
-            "processes": hosts.count,
+            "processes": processes.count,
             "precision": config.run.precision,
-            "run": unfinished.run,
-            "seeds": list(run.made),
+            "run": run.run,
+            "seeds": list(found.made),
             "git_commit": git_commit(Path(__file__)) or git_commit(config_path or Path()),
-            "inputs_sha256": checksums,
-            "seconds": {
-                **clock.seconds,
-                "compile": compiling,
-                "synthesis": running,
-                "total": clock.total(),
-            },
+            "inputs_sha256": found.checksums,
+            "seconds": seconds,
         },
     )
     observer.stage("writing the report")
-    write_report(draft, config, validation, {seed: one.map for seed, one in run.made.items()})
-    return Outcome(draft, results, results["status"])
+    write_report(draft, config, validation, found.maps)
+    return results
 
 
 def _check_precision(config: Config) -> None:

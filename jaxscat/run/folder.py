@@ -8,12 +8,28 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from jaxscat.io.archive import new_file
+from jaxscat.run.config import Config
+from jaxscat.run.processes import Processes, current_processes
+from jaxscat.run.resume import (
+    find_finished_results,
+    has_checkpoints,
+    lock,
+    make_state,
+    read_note,
+    read_run,
+    recover,
+    remove_stale,
+    remove_state,
+    state_folder,
+)
 
 # What makes a folder recognisable as one that a run has written, and all that a run writes.
 MARKERS = {"config.toml", "results.json", "run.json"}
@@ -23,17 +39,17 @@ CONTENT |= set(REPORT)
 
 
 def map_file_names(count: int) -> list[str]:
-    """The files of a run that writes its maps into so many: maps.fits, or maps_001.fits, ..."""
+    """List the files of maps of a run by their number: maps.fits, or maps_001.fits, ..."""
     return ["maps.fits"] if count == 1 else [f"maps_{n:03}.fits" for n in range(1, count + 1)]
 
 
 def numbered_map_files(names: set[str]) -> set[str]:
-    """Those names that are of the form maps_001.fits."""
+    """Select the names of the form maps_001.fits."""
     return {name for name in names if re.fullmatch(r"maps_\d{3,}\.fits", name)}
 
 
 def written_by_runs(names: set[str]) -> set[str]:
-    """Those names in a folder that are of files which one run has written.
+    """Select the names in a folder that are of files which one run has written.
 
     Numbered files of maps count as far as they follow one another from maps_001.fits, and only
     where there is no maps.fits, since no run writes both.
@@ -43,7 +59,7 @@ def written_by_runs(names: set[str]) -> set[str]:
 
 
 def check_destination(folder: Path, *, overwrite: bool = False) -> None:
-    """Refuse a place for results that is taken.
+    """Refuse a folder for results that is taken.
 
     With `overwrite`, an empty folder and the folder of a former run may be replaced; anything
     else (a home directory, say) never. Raises `FileExistsError`.
@@ -70,38 +86,165 @@ def check_destination(folder: Path, *, overwrite: bool = False) -> None:
         )
 
 
-@contextmanager
-def new_run_folder(
-    folder: Path, *, overwrite: bool = False, within: Path | None = None
-) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its place when the block ends well.
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run, and the state beside it from which an unfinished run goes on.
 
-    It is made `within` another folder of the same file system, if that is given.
-
-    When the block raises, everything made for it is removed and `folder` stays as it was.
-    Raises `FileExistsError` before anything is made (see `check_destination`).
+    Attributes:
+        folder: the folder of the results, which appear there together.
+        config: the settings of the run.
+        overwrite: whether the run may replace the folder of a former one.
+        resume: whether it goes on with a run that was interrupted or killed.
+        results: content of results.json of a run to resume that has ended, else None.
+        run: identifier that tells the run from others in the same folder, also when it is
+            resumed; empty before it is begun.
     """
-    folder = Path(os.path.abspath(folder))
-    check_destination(folder, overwrite=overwrite)
-    new_parents = [parent for parent in folder.parents if not parent.exists()]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=within or folder.parent))
-    try:
-        yield draft
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        with suppress(OSError):  # somebody else may have begun to use them
-            for parent in new_parents:
-                parent.rmdir()
-        raise
-    # mkdtemp keeps others out; results are as open as any new folder.
-    umask = os.umask(0)
-    os.umask(umask)
-    draft.chmod(0o777 & ~umask)
-    _put_in_place(draft, folder, overwrite=overwrite)
+
+    folder: Path
+    config: Config
+    overwrite: bool = False
+    resume: bool = False
+    results: dict[str, Any] | None = None
+    run: str = ""
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        config: Config,
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+        processes: Processes | None = None,
+    ) -> RunFolder:
+        """Open a folder for a new run, or for one to resume, before anything is computed.
+
+        Of several processes, all of which call this, the first refuses a folder that is taken.
+
+        Raises:
+            FileExistsError: a folder that is taken (see `check_destination`), or a state of an
+                unfinished run that is neither resumed nor overwritten.
+            FileNotFoundError: nothing to resume.
+            ValueError: a run to resume of another config or version, or a damaged one.
+        """
+        opened = cls(Path(folder), config, overwrite, resume)
+        processes = processes or current_processes()
+        with processes.all_or_none():
+            if resume:
+                results = find_finished_results(opened.folder, config)
+                return replace(opened, results=results)
+            if processes.index == 0:
+                check_destination(opened.folder, overwrite=overwrite)
+                opened._check_state()
+        return opened
+
+    @property
+    def state(self) -> Path:
+        """The folder of the state (see `state_folder`)."""
+        return state_folder(self.folder)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is a state from which the run goes on."""
+        return self.state.exists()
+
+    def checkpoints(self, process: int = 0) -> Path:
+        """Return the folder of the checkpoints of one process (see `jaxscat.Checkpoints`)."""
+        return self.state / "checkpoints" / f"process_{process}"
+
+    def has_checkpoints(self) -> bool:
+        """Say whether the synthesis has a state from which to go on."""
+        return has_checkpoints(self.state)
+
+    @contextmanager
+    def begin(self) -> Iterator[RunFolder]:
+        """Begin the run or go on with it, locked against other processes until the block ends.
+
+        When the block raises, the state is kept if there are checkpoints or results in it, and else
+        removed. When it ends well, the state is there until `finish` removes it.
+
+        Raises `FileExistsError` while another process makes the run, and `OSError` where the state
+        cannot be made.
+        """
+        state, folder = self.state, Path(os.path.abspath(self.folder))
+        new_parents = [parent for parent in folder.parents if not parent.exists()]
+        if self.resume:
+            locked = lock(state)
+            recover(state, folder)
+            note = read_note(state)
+            assert note is not None  # `open` has read it
+            replaces = note.overwrite or note.run == read_run(folder)
+            begun = replace(self, run=note.run, overwrite=replaces)
+        else:
+            self._check_state()
+            if state.exists():
+                with lock(state):
+                    recover(state, folder)
+                    remove_state(state)
+            begun = replace(self, run=uuid.uuid4().hex)
+            make_state(state, self.config, begun.run, overwrite=self.overwrite)
+            locked = lock(state)
+        remove_stale(state)
+        try:
+            with locked:
+                yield begun
+        except BaseException:
+            written = any(state.glob(".*"))  # results that found no place
+            if not written and not begun.has_checkpoints():
+                begun.finish()
+                for parent in new_parents:
+                    if parent.exists() and not any(parent.iterdir()):
+                        parent.rmdir()
+            raise
+
+    def join(self) -> RunFolder:
+        """Join the run that another process has begun.
+
+        Raises `FileNotFoundError` when it cannot be seen from here.
+        """
+        note = read_note(self.state)
+        if note is None:
+            raise FileNotFoundError(
+                f"the first process has begun a run that is not in {str(self.state)!r} here: "
+                "expected a folder that all processes share"
+            )
+        return replace(self, run=note.run, overwrite=note.overwrite)
+
+    @contextmanager
+    def draft(self) -> Iterator[Path]:
+        """Make a temporary folder that takes the place of `folder` when the block ends well.
+
+        It is within the state of a run that is begun. When the block raises, it is removed and
+        `folder` stays as it was. Raises `OSError` for a folder that is taken in the meantime.
+        """
+        folder = Path(os.path.abspath(self.folder))
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=self.state))
+        try:
+            yield draft
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        # mkdtemp keeps others out; results are as open as any new folder.
+        umask = os.umask(0)
+        os.umask(umask)
+        draft.chmod(0o777 & ~umask)
+        _put_in_place(draft, folder, overwrite=self.overwrite)
+
+    def finish(self) -> None:
+        """Remove the state of a run that has ended."""
+        remove_state(self.state)
+
+    def _check_state(self) -> None:
+        """Refuse to begin anew beside an unfinished run, unless that is overwritten."""
+        if not self.overwrite and self.resumable:
+            raise FileExistsError(
+                f"{str(self.state)!r} holds an unfinished run of {str(self.folder)!r}; expected "
+                "--resume to go on with it, --overwrite to begin anew, or another folder (--output)"
+            )
 
 
 def _put_in_place(draft: Path, folder: Path, *, overwrite: bool) -> None:
+    """Move a draft to its folder, which may have been taken meanwhile."""
     try:
         check_destination(folder, overwrite=overwrite)
         if not folder.exists():
@@ -122,16 +265,11 @@ def _put_in_place(draft: Path, folder: Path, *, overwrite: bool) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON for people to read; NaN and infinity are refused with a `ValueError`.
 
-    A file that is there is replaced in the end.
+    An existing file is replaced once the new one is whole.
     """
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with new_file(path) as file:
         file.write(text.encode())
-
-
-def write_history(path: Path, rows: Sequence[tuple[int, int, float, int]]) -> None:
-    """Write the CSV table seed, step, loss, evaluations; step 0 is the start map."""
-    write_table(path, [("seed", "step", "loss", "evaluations"), *rows])
 
 
 def write_table(path: Path, lines: Sequence[Sequence[str | float | None]]) -> None:

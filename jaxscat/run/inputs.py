@@ -1,4 +1,4 @@
-"""What is read for an experiment or a measurement: maps, masks, and where they come from."""
+"""The maps and masks of a run or a measurement, read from files and datasets."""
 
 from __future__ import annotations
 
@@ -9,18 +9,89 @@ from typing import Any
 import numpy as np
 
 from jaxscat.datasets.registry import dataset_names, dataset_path
-from jaxscat.io.maps import load_map, load_map_and_mask
+from jaxscat.io.maps import in_precision, load_map, load_map_and_mask
 from jaxscat.io.masks import build_footprint, joint_mask, read_mask
 from jaxscat.maps import npix_to_nside
-from jaxscat.run.config import Config, DataConfig
+from jaxscat.run.config import Config
 from jaxscat.run.provenance import array_sha256, file_sha256
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What a run reads: the original [p], the mask [p] or [M p] or None, and their origin.
+class MapSources:
+    """The files and datasets of a measurement, and how they are read.
 
-    `second` is the map [p] together with which every map is measured, or None.
+    Attributes:
+        map, second: a dataset, or the path of a file (see `load_map`); `second` may be None.
+        mask: path of a file of one mask or of several, or None.
+        nside: working nside; None keeps that of the map.
+        order: "RING" or "NESTED", for files of maps and for a mask that is a `.npy` file.
+        field: column of FITS files of maps, by number or by name.
+        unseen: "refuse" pixels without data, or make them zeros of the "mask".
+        downgrade_second: average a second map of a larger nside to that of the map, where it would
+            be refused otherwise.
+        section: prefix of the options `second` and `mask` in messages.
+    """
+
+    map: str | Path
+    second: str | Path | None = None
+    mask: Path | None = None
+    nside: int | None = None
+    order: str | None = None
+    field: int | str = 0
+    unseen: str = "refuse"
+    downgrade_second: bool = False
+    section: str = ""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """One map [p] or two, and the mask [p] or [M p] or None; float64, NESTED."""
+
+    map: np.ndarray
+    second: np.ndarray | None
+    mask: np.ndarray | None
+
+
+def read_maps(sources: MapSources) -> Maps:
+    """Read maps and masks at the working nside; what is missing in any of them is masked.
+
+    Raises `ValueError` for all that `load_map` and `load_mask` refuse, for a second map or a mask
+    of another number of pixels than the map, and where no pixel with weight is left.
+    """
+    map, mask = _read_map(sources.map, sources, sources.nside)
+    second = None
+    if sources.second is not None:
+        name = f"{sources.section}second"
+        own = npix_to_nside(map.size) if sources.downgrade_second else sources.nside
+        second, present = _read_map(sources.second, sources, own, first=False)
+        if second.size != map.size:
+            raise ValueError(
+                f"{name}: got {str(sources.second)!r} of nside {npix_to_nside(second.size)}, "
+                f"expected nside {npix_to_nside(map.size)} as the first map has (or a common working nside)"
+            )
+        mask = joint_mask(mask, present, name)
+    if sources.mask is not None:
+        name = f"{sources.section}mask"
+        given = read_mask(sources.mask, sources.nside, sources.order)
+        if given.shape[-1] != map.size:
+            raise ValueError(
+                f"{name}: got {str(sources.mask)!r} of {given.shape[-1]} pixels, expected "
+                f"{map.size} as the map has"
+            )
+        mask = joint_mask(mask, given, name)
+    return Maps(map, second, mask)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The maps of a run and where they come from.
+
+    Attributes:
+        original: the original map [p], NESTED.
+        mask: the mask [p] or masks [M p], or None.
+        source: the dataset or the file of the original.
+        checksums: SHA-256 of maps and files, by name.
+        second: the map [p] together with which every map is measured, or None.
     """
 
     original: np.ndarray
@@ -29,58 +100,80 @@ class Inputs:
     checksums: dict[str, str] = field(default_factory=dict)
     second: np.ndarray | None = None
 
+    def in_precision(self, precision: str) -> Inputs:
+        """Convert maps and masks to a floating-point type.
+
+        Raises `ValueError` for values that the type cannot hold.
+        """
+        second = self.second
+        return Inputs(
+            in_precision(self.original, precision, "data"),
+            None if self.mask is None else self.mask.astype(precision),
+            self.source,
+            self.checksums,
+            None if second is None else in_precision(second, precision, "target.second"),
+        )
+
 
 def read_inputs(config: Config) -> Inputs:
-    """Read the maps and the mask of an experiment, NESTED, float64, at the working nside.
+    """Read the maps and the mask of a config, float64, NESTED, at the working nside.
 
     With `data.unseen` "mask" the mask leaves out what is missing in either map. The second map is
-    taken to the original's resolution; `data.order` and `data.field` are those of its file, too.
+    taken to the original's resolution; `data.order` and `data.field` hold for its file, too.
 
-    Raises `ValueError` for all that `load_map` and `load_mask` refuse, for a mask of another
-    number of pixels than the map, and where no pixel with weight is left.
+    Raises `ValueError` as `read_maps`, and for a map that `data.transform` cannot standardise.
     """
-    data = config.data
+    data, target = config.data, config.target
     source = data.dataset or data.path
     assert source is not None  # the config has exactly one of the two
-    # A path is made a Path, so that it is never taken for the name of a dataset.
-    place = data.dataset or Path(source)
-    original, mask = _read(place, data, data.nside)
-    checksums = {"map": array_sha256(original)} | _file_checksum("map_file", place)
-    second = None
-    if config.target.second is not None:
-        name = config.target.second
-        place = name if name in dataset_names() else Path(name)
-        second, present = _read(place, data, npix_to_nside(original.size))
-        mask = joint_mask(mask, present, f"target.second: {name!r}")
-        checksums |= {"second": array_sha256(second)} | _file_checksum("second_file", place)
-    if config.target.mask is not None:
-        path = Path(config.target.mask)
-        given = read_mask(path, data.nside, data.order)
-        if given.shape[-1] != original.size:
-            raise ValueError(
-                f"target.mask: {str(path)!r} has {given.shape[-1]} pixels, "
-                f"expected {original.size} as the map"
-            )
-        mask = joint_mask(mask, given, f"target.mask: {str(path)!r}")
-        checksums["mask_file"] = file_sha256(path)
+    sources = MapSources(
+        # A path is made a Path, so that it is never taken for the name of a dataset.
+        data.dataset or Path(source),
+        target.second if target.second is None else _dataset_or_path(target.second),
+        None if target.mask is None else Path(target.mask),
+        nside=data.nside,
+        order=data.order,
+        field=data.field,
+        unseen=data.unseen,
+        downgrade_second=True,
+        section="target.",
+    )
+    maps = read_maps(sources)
+    original, second = maps.map, maps.second
+    checksums = _checksums(sources, maps)
     if data.transform != "none":
-        weights = build_footprint(mask)
-        original = _transformed(original, data.transform, weights)
-        second = None if second is None else _transformed(second, data.transform, weights)
-    return Inputs(original, mask, source, checksums, second)
+        weights = build_footprint(maps.mask)
+        original = _transform(original, data.transform, weights)
+        second = None if second is None else _transform(second, data.transform, weights)
+    return Inputs(original, maps.mask, source, checksums, second)
 
 
-def _read(
-    place: str | Path, data: DataConfig, nside: int | None
+def _dataset_or_path(name: str) -> str | Path:
+    return name if name in dataset_names() else Path(name)
+
+
+def _read_map(
+    source: str | Path, how: MapSources, nside: int | None, *, first: bool = True
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return a map and the mask of what is missing in it, None where nothing is."""
+    """Read a map [p] and the mask of the pixels with data, None where none is missing."""
     options: dict[str, Any] = {}
-    if isinstance(place, Path) or place == data.dataset:  # a second dataset has an order of its own
-        options = {"order": data.order, "field": data.field}
-    if data.unseen == "refuse":
-        return load_map(place, nside, **options), None
-    values, mask = load_map_and_mask(place, nside, **options)
+    if first or source not in dataset_names():  # a second dataset has an order of its own
+        options = {"order": how.order, "field": how.field}
+    if how.unseen == "refuse":
+        return load_map(source, nside, **options), None
+    values, mask = load_map_and_mask(source, nside, **options)
     return values, None if mask.min() == 1.0 else mask
+
+
+def _checksums(sources: MapSources, maps: Maps) -> dict[str, str]:
+    """Compute SHA-256 of the maps as they are read, and of all files."""
+    found = {"map": array_sha256(maps.map)} | _file_checksum("map_file", sources.map)
+    if sources.second is not None and maps.second is not None:
+        found["second"] = array_sha256(maps.second)
+        found |= _file_checksum("second_file", sources.second)
+    if sources.mask is not None:
+        found["mask_file"] = file_sha256(sources.mask)
+    return found
 
 
 def _file_checksum(name: str, place: str | Path) -> dict[str, str]:
@@ -89,7 +182,7 @@ def _file_checksum(name: str, place: str | Path) -> dict[str, str]:
     return {} if file is None else {name: file_sha256(file)}
 
 
-def _transformed(map: np.ndarray, transform: str, weights: np.ndarray | None) -> np.ndarray:
+def _transform(map: np.ndarray, transform: str, weights: np.ndarray | None) -> np.ndarray:
     """Return a map [p] in units of its standard deviation, or the exponential of that."""
     mean = np.average(map, weights=weights)
     spread = np.sqrt(np.average((map - mean) ** 2, weights=weights))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxscat.io.maps import load_map, load_mask, save_maps
-from jaxscat.minimization.result import Result as SynthesisResult
+from jaxscat.minimization.result import Result
 from jaxscat.run.folder import map_file_names, numbered_map_files
 
 SEEDS_PER_FILE = 64
@@ -37,7 +37,7 @@ def save_run_maps(
     folder: Path,
     original: np.ndarray,
     start: np.ndarray,
-    made: Mapping[int, SynthesisResult],
+    made: Mapping[int, Result],
     mask: np.ndarray | None = None,
 ) -> list[Path]:
     """Write the maps of a run, NESTED, float32; return the paths of the files.

@@ -1,4 +1,4 @@
-"""Several processes, on one host or on many, that make one run: who makes which seeds."""
+"""The processes that make one run together, on one host or on many, and their shares of it."""
 
 from __future__ import annotations
 
@@ -6,104 +6,108 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxscat.io.archive import read_archive, write_archive
-from jaxscat.minimization.result import Result as SynthesisResult
+from jaxscat.minimization.result import Result
 
-_CONTENT, _VERSION = "part of a run", 1
+_CONTENT, _VERSION = "part of a run", 2
+_ARRAYS = ("map", "loss", "losses", "evaluations", "steps")
 
 
 @dataclass
-class Hosts:
+class Processes:
     """The processes that `jax.distributed.initialize` has brought together.
 
     Attributes:
-        index: number of this one; the first writes the results of all and alone prints.
-        count: how many they are.
-        parted: whether one has failed; from then on none waits for another.
+        index: number of this one; the first alone prints and writes the results of all.
+        count: number of processes.
+        failed: whether one has failed; from then on none waits for another.
     """
 
     index: int = 0
     count: int = 1
-    parted: bool = False
+    failed: bool = False
 
     def share(self, seeds: Sequence[int]) -> tuple[int, ...]:
-        """Return the seeds that this process makes; none where processes outnumber seeds."""
+        """Return the seeds of this process; none where processes outnumber seeds."""
         return tuple(seeds[self.index :: self.count])
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Do a part of the run of which all processes have to come to the end.
+    def all_or_none(self) -> Iterator[None]:
+        """Raise on every process if the block fails on one.
 
-        Raises what the part raises here, and `ChildProcessError` where it was raised elsewhere:
-        nobody waits for a process that has failed.
+        Raises what the block raises here, and `ChildProcessError` where it was raised elsewhere:
+        no process waits for one that has failed.
         """
         try:
             yield
         except BaseException:
-            self._failures(True)
+            self._gather_failures(True)
             raise
-        failed = self._failures(False)
-        if failed:
+        failures = self._gather_failures(False)
+        if failures:
             raise ChildProcessError(
-                f"process {failed[0]} of {self.count} could not go on, as it says itself"
+                f"process {failures[0]} of {self.count} could not go on, as it says itself"
             )
 
-    def _failures(self, here: bool) -> list[int]:
+    def _gather_failures(self, here: bool) -> list[int]:
         """Wait for all processes, and return the numbers of those that have failed."""
-        if self.count == 1 or self.parted:
+        if self.count == 1 or self.failed:
             return []
         flags = np.asarray(multihost_utils.process_allgather(np.int32(here))).reshape(-1)
-        self.parted = bool(flags.any())
+        self.failed = bool(flags.any())
         return np.flatnonzero(flags).tolist()
 
 
-def these_hosts() -> Hosts:
+def current_processes() -> Processes:
     """Return the processes of which this is one."""
-    return Hosts(jax.process_index(), jax.process_count())
+    return Processes(jax.process_index(), jax.process_count())
 
 
-def write_part(folder: Path, hosts: Hosts, made: SynthesisResult | None) -> None:
-    """Write what this process has made into a folder that all see, for the first to read.
+def write_part(folder: Path, processes: Processes, result: Result | None) -> None:
+    """Write the maps of this process into a folder that all see, for the first to read.
 
     Args:
         folder: that of the unfinished run; the file in it is there whole or not at all.
-        hosts: which process this is.
-        made: maps [n p] with their losses, or None where it had no seed.
+        processes: which process this is.
+        result: maps [n p] with their losses, or None where the process had no seed.
 
     Raises `OSError` where it cannot be written.
     """
     header: dict[str, object] = {"seeds": []}
     arrays = {}
-    if made is not None:
+    if result is not None:
+        terms = getattr(result, "terms", None) or {}
         header = {
-            "seeds": made.seeds,
-            "status": made.status,
-            "compile_seconds": made.compile_seconds,
-            "run_seconds": made.run_seconds,
+            "seeds": result.seeds,
+            "status": result.status,
+            "compile_seconds": result.compile_seconds,
+            "run_seconds": result.run_seconds,
+            "terms": list(terms),
         }
-        names = ("map", "loss", "losses", "evaluations", "steps")
-        arrays = {name: np.asarray(getattr(made, name)) for name in names}
-    write_archive(_part(folder, hosts.index), _CONTENT, _VERSION, header, arrays)
+        arrays = {name: np.asarray(getattr(result, name)) for name in _ARRAYS}
+        arrays |= {f"term_{i}": np.asarray(terms[name]) for i, name in enumerate(terms)}
+    write_archive(_part_path(folder, processes.index), _CONTENT, _VERSION, header, arrays)
 
 
-def read_parts(folder: Path, hosts: Hosts, seeds: Sequence[int]) -> Mapping[int, SynthesisResult]:
-    """Return what all processes have made, one map [p] and its losses for each seed.
+def read_parts(folder: Path, processes: Processes, seeds: Sequence[int]) -> Mapping[int, Result]:
+    """Read the maps of all processes, one map [p] and its losses for each seed.
 
     Args:
-        folder, hosts: as for `write_part`, after all have written.
-        seeds: the order of what is returned; seeds that nobody has made are left out.
+        folder, processes: as for `write_part`, after all have written.
+        seeds: the order of what is returned; seeds without a map are left out.
 
     Raises `FileNotFoundError` when the part of a process is not there, and `ValueError` when it
     cannot be read.
     """
-    found: dict[int, SynthesisResult] = {}
-    for index in range(hosts.count):
-        path = _part(folder, index)
+    found: dict[int, Result] = {}
+    for index in range(processes.count):
+        path = _part_path(folder, index)
         if not path.is_file():
             raise FileNotFoundError(
                 f"the maps of process {index} are not in {str(folder)!r}: expected a folder that "
@@ -111,8 +115,12 @@ def read_parts(folder: Path, hosts: Hosts, seeds: Sequence[int]) -> Mapping[int,
             )
         header, arrays = read_archive(path, _CONTENT, _VERSION)
         if header["seeds"]:
-            whole = SynthesisResult(
-                **arrays,
+            content: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
+            if header["terms"]:
+                names = enumerate(header["terms"])
+                content["terms"] = {name: arrays[f"term_{i}"] for i, name in names}
+            whole = Result(
+                **content,
                 seeds=tuple(header["seeds"]),
                 status=tuple(header["status"]),
                 compile_seconds=header["compile_seconds"],
@@ -122,5 +130,5 @@ def read_parts(folder: Path, hosts: Hosts, seeds: Sequence[int]) -> Mapping[int,
     return {seed: found[seed] for seed in seeds if seed in found}
 
 
-def _part(folder: Path, index: int) -> Path:
+def _part_path(folder: Path, index: int) -> Path:
     return folder / f"part_{index}.npz"

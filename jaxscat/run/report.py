@@ -1,4 +1,4 @@
-"""What validation has found of a run, in its folder: numbers, a figure, and a page to read."""
+"""The validation of a run in its folder: numbers, a figure, and a page to read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxscat.plotting import figure_png, plot_validation, validation_figures
 from jaxscat.report.page import render_report
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json
-from jaxscat.run.results import title_of, unit_of
+from jaxscat.run.results import describe_unit, format_title
 from jaxscat.validation import gaussian_control
 from jaxscat.validation.seeds import SeedValidation
 
@@ -37,8 +37,8 @@ def write_report(
     reference = validation.comparison.reference
     seeds = validation.seeds
     shown = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
-    title = title_of(config.data.dataset or config.data.path or "", reference.original, shown)
-    drawn: dict[str, Any] = {"footprint": reference.footprint, "unit": unit_of(config)}
+    title = format_title(config.data.dataset or config.data.path or "", reference.original, shown)
+    drawn: dict[str, Any] = {"footprint": reference.footprint, "unit": describe_unit(config)}
     control = gaussian_control(reference.original, footprint=reference.footprint)
     losses = _losses(folder / "history.csv", seeds)
     given = validation, reference.original, maps, control, losses
@@ -51,8 +51,8 @@ def write_report(
         validation=content,
         figures={name: figure_png(figure) for name, figure in figures.items()},
         provenance=_read_json(folder / "run.json"),
-        # That of an older run lacks what was not to be chosen then.
         notes=_notes(config),
+        # The config.toml of an older run lacks newer settings.
         config_text=stored.read_text(encoding="utf-8") if stored.is_file() else config.to_toml(),
     )
     write_json(folder / "validation.json", content)
@@ -62,7 +62,7 @@ def write_report(
 
 
 def _notes(config: Config) -> list[str]:
-    """What the settings of a run have put into its maps, whatever the synthesis did."""
+    """List what the settings of a run impose on its maps, whatever the synthesis finds."""
     notes = []
     if config.synthesis.gaussianize:
         notes.append(
@@ -75,7 +75,7 @@ def _notes(config: Config) -> list[str]:
 
 
 def _losses(path: Path, seeds: list[int]) -> list[np.ndarray]:
-    """The losses of every seed, from the table of a run; none where there is no such table."""
+    """Read the losses of every seed from the table of a run; none where there is no table."""
     if not path.is_file():
         return []
     of_seed: dict[int, list[float]] = {seed: [] for seed in seeds}

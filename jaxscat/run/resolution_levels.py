@@ -1,8 +1,7 @@
-"""The coarser levels of an experiment that goes from one nside to the next."""
+"""Targets and pyramids of a run that goes from one nside to the next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,26 +12,24 @@ from jaxscat.operators.apply import downsample_map
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.run.config import Config
-from jaxscat.run.targets import experiment_target
+from jaxscat.run.targets import build_run_pyramid, build_run_target
 
 
-def coarser_levels(
+def build_coarser_levels(
     config: Config,
     original: np.ndarray,
     pyramid: Pyramid,
-    build: Callable[[Config, int], Pyramid],
     *,
     mask: np.ndarray | None = None,
     second: np.ndarray | None = None,
 ) -> tuple[list[Target], list[Pyramid]]:
-    """Targets and pyramids from `synthesis.first_nside` to half the nside of the run, in order.
+    """Build targets and pyramids from `synthesis.first_nside` to half the nside of the run.
 
-    Original, mask and second map ([p], masks [M p]) are taken down by the pyramid's downsampling.
-    `build` makes the pyramid of a config for so many pixels. Without `first_nside` both lists are
-    empty.
+    Original, mask and second map ([p], masks [M p]) are downsampled by the pyramid of the run.
+    Without `first_nside` both lists are empty.
 
-    Raises `ValueError` for a `first_nside` that is not below the nside of the run or has fewer
-    scales than it takes, and for all that `make_target` refuses.
+    Raises `ValueError` for a `first_nside` that is not below the nside of the run or is not among
+    the scales of its pyramid, and as `build_pyramid` and `make_target`.
     """
     first, nside = config.synthesis.first_nside, pyramid.spec.nside
     if first is None:
@@ -53,24 +50,24 @@ def coarser_levels(
     maps = {"original": original, "mask": mask, "second": second}
     for step in range(halvings):
         maps = {
-            name: None if map is None else _halved(map, pyramid, own + step)
+            name: None if map is None else _downsample(map, pyramid, own + step)
             for name, map in maps.items()
         }
-        level = _at_level(config, step + 1, pyramid.spec)
-        coarse = build(level, 12 * (nside >> (step + 1)) ** 2)
+        level = _shift_scales(config, step + 1, pyramid.spec)
+        coarse = build_run_pyramid(level, 12 * (nside >> (step + 1)) ** 2)
         whole: Any = maps["original"]
-        target = experiment_target(level, whole, coarse, mask=maps["mask"], second=maps["second"])
+        target = build_run_target(level, whole, coarse, mask=maps["mask"], second=maps["second"])
         targets.insert(0, target)
         pyramids.insert(0, coarse)
     return targets, pyramids
 
 
-def _halved(map: np.ndarray, pyramid: Pyramid, scale: int) -> np.ndarray:
+def _downsample(map: np.ndarray, pyramid: Pyramid, scale: int) -> np.ndarray:
     return np.asarray(downsample_map(jnp.asarray(map), pyramid, scale))
 
 
-def _at_level(config: Config, halvings: int, spec: PyramidSpec) -> Config:
-    """The config with what it says of single scales shifted: a coarse level lacks the finest."""
+def _shift_scales(config: Config, halvings: int, spec: PyramidSpec) -> Config:
+    """Shift the settings of single scales in a config: a coarse level lacks the finest scales."""
     pyramid, target = config.pyramid, config.target
     if pyramid.scales is not None:
         left = max(1, pyramid.scales - halvings)

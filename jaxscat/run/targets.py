@@ -1,20 +1,42 @@
-"""The target of an experiment, as its config describes it."""
+"""The pyramid and the target of a config."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxscat.maps import npix_to_nside
 from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.target import Target
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.run.config import Config, TargetConfig
 from jaxscat.statistics.alignment import align_orientations
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean, Reduction
 
 
-def experiment_target(
+def build_run_pyramid(
+    config: Config, npix: int, progress: Callable[[int, int], None] | None = None
+) -> Pyramid:
+    """Build the wavelets of a config for maps of a number of pixels.
+
+    `progress` is called as by `build_pyramid`. Raises `ValueError` as `build_pyramid`.
+    """
+    settings = config.pyramid
+    return build_pyramid(
+        npix_to_nside(npix),
+        orientations=settings.orientations,
+        kernel_size=settings.kernel_size,
+        scales=settings.scales,
+        dtype=np.dtype(config.run.precision),
+        geometry=settings.geometry,
+        progress=progress,
+    )
+
+
+def build_run_target(
     config: Config,
     original: np.ndarray,
     pyramid: Pyramid,
@@ -22,10 +44,10 @@ def experiment_target(
     mask: np.ndarray | None = None,
     second: np.ndarray | None = None,
 ) -> Target:
-    """Measure the original of an experiment, with all that its config says about the target.
+    """Measure a map [p] as the target section of a config says.
 
-    Orientations are aligned to the same map [p] whose coefficients new maps get. Raises
-    `ValueError` for all that `make_target` refuses.
+    Orientations are aligned to the same map. Masks are [p] or [M p]; all maps have the dtype of the
+    pyramid. Raises `ValueError` as `make_target`.
     """
     settings = config.target
     map = jnp.asarray(original)
@@ -34,24 +56,24 @@ def experiment_target(
         pyramid,
         second=None if second is None else jnp.asarray(second),
         mask=None if mask is None else jnp.asarray(mask),
-        mask_threshold=_threshold(settings),
+        mask_threshold=_read_threshold(settings),
         sigma=settings.sigma,
         sigma_floor=settings.sigma_floor,
         coarsest_nside=settings.coarsest_nside,
         weights=settings.weights,
         normalization=None if settings.normalization == "none" else settings.normalization,
-        reduction=_reduction(settings),
+        reduction=_build_reduction(settings),
         alignment=align_orientations(map, pyramid) if settings.alignment == "target" else None,
     )
 
 
-def _threshold(settings: TargetConfig) -> float | Array | None:
+def _read_threshold(settings: TargetConfig) -> float | Array | None:
     given = settings.mask_threshold
     # Not an array of JAX: messages show the numbers.
     return np.asarray(given) if isinstance(given, tuple) else given  # pyright: ignore
 
 
-def _reduction(settings: TargetConfig) -> Reduction | None:
+def _build_reduction(settings: TargetConfig) -> Reduction | None:
     if settings.reduction == "isotropic":
         return IsotropicMean()
     if settings.reduction == "harmonics":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxscat.fields.noise import check_seed
+from jaxscat.fields.seeds import check_seed
 from jaxscat.maps import check_map, check_mask, npix_to_nside
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with

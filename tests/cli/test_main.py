@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import healpy
 import jax
@@ -21,12 +22,26 @@ from jaxscat import (
 )
 from jaxscat.cli import main as cli
 from jaxscat.cli.main import app
-from jaxscat.run import synthesizing
+from jaxscat.run import problem
 
 # Those of the report; measurements have theirs.
 pytestmark = pytest.mark.usefixtures("without_figures")
 
 NPIX = 12 * 4**2
+# The command, without figures and with few controls: they take most of the time of a short run.
+COMMAND = """
+from functools import partial
+from jaxscat.cli import main as cli
+from jaxscat.run import report, results
+class NoFigure:
+    savefig = lambda self, path: path.touch()
+results.plot_summary = results.plot_ensemble = lambda *_, **__: NoFigure()
+results.validate_seeds = partial(results.validate_seeds, controls=2)
+report.plot_validation = lambda *_, **__: None
+report.validation_figures = lambda *_, **__: {}
+report.figure_png = lambda _: b""
+cli.main()
+"""
 COPIES = (
     r"^correlation with the original: [+-]\d\.\d\d \(chance 0\.\d+\) at l = 1 to 3, .* "
     r"(No copy: where it can|The new maps copy the original at l|At l = .* there are too few).*\.$"
@@ -49,6 +64,12 @@ def project(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def without_synthesis(monkeypatch, canned):
+    """The command `run` with maps that come from no synthesis."""
+    monkeypatch.setattr(cli, "run_experiment", partial(cli.run_experiment, synthesize=canned))
 
 
 def invoke(*words):
@@ -82,6 +103,7 @@ def test_run_then_validate(project):
         assert float(mean[1]) == pytest.approx(expected, abs=2e-5)
 
 
+@pytest.mark.usefixtures("without_synthesis")
 def test_one_seed_has_its_own_table(project):
     result = invoke("run", "tiny.toml", "--synthesis.seeds", 2)
     assert result.exit_code == 0, result.output
@@ -111,6 +133,7 @@ def test_all_ways_of_synthesizing_together(project):
     assert again.exit_code == 0 and "nothing to do" in again.stdout
 
 
+@pytest.mark.usefixtures("without_synthesis")
 def test_output_and_overwrite(project):
     assert invoke("run", "tiny.toml", "--output", "here").exit_code == 0
     refused = invoke("run", "tiny.toml", "--output", "here")
@@ -168,7 +191,7 @@ def test_ctrl_c_before_there_is_a_map(project, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(synthesizing, "read_inputs", interrupted)
+    monkeypatch.setattr(problem, "read_inputs", interrupted)
     result = invoke("run", "tiny.toml")
     assert result.exit_code == 130
     assert "nothing is written" in result.stderr
@@ -185,7 +208,7 @@ def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent, shown_until_a_
     # A shell has its background jobs ignore Ctrl-C, and the tests may run in one.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [sys.executable, "-m", "jaxscat.cli", "run", str(project / "tiny.toml"), *options],
+        [sys.executable, "-c", COMMAND, "run", str(project / "tiny.toml"), *options],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -208,6 +231,7 @@ def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent, shown_until_a_
     assert results["final_loss"] < results["start_loss"]
 
 
+@pytest.mark.usefixtures("without_synthesis")
 def test_precision_follows_the_config(project):
     assert invoke("run", "tiny.toml", "--run.precision", "float64").exit_code == 0
     assert jax.config.jax_enable_x64

@@ -9,7 +9,7 @@ from scipy.stats import kurtosis, norm, rankdata, skew
 from jaxscat.fields.gaussianization import gaussianize
 from jaxscat.fields.noise import gaussian_noise
 from jaxscat.maps import UNSEEN
-from jaxscat.run import synthesizing
+from jaxscat.run import problem
 from jaxscat.run.config import config_from_tree, load_config
 from jaxscat.run.execute import run_experiment, validate_run
 
@@ -350,11 +350,11 @@ def test_ranks_of_a_masked_run_are_those_of_the_footprint(lognormal_file, tmp_pa
     )
     measured = []
 
-    def experiment_target(config, original, *arguments, **options):
+    def build_run_target(config, original, *arguments, **options):
         measured.append(original)
         raise KeyboardInterrupt  # all that follows is for other tests
 
-    monkeypatch.setattr(synthesizing, "experiment_target", experiment_target)
+    monkeypatch.setattr(problem, "build_run_target", build_run_target)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(config, tmp_path / "masked")
     expected, _ = gaussianize(np.load(lognormal_file), weights=masks.max(axis=0))

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from jaxscat.minimization import devices as devices_module
-from jaxscat.minimization.batch_size import choose_batch
-from jaxscat.minimization.batch_size import default_lanes as most_lanes
+from jaxscat.minimization.batch_size import choose_batch, default_lanes
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.devices import Devices
 from jaxscat.minimization.lane import build_limits
@@ -44,8 +43,8 @@ def straight(shared, each):
 
 
 def test_small_maps_share_a_device_with_more_than_large_ones():
-    assert [most_lanes("cpu", 12 * nside**2) for nside in (16, 128)] == [8, 8]
-    assert [most_lanes("gpu", 12 * nside**2) for nside in (16, 64, 128, 512)] == [64, 42, 10, 8]
+    assert [default_lanes("cpu", 12 * nside**2) for nside in (16, 128)] == [8, 8]
+    assert [default_lanes("gpu", 12 * nside**2) for nside in (16, 64, 128, 512)] == [64, 42, 10, 8]
 
 
 def test_what_fits_is_taken_after_one_look():

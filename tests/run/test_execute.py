@@ -15,22 +15,22 @@ from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.io.maps import save_maps
 from jaxscat.progress import Observer
 from jaxscat.run import maps as run_maps
-from jaxscat.run import synthesizing
+from jaxscat.run import problem
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.execute import run_experiment, validate_run
+from jaxscat.run.folder import RunFolder
 from jaxscat.run.inputs import read_inputs
-from jaxscat.run.processes import Hosts
+from jaxscat.run.processes import Processes
 from jaxscat.run.provenance import Clock
-from jaxscat.run.resume import begun_run
-from jaxscat.run.synthesizing import synthesized_maps
+from jaxscat.run.synthesis import synthesize_run
 from jaxscat.validation.spectra import multipole_bins
 
 NSIDE = 4
 NPIX = 12 * NSIDE**2
 
 
-# The run of `outcome` has figures: it is made before this is used.
-pytestmark = pytest.mark.usefixtures("without_figures")
+# The run of `outcome` has figures: it is made before the first of these is used.
+pytestmark = pytest.mark.usefixtures("without_figures", "few_controls")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def config(map_file):
 def settings(map_file, **sections):
     tree = {
         "data": {"path": str(map_file)},
-        "pyramid": {"scales": 2},
+        "pyramid": {"scales": 1},
         "synthesis": {"seeds": [3, 4], "max_steps": 20},
         "run": {"name": "trial"},
     }
@@ -58,7 +58,7 @@ def settings(map_file, **sections):
 
 
 @pytest.fixture(scope="module")
-def outcome(config, tmp_path_factory):
+def outcome(config, tmp_path_factory, few_controls):
     return run_experiment(config, tmp_path_factory.mktemp("runs") / "trial")
 
 
@@ -186,16 +186,18 @@ def test_several_seeds_are_compared_with_each_other(outcome):
     assert (outcome.folder / "ensemble.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_more_seeds_than_a_file_holds_are_validated_again(config, outcome, tmp_path, monkeypatch):
+def test_more_seeds_than_a_file_holds_are_validated_again(
+    config, outcome, tmp_path, monkeypatch, canned
+):
     monkeypatch.setattr(run_maps, "SEEDS_PER_FILE", 1)
-    split = run_experiment(config, tmp_path / "run")
+    split = run_experiment(config, tmp_path / "run", synthesize=canned)
     assert {"maps_001.fits", "maps_002.fits"} < set(left_over(tmp_path / "run"))
     reports = validate_run(tmp_path / "run").reports
     assert list(reports) == [3, 4]
     for row, report in zip(split.results["seeds"], reports.values(), strict=True):
         assert_close(report, row["validation"])
     monkeypatch.undo()
-    run_experiment(config, tmp_path / "run", overwrite=True)
+    run_experiment(config, tmp_path / "run", overwrite=True, synthesize=canned)
     assert sorted(left_over(tmp_path / "run")) == sorted(left_over(outcome.folder))
 
 
@@ -233,9 +235,11 @@ def test_ctrl_c_keeps_the_best_maps_so_far(config, tmp_path):
     assert (tmp_path / "run" / "summary.png").exists()
 
 
-def test_ctrl_c_leaves_out_seeds_that_were_not_begun(map_file, tmp_path):
+def test_ctrl_c_leaves_out_seeds_that_were_not_begun(map_file, tmp_path, canned):
     one_by_one = settings(map_file, synthesis={"seeds": [3, 4], "max_steps": 20, "batch_size": 1})
-    outcome = run_experiment(one_by_one, tmp_path / "run", observer=Interrupting(finished=1))
+    outcome = run_experiment(
+        one_by_one, tmp_path / "run", observer=Interrupting(finished=1), synthesize=canned
+    )
     assert outcome.status == outcome.results["status"] == "interrupted"
     (row,) = outcome.results["seeds"]
     assert row["seed"] == 3 and row["status"] == "step limit"
@@ -266,7 +270,7 @@ def test_ctrl_c_before_the_synthesis_leaves_nothing(config, tmp_path):
 
 def test_taken_folder_is_refused_before_anything_is_read(config, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr(synthesizing, "read_inputs", lambda _: pytest.fail("must not be reached"))
+    monkeypatch.setattr(problem, "read_inputs", lambda _: pytest.fail("must not be reached"))
     with pytest.raises(FileExistsError, match="run"):
         run_experiment(config, tmp_path / "run")
 
@@ -318,9 +322,8 @@ def test_float64_needs_the_64_bit_mode(map_file, tmp_path):
 
 def synthesized(config, folder):
     """What a run makes before anything is validated and written."""
-    with begun_run(folder, config) as run:
-        made, *_ = synthesized_maps(config, Observer(), run, Hosts(), Clock())
-    return made
+    with RunFolder.open(folder, config).begin() as run:
+        return synthesize_run(config, Observer(), run, Processes(), Clock())
 
 
 @pytest.mark.parametrize(
@@ -333,7 +336,7 @@ def synthesized(config, folder):
     ids=str,
 )
 def test_synthesis_ends_as_its_config_says(map_file, tmp_path, entries, status):
-    config = settings(map_file, pyramid={"scales": 1}, synthesis=entries)
+    config = settings(map_file, synthesis=entries)
     made = synthesized(config, tmp_path / "run").made
     assert list(made) == [3, 4]
     for result in made.values():
@@ -435,7 +438,7 @@ def test_mask_of_another_size_is_refused(map_file, tmp_path):
         read_inputs(settings(map_file, target={"mask": str(tmp_path / "mask.npy")}))
 
 
-def test_masked_run_keeps_its_masks_for_validation(map_file, tmp_path):
+def test_masked_run_keeps_its_masks_for_validation(map_file, tmp_path, canned):
     masks = np.zeros((2, NPIX))
     masks[0, :100], masks[1, 50:] = 1.0, 0.5
     np.save(tmp_path / "mask.npy", masks)
@@ -444,7 +447,7 @@ def test_masked_run_keeps_its_masks_for_validation(map_file, tmp_path):
         target={"mask": str(tmp_path / "mask.npy"), "coarsest_nside": 4},
         synthesis={"seeds": [1], "max_steps": 10},
     )
-    outcome = run_experiment(config, tmp_path / "run")
+    outcome = run_experiment(config, tmp_path / "run", synthesize=canned)
     np.testing.assert_array_equal(column(tmp_path / "run", "MASK_2"), masks[1])
     assert_close(validate_run(tmp_path / "run").reports[1], outcome.results["validation"])
 
@@ -462,9 +465,9 @@ def second_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def short(map_file, tmp_path_factory):
+def short(map_file, tmp_path_factory, few_controls):
     """A plain run of few steps, beside which others are set."""
-    config = settings(map_file, pyramid={"scales": 1}, synthesis={"seeds": [3], "max_steps": 3})
+    config = settings(map_file, synthesis={"max_steps": 3})
     return run_experiment(config, tmp_path_factory.mktemp("runs") / "short")
 
 
@@ -481,9 +484,7 @@ def test_option_changes_the_run_and_is_written(
 ):
     if "second" in entries:
         entries = {"second": str(second_file)}
-    sections = {"pyramid": {"scales": 1}, "synthesis": {"seeds": [3], "max_steps": 3}}
-    sections[section] = sections.get(section, {}) | entries
-    config = settings(map_file, **sections)
+    config = settings(map_file, **{"synthesis": {"max_steps": 3}, section: entries})
     outcome = run_experiment(config, tmp_path / "run")
     tree = tomllib.loads((outcome.folder / "config.toml").read_text())
     assert config_from_tree(tree) == config and entries.items() <= tree[section].items()

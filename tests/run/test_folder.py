@@ -1,17 +1,29 @@
 import csv
 import stat
+from contextlib import contextmanager
 
 import pytest
 
+from jaxscat.run.config import config_from_tree
 from jaxscat.run.folder import (
     CONTENT,
     MARKERS,
+    RunFolder,
     map_file_names,
-    new_run_folder,
-    write_history,
     write_json,
     write_table,
 )
+
+CONFIG = config_from_tree({"data": {"path": "map.npy"}, "run": {"name": "trial"}})
+
+
+@contextmanager
+def new_run_folder(folder, *, overwrite=False):
+    """The folder of a run from its beginning to its end, to be filled."""
+    with RunFolder.open(folder, CONFIG, overwrite=overwrite).begin() as run:
+        with run.draft() as draft:
+            yield draft
+        run.finish()
 
 
 def former_run(folder):
@@ -137,15 +149,6 @@ def test_results_are_kept_when_their_place_is_taken_meanwhile(tmp_path):
 def test_json_has_no_nan(tmp_path):
     with pytest.raises(ValueError):
         write_json(tmp_path / "a.json", {"value": float("nan")})
-
-
-def test_history_is_a_table(tmp_path):
-    write_history(tmp_path / "h.csv", [(1, 0, 2.5, 1), (1, 1, 1.25, 3)])
-    with (tmp_path / "h.csv").open(newline="") as stream:
-        assert list(csv.DictReader(stream)) == [
-            {"seed": "1", "step": "0", "loss": "2.5", "evaluations": "1"},
-            {"seed": "1", "step": "1", "loss": "1.25", "evaluations": "3"},
-        ]
 
 
 def test_table_leaves_empty_what_does_not_exist_and_quotes_commas(tmp_path):

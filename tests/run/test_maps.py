@@ -4,7 +4,7 @@ import pytest
 from astropy.io import fits
 
 from jaxscat.io.maps import save_maps
-from jaxscat.minimization.result import Result as SynthesisResult
+from jaxscat.minimization.result import Result
 from jaxscat.run.maps import find_run_maps, save_run_maps
 
 NPIX = 48
@@ -17,7 +17,7 @@ def field(seed):
 def made(seeds):
     """Hand-made results: the status of an even seed is another than that of an odd one."""
     return {
-        seed: SynthesisResult(
+        seed: Result(
             map=field(seed),
             loss=1.0,
             losses=np.array([2.0, 1.0]),

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from jaxscat.minimization.result import Result as SynthesisResult
+from jaxscat.minimization.result import Result
 from jaxscat.run.config import config_from_tree
-from jaxscat.run.processes import Hosts, read_parts, write_part
+from jaxscat.run.processes import Processes, read_parts, write_part
 
 SECTIONS = {
     "pyramid": {"scales": 2},
@@ -33,10 +33,14 @@ def config(tmp_path_factory):
     return path
 
 
-# The command, without the figures of the report: they take most of the time of a short run.
+# The command, without figures: they take most of the time of a short run.
 SCRIPT = """
 from jaxscat.cli import main as cli
 from jaxscat.run import report as run_report
+from jaxscat.run import results as run_results
+class NoFigure:
+    savefig = lambda self, path: path.touch()
+run_results.plot_summary = run_results.plot_ensemble = lambda *_, **__: NoFigure()
 run_report.plot_validation = lambda *_, **__: None
 run_report.validation_figures = lambda *_, **__: {}
 run_report.figure_png = lambda _: b""
@@ -205,17 +209,17 @@ def test_bad_options_are_refused(config, tmp_path, options, message):
 
 
 def test_seeds_are_shared_out_evenly():
-    shares = [Hosts(index, 3).share((7, 1, 4, 9)) for index in range(3)]
+    shares = [Processes(index, 3).share((7, 1, 4, 9)) for index in range(3)]
     assert shares == [(7, 9), (1,), (4,)]
-    assert Hosts(2, 3).share((7, 1)) == ()
-    assert Hosts().share((7, 1)) == (7, 1)
+    assert Processes(2, 3).share((7, 1)) == ()
+    assert Processes().share((7, 1)) == (7, 1)
 
 
 def test_parts_are_joined_in_the_order_of_the_seeds(tmp_path):
     def made(seeds):
         count = len(seeds)
         rows = np.arange(3.0 * count).reshape(count, 3)
-        return SynthesisResult(
+        return Result(
             map=rows,
             loss=rows[:, 0],
             losses=rows,
@@ -227,12 +231,12 @@ def test_parts_are_joined_in_the_order_of_the_seeds(tmp_path):
             seeds=seeds,
         )
 
-    write_part(tmp_path, Hosts(0, 3), made((7, 4)))
-    write_part(tmp_path, Hosts(1, 3), made((1,)))
+    write_part(tmp_path, Processes(0, 3), made((7, 4)))
+    write_part(tmp_path, Processes(1, 3), made((1,)))
     with pytest.raises(FileNotFoundError, match="maps of process 2 .* all processes share"):
-        read_parts(tmp_path, Hosts(0, 3), (7, 1, 4))
-    write_part(tmp_path, Hosts(2, 3), None)
-    found = read_parts(tmp_path, Hosts(0, 3), (7, 1, 4))
+        read_parts(tmp_path, Processes(0, 3), (7, 1, 4))
+    write_part(tmp_path, Processes(2, 3), None)
+    found = read_parts(tmp_path, Processes(0, 3), (7, 1, 4))
     assert list(found) == [7, 1, 4]
     np.testing.assert_array_equal(found[4].map, [3.0, 4.0, 5.0])
     assert found[7].run_seconds == 2.0 and found[1].status == "step limit"

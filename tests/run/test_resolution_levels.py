@@ -9,13 +9,15 @@ import pytest
 from jaxscat.objectives.make_target import make_target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.progress import Observer
+from jaxscat.run import resolution_levels
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.execute import run_experiment
-from jaxscat.run.processes import Hosts
+from jaxscat.run.folder import RunFolder
+from jaxscat.run.processes import Processes
 from jaxscat.run.provenance import Clock
-from jaxscat.run.resolution_levels import coarser_levels
-from jaxscat.run.resume import begun_run, joined_run
-from jaxscat.run.synthesizing import pyramid_of, synthesized_maps
+from jaxscat.run.resolution_levels import build_coarser_levels
+from jaxscat.run.synthesis import synthesize_run
+from jaxscat.run.targets import build_run_pyramid
 
 NPIX = 12 * 8**2
 
@@ -39,14 +41,7 @@ def original():
 
 @pytest.fixture(scope="module")
 def pyramid():
-    return pyramid_of(settings(), NPIX, Observer())
-
-
-def levels_of(config, original, pyramid, **maps):
-    def build(level, npix):
-        return pyramid_of(level, npix, Observer())
-
-    return coarser_levels(config, original, pyramid, build, **maps)
+    return build_run_pyramid(settings(), NPIX)
 
 
 def assert_same_target(found, expected):
@@ -62,7 +57,7 @@ def halved(reference, map, nside):
 
 
 def test_targets_are_those_of_the_downsampled_original(reference, original, pyramid):
-    targets, pyramids = levels_of(settings(), original, pyramid)
+    targets, pyramids = build_coarser_levels(settings(), original, pyramid)
     assert [level.spec.nside for level in pyramids] == [2, 4]
     assert [level.spec.scales for level in pyramids] == [1, 2]
     four = halved(reference, original, 8)
@@ -84,7 +79,9 @@ def test_masks_thresholds_and_the_second_map_go_down_with_it(reference, original
         target={"mask": "mask.npy", "mask_threshold": list(thresholds), "second": "second.npy"},
         synthesis={"first_nside": 4},
     )
-    (target,), (coarse,) = levels_of(config, original, pyramid, mask=masks, second=second)
+    (target,), (coarse,) = build_coarser_levels(
+        config, original, pyramid, mask=masks, second=second
+    )
     assert coarse.spec.nside == 4
     expected = make_target(
         jnp.asarray(halved(reference, original, 8)),
@@ -101,7 +98,7 @@ def test_one_threshold_holds_at_every_level(reference, original, pyramid):
     config = settings(
         target={"mask": "mask.npy", "mask_threshold": 0.2}, synthesis={"first_nside": 4}
     )
-    (target,), (coarse,) = levels_of(config, original, pyramid, mask=mask)
+    (target,), (coarse,) = build_coarser_levels(config, original, pyramid, mask=mask)
     four, mask = halved(reference, original, 8), halved(reference, mask, 8)
     assert_same_target(
         target, make_target(jnp.asarray(four), coarse, mask=jnp.asarray(mask), mask_threshold=0.2)
@@ -110,7 +107,7 @@ def test_one_threshold_holds_at_every_level(reference, original, pyramid):
 
 def test_coarsest_nside_is_at_most_that_of_the_level(reference, original, pyramid):
     config = settings(target={"coarsest_nside": 4})
-    targets, pyramids = levels_of(config, original, pyramid)
+    targets, pyramids = build_coarser_levels(config, original, pyramid)
     assert [level.spec.nside for level in pyramids] == [2, 4]
     four = halved(reference, original, 8)
     two = halved(reference, four, 4)
@@ -120,26 +117,27 @@ def test_coarsest_nside_is_at_most_that_of_the_level(reference, original, pyrami
     assert pyramids[1].spec.scales == 2  # the second is below the limit
 
 
-def test_without_a_first_nside_there_are_no_levels(original, pyramid):
+def test_without_a_first_nside_there_are_no_levels(original, pyramid, monkeypatch):
     config = settings(synthesis={"first_nside": None})
-    assert coarser_levels(config, original, pyramid, lambda *_: pytest.fail("built")) == ([], [])
+    monkeypatch.setattr(resolution_levels, "build_run_pyramid", lambda *_: pytest.fail("built"))
+    assert build_coarser_levels(config, original, pyramid) == ([], [])
 
 
 @pytest.mark.parametrize("first", [8, 16])
 def test_first_nside_that_is_not_coarser_is_refused(original, pyramid, first):
     config = settings(synthesis={"first_nside": first})
     with pytest.raises(ValueError, match=rf"^synthesis.first_nside: got {first}, .* the map, 8$"):
-        levels_of(config, original, pyramid)
+        build_coarser_levels(config, original, pyramid)
 
 
 def test_first_nside_that_is_no_scale_of_the_pyramid_is_refused(original):
     config = settings(pyramid={"scales": 1}, synthesis={"first_nside": 2})
-    pyramid = pyramid_of(config, NPIX, Observer())
+    pyramid = build_run_pyramid(config, NPIX)
     coarsest = pyramid.levels[-1].nside
     assert coarsest > 2
     message = rf"^synthesis.first_nside: got 2, .* whose coarsest grid has nside {coarsest}$"
     with pytest.raises(ValueError, match=message):
-        levels_of(config, original, pyramid)
+        build_coarser_levels(config, original, pyramid)
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5])
@@ -148,8 +146,8 @@ def test_default_scales_reach_every_coarser_nside(reference, original, kernel_si
     config = settings(
         pyramid={"scales": None, "kernel_size": kernel_size}, synthesis={"first_nside": 4}
     )
-    pyramid = pyramid_of(config, NPIX, Observer())
-    (target,), (coarse,) = levels_of(config, original, pyramid)
+    pyramid = build_run_pyramid(config, NPIX)
+    (target,), (coarse,) = build_coarser_levels(config, original, pyramid)
     assert coarse.spec.nside == 4 and coarse.spec.upsampled == pyramid.spec.upsampled
     assert_same_target(target, make_target(jnp.asarray(halved(reference, original, 8)), coarse))
 
@@ -169,24 +167,24 @@ def map_file(tmp_path_factory):
     return path
 
 
-def synthesized(config, folder, hosts, observer=None):
-    with begun_run(folder, config) if hosts.index == 0 else nullcontext() as run:
-        run = run or joined_run(folder)
-        if hosts.count > 1 and hosts.index == 0:
+def synthesized(config, folder, processes):
+    opened = RunFolder.open(folder, config, processes=processes)
+    with opened.begin() if processes.index == 0 else nullcontext() as run:
+        run = run or opened.join()
+        if processes.count > 1 and processes.index == 0:
             # The other process has to be there; these do not wait for each other.
-            synthesized(config, folder, Hosts(1, hosts.count, parted=True))
-        made, *_ = synthesized_maps(config, observer or Observer(), run, hosts, Clock())
-    return made
+            synthesized(config, folder, Processes(1, processes.count, failed=True))
+        return synthesize_run(config, Observer(), run, processes, Clock())
 
 
 @pytest.fixture(scope="module")
 def whole(map_file, tmp_path_factory):
     config = run_settings(map_file)
-    return synthesized(config, tmp_path_factory.mktemp("whole") / "run", Hosts())
+    return synthesized(config, tmp_path_factory.mktemp("whole") / "run", Processes())
 
 
 def test_levels_have_new_maps_of_the_nside_of_the_run(whole, map_file, tmp_path):
-    plain = synthesized(run_settings(map_file, first_nside=None), tmp_path / "run", Hosts())
+    plain = synthesized(run_settings(map_file, first_nside=None), tmp_path / "run", Processes())
     for seed, result in whole.made.items():
         assert result.status == "step limit" and result.map.shape == (192,)
         assert result.losses.size == 9  # those of the last level alone
@@ -196,7 +194,7 @@ def test_levels_have_new_maps_of_the_nside_of_the_run(whole, map_file, tmp_path)
 
 
 def test_two_processes_make_the_levels_that_one_makes(whole, map_file, tmp_path):
-    two = synthesized(run_settings(map_file), tmp_path / "run", Hosts(0, 2, parted=True))
+    two = synthesized(run_settings(map_file), tmp_path / "run", Processes(0, 2, failed=True))
     assert list(two.made) == [3, 4, 5]
     for seed, result in whole.made.items():
         np.testing.assert_allclose(two.made[seed].losses, result.losses, rtol=1e-7)

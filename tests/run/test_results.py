@@ -1,14 +1,16 @@
 import csv
 import json
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from jaxscat.minimization.result import Result as SynthesisResult
+from jaxscat.minimization.result import Result
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.provenance import Clock
-from jaxscat.run.results import Synthesized, write_results
+from jaxscat.run.results import has_diverged, overall_status, write_history, write_results
+from jaxscat.run.synthesis import Synthesized
 from jaxscat.validation import validate
 
 NPIX = 48
@@ -19,7 +21,7 @@ def field(seed):
 
 
 def made(seed, losses=(3.0, 2.0, 1.0)):
-    return SynthesisResult(
+    return Result(
         map=field(seed),
         loss=losses[-1],
         losses=np.array(losses),
@@ -39,11 +41,9 @@ def pyramid():
 def written(folder, pyramid, results, mask=None):
     config = config_from_tree({"data": {"path": "map.npy"}, "run": {"name": "trial"}})
     starts = {seed: field(100 + seed) for seed in results}
-    run = Synthesized("map.npy", field(0), mask, starts, results)
+    run = Synthesized("map.npy", field(0), mask, pyramid, starts, results, {})
     clock, stages = Clock(), []
-    found, validation = write_results(
-        folder, config, run, pyramid, clock=clock, stage=stages.append
-    )
+    found, validation = write_results(folder, config, run, clock=clock, stage=stages.append)
     assert stages == ["validating", "writing"] and clock.seconds["validation"] > 0
     assert found == json.loads((folder / "results.json").read_text())
     assert validation.seeds == [row["seed"] for row in found["seeds"]]
@@ -97,3 +97,56 @@ def test_constant_map_leaves_gaps_in_the_ensemble(tmp_path, pyramid):
     (skewness,) = [row for row in found["ensemble"]["quantities"] if row["name"] == "skewness"]
     assert skewness["seeds"] == 1 and skewness["std"] is None
     assert skewness["mean"] == found["validation"]["distribution"]["skewness"]["synthesized"]
+
+
+def iterate_rows(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_history_is_a_table(tmp_path):
+    result = made(1, losses=(2.5, 1.25))._replace(evaluations=np.array([1, 3]))
+    write_history(tmp_path / "h.csv", {1: result})
+    assert iterate_rows(tmp_path / "h.csv") == [
+        {"seed": "1", "step": "0", "loss": "2.5", "evaluations": "1"},
+        {"seed": "1", "step": "1", "loss": "1.25", "evaluations": "3"},
+    ]
+
+
+def test_history_has_a_column_for_each_term_of_the_loss(tmp_path):
+    class Result(NamedTuple):
+        losses: np.ndarray
+        evaluations: np.ndarray
+        terms: dict[str, np.ndarray]
+
+    def result(scattering, power):
+        terms = {"scattering": np.array(scattering), "power": np.array(power)}
+        return Result(sum(terms.values()), np.arange(1, 3), terms)
+
+    write_history(
+        tmp_path / "h.csv", {7: result([2.0, 1.0], [0.5, 0.25]), 3: result([4.0, 3.0], [0.0, 0.5])}
+    )
+    found = [tuple(map(float, row.values())) for row in iterate_rows(tmp_path / "h.csv")]
+    names = ["seed", "step", "loss", "evaluations", "scattering", "power"]
+    assert list(iterate_rows(tmp_path / "h.csv")[0]) == names
+    assert found == [
+        (7, 0, 2.5, 1, 2.0, 0.5),
+        (7, 1, 1.25, 2, 1.0, 0.25),
+        (3, 0, 4.0, 1, 4.0, 0.0),
+        (3, 1, 3.5, 2, 3.0, 0.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "asked", "expected"),
+    [
+        (["step limit", "converged"], 2, "step limit"),
+        (["step limit"], 2, "interrupted"),
+        (["not finite", "interrupted"], 2, "interrupted"),
+        (["step limit", "not finite"], 2, "not finite"),
+        (["step limit", "not finite: power"], 2, "not finite: power"),
+    ],
+)
+def test_status_of_a_run_is_a_failure_or_that_of_the_first_seed(statuses, asked, expected):
+    assert overall_status(statuses, asked) == expected
+    assert has_diverged(expected) is ("not finite" in expected)

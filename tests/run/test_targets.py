@@ -14,7 +14,7 @@ from jaxscat import (
     white_noise,
 )
 from jaxscat.run.config import config_from_tree
-from jaxscat.run.targets import experiment_target
+from jaxscat.run.targets import build_run_target
 
 NSIDE = 4
 NPIX = 12 * NSIDE**2
@@ -31,7 +31,7 @@ def pyramid():
 
 def made(pyramid, target, **maps):
     config = config_from_tree({"data": {"path": "map.npy"}, "target": target})
-    return experiment_target(config, ORIGINAL, pyramid, **maps)
+    return build_run_target(config, ORIGINAL, pyramid, **maps)
 
 
 def expect(pyramid, **options):

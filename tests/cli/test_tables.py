@@ -4,18 +4,14 @@ import io
 import numpy as np
 from rich.console import Console
 
-from jaxscat.cli.terminal import (
-    ProgressBar,
-    ProgressLines,
-    copies,
+from jaxscat.cli.tables import (
+    describe_copies,
+    describe_independence,
     ensemble_table,
-    independence,
-    observer_for,
     outcome_table,
     result_tables,
     validation_table,
 )
-from jaxscat.progress import Progress
 from jaxscat.validation.ensemble import copy_test, ensemble_report
 
 
@@ -23,20 +19,6 @@ def shown(table):
     console = Console(file=io.StringIO(), width=160)
     console.print(table)
     return console.file.getvalue()
-
-
-def progress(step, maps=1):
-    return Progress(
-        step=step,
-        max_steps=100,
-        loss=12.345,
-        evaluations=step,
-        seconds=step / 4,
-        best=11.0,
-        worst=13.5,
-        finished=step * maps // 100,
-        maps=maps,
-    )
 
 
 def values(value, control, scatter, **others):
@@ -185,13 +167,13 @@ def test_tables_have_a_line_between_pixels_spectra_distances_and_scattering():
 
 def test_copies_are_told_range_by_range():
     ranges = copy_test([REPORT, REPORT])
-    assert copies(ranges) == (
+    assert describe_copies(ranges) == (
         "correlation with the original: +0.50 (chance 0.18) at l = 1 to 3. "
         "At l = 1 to 3 there are too few modes or too few seeds to tell."
     )
     copied = {"l_min": 4, "l_max": 7, "mean": 0.9, "by_chance": 0.1, "copied": True}
     unknown = {"l_min": 8, "l_max": 9, "mean": None, "by_chance": None, "copied": None}
-    assert copies([*ranges, copied, unknown]) == (
+    assert describe_copies([*ranges, copied, unknown]) == (
         "correlation with the original: +0.50 (chance 0.18) at l = 1 to 3, "
         "+0.90 (chance 0.1) at l = 4 to 7, none (chance none) at l = 8 to 9. "
         "The new maps copy the original at l = 4 to 7 (+0.90). "
@@ -200,7 +182,7 @@ def test_copies_are_told_range_by_range():
 
 
 def test_independence_is_told_by_the_largest_correlations():
-    assert independence(ensemble()) == (
+    assert describe_independence(ensemble()) == (
         "largest |correlation| between two maps: 0.12 (seeds 7 and 3), "
         "with the original: 0.47 (seed 3)"
     )
@@ -216,58 +198,3 @@ def test_one_seed_has_its_validation_and_several_have_their_ensemble():
     together, outcome = map(shown, result_tables(several))
     assert "a map, nside 4, 2 seeds" in together and "16 to 84 %" in together
     assert outcome.count("208.43") == 2
-
-
-def test_lines_are_sparse_and_always_have_the_last_step():
-    console = Console(file=io.StringIO())
-    with ProgressLines(console, every_seconds=1000.0) as observer:
-        observer.stage("synthesizing seed 1")
-        for step in range(10, 101, 10):
-            observer.step(progress(step))
-    lines = console.file.getvalue().splitlines()
-    assert lines == [
-        "synthesizing seed 1",
-        "  step 10/100  loss 12.35  4.0 steps/s",
-        "  step 100/100  loss 12.35  4.0 steps/s",
-    ]
-
-
-def test_lines_of_many_maps_say_losses_speed_and_time_left():
-    console = Console(file=io.StringIO())
-    with ProgressLines(console) as observer:
-        observer.step(progress(0, maps=4))
-        observer.step(progress(100, maps=4))
-    assert console.file.getvalue().splitlines() == [
-        "  step 0/100  0/4 maps done  loss best/median/worst 11 / 12.35 / 13.5  0 maps/min  ? left",
-        "  step 100/100  4/4 maps done  loss best/median/worst 11 / 12.35 / 13.5  "
-        "9.6 maps/min  0:00 left",
-    ]
-
-
-def test_lines_tell_of_a_long_building_only():
-    written = []
-    for seconds in (1000.0, 0.0):
-        console = Console(file=io.StringIO())
-        with ProgressLines(console, every_seconds=seconds) as observer:
-            observer.stage("building the wavelets")
-            observer.building(1, 4)
-            observer.building(4, 4)
-        written.append(console.file.getvalue().splitlines()[1:])
-    assert written == [[], ["  25% of the pixels", "  100% of the pixels"]]
-
-
-def test_bar_shows_stages_loss_and_speed():
-    console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with ProgressBar(console) as observer:
-        observer.stage("building the wavelets")
-        observer.building(3, 6)
-        observer.stage("synthesizing seed 1")
-        observer.step(progress(50))
-    text = console.file.getvalue()
-    for word in ("building the wavelets", "synthesizing seed 1", "50/100", "12.35", "4.0 steps/s"):
-        assert word in text
-
-
-def test_observer_suits_the_console():
-    assert isinstance(observer_for(Console(file=io.StringIO())), ProgressLines)
-    assert isinstance(observer_for(Console(file=io.StringIO(), force_terminal=True)), ProgressBar)

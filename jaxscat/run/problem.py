@@ -1,0 +1,159 @@
+"""The problem of a config: maps, targets and pyramids of all levels, starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxscat.fields.gaussianization import gaussianize
+from jaxscat.fields.noise import gaussian_noise, reference_noise, white_noise
+from jaxscat.io.masks import build_footprint
+from jaxscat.maps import npix_to_nside
+from jaxscat.objectives.target import Target
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.parametrizations.harmonic import Harmonic, check_form_nside, harmonic_form
+from jaxscat.progress import Observer
+from jaxscat.run.config import Config
+from jaxscat.run.inputs import Inputs, read_inputs
+from jaxscat.run.provenance import Clock
+from jaxscat.run.resolution_levels import build_coarser_levels
+from jaxscat.run.targets import build_run_pyramid, build_run_target
+
+# By their names in a config.
+STARTS = {
+    "white_noise": white_noise,
+    "reference_noise": reference_noise,
+    "gaussian_noise": gaussian_noise,
+}
+
+
+@dataclass(frozen=True)
+class WorkingMap:
+    """The map whose statistics new maps get, the starts that belong to it, and the way back.
+
+    Attributes:
+        values: the original [p] in the precision of the run, Gaussian with
+            `synthesis.gaussianize`.
+        footprint: the union [p] of the masks, or None.
+        start: draw the start [p] of a seed, in the values and the precision of the working map.
+        restore: take a map [p] back to the values of the original.
+    """
+
+    values: np.ndarray
+    footprint: np.ndarray | None
+    start: Callable[[int], np.ndarray]
+    restore: Callable[[np.ndarray], np.ndarray]
+
+    def restored_start(self, seed: int) -> np.ndarray:
+        """Draw the start [p] of a seed in the values of the original."""
+        return self.restore(self.start(seed))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A config as a problem that a synthesis solves.
+
+    Attributes:
+        config: the settings.
+        inputs: original, mask and second map in the precision of the run, and where they are from.
+        working: the map whose statistics new maps get, and the starts.
+        pyramids: the wavelets of all levels, the coarsest first.
+        targets: the targets of all levels, in the same order.
+        form: how a map follows from the free parameters of the synthesis; None for pixels.
+    """
+
+    config: Config
+    inputs: Inputs
+    working: WorkingMap
+    pyramids: list[Pyramid]
+    targets: list[Target]
+    form: Harmonic | None
+
+    @property
+    def original(self) -> np.ndarray:
+        """The original map [p], NESTED, in the precision of the run."""
+        return self.inputs.original
+
+    @property
+    def pyramid(self) -> Pyramid:
+        """The wavelets at the nside of the original."""
+        return self.pyramids[-1]
+
+    @property
+    def start(self) -> Callable[[int], np.ndarray]:
+        """The function that draws the start [p] of a seed."""
+        return self.working.start
+
+    @property
+    def restore(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The function that takes a new map [p] back to the values of the original."""
+        return self.working.restore
+
+
+def prepare(
+    config: Config, *, observer: Observer | None = None, clock: Clock | None = None
+) -> Prepared:
+    """Read the maps of a config, build its wavelets and measure its targets.
+
+    Args:
+        config: the settings.
+        observer: receives the stages and the progress of the wavelets.
+        clock: records the seconds of "load", "pyramid" and "target".
+
+    Raises:
+        ValueError: as `load_map`, `load_mask`, `build_pyramid`, `gaussianize`, `make_target` and
+            `harmonic_form`; a `synthesis.first_nside` that does not fit the map.
+        OSError: a file cannot be read.
+    """
+    observer, clock = observer or Observer(), clock or Clock()
+    with clock.measure("load"):
+        observer.stage(f"reading {config.data.dataset or config.data.path}")
+        inputs = read_inputs(config).in_precision(config.run.precision)
+    if config.synthesis.form == "harmonic":
+        nside = npix_to_nside(inputs.original.size)
+        check_form_nside(nside, name="synthesis.form: 'harmonic' at nside")
+    with clock.measure("pyramid"):
+        observer.stage("building the wavelets")
+        pyramid = build_run_pyramid(config, inputs.original.size, observer.building)
+    with clock.measure("target"):
+        observer.stage("measuring the map")
+        working = build_working_map(config, inputs.original, build_footprint(inputs.mask))
+        maps = {"mask": inputs.mask, "second": inputs.second}
+        target = build_run_target(config, working.values, pyramid, **maps)
+        targets, pyramids = build_coarser_levels(config, working.values, pyramid, **maps)
+        form = _build_form(config, working)
+    return Prepared(config, inputs, working, [*pyramids, pyramid], [*targets, target], form)
+
+
+def build_working_map(
+    config: Config, original: np.ndarray, footprint: np.ndarray | None
+) -> WorkingMap:
+    """Build the map whose statistics new maps get from an original [p] and its footprint [p].
+
+    Without `synthesis.gaussianize` that is the original itself. Raises `ValueError` as
+    `gaussianize`.
+    """
+    precision = config.run.precision
+    values, draw = original.astype(precision, copy=False), STARTS[config.synthesis.start]
+    relation = None
+    if config.synthesis.gaussianize:
+        normal, relation = gaussianize(values, weights=footprint)
+        values = np.asarray(normal)
+
+    def start(seed: int) -> np.ndarray:
+        return draw(values, seed, footprint=footprint).astype(precision)
+
+    def restore(map: np.ndarray) -> np.ndarray:
+        return map if relation is None else np.asarray(relation.inverse(jnp.asarray(map)))
+
+    return WorkingMap(values, footprint, start, restore)
+
+
+def _build_form(config: Config, working: WorkingMap) -> Harmonic | None:
+    if config.synthesis.form == "pixels":
+        return None
+    dtype = np.dtype(config.run.precision)
+    return harmonic_form(working.values, dtype=dtype, footprint=working.footprint)
