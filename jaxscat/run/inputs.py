@@ -67,7 +67,8 @@ def read_maps(sources: MapSources) -> Maps:
         if second.size != map.size:
             raise ValueError(
                 f"{name}: got {str(sources.second)!r} of nside {npix_to_nside(second.size)}, "
-                f"expected nside {npix_to_nside(map.size)} as the first map has (or a common working nside)"
+                f"expected nside {npix_to_nside(map.size)} as the first map has (or a common "
+                "working nside)"
             )
         mask = joint_mask(mask, present, name)
     if sources.mask is not None:
