@@ -129,6 +129,7 @@ def minimize(
     if parametrization is None:
         parametrization = build_pixels(_check_leaves(first, names[0]))
     dtype = _parameter_type(first)
+    check_maps(first, parametrization, dtype, names[0])
     problem = build_problem(objective, parametrization, minimizer, limits, dtype)
 
     def parameters_of(number: int) -> Float[np.ndarray, " n"]:

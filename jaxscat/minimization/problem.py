@@ -69,7 +69,6 @@ def build_problem(
         ValueError: parts that do not fit, named; nothing is compiled.
     """
     maps = check_parametrization(parametrization, dtype)
-    check_objective(objective, maps)
     problem = Problem(objective, parametrization, minimizer, limits)
     for path, leaf in jax.tree_util.tree_leaves_with_path(problem):
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float):
@@ -77,6 +76,7 @@ def build_problem(
                 f"{jax.tree_util.keystr(path).lstrip('.')}: got {type(leaf).__name__}, expected an "
                 "array (or a static field)"
             )
+    check_objective(objective, maps)
     return jax.tree.map(lambda leaf: _as_array(leaf, np.dtype(dtype)), problem)
 
 

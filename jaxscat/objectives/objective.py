@@ -10,15 +10,15 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from jaxscat.objectives.term import Maps, Term
+from jaxscat.objectives.term import FunctionTerm, Maps, Term
 
 
 class Objective(eqx.Module):
     """The weighted sum of several terms.
 
     Args:
-        terms: functions of the maps with a scalar value, by names that results and figures use;
-            pytrees, such as subclasses of `Term`.
+        terms: functions of the maps with a scalar value, by names that results and figures use:
+            subclasses of `Term`, other callable pytrees, or plain functions.
         weights: positive numbers by the names of terms; 1 where a name is missing.
 
     Attributes:
@@ -62,7 +62,7 @@ class Objective(eqx.Module):
                     f"weights: got {name!r}, expected names of terms: {', '.join(sorted(terms))}"
                 )
             _check_weight(name, weight)
-        self.terms = dict(sorted(terms.items()))
+        self.terms = {name: _as_pytree(terms[name]) for name in sorted(terms)}
         self.weights = dict(sorted(weights.items()))
 
     def values(self, maps: Maps) -> dict[str, Float[Array, ""]]:
@@ -84,6 +84,12 @@ class Objective(eqx.Module):
     def __call__(self, maps: Maps) -> Float[Array, ""]:
         """Return the loss of maps, a real scalar."""
         return self.total(self.values(maps))
+
+
+def _as_pytree(term: Any) -> Callable[[Maps], Array]:
+    """Return a term as it is, and a function, which is a leaf of no type, as a term."""
+    leaves = jax.tree.leaves(term)
+    return FunctionTerm(term) if len(leaves) == 1 and leaves[0] is term else term
 
 
 def as_objective(objective: Objective | Term | Callable[[Maps], Array]) -> Objective:

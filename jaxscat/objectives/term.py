@@ -1,6 +1,7 @@
 """One term of a loss: a function of the unknown maps with a scalar value."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -33,6 +34,20 @@ class Term(eqx.Module):
         Args:
             maps: one map `[p]`, or the pytree of maps that the parametrization makes.
         """
+
+
+class FunctionTerm(Term):
+    """A plain function as a term; its data are constants, so that another function is compiled.
+
+    Attributes:
+        function: from the maps to a real scalar.
+    """
+
+    function: Callable[[Maps], Array] = eqx.field(static=True)
+
+    def __call__(self, maps: Maps) -> Float[Array, ""]:
+        """Return the value of the function."""
+        return self.function(maps)
 
 
 def select_maps(maps: Maps, selection: Any) -> Any:
