@@ -8,7 +8,7 @@ _SHARE = 0.85
 # A larger batch is looked for until less than this part of the one that fits is to be won.
 _CLOSE = 1 / 8
 # Where nobody says how many: eight on a CPU, and so many pixels elsewhere, chosen by what
-# `experiments/benchmark_seeds.py` has measured (see `docs/performance.md`).
+# `experiments/benchmarks/seeds.py` has measured (see `docs/performance.md`).
 _LANES, _MOST_LANES, _PIXELS = 8, 64, 1 << 21
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
-# Most pixels of a group on a CPU, measured by `experiments/benchmark.py`; at least two maps.
+# Most pixels of a group on a CPU, measured by `experiments/benchmarks`; at least two maps.
 _PIXELS = 24576
 
 
