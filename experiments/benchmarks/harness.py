@@ -18,12 +18,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 GIGABYTE = 1e9
 STATUS = Path("/proc/self/status")
+Item = TypeVar("Item")
 Pair = tuple[float, float]
 
 
@@ -44,21 +45,28 @@ def summary(samples: Sequence[float]) -> dict[str, float | int]:
     }
 
 
-def paired_times(
-    first: Callable[[], Any], second: Callable[[], Any], pairs: int, swap: bool = False
-) -> list[Pair]:
-    """Time pairs of calls whose order alternates: first second, second first, ...
+def alternate(
+    first: Callable[[], Item], second: Callable[[], Item], pairs: int, swap: bool = False
+) -> list[tuple[Item, Item]]:
+    """Return pairs of results, called in alternating order: first second, second first, ...
 
     With `swap` the first pair begins with the second call.
     """
-    times = []
+    found = []
     for turn in range(pairs):
         if (turn % 2 == 1) != swap:
-            late = seconds(second)
-            times.append((seconds(first), late))
+            late = second()
+            found.append((first(), late))
         else:
-            times.append((seconds(first), seconds(second)))
-    return times
+            found.append((first(), second()))
+    return found
+
+
+def paired_times(
+    first: Callable[[], Any], second: Callable[[], Any], pairs: int, swap: bool = False
+) -> list[Pair]:
+    """Time pairs of calls whose order alternates as in `alternate`."""
+    return alternate(lambda: seconds(first), lambda: seconds(second), pairs, swap)
 
 
 def ratio_summary(pairs: Sequence[Pair]) -> dict[str, float]:
