@@ -158,8 +158,14 @@ def measure_syntheses(options: argparse.Namespace) -> Iterator[Row]:
             runs = alternate(ways[0], ways[1], options.syntheses + 1)[1:]  # the first compiles
             made = {"runs": [list(pair) for pair in runs]}
             whole = [(a["run_seconds"], b["run_seconds"]) for a, b in runs]
-            yield measure_row(f"{options.steps} steps", nside, whole) | made
+            yield measure_row(_label_steps(runs), nside, whole) | made
             yield measure_row("one evaluation", nside, [_per_evaluation(pair) for pair in runs])
+
+
+def _label_steps(runs: Sequence[tuple[Row, Row]]) -> str:
+    """Name the number of steps that were made: less than asked for where no progress was left."""
+    steps = sorted({run["steps"] for pair in runs for run in pair})
+    return " to ".join(str(count) for count in dict.fromkeys((steps[0], steps[-1]))) + " steps"
 
 
 def _per_evaluation(runs: tuple[Row, Row]) -> Pair:

@@ -36,10 +36,11 @@ def read_maps(folder: Path) -> dict[str, np.ndarray]:
 
 
 def read_history(folder: Path) -> dict[str, np.ndarray]:
-    """Read the columns of history.csv, float64, by their headings."""
+    """Read the columns of history.csv, float64, by their headings; an empty cell is NaN."""
     with (folder / "history.csv").open(encoding="utf-8", newline="") as stream:
         heading, *rows = csv.reader(stream)
-    values = np.array(rows, dtype=float).reshape(len(rows), len(heading))
+    cells = [[float(cell) if cell else np.nan for cell in row] for row in rows]
+    values = np.array(cells).reshape(len(rows), len(heading))
     return dict(zip(heading, values.T, strict=True))
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from experiments.benchmarks import checkouts
 from experiments.benchmarks.checkouts import Worker, build_table, measure_row
 
 
@@ -42,3 +43,33 @@ def test_a_row_has_medians_of_both_and_the_ratio_after_over_before():
         ["1.000 s", "10.00 ms"],
         ["2.000 s", "20.00 ms"],
     ]
+
+
+def test_a_synthesis_is_named_by_the_steps_that_it_made(tmp_path, monkeypatch):
+    asked = []
+
+    class Recorder:
+        def __init__(self, checkout):
+            self.slow = checkout.name == "after"
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def ask(self, call, **arguments):
+            asked.append((call, arguments, self.slow))
+            steps = 290 if self.slow else 300
+            return {"run_seconds": 3.0 + 3.0 * self.slow, "evaluations": 2 * steps, "steps": steps}
+
+    monkeypatch.setattr(checkouts, "Worker", Recorder)
+    options = checkouts.parse(["before", "after", "--nsides", "32", "--syntheses", "2"])
+    whole, one = checkouts.measure_syntheses(options)
+    assert (whole["quantity"], whole["ratio"]) == ("290 to 300 steps", 2.0)
+    assert one["ratio"] == pytest.approx(2.0 * 300 / 290)
+    # The first pair compiles and does not count.
+    assert [slow for *_, slow in asked] == [False, True, True, False, False, True]
+    assert whole["before"]["calls"] == 2
+    problem = {"dataset": "cosmic-web", "nside": 32, "steps": 300}
+    assert all(request[:2] == ("synthesize", problem) for request in asked)
