@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 import jaxscat
 
-NOTEBOOK = Path(__file__).parents[1] / "experiments" / "notebooks" / "many_seeds.ipynb"
+NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebooks" / "many_seeds.ipynb"
 # A dataset that cannot be had, so that the embedded map takes its place; no network is asked.
 SETTINGS = {"nside": 8, "steps": 10, "seeds": 8, "dataset": "lss"}
 # Added at the end, to hear what the kernel knows.

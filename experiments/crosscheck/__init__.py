@@ -1,0 +1,1 @@
+"""The comparison of jaxscat with FOSCAT, live and with stored numbers."""

@@ -1,0 +1,1 @@
+"""The installed FOSCAT as a reference: statistics, standard errors, losses and syntheses."""

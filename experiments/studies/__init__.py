@@ -1,0 +1,1 @@
+"""Quality of new maps, config by config, and the runs that make them."""

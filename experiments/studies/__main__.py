@@ -1,0 +1,40 @@
+"""Study new maps and runs: python -m experiments.studies COMMAND [options].
+
+COMMAND is one of
+
+- defaults: what every default changes in new maps;
+- copies: how much of the original's own structure new maps have;
+- convergence: what no loss sees, against the number of evaluations;
+- kill: runs that are killed and resumed, beside one left alone;
+- same-maps: the maps of two checkouts of jaxscat, bit for bit.
+
+Every command has options of its own: COMMAND --help.
+"""
+
+import argparse
+import importlib
+import sys
+
+COMMANDS = {
+    "defaults": "defaults",
+    "copies": "copies",
+    "convergence": "convergence",
+    "kill": "kill_and_resume",
+    "same-maps": "same_maps",
+}
+
+
+def main() -> int:
+    """Run a command with the arguments after it; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.studies",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS)
+    command = COMMANDS[parser.parse_args(sys.argv[1:2]).command]
+    return importlib.import_module(f"experiments.studies.{command}").main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

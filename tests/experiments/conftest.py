@@ -1,0 +1,7 @@
+"""The scripts of `experiments` are no part of the installed package: only a clone has them."""
+
+import sys
+from pathlib import Path
+
+# Behind all else, so that the tests still import the jaxscat that is installed.
+sys.path.append(str(Path(__file__).parents[2]))

@@ -1,0 +1,62 @@
+"""Every folder of experiments is one command, and imports no more than it needs."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NEED_FOSCAT = {"crosscheck": ("run", "losses", "golden"), "benchmarks": ("foscat", "statistics")}
+COMMANDS = [
+    (folder, command)
+    for folder in ("crosscheck", "benchmarks", "studies")
+    for command in importlib.import_module(f"experiments.{folder}.__main__").COMMANDS
+]
+
+
+def test_nothing_else_lies_beside_the_folders():
+    found = {path.name for path in (ROOT / "experiments").iterdir()} - {"__pycache__"}
+    assert found == {"foscat_reference", "crosscheck", "benchmarks", "studies"}
+
+
+@pytest.mark.parametrize(("folder", "command"), COMMANDS, ids="-".join)
+def test_every_command_says_what_it_takes(folder, command, monkeypatch, capsys):
+    if command in NEED_FOSCAT.get(folder, ()):
+        pytest.importorskip("foscat", reason="FOSCAT is not installed (extra `foscat`)")
+    program = importlib.import_module(f"experiments.{folder}.__main__")
+    monkeypatch.setattr(sys, "argv", [folder, command, "--help"])
+    with pytest.raises(SystemExit) as end:
+        program.main()
+    assert end.value.code == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    named = "" if command == "run" else f" {command}"
+    assert printed.startswith(f"usage: python -m experiments.{folder}{named} [-h]")
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "studies"])
+def test_an_unknown_command_is_refused(folder, monkeypatch, capsys):
+    program = importlib.import_module(f"experiments.{folder}.__main__")
+    monkeypatch.setattr(sys, "argv", [folder, "unknown", "--help"])
+    with pytest.raises(SystemExit) as end:
+        program.main()
+    assert end.value.code == 2
+    assert "invalid choice: 'unknown'" in capsys.readouterr().err
+
+
+def loaded_by(module, names):
+    script = f"import sys, {module}\nprint([name for name in {names} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_rows_of_memory_begin_without_the_packages():
+    names = ["jax", "jaxscat", "foscat", "torch", "matplotlib"]
+    assert loaded_by("experiments.benchmarks.foscat_rows", names) == "[]"
+
+
+def test_stored_numbers_need_no_foscat():
+    assert loaded_by("experiments.crosscheck.stored", ["foscat", "torch"]) == "[]"
