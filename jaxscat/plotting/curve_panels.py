@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.plotting.losses import draw_terms, label_loss
 from jaxscat.plotting.summary import STYLES
 from jaxscat.validation.curves import PERCENTILES, Curve
 
@@ -145,8 +146,15 @@ def draw_scattering(axis: Any, curves: Curves, name: str) -> None:
     _name(axis, SCATTERING[name], "scale $j$ (0 is the finest)")
 
 
-def draw_losses(axis: Any, losses: Sequence[Sequence[float] | Float[np.ndarray, " steps"]]) -> None:
-    """Plot the loss of every map against the iteration; leave the panel empty without losses."""
+def draw_losses(axis: Any, losses: Sequence[Any], terms: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Plot the loss of every map against the iteration; leave the panel empty without losses.
+
+    Args:
+        axis: panel to draw on.
+        losses: loss of every step of every map.
+        terms: of every map, the value of each term of the loss by its name, like the losses; drawn
+            if there are several.
+    """
     if not losses:
         axis.set_axis_off()
         return
@@ -155,8 +163,9 @@ def draw_losses(axis: Any, losses: Sequence[Sequence[float] | Float[np.ndarray, 
         style |= {"linewidth": 0.8, "alpha": max(0.25, 0.9 / len(losses) ** 0.3)}
     for one in losses:
         axis.plot(np.arange(len(one)), np.asarray(one, dtype=np.float64), **style)
+    draw_terms(axis, terms, style)
     axis.set_yscale("log")
-    axis.set_ylabel(r"loss: mean $|\Delta/\sigma|^2$")
+    axis.set_ylabel(label_loss(terms))
     _name(axis, "loss", "iteration")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.plotting.losses import draw_terms, label_loss
 from jaxscat.plotting.maps import draw_maps
 from jaxscat.validation import angular_power_spectrum
 
@@ -38,6 +39,7 @@ def plot_summary(
     unit: str = "map units",
     ensemble: Sequence[Map] = (),
     ensemble_losses: Sequence[Sequence[float] | Float[np.ndarray, " steps"]] = (),
+    terms: Sequence[Mapping[str, Any]] = (),
 ) -> Figure:
     """Plot maps, power spectra, histograms and the loss of a synthesis with one or more seeds.
 
@@ -48,7 +50,9 @@ def plot_summary(
 
     With an `ensemble` (the maps of all seeds, including `synthesized`) and the losses of each,
     spectra and histograms of synthesized maps are medians over the ensemble, in a band from the
-    16th to the 84th percentile, and each loss is a thin line. Returns a figure without a window.
+    16th to the 84th percentile, and each loss is a thin line. `terms` has the values of the terms
+    of each loss (`Result.terms`), which are drawn if there are several. Returns a figure without a
+    window.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
@@ -70,7 +74,7 @@ def plot_summary(
     spectra, histograms, history = lower.subplots(1, 3)
     _draw_spectra(spectra, curves, footprint, unit)
     _draw_histograms(histograms, curves, footprint, unit)
-    _draw_losses(history, list(ensemble_losses) or [losses])
+    _draw_losses(history, list(ensemble_losses) or [losses], terms)
     handles, labels = spectra.get_legend_handles_labels()
     lower.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
@@ -115,12 +119,13 @@ def _draw_histograms(axis: Any, curves: Curves, footprint: Map | None, unit: str
     axis.set_title("pixel values", fontsize=12)
 
 
-def _draw_losses(axis: Any, losses: Sequence[Any]) -> None:
+def _draw_losses(axis: Any, losses: Sequence[Any], terms: Sequence[Mapping[str, Any]]) -> None:
     style = dict(STYLES["synthesized"])
     if len(losses) > 1:
         style |= {"linewidth": 0.6, "alpha": max(0.15, 0.8 / len(losses) ** 0.3)}
     for one in losses:
         axis.plot(np.arange(len(one)), np.asarray(one, dtype=np.float64), **style)
+    draw_terms(axis, terms, style)
     first, last = (np.array([float(one[at]) for one in losses]) for at in (0, -1))
     title = f"loss: {first[0]:.4g} at the start, {last[0]:.4g} at the end"
     if len(losses) > 1:
@@ -128,7 +133,7 @@ def _draw_losses(axis: Any, losses: Sequence[Any]) -> None:
         title = f"loss at the end: {best:.4g} to {worst:.4g}"
     axis.set_yscale("log")
     axis.set_xlabel("iteration")
-    axis.set_ylabel(r"loss: mean $|\Delta/\sigma|^2$")
+    axis.set_ylabel(label_loss(terms))
     axis.set_title(title, fontsize=12)
     axis.grid(alpha=0.3, linewidth=0.5)
 

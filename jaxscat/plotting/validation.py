@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Map = Float[np.ndarray, " p"]
 Losses = Sequence[Sequence[float] | Float[np.ndarray, " steps"]]
+Terms = Sequence[Mapping[str, Any]]
 
 _MAP_BAR = {"orientation": "horizontal", "shrink": 0.35, "aspect": 35, "pad": 0.03}
 # Width of a legend entry, inches.
@@ -48,6 +49,7 @@ def plot_validation(
     footprint: Map | None = None,
     title: str = "",
     unit: str = "map units",
+    terms: Terms = (),
 ) -> Figure:
     """Plot all quantities of a validation, with the seeds and the Gaussian controls.
 
@@ -66,6 +68,7 @@ def plot_validation(
         footprint: weights of the pixels [p]; pixels of zero weight are blank in the maps.
         title: title of the figure.
         unit: unit of the maps.
+        terms: of every map, the values of the terms of its loss, drawn if there are several.
 
     Returns:
         figure without a window.
@@ -92,7 +95,7 @@ def plot_validation(
     axes = scattering.subplots(1, len(SCATTERING) + 1)
     for axis, name in zip(axes, SCATTERING, strict=False):
         draw_scattering(axis, curves, name)
-    draw_losses(axes[-1], losses)
+    draw_losses(axes[-1], losses, terms)
     return figure
 
 
@@ -106,6 +109,7 @@ def validation_figures(
     footprint: Map | None = None,
     title: str = "",
     unit: str = "map units",
+    terms: Terms = (),
 ) -> dict[str, Figure]:
     """Plot the parts of `plot_validation` as separate figures, for a page.
 
@@ -148,7 +152,7 @@ def validation_figures(
         _draw_legend(figures[name], curves, chance=name == "copies")
     if losses:
         figures["loss"] = _figure(13.0, 3.2)
-        draw_losses(figures["loss"].subplots(), losses)
+        draw_losses(figures["loss"].subplots(), losses, terms)
     return figures
 
 

@@ -82,7 +82,7 @@ def write_part(folder: Path, processes: Processes, result: Result | None) -> Non
     header: dict[str, object] = {"seeds": []}
     arrays = {}
     if result is not None:
-        terms = getattr(result, "terms", None) or {}
+        terms = result.terms
         header = {
             "seeds": result.seeds,
             "status": result.status,

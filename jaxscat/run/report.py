@@ -16,7 +16,7 @@ from jaxscat.plotting import figure_png, plot_validation, validation_figures
 from jaxscat.report.page import render_report
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json
-from jaxscat.run.results import describe_unit, format_title
+from jaxscat.run.results import HISTORY_COLUMNS, describe_unit, format_title
 from jaxscat.validation import gaussian_control
 from jaxscat.validation.seeds import SeedValidation
 
@@ -40,7 +40,8 @@ def write_report(
     title = format_title(config.data.dataset or config.data.path or "", reference.original, shown)
     drawn: dict[str, Any] = {"footprint": reference.footprint, "unit": describe_unit(config)}
     control = gaussian_control(reference.original, footprint=reference.footprint)
-    losses = _losses(folder / "history.csv", seeds)
+    losses, terms = _read_history(folder / "history.csv", seeds)
+    drawn["terms"] = terms
     given = validation, reference.original, maps, control, losses
     picture = figure_png(plot_validation(*given, title=title, **drawn))
     figures = validation_figures(*given, **drawn)
@@ -74,16 +75,27 @@ def _notes(config: Config) -> list[str]:
     return notes
 
 
-def _losses(path: Path, seeds: list[int]) -> list[np.ndarray]:
-    """Read the losses of every seed from the table of a run; none where there is no table."""
+def _read_history(
+    path: Path, seeds: list[int]
+) -> tuple[list[np.ndarray], list[dict[str, np.ndarray]]]:
+    """Read losses and terms of every seed from the table of a run; none where there is no table."""
     if not path.is_file():
-        return []
-    of_seed: dict[int, list[float]] = {seed: [] for seed in seeds}
+        return [], []
+    rows: dict[int, list[dict[str, float]]] = {seed: [] for seed in seeds}
     with _undamaged(path), path.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            if int(row["seed"]) in of_seed:
-                of_seed[int(row["seed"])].append(float(row["loss"]))
-    return [np.array(losses) for losses in of_seed.values() if losses]
+        reader = csv.DictReader(stream)
+        names = [name for name in reader.fieldnames or () if name not in HISTORY_COLUMNS]
+        for row in reader:
+            if int(row["seed"]) in rows:
+                numbers = {name: float(row[name]) for name in ("loss", *names)}
+                rows[int(row["seed"])].append(numbers)
+    found = [of_seed for of_seed in rows.values() if of_seed]
+
+    def column(of_seed: list[dict[str, float]], name: str) -> np.ndarray:
+        return np.array([row[name] for row in of_seed])
+
+    losses = [column(of_seed, "loss") for of_seed in found]
+    return losses, [{name: column(of_seed, name) for name in names} for of_seed in found]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -31,6 +31,8 @@ PAPER = (
 PAPER_DOI = "10.1051/0004-6361/202244566"
 DOMAIN = "cosmology: full-sky maps on HEALPix"
 
+# Columns of history.csv before those of the terms.
+HISTORY_COLUMNS = ("seed", "step", "loss", "evaluations")
 _UNITS = {
     "none": "map units",
     "standardise": "standard deviations",
@@ -181,6 +183,7 @@ def _draw_summary(path: Path, config: Config, run: Synthesized) -> None:
         unit=describe_unit(config),
         ensemble=list(run.maps.values()) if several else (),
         ensemble_losses=[result.losses for result in run.made.values()] if several else (),
+        terms=[result.terms for result in run.made.values()],
     ).savefig(path)
 
 
@@ -211,9 +214,9 @@ def write_history(path: Path, made: Mapping[int, Result]) -> None:
     The columns are seed, step, loss, evaluations, and one for each term of the loss.
     """
     results = list(made.values())
-    terms = [getattr(result, "terms", None) or {} for result in results]
+    terms = [result.terms for result in results]
     names = list(terms[0]) if terms else []
-    lines: list[list[str | float]] = [["seed", "step", "loss", "evaluations", *names]]
+    lines: list[list[str | float]] = [[*HISTORY_COLUMNS, *names]]
     for seed, result, values in zip(made, results, terms, strict=True):
         losses = zip(result.losses, result.evaluations, strict=True)
         for step, (loss, count) in enumerate(losses):
