@@ -14,6 +14,10 @@ if "XLA_FLAGS" not in os.environ:
     if (0, 6) <= jaxlib.version.__version_info__ < (0, 11):
         os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"
 
+# healpy's threads wait for each other in a loop: beside other processes a transform of a small map
+# takes a thousand times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import jax
 import pytest
 
@@ -44,6 +48,12 @@ def no_figures_of_a_run():
         patch.setattr(run_report, "validation_figures", lambda *_, **__: {})
         patch.setattr(run_report, "figure_png", lambda _: b"")
         yield
+
+
+@pytest.fixture(scope="session")
+def no_figures():
+    """A context within which runs have no figures."""
+    return no_figures_of_a_run
 
 
 @pytest.fixture

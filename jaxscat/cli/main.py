@@ -36,9 +36,10 @@ from jaxscat.cli.tables import (
 )
 from jaxscat.datasets.registry import dataset_names, dataset_path, describe
 from jaxscat.plotting import plot_coefficients, write_figure
-from jaxscat.run.config import load_config, parse_overrides
+from jaxscat.run.config import load_config
 from jaxscat.run.execute import Outcome, run_experiment, validate_run
 from jaxscat.run.folder import REPORT, RunFolder
+from jaxscat.run.overrides import parse_overrides
 from jaxscat.run.provenance import describe_devices, versions
 from jaxscat.run.results import has_diverged
 from jaxscat.statistics.comparison import choose_errors, compare_statistics

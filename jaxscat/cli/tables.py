@@ -128,8 +128,9 @@ def validation_table(report: Mapping[str, Any], *, title: str) -> Table:
 def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
     """Build the table of several seeds (see `ensemble_report`), a row for each quantity.
 
-    Scatter is the standard deviation over the seeds; the last column says by how many of their own
-    standard deviations the controls of either kind are farther from the original.
+    Scatter is the standard deviation over the seeds; the last column is the number of
+    their own standard deviations by which the controls of either kind are farther from the
+    original.
     """
     table = Table(title=title, title_justify="left")
     table.add_column("quantity")

@@ -1,1 +1,1 @@
-"""One experiment, from its config to its folder."""
+"""One run: from a config to a folder."""

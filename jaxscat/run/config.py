@@ -1,15 +1,13 @@
-"""The settings of one experiment: read from TOML, overridden on the command line, checked once."""
+"""The settings of one experiment, read from TOML and checked once."""
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
@@ -24,10 +22,7 @@ from pydantic import (
 )
 
 from jaxscat.fields.seeds import MAX_SEEDS
-
-
-class ConfigError(ValueError):
-    """A config that cannot be used; the message says where, what came and what was expected."""
+from jaxscat.run.overrides import ConfigError, describe_problem, override_entry
 
 
 def _power_of_two(value: int) -> int:
@@ -60,11 +55,11 @@ class _Section(BaseModel):
 
 
 class DataConfig(_Section):
-    """Which map is the original: a dataset by name or a file by path (see `load_map`), not both.
+    """The original map: a dataset by name or a file by path (see `load_map`), not both.
 
-    `unseen` says what becomes of pixels without data: refused, or zeros of the mask. `transform`
-    "standardise" takes the mean off and divides by the standard deviation before anything else;
-    "exp" takes the exponential of that, a map with a long tail.
+    `unseen` "refuse" refuses pixels without data, "mask" makes zeros of the mask of them.
+    `transform` "standardise" subtracts the mean and divides by the standard deviation before
+    anything else; "exp" takes the exponential of that, a map with a long tail.
     """
 
     dataset: str | None = None
@@ -83,7 +78,7 @@ class DataConfig(_Section):
 
 
 class PyramidConfig(_Section):
-    """The wavelets and the scales at which they look (see `build_pyramid`)."""
+    """The wavelets and their scales (see `build_pyramid`)."""
 
     orientations: int = Field(default=4, ge=1)
     kernel_size: Literal[3, 5, 7] = 3
@@ -92,13 +87,13 @@ class PyramidConfig(_Section):
 
 
 class TargetConfig(_Section):
-    """What the new map is held to, and how maps are measured for it (see `make_target`).
+    """The target statistics, their uncertainties, and how maps are measured (see `make_target`).
 
     `mask` is the path of a map of weights, which is in `data.order` if it is a `.npy` file;
     `mask_threshold` is one number or one for every scale.
     `second` is a dataset or the path of a second map, with which every map is measured; it is read
     and transformed as the original is. `reduction` "isotropic" is `IsotropicMean`, "harmonics" is
-    `FourierHarmonics` with that many `harmonics` (one if it does not say). `alignment` "target"
+    `FourierHarmonics` with a number of `harmonics` (default one). `alignment` "target"
     counts the orientations of every map from those that dominate the original.
     """
 
@@ -129,11 +124,11 @@ class TargetConfig(_Section):
 
 
 class SynthesisConfig(_Section):
-    """How new maps are made (see `synthesize_many`): one map per seed.
+    """The synthesis of new maps (see `synthesize_many`): one map per seed.
 
-    `seeds` is a list, or in a file a number N for 0 to N - 1; `batch_size` is how many of them are
-    changed at once. `start` is a Gaussian map with the original's power spectrum, white noise, or
-    the reference experiment's white noise (see `jaxscat.fields.noise`).
+    `seeds` is a list, or in a file a number N for 0 to N - 1; `batch_size` is the number of maps
+    that are changed at once. `start` is a Gaussian map with the original's power spectrum, white
+    noise, or the reference experiment's white noise (see `jaxscat.fields.noise`).
 
     A synthesis ends after `max_steps`, after `max_evaluations`, or once 25 steps have lowered the
     loss by less than the fraction `stagnation`. `form` "harmonic" changes a field that is filtered
@@ -165,14 +160,14 @@ class SynthesisConfig(_Section):
 
 
 class CheckpointConfig(_Section):
-    """When a run keeps its state: after so many steps or minutes, 0 is never (`Checkpoints`)."""
+    """The intervals at which a run keeps its state, in steps and minutes; 0 is never."""
 
     every_steps: int = Field(default=0, ge=0)
     every_minutes: float = Field(default=5.0, ge=0, lt=inf)
 
 
 class RunConfig(_Section):
-    """What the run is called and where and how precisely it computes."""
+    """The name of the run, and the platform and the precision of its computations."""
 
     # No default here: `load_config` takes the file's own name.
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
@@ -200,7 +195,7 @@ class Config(_Section):
         return self
 
     def to_toml(self) -> str:
-        """The config as TOML, all defaults written out and unset entries left out."""
+        """Write the config as TOML with all defaults and without unset entries."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
@@ -222,7 +217,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Sequence[str]] | None 
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {str(path)!r} is not valid TOML: {error}") from None
     for location, words in (overrides or {}).items():
-        _override(tree, location, words)
+        override_entry(tree, location, words, Config)
     if isinstance(tree.setdefault("run", {}), dict):
         tree["run"].setdefault("name", re.sub(r"[^A-Za-z0-9_.-]|^[.-]", "_", path.stem))
     return config_from_tree(tree, source=str(path))
@@ -233,100 +228,5 @@ def config_from_tree(tree: Mapping[str, Any], *, source: str = "config") -> Conf
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        problems = "; ".join(_describe(problem) for problem in error.errors())
+        problems = "; ".join(describe_problem(problem, Config) for problem in error.errors())
         raise ConfigError(f"{source}: {problems}") from None
-
-
-def parse_overrides(words: Sequence[str]) -> dict[str, list[str]]:
-    """Sort command-line words `--section.key value ...` (or `--section.key=value`) by key.
-
-    Raises `ConfigError` for a word that belongs to no key and for a key without a value.
-    """
-    found: dict[str, list[str]] = {}
-    current: list[str] | None = None
-    for word in words:
-        if word.startswith("--"):
-            location, separator, value = word[2:].partition("=")
-            current = found[location] = [value] if separator else []
-        elif current is None:
-            raise ConfigError(f"unexpected {word!r}; expected --section.key value")
-        else:
-            current.append(word)
-    for location, values in found.items():
-        if not values:
-            raise ConfigError(f"--{location} has no value; expected --{location} value")
-    return found
-
-
-def _override(tree: dict[str, Any], location: str, words: Sequence[str]) -> None:
-    """Set one entry of the tree from its command-line words, read as the entry's type asks."""
-    section, _, key = location.partition(".")
-    if section not in Config.model_fields or not key:
-        raise ConfigError(_unknown(f"--{location}", section, list(Config.model_fields)))
-    model = Config.model_fields[section].annotation
-    assert isinstance(model, type) and issubclass(model, _Section)
-    if key not in model.model_fields:
-        raise ConfigError(_unknown(f"--{location}", key, list(model.model_fields)))
-    kinds = _kinds(model.model_fields[key].annotation)
-    values = [_read(word, kinds) for word in words]
-    table = tree.setdefault(section, {})
-    if not isinstance(table, dict):
-        return  # the wrong type of the section itself is reported by the validation
-    if tuple in kinds and (len(values) > 1 or kinds == {tuple}):
-        table[key] = values
-    elif len(values) > 1:
-        raise ConfigError(f"--{location} {' '.join(words)}: expected one value")
-    elif values[0] is None:
-        table.pop(key, None)
-    else:
-        table[key] = values[0]
-        if location in ("data.path", "data.dataset"):
-            table.pop("dataset" if key == "path" else "path", None)
-
-
-def _kinds(annotation: Any) -> set[type]:
-    """The plain types that an annotation lets through."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _kinds(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        return set().union(*(_kinds(option) for option in get_args(annotation)))
-    if origin is Literal:
-        return {type(option) for option in get_args(annotation)}
-    return {origin or annotation}
-
-
-def _read(word: str, kinds: set[type]) -> Any:
-    if type(None) in kinds and word.lower() == "none":
-        return None
-    if str in kinds and not (int in kinds and word.isdigit()):
-        return word
-    try:
-        return tomllib.loads(f"value = {word}")["value"]
-    except tomllib.TOMLDecodeError:
-        return word
-
-
-def _describe(problem: Mapping[str, Any]) -> str:
-    """One problem that pydantic found, as `section.key = value: expected ...`."""
-    *parents, last = [str(part) for part in problem["loc"]] or ["config"]
-    location = ".".join([*parents, last])
-    if problem["type"] == "extra_forbidden":
-        model: Any = Config.model_fields[parents[0]].annotation if parents else Config
-        return _unknown(location, last, list(model.model_fields))
-    if problem["type"] == "missing":
-        return f"{location} is missing"
-    expected = problem["msg"]
-    for opening in ("Input should be ", "Value error, "):
-        expected = expected.removeprefix(opening)
-    if problem["type"] == "value_error" and isinstance(problem["input"], dict | _Section):
-        return f"expected {expected}"  # entries contradict each other
-    if problem["type"] == "model_type":
-        expected = f"a table [{location}]"
-    return f"{location} = {problem['input']!r}: expected {expected}"
-
-
-def _unknown(location: str, key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
-    return f"{location} is not a setting; {hint}"

@@ -16,12 +16,12 @@ SEEDS_PER_FILE = 64
 
 
 class StoredMaps(NamedTuple):
-    """The maps that a run has written, those of the seeds not read yet.
+    """The maps of a run folder; those of the seeds are read on demand.
 
     Attributes:
         original: the original map [p], float64, NESTED.
         mask: the masks [M p], or None.
-        files: where the map of each seed stands, in the order of the files.
+        files: the file of the map of each seed, in the order of the files.
     """
 
     original: np.ndarray
@@ -55,10 +55,10 @@ def save_run_maps(
         columns, header = {"ORIGINAL": original}, {}
         if number == 0:
             columns["START"] = start
-            header |= _keywords(len(columns), seeds[0], "start")
+            header |= _build_keywords(len(columns), seeds[0], "start")
         for seed in part:
             columns[f"SEED_{seed}"] = made[seed].map
-            header |= _keywords(len(columns), seed, str(made[seed].status))
+            header |= _build_keywords(len(columns), seed, str(made[seed].status))
         if number == 0 and mask is not None:
             columns |= {f"MASK_{i}": m for i, m in enumerate(np.atleast_2d(mask), start=1)}
         save_maps(path, columns, header=header)
@@ -71,7 +71,7 @@ def find_run_maps(folder: Path) -> StoredMaps:
     Raises `FileNotFoundError` when there are none or one of several files is missing, and
     `ValueError` when a file cannot be read or has other columns than a run writes.
     """
-    paths = _paths(folder)
+    paths = _find_map_files(folder)
     names = {path: column_names(path) for path in paths}
     files: dict[int, Path] = {}
     for path in paths:
@@ -97,18 +97,18 @@ def find_run_maps(folder: Path) -> StoredMaps:
 
 
 def column_names(path: Path) -> list[str]:
-    """The names of the maps in a HEALPix FITS file."""
+    """Read the names of the maps in a HEALPix FITS file."""
     from astropy.io import fits
 
     return [str(name) for name in fits.getheader(path, 1)["TTYPE*"].values()]
 
 
-def _keywords(column: int, seed: int, status: str) -> dict[str, str | int]:
-    """FITS allows eight letters for a keyword: enough for 99 columns."""
+def _build_keywords(column: int, seed: int, status: str) -> dict[str, str | int]:
+    """Build the keywords of a column; with eight letters FITS has room for 99 columns."""
     return {f"SEED{column}": seed, f"STATUS{column}": status}
 
 
-def _paths(folder: Path) -> list[Path]:
+def _find_map_files(folder: Path) -> list[Path]:
     if (folder / "maps.fits").is_file():
         return [folder / "maps.fits"]
     count = len(numbered_map_files({path.name for path in folder.glob("maps_*.fits")}))

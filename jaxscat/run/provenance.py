@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, device, git commit, checksums of inputs, wall times."""
+"""The provenance of a result: versions, device, git commit, checksums of inputs, wall times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGES = ("jaxscat", "jax", "jaxlib", "numpy", "healpy", "optax", "equinox")
 
 
 def versions() -> dict[str, str | None]:
-    """Version of Python and of every package that the numbers depend on; None if not installed."""
+    """List the versions of Python and of the packages of the numbers; None if not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -30,7 +30,7 @@ def versions() -> dict[str, str | None]:
 
 
 def describe_devices() -> dict[str, Any]:
-    """The platform and the devices that JAX computes on."""
+    """Describe the platform and the devices that JAX computes on."""
     import jax
 
     devices = jax.devices()
@@ -42,7 +42,7 @@ def describe_devices() -> dict[str, Any]:
 
 
 def git_commit(path: Path) -> str | None:
-    """The commit of the repository that tracks a file, "-dirty" if its tree has changes.
+    """Find the commit of the repository that tracks a file, "-dirty" if its tree has changes.
 
     None when git is missing or does not track the file, so that an installed copy inside an
     unrelated repository is not mistaken for that repository.
@@ -65,18 +65,18 @@ def git_commit(path: Path) -> str | None:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Compute SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def array_sha256(array: np.ndarray) -> str:
-    """SHA-256 of an array's values in C order (its dtype and shape are not part of it)."""
+    """Compute SHA-256 of an array's values in C order, without dtype and shape."""
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 class Clock:
-    """Wall time of a run and of its parts, in seconds."""
+    """The wall time of a run and of its parts, in seconds."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -84,11 +84,11 @@ class Clock:
 
     @contextmanager
     def measure(self, part: str) -> Iterator[None]:
-        """Time the block under a name."""
+        """Record the seconds of the block under a name."""
         begin = time.perf_counter()
         yield
         self.seconds[part] = time.perf_counter() - begin
 
     def total(self) -> float:
-        """Seconds since the clock was made."""
+        """Return the seconds since the clock was made."""
         return time.perf_counter() - self._begin

@@ -67,8 +67,8 @@ def project(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def without_synthesis(monkeypatch, canned):
-    """The command `run` with maps that come from no synthesis."""
+def without_synthesis(monkeypatch, canned, few_controls):
+    """The command `run` with maps that come from no synthesis, and few controls."""
     monkeypatch.setattr(cli, "run_experiment", partial(cli.run_experiment, synthesize=canned))
 
 

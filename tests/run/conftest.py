@@ -72,8 +72,15 @@ def canned():
     return canned_synthesis
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def few_controls():
-    """Two controls of either kind in place of sixteen, for all runs of a module."""
+    """Two controls of either kind in place of sixteen."""
+    with two_controls_of_a_kind():
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_controls_in_module():
+    """The same for runs that fixtures of a module make."""
     with two_controls_of_a_kind():
         yield

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxscat.run.config import Config, ConfigError, config_from_tree, load_config, parse_overrides
+from jaxscat.run.config import Config, config_from_tree, load_config
+from jaxscat.run.overrides import ConfigError, parse_overrides
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

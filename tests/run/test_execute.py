@@ -30,7 +30,7 @@ NPIX = 12 * NSIDE**2
 
 
 # The run of `outcome` has figures: it is made before the first of these is used.
-pytestmark = pytest.mark.usefixtures("without_figures", "few_controls")
+pytestmark = pytest.mark.usefixtures("without_figures", "few_controls_in_module")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def settings(map_file, **sections):
 
 
 @pytest.fixture(scope="module")
-def outcome(config, tmp_path_factory, few_controls):
+def outcome(config, tmp_path_factory, few_controls_in_module):
     return run_experiment(config, tmp_path_factory.mktemp("runs") / "trial")
 
 
@@ -465,10 +465,11 @@ def second_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def short(map_file, tmp_path_factory, few_controls):
+def short(map_file, tmp_path_factory, few_controls_in_module, no_figures):
     """A plain run of few steps, beside which others are set."""
     config = settings(map_file, synthesis={"max_steps": 3})
-    return run_experiment(config, tmp_path_factory.mktemp("runs") / "short")
+    with no_figures():
+        return run_experiment(config, tmp_path_factory.mktemp("runs") / "short")
 
 
 @pytest.mark.parametrize(

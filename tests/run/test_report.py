@@ -55,7 +55,7 @@ def written(two, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, canned, few_controls):
+def run(tmp_path_factory, canned, few_controls_in_module):
     folder = tmp_path_factory.mktemp("run")
     # Values that float32 must round, as those of most files.
     np.save(folder / "map.npy", field(0))
@@ -224,7 +224,7 @@ def test_what_the_settings_impose_is_noted(two, tmp_path, without_figures, setti
         assert source.count(word) == 1
 
 
-def test_validating_a_run_again_writes_the_same_report(run, tmp_path, few_controls):
+def test_validating_a_run_again_writes_the_same_report(run, tmp_path, few_controls_in_module):
     folder = tmp_path / "again"
     shutil.copytree(run, folder)
     for name in REPORT:

@@ -15,7 +15,7 @@ from jaxscat.run.execute import run_experiment
 from jaxscat.run.folder import RunFolder
 from jaxscat.run.resume import find_finished_results, state_folder
 
-pytestmark = pytest.mark.usefixtures("without_figures_in_module", "few_controls")
+pytestmark = pytest.mark.usefixtures("without_figures_in_module", "few_controls_in_module")
 
 
 class Killed(BaseException):
@@ -66,17 +66,19 @@ def config(map_file):
 
 
 @pytest.fixture(scope="module")
-def whole(config, tmp_path_factory, without_figures_in_module, few_controls):
+def whole(config, tmp_path_factory, few_controls_in_module, no_figures):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    run_experiment(config, folder)
+    with no_figures():
+        run_experiment(config, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def whole_canned(config, tmp_path_factory, canned, without_figures_in_module, few_controls):
+def whole_canned(config, tmp_path_factory, canned, few_controls_in_module, no_figures):
     """A run whose maps come from no synthesis, for tests of folders."""
     folder = tmp_path_factory.mktemp("canned") / "run"
-    run_experiment(config, folder, synthesize=canned)
+    with no_figures():
+        run_experiment(config, folder, synthesize=canned)
     return folder
 
 

@@ -1,0 +1,117 @@
+"""Settings from the command line, and messages about settings that cannot be used."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; the message says where, what came and what was expected."""
+
+
+def parse_overrides(words: Sequence[str]) -> dict[str, list[str]]:
+    """Sort command-line words `--section.key value ...` (or `--section.key=value`) by key.
+
+    Raises `ConfigError` for a word that belongs to no key and for a key without a value.
+    """
+    found: dict[str, list[str]] = {}
+    current: list[str] | None = None
+    for word in words:
+        if word.startswith("--"):
+            location, separator, value = word[2:].partition("=")
+            current = found[location] = [value] if separator else []
+        elif current is None:
+            raise ConfigError(f"unexpected {word!r}; expected --section.key value")
+        else:
+            current.append(word)
+    for location, values in found.items():
+        if not values:
+            raise ConfigError(f"--{location} has no value; expected --{location} value")
+    return found
+
+
+def override_entry(
+    tree: dict[str, Any], location: str, words: Sequence[str], config: type[BaseModel]
+) -> None:
+    """Set one entry of the tree of a config from its command-line words, read by its type.
+
+    `config` is the type of the config. Raises `ConfigError` for an unknown entry and for more words
+    than it takes.
+    """
+    section, _, key = location.partition(".")
+    if section not in config.model_fields or not key:
+        raise ConfigError(_describe_unknown(f"--{location}", section, list(config.model_fields)))
+    model = config.model_fields[section].annotation
+    assert isinstance(model, type) and issubclass(model, BaseModel)
+    if key not in model.model_fields:
+        raise ConfigError(_describe_unknown(f"--{location}", key, list(model.model_fields)))
+    kinds = _find_kinds(model.model_fields[key].annotation)
+    values = [_parse_word(word, kinds) for word in words]
+    table = tree.setdefault(section, {})
+    if not isinstance(table, dict):
+        return  # the wrong type of the section itself is reported by the validation
+    if tuple in kinds and (len(values) > 1 or kinds == {tuple}):
+        table[key] = values
+    elif len(values) > 1:
+        raise ConfigError(f"--{location} {' '.join(words)}: expected one value")
+    elif values[0] is None:
+        table.pop(key, None)
+    else:
+        table[key] = values[0]
+        if location in ("data.path", "data.dataset"):
+            table.pop("dataset" if key == "path" else "path", None)
+
+
+def _find_kinds(annotation: Any) -> set[type]:
+    """Return the plain types that an annotation accepts."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _find_kinds(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return set().union(*(_find_kinds(option) for option in get_args(annotation)))
+    if origin is Literal:
+        return {type(option) for option in get_args(annotation)}
+    return {origin or annotation}
+
+
+def _parse_word(word: str, kinds: set[type]) -> Any:
+    """Parse a word of the command line as a value of one of some types, or leave it as it is."""
+    if type(None) in kinds and word.lower() == "none":
+        return None
+    if str in kinds and not (int in kinds and word.isdigit()):
+        return word
+    try:
+        return tomllib.loads(f"value = {word}")["value"]
+    except tomllib.TOMLDecodeError:
+        return word
+
+
+def describe_problem(problem: Mapping[str, Any], config: type[BaseModel]) -> str:
+    """Describe a problem that pydantic has found, as `section.key = value: expected ...`."""
+    *parents, last = [str(part) for part in problem["loc"]] or ["config"]
+    location = ".".join([*parents, last])
+    if problem["type"] == "extra_forbidden":
+        model: Any = config.model_fields[parents[0]].annotation if parents else config
+        return _describe_unknown(location, last, list(model.model_fields))
+    if problem["type"] == "missing":
+        return f"{location} is missing"
+    expected = problem["msg"]
+    for opening in ("Input should be ", "Value error, "):
+        expected = expected.removeprefix(opening)
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict | BaseModel):
+        return f"expected {expected}"  # entries contradict each other
+    if problem["type"] == "model_type":
+        expected = f"a table [{location}]"
+    return f"{location} = {problem['input']!r}: expected {expected}"
+
+
+def _describe_unknown(location: str, key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
+    return f"{location} is not a setting; {hint}"
