@@ -16,6 +16,9 @@ if "XLA_FLAGS" not in os.environ:
     if (0, 6) <= jaxlib.version.__version_info__ < (0, 11):
         os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"
 
+# One thread for healpy in each process of xdist: more wait for each other at every transform.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import jax
 import pytest
 
