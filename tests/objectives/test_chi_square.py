@@ -32,8 +32,8 @@ compiled_normalize = jax.jit(normalize)
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    return build_pyramid(4, dtype="float64")
+def pyramid(pyramids):
+    return pyramids(4)
 
 
 @pytest.fixture(scope="module")
@@ -305,8 +305,8 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def two_scales():
-    return build_pyramid(4, scales=2, dtype="float64")
+def two_scales(pyramids):
+    return pyramids(4, scales=2)
 
 
 def options_of(name, pyramid, maps):

@@ -19,8 +19,8 @@ NPIX = 192
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    return build_pyramid(4, dtype="float64")
+def pyramid(pyramids):
+    return pyramids(4)
 
 
 def test_map_that_float32_cannot_hold_is_refused():

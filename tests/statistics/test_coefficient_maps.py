@@ -12,7 +12,7 @@ from jaxscat.statistics.scattering import measure
 
 IDS = np.random.default_rng(5).permutation(768)[:300]
 PYRAMIDS = {
-    "full sky": {"nside": 8},
+    "full sky": {"nside": 8, "orientations": 2, "scales": 2},
     "three orientations": {"nside": 4, "orientations": 3},
     "kernel 5": {"nside": 4, "kernel_size": 5, "orientations": 2},
     "unsorted patch": {"nside": 8, "cell_ids": IDS, "orientations": 2},

@@ -12,8 +12,8 @@ NPIX = 768  # nside 8: its finest level is sparse, the others are dense
 
 
 @pytest.fixture(scope="module")
-def operators():
-    return build_pyramid(8, dtype="float64")
+def operators(pyramids):
+    return pyramids(8)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.errors import standard_error
 from jaxscat.statistics.power import wavelet_power
 from jaxscat.statistics.scattering import measure
@@ -15,17 +14,8 @@ BOUND = 1e-12  # relative rms over a group
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    """Makes pyramids in float64, each once."""
-    built = {}
-
-    def get(nside, **options):
-        key = (nside, *options.items())
-        if key not in built:
-            built[key] = build_pyramid(nside, dtype="float64", **options)
-        return built[key]
-
-    return get
+def pyramid(pyramids):
+    return pyramids
 
 
 def skewed_map(nside: int) -> np.ndarray:

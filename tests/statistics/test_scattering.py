@@ -14,17 +14,9 @@ GROUPS = ("s0", "s1", "s2", "s3", "s4")
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    """Makes pyramids in float64, each once."""
-    built = {}
-
+def pyramid(pyramids):
     def get(nside, orientations=4, scales=None):
-        key = (nside, orientations, scales)
-        if key not in built:
-            built[key] = build_pyramid(
-                nside, orientations=orientations, scales=scales, dtype="float64"
-            )
-        return built[key]
+        return pyramids(nside, orientations=orientations, scales=scales)
 
     return get
 
