@@ -1,5 +1,8 @@
 """Tests run in float64, unless they ask for float32, and without most optimizations of XLA."""
 
+import collections
+import ctypes
+import functools
 import importlib.util
 import os
 from contextlib import contextmanager
@@ -24,11 +27,82 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 
 
+# Compiled functions serve all modules of a process, until they fill so many bytes with the rest.
+MOST_MEMORY = 3e9
+# Packages that compile with other options: each forgets all functions as it begins and ends.
+OPTIMIZED = {"minimization", "parametrizations", "synthesis"}
+
+
+def pytest_collection_modifyitems(items):
+    """Packages that forget compiled functions come first, where they forget the fewest."""
+    items.sort(key=lambda item: item.path.parent.name not in OPTIMIZED)
+
+
+def resident_memory() -> float:
+    """Bytes of this process that are in memory; infinite where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return float("inf")
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 @pytest.fixture(autouse=True, scope="module")
-def compiled_functions_are_forgotten():
-    """They would fill gigabytes by the end, and modules share few of them."""
+def memory_is_bounded():
     yield
-    jax.clear_caches()
+    if resident_memory() > MOST_MEMORY:
+        jax.clear_caches()
+        # What is freed would count as resident, and the next modules would clear again.
+        give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if give_back is not None:
+            give_back(0)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--compilations", action="store_true", help="count the programs that each module compiles"
+    )
+
+
+def pytest_configure(config):
+    if config.getoption("--compilations"):
+        config.pluginmanager.register(Compilations())
+
+
+class Compilations:
+    """Counts the programs that XLA compiles during each test, in processes of xdist too."""
+
+    def __init__(self):
+        self.seconds = []
+        self.modules = collections.defaultdict(list)
+        jax.monitoring.register_event_duration_secs_listener(self.listen)
+
+    def listen(self, event, duration, **_):
+        if "backend_compile" in event:
+            self.seconds.append(duration)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item, call):
+        if call.when == "teardown":
+            item.user_properties.append(("compilations", self.seconds))
+            self.seconds = []
+
+    def pytest_runtest_logreport(self, report):
+        seconds = dict(report.user_properties).get("compilations", [])
+        self.modules[report.nodeid.split("::")[0]] += seconds
+
+    def pytest_terminal_summary(self, terminalreporter):
+        terminalreporter.section("compilations")
+        for name, seconds in sorted(self.modules.items(), key=lambda item: -sum(item[1])):
+            terminalreporter.line(f"{len(seconds):6d} programs {sum(seconds):7.1f} s  {name}")
+
+
+@pytest.fixture(scope="session")
+def pyramids():
+    """Builds a pyramid, in float64 unless told otherwise, once in a process."""
+    from jaxscat.operators.pyramid import build_pyramid
+
+    return functools.cache(functools.partial(build_pyramid, dtype="float64"))
 
 
 class NoFigure:

@@ -18,8 +18,8 @@ MEASURED = {"sigma_floor": 0.0, "coarsest_nside": 1}
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    return build_pyramid(4, scales=2, dtype="float64")
+def pyramid(pyramids):
+    return pyramids(4, scales=2)
 
 
 @pytest.fixture(scope="module")

@@ -120,25 +120,29 @@ def test_large_tables_are_the_same_matrix(random_entries, nside, rows, fields):
     assert abs(forward - back) <= 1e-13 * np.linalg.norm(expected) * np.linalg.norm(out)
 
 
-# Small blocks, so that several are needed; 7 divides neither number of rows.
-@pytest.mark.parametrize("numbers", [1, 16 * 7, 16 * 64])
-def test_blocks_of_rows_are_the_same_matrix(problem, monkeypatch, numbers):
-    fields, outs = problem.field(1, 3), problem.output(2, 3)
-    slope = jax.grad(energy, argnums=1)
-    linear = partial(apply_matrix, problem.table), partial(apply_transpose, problem.table)
-    functions = *linear, partial(slope, problem.table)
-    batches = fields, outs, fields
-    loops = [np.stack([f(x) for x in xs]) for f, xs in zip(functions, batches, strict=True)]
+def test_blocks_of_rows_are_the_same_matrix(problem, monkeypatch):
+    blocks = isinstance(problem.table, SparseTable)  # a dense table has none
+    slope = partial(jax.grad(energy, argnums=1), problem.table)
+    fields, outs = (np.asarray(batch) for batch in (problem.field(1, 7), problem.output(2, 7)))
+    functions = partial(apply_matrix, problem.table), partial(apply_transpose, problem.table), slope
+    singles = [jax.jit(lambda x, f=f: jax.jvp(f, (x,), (x,))) for f in functions]
+    cases = [
+        (function, batch, *(np.stack(parts) for parts in zip(*map(single, batch), strict=True)))
+        for function, single, batch in zip(functions, singles, (fields, outs, fields), strict=True)
+    ]
     monkeypatch.setattr(sparse, "_FEW_COLUMNS", 1)
     monkeypatch.setattr(sparse, "_FEW_NUMBERS", 0)
-    monkeypatch.setattr(sparse, "_NUMBERS_OF_A_BLOCK", numbers)
-    jax.clear_caches()
-    for function, batch, loop in zip(functions, batches, loops, strict=True):
-        close(jax.jit(jax.vmap(function))(batch), loop, 1e-12)
-        _, tangent = jax.jit(lambda x, f=function: jax.jvp(jax.vmap(f), (x,), (x,)))(batch)
-        _, expected = jax.jvp(jax.vmap(function), (batch,), (batch,))
-        close(tangent, expected, 1e-12)
-    jax.clear_caches()
+    for function, batch, loop, tangents in cases:
+        # Small blocks, so that several are needed; 7 divides neither number of rows. Each has
+        # a batch of its own, which finds nothing compiled with other blocks.
+        for numbers, count in ((1, 5), (16 * 7, 6), (16 * 64, 7))[: 3 if blocks else 1]:
+            monkeypatch.setattr(sparse, "_NUMBERS_OF_A_BLOCK", numbers)
+            whole = jax.jit(lambda x, f=function: jax.jvp(jax.vmap(f), (x,), (x,)))
+            lowered = whole.lower(batch[:count])
+            assert ("stablehlo.while" in lowered.as_text()) == blocks
+            found, along = lowered.compile()(batch[:count])
+            close(found, loop[:count], 1e-12)
+            close(along, tangents[:count], 1e-12)
 
 
 def test_derivative_of_a_linear_map_is_the_map(problem):
@@ -186,9 +190,9 @@ def test_vmap_over_fields_is_a_loop(problem):
     for apply, batch in ((apply_matrix, fields), (apply_transpose, outs)):
         linear = partial(apply, problem.table)
         loop = np.stack([linear(one) for one in batch])
-        close(jax.vmap(linear)(batch), loop)
-        last = jnp.moveaxis(batch, 0, -1)
-        found = jax.vmap(linear, in_axes=-1, out_axes=2)(last)
+        close(jax.jit(jax.vmap(linear))(batch), loop)
+        last = np.moveaxis(np.asarray(batch), 0, -1)
+        found = jax.jit(jax.vmap(linear, in_axes=-1, out_axes=2))(last)
         close(np.moveaxis(np.asarray(found), 2, 0), loop)
 
 
@@ -252,15 +256,15 @@ def test_gradient_through_both_is_the_chain_rule(turning, compiled):
 
 def test_vmap_of_the_gradient_is_a_loop(turning):
     fields = turning.field(6, 3)
-    slope = partial(jax.grad(energy, argnums=1), turning.table)
+    slope = jax.jit(partial(jax.grad(energy, argnums=1), turning.table))
     close(jax.vmap(slope)(fields), np.stack([slope(one) for one in fields]))
 
 
 def test_second_derivative_is_the_difference_of_gradients(turning):
     field, along = turning.one_field(7), turning.one_field(8)
     slope = partial(jax.grad(energy, argnums=1), turning.table)
-    _, forward = jax.jvp(slope, (field,), (along,))
-    reverse = jax.grad(lambda x: jnp.vdot(slope(x), along))(field)
+    _, forward = jax.jit(lambda x: jax.jvp(slope, (x,), (along,)))(field)
+    reverse = jax.jit(jax.grad(lambda x: jnp.vdot(slope(x), along)))(field)
     close(reverse, forward, 1e-12)
     vector, direction, step = np.asarray(field).ravel(), np.asarray(along).ravel(), 1e-5
     difference = exact_slope(turning, vector + step * direction)
@@ -270,7 +274,9 @@ def test_second_derivative_is_the_difference_of_gradients(turning):
 
 def test_hessian_of_a_square_is_the_matrix_squared(random_entries):
     problem = Problem(8, 4, 1, random_entries)
-    hessian = jax.hessian(lambda field: 0.5 * jnp.sum(apply_matrix(problem.table, field) ** 2))
+    hessian = jax.jit(
+        jax.hessian(lambda field: 0.5 * jnp.sum(apply_matrix(problem.table, field) ** 2))
+    )
     found = np.asarray(hessian(problem.one_field())).reshape(2 * [problem.matrix.shape[1]])
     close(found, problem.matrix.T @ problem.matrix)
 

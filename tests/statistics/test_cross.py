@@ -9,7 +9,6 @@ import pytest
 
 from jaxscat.objectives.chi_square import chi_square
 from jaxscat.objectives.target import Target
-from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.errors import standard_error
 from jaxscat.statistics.indices import scale_triples
@@ -19,17 +18,9 @@ BOUND = 1e-12  # relative rms over a group
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    """Makes pyramids in float64, each once."""
-    built = {}
-
+def pyramid(pyramids):
     def get(nside, orientations=4, kernel_size=3):
-        key = (nside, orientations, kernel_size)
-        if key not in built:
-            built[key] = build_pyramid(
-                nside, orientations=orientations, kernel_size=kernel_size, dtype="float64"
-            )
-        return built[key]
+        return pyramids(nside, orientations=orientations, kernel_size=kernel_size)
 
     return get
 

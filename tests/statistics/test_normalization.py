@@ -111,13 +111,13 @@ def test_masks_have_powers_of_their_own_or_one_for_all(masks):
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    return jaxscat.build_pyramid(8, dtype="float64")
+def pyramid(pyramids):
+    return pyramids(4)
 
 
 @pytest.fixture(scope="module")
 def field():
-    return np.random.default_rng(3).standard_normal(768)
+    return np.random.default_rng(3).standard_normal(192)
 
 
 def test_a_map_in_its_own_unit_has_unit_power_whatever_its_unit(pyramid, field):
@@ -138,7 +138,7 @@ def test_a_map_in_its_own_unit_has_unit_power_whatever_its_unit(pyramid, field):
 @pytest.mark.parametrize("cross", [False, True])
 def test_factors_of_the_map_change_signs_at_most(pyramid, field, factor, cross):
     """A negative factor turns S3, which is odd in the map; moduli and what they make stay."""
-    second = np.random.default_rng(4).gamma(2.0, size=768) if cross else None
+    second = np.random.default_rng(4).gamma(2.0, size=192) if cross else None
 
     def normalized(map):
         powers = [jaxscat.wavelet_power(map, pyramid)]

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.angular import IsotropicMean
 from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.scattering import measure
@@ -53,17 +52,9 @@ def maps():
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    """Makes pyramids in float64, each once."""
-    built = {}
-
+def pyramid(pyramids):
     def get(nside, orientations, kernel_size=3):
-        key = (nside, orientations, kernel_size)
-        if key not in built:
-            built[key] = build_pyramid(
-                nside, orientations=orientations, kernel_size=kernel_size, dtype="float64"
-            )
-        return built[key]
+        return pyramids(nside, orientations=orientations, kernel_size=kernel_size)
 
     return get
 

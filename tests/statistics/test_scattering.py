@@ -14,17 +14,9 @@ GROUPS = ("s0", "s1", "s2", "s3", "s4")
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    """Makes pyramids in float64, each once."""
-    built = {}
-
+def pyramid(pyramids):
     def get(nside, orientations=4, scales=None):
-        key = (nside, orientations, scales)
-        if key not in built:
-            built[key] = build_pyramid(
-                nside, orientations=orientations, scales=scales, dtype="float64"
-            )
-        return built[key]
+        return pyramids(nside, orientations=orientations, scales=scales)
 
     return get
 
@@ -61,19 +53,35 @@ def assert_match(statistics, expected) -> None:
     assert max(errors.values()) <= BOUND, errors
 
 
-@pytest.mark.parametrize("kind", ["none", "one", "two"])
-@pytest.mark.parametrize("orientations", [3, 4, 8])
-@pytest.mark.parametrize("nside", [4, 8])
+# Operators depend on nside and orientations, masks on nside: every such pair, not every triple.
+@pytest.mark.parametrize(
+    ("nside", "orientations", "kind"),
+    [
+        (4, 3, "two"),
+        (4, 4, "one"),
+        (4, 8, "none"),
+        (8, 3, "one"),
+        (8, 4, "none"),
+        (8, 8, "two"),
+    ],
+)
 def test_coefficients(reference, pyramid, nside, orientations, kind):
     operators, map, mask = pyramid(nside, orientations), skewed_map(nside), some_masks(nside, kind)
     expected = expected_groups(reference, map, mask, operators.spec, reference.masked_mean)
     assert_match(measure(map, operators, mask=mask), expected)
 
 
-@pytest.mark.parametrize("formula", ["pixels", "foscat"])
+# A formula sees masks, and reduces what every nside and number of orientations gives alike.
 @pytest.mark.parametrize(
-    ("nside", "orientations", "kind"),
-    [(8, 4, "none"), (8, 4, "two"), (8, 3, "one"), (4, 3, "two"), (4, 8, "none")],
+    ("nside", "orientations", "kind", "formula"),
+    [
+        (8, 4, "none", "pixels"),
+        (8, 4, "two", "foscat"),
+        (8, 3, "one", "foscat"),
+        (4, 3, "two", "pixels"),
+        (4, 8, "none", "foscat"),
+        (4, 4, "one", "pixels"),
+    ],
 )
 def test_standard_errors(reference, pyramid, nside, orientations, kind, formula):
     operators, map, mask = pyramid(nside, orientations), skewed_map(nside), some_masks(nside, kind)

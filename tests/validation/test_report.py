@@ -11,8 +11,8 @@ NPIX = 12 * 4**2
 
 
 @pytest.fixture(scope="module")
-def pyramid():
-    return build_pyramid(4, dtype=np.float64)
+def pyramid(pyramids):
+    return pyramids(4)
 
 
 @pytest.fixture(scope="module")
