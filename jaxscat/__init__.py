@@ -63,7 +63,7 @@ from jaxscat.statistics.storage import StoredStatistics as StoredStatistics
 from jaxscat.statistics.storage import load_statistics as load_statistics
 from jaxscat.statistics.storage import save_statistics as save_statistics
 from jaxscat.synthesis.levels import synthesize_levels as synthesize_levels
-from jaxscat.synthesis.options import Limits as Limits
+from jaxscat.synthesis.options import SynthesisOptions as SynthesisOptions
 from jaxscat.synthesis.synthesize import synthesize as synthesize
 from jaxscat.synthesis.synthesize import synthesize_many as synthesize_many
 from jaxscat.validation import validate as validate

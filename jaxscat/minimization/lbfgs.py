@@ -1,7 +1,6 @@
 """L-BFGS for one lane: every evaluation ends its line search, or narrows the bracket of the step.
 
-Written without branches, so that `jax.vmap` runs independent lanes side by side: one evaluation of
-all at a time, and none waits for the line search of another.
+Without branches: under `jax.vmap` no lane waits for the line search of another.
 """
 
 from typing import Any, NamedTuple
@@ -168,11 +167,7 @@ class LBFGS(Minimizer):
         gradient: Float[Array, " n"],
         limits: Limits,
     ) -> tuple[Search, Bool[Array, ""]]:
-        """Make the step to a trial if it is good enough, or narrow the bracket.
-
-        Returns:
-            the lane, and whether it has made a step (or evaluated its start).
-        """
+        """Make the step to a trial if it is good enough, or narrow the bracket of the step."""
         norm = jnp.sqrt(_dot(gradient, gradient))
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
         tried = _Trial(trial, value, gradient, norm, finite)
@@ -225,7 +220,7 @@ class LBFGS(Minimizer):
         return after, stepped | failed_start
 
 
-def _dot(left: Float[Array, " n"], right: Float[Array, " n"]) -> Float[Array, ""]:
+def _dot(left: Array, right: Array) -> Float[Array, ""]:
     return jnp.sum(left * right)
 
 

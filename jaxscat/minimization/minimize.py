@@ -106,14 +106,15 @@ def minimize(
             device cannot hold, or checkpoints of another minimization.
         OSError: a checkpoint cannot be read or written.
 
-    >>> import jax.numpy as jnp, jaxscat
-    >>> class Distance(jaxscat.Term):
-    ...     to: float
-    ...     def __call__(self, map):
-    ...         return jnp.mean((map - self.to) ** 2)
-    >>> result = jaxscat.minimize(Distance(to=2.0), jnp.arange(12.0), max_steps=20)
-    >>> result.status, bool(abs(result.map - 2.0).max() < 1e-3), list(result.terms)
-    ('converged', True, ['distance'])
+    Examples:
+        >>> import jax.numpy as jnp, jaxscat
+        >>> class Distance(jaxscat.Term):
+        ...     to: float
+        ...     def __call__(self, map):
+        ...         return jnp.mean((map - self.to) ** 2)
+        >>> result = jaxscat.minimize(Distance(to=2.0), jnp.arange(12.0), max_steps=20)
+        >>> result.status, bool(abs(result.map - 2.0).max() < 1e-3), list(result.terms)
+        ('converged', True, ['distance'])
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Synthesis".
     """

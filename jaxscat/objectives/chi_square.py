@@ -34,6 +34,16 @@ def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array,
             of two maps that are normalized by their own power, which coefficients of both do not
             tell (`map_loss` measures it).
 
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> map, other = np.random.default_rng(0).gamma(2.0, size=(2, 192))  # any NESTED maps
+        >>> target = jaxscat.make_target(map, pyramid)
+        >>> float(jaxscat.chi_square(jaxscat.measure(map, pyramid), target))
+        0.0
+        >>> bool(jaxscat.chi_square(jaxscat.measure(other, pyramid), target) > 0)
+        True
+
     Source: FOSCAT's loss; `docs/conventions.md`, "Objective".
     """
     return weighted_distance(compare(statistics, target, None), target)

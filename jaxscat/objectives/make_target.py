@@ -87,6 +87,17 @@ def make_target(
             or normalization, a floor that is not from 0 up to 1, sigma "ensemble" of fewer than
             two maps, a coefficient whose sigma is zero, or no scale as fine as `coarsest_nside`.
 
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> pyramid = jaxscat.build_pyramid(16)
+        >>> map = np.random.default_rng(0).gamma(2.0, size=3072)  # any NESTED map
+        >>> target = jaxscat.make_target(map, pyramid)
+        >>> target.mean.s4.shape, target.covariance_scales  # S4 at nside 16 and 8 only
+        ((4, 4, 4, 4), 2)
+        >>> every_scale = jaxscat.make_target(map, pyramid, coarsest_nside=1, weights="plain")
+        >>> every_scale.covariance_scales
+        5
+
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Objective".
     """
     _check_choices(sigma, sigma_floor, weights, reduction)

@@ -102,14 +102,15 @@ def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float
     Raises:
         ValueError: as `measure`.
 
-    >>> import jax, jaxscat
-    >>> original = jaxscat.load_map("cosmic-web", nside=4)
-    >>> pyramid = jaxscat.build_pyramid(4)
-    >>> target = jaxscat.make_target(original, pyramid)
-    >>> start = jaxscat.gaussian_noise(original, seed=0)
-    >>> loss, gradient = jax.value_and_grad(jaxscat.map_loss)(start, pyramid, target)
-    >>> bool(loss > jaxscat.map_loss(original, pyramid, target)), gradient.shape
-    (True, (192,))
+    Examples:
+        >>> import jax, jaxscat, numpy as np
+        >>> original = np.random.default_rng(0).gamma(2.0, size=192)  # any NESTED map
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> target = jaxscat.make_target(original, pyramid)
+        >>> start = jaxscat.gaussian_noise(original, seed=0)
+        >>> loss, gradient = jax.value_and_grad(jaxscat.map_loss)(start, pyramid, target)
+        >>> bool(loss > jaxscat.map_loss(original, pyramid, target)), gradient.shape
+        (True, (192,))
 
     Source: `docs/conventions.md`, "Objective".
     """

@@ -14,15 +14,16 @@ class Term(eqx.Module):
     """A term of a loss, as a pytree whose arrays are operands of the compiled program.
 
     A term of one's own is a subclass (or any `equinox.Module`) with fields for its data and one
-    method:
+    method.
 
-    >>> import equinox as eqx, jax.numpy as jnp, jaxscat
-    >>> class Positive(jaxscat.Term):
-    ...     scale: float = 1.0
-    ...     def __call__(self, maps):
-    ...         return jnp.mean(jnp.minimum(maps / self.scale, 0.0) ** 2)
-    >>> float(Positive(scale=2.0)(jnp.array([1.0, -2.0])))
-    0.5
+    Examples:
+        >>> import equinox as eqx, jax.numpy as jnp, jaxscat
+        >>> class Positive(jaxscat.Term):
+        ...     scale: float = 1.0
+        ...     def __call__(self, maps):
+        ...         return jnp.mean(jnp.minimum(maps / self.scale, 0.0) ** 2)
+        >>> float(Positive(scale=2.0)(jnp.array([1.0, -2.0])))
+        0.5
 
     Source: `docs/conventions.md`, "Terms and objectives".
     """

@@ -30,11 +30,12 @@ def grouped_vmap(function: Callable[..., Any]) -> Callable[..., Any]:
     Returns:
         function of the maps with a leading axis, and the same other operands, which all maps share.
 
-    >>> import jax, jaxscat
-    >>> maps = jax.random.normal(jax.random.key(0), (6, 192))
-    >>> pyramid = jaxscat.build_pyramid(4)
-    >>> jaxscat.grouped_vmap(jaxscat.measure)(maps, pyramid).s1.shape
-    (6, 3, 4)
+    Examples:
+        >>> import jax, jaxscat
+        >>> maps = jax.random.normal(jax.random.key(0), (6, 192))
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> jaxscat.grouped_vmap(jaxscat.measure)(maps, pyramid).s1.shape
+        (6, 3, 4)
 
     Source: `docs/conventions.md`, "Batches and memory".
     """

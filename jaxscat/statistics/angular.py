@@ -20,8 +20,7 @@ Compatibility = Literal["foscat"] | None
 
 # FOSCAT divides sums over the orientations of S3 by this, whatever their number.
 _FOSCAT_DIVISOR = 4
-# Added under the square root of a spread: FOSCAT's value.
-_FOSCAT_FLOOR = 1e-16
+_FOSCAT_FLOOR = 1e-16  # FOSCAT adds it under the square root of a spread
 
 
 class Reduction(eqx.Module):

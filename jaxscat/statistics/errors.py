@@ -48,6 +48,17 @@ def standard_error(
     Raises:
         ValueError: as `measure`, or the formula is unknown.
 
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> map, other = np.random.default_rng(0).normal(size=(2, 192))  # any NESTED maps
+        >>> errors = jaxscat.standard_error(map, pyramid)
+        >>> errors.s4.shape, errors.s4.dtype.name
+        ((10, 4, 4, 4), 'float32')
+        >>> difference = jaxscat.measure(other, pyramid).s1 - jaxscat.measure(map, pyramid).s1
+        >>> bool((abs(difference / errors.s1) < 10).all())  # two maps of the same white noise
+        True
+
     Source: `docs/conventions.md`, "Standard errors".
     """
     if formula not in ERROR_FORMULAS:

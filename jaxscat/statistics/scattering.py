@@ -52,6 +52,22 @@ def measure(
         ValueError: wrong shape or type, values that are not finite, a mask without weight (at any
             scale), both triangles of one map.
 
+    Examples:
+        >>> import jax, jaxscat, numpy as np
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> map = np.random.default_rng(0).normal(size=192)  # any NESTED map
+        >>> statistics = jaxscat.measure(map, pyramid)
+        >>> {name: group.shape for name, group in statistics.groups().items()}
+        {'S0': (2,), 'S1': (3, 4), 'S2': (3, 4), 'S3': (6, 4, 4), 'S4': (10, 4, 4, 4)}
+        >>> statistics.names()[2]
+        'S1 j=0 l=0'
+
+        Coefficients are differentiable functions of the map:
+
+        >>> gradient = jax.grad(lambda map: jaxscat.measure(map, pyramid).s2.sum())(map)
+        >>> gradient.shape
+        (192,)
+
     Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics",
     "Masks" and "Two maps".
     """

@@ -181,10 +181,7 @@ def _same_pixels(coarse: Pyramid, fine: Pyramid, way: range) -> bool:
 
 def _sizes(pyramid: Pyramid) -> list[int]:
     """Return how many pixels maps have at the nside of the pyramid and at its coarser scales."""
-    return [
-        12 * level.nside**2 if level.cells is None else level.cells.shape[0]
-        for level in pyramid.levels[int(pyramid.spec.upsampled) :]
-    ]
+    return [level.npix for level in pyramid.levels[int(pyramid.spec.upsampled) :]]
 
 
 def _scales_down_to(size: int, pyramid: Pyramid) -> range | None:

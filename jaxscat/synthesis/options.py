@@ -1,4 +1,4 @@
-"""The limits of a synthesis, by the names that all functions of the synthesis share."""
+"""Options of a synthesis, by the names that all functions of the synthesis share."""
 
 import difflib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from jaxscat.minimization.lbfgs import LBFGS
 from jaxscat.minimization.minimize import Batching
 
 
-class Limits(TypedDict, total=False):
+class SynthesisOptions(TypedDict, total=False):
     """Limits and settings of the minimizer, all of them keywords with a default.
 
     Attributes:
@@ -32,8 +32,8 @@ class Limits(TypedDict, total=False):
     chunk_steps: int
 
 
-class EnsembleOptions(Limits, total=False):
-    """Options of the synthesis of many seeds at one resolution, beside the limits.
+class EnsembleOptions(SynthesisOptions, total=False):
+    """Options of the synthesis of many seeds at one resolution, beside those of the minimizer.
 
     Attributes:
         coupled: lower one loss, of the mean coefficients of all maps (default False).
@@ -47,11 +47,11 @@ class EnsembleOptions(Limits, total=False):
     devices: Any
 
 
-def minimizer_options(limits: Mapping[str, Any], function: str, **batching: Any) -> dict[str, Any]:
-    """Return the arguments of `minimize` that limits stand for.
+def minimizer_options(options: Mapping[str, Any], function: str, **batching: Any) -> dict[str, Any]:
+    """Return the arguments of `minimize` that options stand for.
 
     Args:
-        limits: keywords as in `Limits`.
+        options: keywords as in `SynthesisOptions`.
         function: that was called, for messages.
         batching: the other fields of `Batching`.
 
@@ -59,15 +59,15 @@ def minimizer_options(limits: Mapping[str, Any], function: str, **batching: Any)
         TypeError: a keyword that is none of them.
         ValueError: a limit out of its range.
     """
-    known = list(Limits.__annotations__)
-    for name in limits:
+    known = list(SynthesisOptions.__annotations__)
+    for name in options:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
 
     def chosen(*names: str) -> dict[str, Any]:
-        return {name: limits[name] for name in names if name in limits}
+        return {name: options[name] for name in names if name in options}
 
     return {
         **chosen("max_steps", "max_evaluations"),

@@ -25,7 +25,7 @@ from jaxscat.parametrizations.pixels import Pixels
 from jaxscat.progress import Progress
 from jaxscat.statistics.angular import Reduction
 from jaxscat.statistics.checks import check_map_of
-from jaxscat.synthesis.options import Limits, minimizer_options
+from jaxscat.synthesis.options import SynthesisOptions, minimizer_options
 
 Start = Callable[[int], Float[np.ndarray, " p"]] | Float[Array, "*seeds p"]
 
@@ -41,7 +41,7 @@ def synthesize(
     reduction: Reduction | None = None,
     form: Parametrization | None = None,
     callback: Callable[[Progress], None] | None = None,
-    **limits: Unpack[Limits],
+    **options: Unpack[SynthesisOptions],
 ) -> Result:
     """Change a map by L-BFGS until its coefficients are those of the target.
 
@@ -54,8 +54,9 @@ def synthesize(
         callback: called after every chunk of evaluations. A KeyboardInterrupt, in it or during the
             steps, ends the run with status "interrupted" and the best map so far; one during
             compilation is not caught, since there is no map yet.
-        limits: `max_steps` (default 300), `memory` (50), `gradient_tolerance` (1e-6), `stagnation`
-            (None), `max_evaluations` (None) and `chunk_steps` (10), as `jaxscat.Limits` says.
+        options: `max_steps` (default 300), `memory` (50), `gradient_tolerance` (1e-6),
+            `stagnation` (None), `max_evaluations` (None) and `chunk_steps` (10), as
+            `jaxscat.SynthesisOptions` says.
 
     Returns:
         result whose arrays are NumPy's, in the type of the pyramid.
@@ -64,18 +65,19 @@ def synthesize(
         ValueError: a bad start map, a target or a form that is not of this pyramid, a limit out of
             its range, or a map that the memory of the device cannot hold.
 
-    >>> import jaxscat
-    >>> original = jaxscat.load_map("cosmic-web", nside=4)
-    >>> pyramid = jaxscat.build_pyramid(4)
-    >>> target = jaxscat.make_target(original, pyramid)
-    >>> start = jaxscat.gaussian_noise(original, seed=0)
-    >>> result = jaxscat.synthesize(target, pyramid, start, max_steps=20)
-    >>> result.map.shape, result.status, bool(result.loss < 0.1 * result.losses[0])
-    ((192,), 'step limit', True)
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> original = np.random.default_rng(0).gamma(2.0, size=192)  # any NESTED map
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> target = jaxscat.make_target(original, pyramid)
+        >>> start = jaxscat.gaussian_noise(original, seed=0)
+        >>> result = jaxscat.synthesize(target, pyramid, start, max_steps=20)
+        >>> result.map.shape, result.status, bool(result.loss < 0.1 * result.losses[0])
+        ((192,), 'step limit', True)
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Synthesis".
     """
-    options = minimizer_options(limits, "synthesize")
+    arguments = minimizer_options(options, "synthesize")
     target = _check_target(target, pyramid, reduction)
     unknowns = _build_unknowns(form, target, pyramid)
     return minimize(
@@ -83,7 +85,7 @@ def synthesize(
         _check_start(start, pyramid.spec, "start"),
         parametrization=unknowns,
         callback=callback,
-        **options,
+        **arguments,
     )
 
 
@@ -100,7 +102,7 @@ def synthesize_many(
     reduction: Reduction | None = None,
     form: Parametrization | None = None,
     callback: Callable[[Progress], None] | None = None,
-    **limits: Unpack[Limits],
+    **options: Unpack[SynthesisOptions],
 ) -> Result:
     """Make many maps with the coefficients of a target, some of them at a time.
 
@@ -108,8 +110,8 @@ def synthesize_many(
     depend on the other seeds, on their order, or on the size of the batch.
 
     Args:
-        target, pyramid, reduction, form, callback, limits: as for `synthesize`; limits hold for
-            every seed by itself.
+        target, pyramid, reduction, form, callback, options: as for `synthesize`; limits hold
+            for every seed by itself.
         seeds: different numbers from 0 to 2^32 - 1, or the number of seeds: 3 is short for
             `[0, 1, 2]`.
         start: function from a seed to its start, such as
@@ -134,19 +136,22 @@ def synthesize_many(
             synthesis.
         OSError: a checkpoint cannot be read or written.
 
-    >>> import functools, jaxscat
-    >>> original = jaxscat.load_map("cosmic-web", nside=4)
-    >>> pyramid = jaxscat.build_pyramid(4)
-    >>> target = jaxscat.make_target(original, pyramid)
-    >>> draw = functools.partial(jaxscat.gaussian_noise, original)
-    >>> many = jaxscat.synthesize_many(target, pyramid, [0, 7], start=draw, max_steps=5)
-    >>> many.map.shape, many.seeds, many.of_seed(7).steps
-    ((2, 192), (0, 7), 5)
+    Examples:
+        >>> import functools, jaxscat, numpy as np
+        >>> original = np.random.default_rng(0).gamma(2.0, size=192)  # any NESTED map
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> target = jaxscat.make_target(original, pyramid)
+        >>> draw = functools.partial(jaxscat.gaussian_noise, original)
+        >>> many = jaxscat.synthesize_many(target, pyramid, [0, 7], start=draw, max_steps=5)
+        >>> many.map.shape, many.seeds, many.of_seed(7).steps
+        ((2, 192), (0, 7), 5)
 
     Source: as `synthesize`; `docs/conventions.md`, "Ensembles".
     """
     listed = check_seeds(seeds)
-    options = minimizer_options(limits, "synthesize_many", batch_size=batch_size, devices=devices)
+    arguments = minimizer_options(
+        options, "synthesize_many", batch_size=batch_size, devices=devices
+    )
     target = _check_target(target, pyramid, reduction)
     unknowns = _build_unknowns(form, target, pyramid)
     draw = draw_starts(start, listed, target, pyramid)
@@ -161,7 +166,7 @@ def synthesize_many(
             seeds=listed,
             checkpoints=checkpoints,
             callback=callback,
-            **options,
+            **arguments,
         )
     if checkpoints is not None:
         checkpoints = checkpoints.of({"coupled seeds": listed})
@@ -172,7 +177,7 @@ def synthesize_many(
         seeds=[0],
         checkpoints=checkpoints,
         callback=callback,
-        **options,
+        **arguments,
     )
     return _share_among_seeds(together, listed)
 
