@@ -1,6 +1,7 @@
 """Two processes make what one makes."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -131,8 +132,12 @@ def test_two_killed_processes_go_on_from_their_checkpoints(runs, config, tmp_pat
     ]
     kept = tmp_path / "killed.unfinished" / "checkpoints"
     deadline = time.monotonic() + 200
-    # A name with a dot is that of a checkpoint which is being written.
-    while not all(list(kept.glob(f"process_{index}/[0-9][0-9]")) for index in range(2)):
+
+    def has_whole_one(process):
+        names = [path.name for path in kept.glob(f"process_{process}/*")]
+        return any(re.fullmatch(r"\d\d+(\.npz)?", name) for name in names)
+
+    while not all(map(has_whole_one, range(2))):
         assert time.monotonic() < deadline and [process.poll() for process in two] == [None] * 2
         time.sleep(0.01)
     for process in two:

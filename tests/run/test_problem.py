@@ -1,0 +1,107 @@
+"""A config becomes a problem once, for runs and for whoever wants its maps in memory."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxscat.fields.gaussianization import gaussianize
+from jaxscat.fields.noise import gaussian_noise
+from jaxscat.progress import Observer
+from jaxscat.run.config import config_from_tree
+from jaxscat.run.problem import prepare
+from jaxscat.run.provenance import Clock
+from jaxscat.run.synthesis import synthesize_seeds
+
+NPIX = 192
+
+
+class Stages(Observer):
+    def __init__(self):
+        self.names = []
+
+    def stage(self, name):
+        self.names.append(name)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    generator = np.random.default_rng(0)
+    np.save(folder / "map.npy", generator.gamma(2.0, size=NPIX))
+    np.save(folder / "second.npy", generator.gamma(2.0, size=NPIX))
+    np.save(folder / "mask.npy", generator.uniform(size=(2, NPIX)) * (np.arange(NPIX) < 150))
+    return folder
+
+
+def settings(files, **sections):
+    tree = {
+        "data": {"path": str(files / "map.npy")},
+        "pyramid": {"scales": 2, "orientations": 2},
+        "synthesis": {"seeds": [3, 4], "max_steps": 6},
+    }
+    for name, entries in sections.items():
+        tree[name] = tree.get(name, {}) | entries
+    return config_from_tree(tree)
+
+
+@pytest.fixture(scope="module")
+def plain(files):
+    return prepare(settings(files))
+
+
+def test_it_is_read_built_and_measured_in_this_order(files):
+    observer, clock = Stages(), Clock()
+    prepared = prepare(settings(files), observer=observer, clock=clock)
+    path = str(files / "map.npy")
+    assert observer.names == [f"reading {path}", "building the wavelets", "measuring the map"]
+    assert set(clock.seconds) == {"load", "pyramid", "target"}
+    assert prepared.inputs.source == path
+    assert set(prepared.inputs.checksums) == {"map", "map_file"}
+
+
+def test_without_more_settings_the_original_is_the_working_map(files, plain):
+    original = np.load(files / "map.npy").astype(np.float32)
+    np.testing.assert_array_equal(plain.original, original)
+    np.testing.assert_array_equal(plain.working.values, original)
+    np.testing.assert_array_equal(plain.restore(original), original)
+    start = plain.start(3)
+    assert start.dtype == np.float32
+    np.testing.assert_array_equal(start, gaussian_noise(original, 3).astype(np.float32))
+    assert plain.form is None and plain.working.footprint is None
+    assert plain.pyramids == [plain.pyramid] and len(plain.targets) == 1
+
+
+def test_levels_go_from_the_coarsest_to_that_of_the_map(files):
+    prepared = prepare(settings(files, synthesis={"first_nside": 2, "form": "harmonic"}))
+    assert [pyramid.spec.nside for pyramid in prepared.pyramids] == [2, 4]
+    assert [target.mean.s2.shape[-2] for target in prepared.targets] == [1, 2]
+    assert prepared.pyramid.spec.nside == 4 and prepared.form is not None
+
+
+def test_gaussianized_maps_are_restored_within_the_footprint(files):
+    target = {"mask": str(files / "mask.npy"), "second": str(files / "second.npy")}
+    prepared = prepare(settings(files, target=target, synthesis={"gaussianize": True}))
+    for map in (prepared.original, prepared.inputs.mask, prepared.inputs.second):
+        assert map.dtype == np.float32
+    footprint = prepared.inputs.mask.max(axis=0)
+    np.testing.assert_array_equal(prepared.working.footprint, footprint)
+    normal, _ = gaussianize(prepared.original, weights=footprint)
+    np.testing.assert_array_equal(prepared.working.values, normal)
+    restored = prepared.restore(prepared.working.values)
+    np.testing.assert_allclose(restored[:150], prepared.original[:150], rtol=1e-5)
+    np.testing.assert_array_equal(
+        prepared.working.restored_start(3), prepared.restore(prepared.start(3))
+    )
+    assert prepared.targets[0].mean.kind == "cross"
+
+
+def test_maps_of_a_config_in_memory(plain):
+    result = synthesize_seeds(plain)
+    assert result.seeds == (3, 4) and result.map.shape == (2, NPIX)
+    config = plain.config
+    changed = config.synthesis.model_copy(update={"max_steps": 2})
+    short = dataclasses.replace(plain, config=config.model_copy(update={"synthesis": changed}))
+    fewer = synthesize_seeds(short, [4])
+    assert fewer.seeds == (4,) and fewer.steps.tolist() == [2]
+    np.testing.assert_allclose(fewer.losses[0], result.losses[1, :3], rtol=1e-5)
