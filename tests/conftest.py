@@ -27,7 +27,7 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 
 
-# Compiled functions serve all modules of a process, until they fill so many bytes with the rest.
+# Compiled functions serve all modules of a process, until it holds this number of bytes.
 MOST_MEMORY = 3e9
 # Packages that compile with other options: each forgets all functions as it begins and ends.
 OPTIMIZED = {"minimization", "parametrizations", "synthesis"}
