@@ -56,7 +56,8 @@ class Batch:
         # Tables of NumPy would be sent to the device at every call.
         problem = jax.tree.map(lambda leaf: jnp.asarray(leaf) if np.ndim(leaf) else leaf, problem)
         self._devices, self._problem = devices, devices.replicate(problem)
-        self._starts, self._count, self._batch_size = starts, count, batch_size
+        self._starts, self._count = starts, count
+        self._batch_size = None if batch_size is None else int(batch_size)
         limits = problem.limits
         self._max_steps = int(limits.max_steps)
         # Every step takes an evaluation, as the start does.
@@ -64,7 +65,7 @@ class Batch:
         most = self._max_steps if budget is None else max(1, int(budget) - 1)
         self._possible_steps = min(self._max_steps, most)
         # One length serves all chunks: one compilation.
-        self._chunk = min(chunk_steps, self._max_steps)
+        self._chunk = min(int(chunk_steps), self._max_steps)
         self.interrupted = False
 
     def run(

@@ -51,7 +51,7 @@ def test_field_is_the_inverse_of_map(slope, dtype, tolerance):
 
 def test_map_of_white_noise_has_the_spectrum_and_the_mean_of_the_original(red):
     spectrum = angular_power_spectrum(original(2.0))
-    apply = jax.jit(jax.vmap(red.map))
+    apply = jax.jit(jax.vmap(red.maps))
     fields = np.stack([white(seed) for seed in range(30)])
     maps = np.asarray(apply(jnp.asarray(fields - fields.mean(axis=1, keepdims=True))))
     np.testing.assert_allclose(maps.mean(axis=1), 3.0, atol=1e-3 * maps.std())
@@ -71,13 +71,13 @@ def test_map_is_linear_symmetric_and_differentiates(red):
     expected = linear(other)
     left, right = np.vdot(linear(one), other), np.vdot(one, expected)
     assert left == pytest.approx(right, abs=1e-10 * NPIX)
-    np.testing.assert_allclose(jax.vjp(red.map, one)[1](other)[0], expected, atol=1e-10)
-    np.testing.assert_allclose(jax.jvp(red.map, (one,), (other,))[1], expected, atol=1e-10)
+    np.testing.assert_allclose(jax.vjp(red.maps, one)[1](other)[0], expected, atol=1e-10)
+    np.testing.assert_allclose(jax.jvp(red.maps, (one,), (other,))[1], expected, atol=1e-10)
 
 
 def test_form_passes_through_jit_and_vmap(red):
     fields = jnp.stack([white(seed) for seed in range(2)])
-    found = jax.jit(lambda form, fields: jax.vmap(form.map)(fields))(red, fields)
+    found = jax.jit(lambda form, fields: jax.vmap(form.maps)(fields))(red, fields)
     np.testing.assert_allclose(found, [map_of(red, field) for field in fields], atol=1e-11)
 
 
@@ -219,6 +219,6 @@ def test_held_form_has_the_derivative_of_finite_differences(held):
 
 def test_held_form_under_vmap_is_a_loop(held):
     fields = jnp.asarray(np.stack([white(seed) for seed in range(3)]))
-    together = jax.jit(jax.vmap(held.map))(fields)
+    together = jax.jit(jax.vmap(held.maps))(fields)
     for map, field in zip(together, fields, strict=True):
         np.testing.assert_allclose(map, map_of(held, field), rtol=1e-12)

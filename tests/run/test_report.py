@@ -182,11 +182,18 @@ def test_report_that_cannot_be_made_leaves_the_former(
     assert content(folder) == content(written)
 
 
-def test_losses_are_those_of_the_seeds(tmp_path):
+def test_losses_and_terms_are_those_of_the_seeds(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text("seed,step,loss,evaluations\n3,0,5.0,1\n3,1,4.0,2\n9,0,1.0,1\n7,0,2.0,1\n")
-    found = run_report._losses(path, [7, 3, 4])
+    found, terms = run_report._read_history(path, [7, 3, 4])
     assert [losses.tolist() for losses in found] == [[2.0], [5.0, 4.0]]
+    assert terms == [{}, {}]  # of an older run
+    path.write_text("seed,step,loss,evaluations,a,b\n3,0,5.0,1,4.5,0.5\n3,1,4.0,2,4.0,0.25\n")
+    found, terms = run_report._read_history(path, [3])
+    assert {name: values.tolist() for name, values in terms[0].items()} == {
+        "a": [4.5, 4.0],
+        "b": [0.5, 0.25],
+    }
 
 
 @pytest.mark.parametrize(
