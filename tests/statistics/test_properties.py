@@ -203,8 +203,8 @@ def test_many_maps_at_once_are_a_loop(data):
         alone, _, gradient = auto(map, operators, mask)
         unit = np.std(map)
         for (name, group), power in zip(alone.groups().items(), (1, 1, 2, 2, 2), strict=True):
-            difference = np.abs(np.asarray(together.groups()[name])[position] - group).max()
+            difference = np.abs(together.groups()[name][position] - group).max()
             bound = 1e-12 * (np.abs(group).max() + np.abs(map).max() ** power * 1e-3)
             assert difference <= bound + 1e-12 * unit**power, name
-        difference = np.linalg.norm(np.asarray(gradients)[position] - gradient)
+        difference = np.linalg.norm(gradients[position] - gradient)
         assert difference <= 1e-9 * np.linalg.norm(gradient) + 1e-12 * unit**3
