@@ -22,20 +22,31 @@ if "XLA_FLAGS" not in os.environ:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
+import numpy as np
 import pytest
 
 jax.config.update("jax_enable_x64", True)
+UNOPTIMIZED = "JAX_DISABLE_MOST_OPTIMIZATIONS" in os.environ
 
 
 # Compiled functions serve all modules of a process, until it holds this number of bytes.
 MOST_MEMORY = 3e9
-# Packages that compile with other options: each forgets all functions as it begins and ends.
+# Minimizations end where rounding decides: they are tested as users run them, optimized.
 OPTIMIZED = {"minimization", "parametrizations", "synthesis"}
 
 
 def pytest_collection_modifyitems(items):
-    """Packages that forget compiled functions come first, where they forget the fewest."""
+    """Optimized tests come first: each process changes its options once."""
     items.sort(key=lambda item: item.path.parent.name not in OPTIMIZED)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Before any fixture: programs that were compiled with other options are forgotten."""
+    wanted = item.path.parent.name not in OPTIMIZED and UNOPTIMIZED
+    if jax.config.jax_disable_most_optimizations != wanted:
+        jax.clear_caches()
+        jax.config.update("jax_disable_most_optimizations", wanted)
 
 
 def resident_memory() -> float:
@@ -103,6 +114,24 @@ def pyramids():
     from jaxscat.operators.pyramid import build_pyramid
 
     return functools.cache(functools.partial(build_pyramid, dtype="float64"))
+
+
+@pytest.fixture(scope="session")
+def pyramid(pyramids):
+    return pyramids(4)
+
+
+@pytest.fixture(scope="session")
+def original():
+    return np.random.default_rng(0).gamma(2.0, size=192)
+
+
+@pytest.fixture(scope="session")
+def target(pyramid, original):
+    """All scales count, so that a synthesis takes long enough to be interrupted and refilled."""
+    from jaxscat.objectives.make_target import make_target
+
+    return make_target(original, pyramid, coarsest_nside=1, weights="plain")
 
 
 class NoFigure:
