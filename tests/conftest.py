@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_setup(item):
     """Before any fixture: programs that were compiled with other options are forgotten."""
     wanted = item.path.parent.name not in OPTIMIZED and UNOPTIMIZED
-    if jax.config.jax_disable_most_optimizations != wanted:
+    if jax.config.values["jax_disable_most_optimizations"] != wanted:
         jax.clear_caches()
         jax.config.update("jax_disable_most_optimizations", wanted)
 
