@@ -5,7 +5,8 @@
 
 Everything is float32, with 4 orientations, on one device, the first that JAX finds. The parts:
 
-- vmap: value and gradient of the loss of a batch of maps, by `jax.vmap`, and of one map alone;
+- vmap: value and gradient of the loss of a batch of maps, by `grouped_vmap` and by `jax.vmap`, and
+  of one map alone: of `map_loss`, and of a loss that a user may write;
 - synthesis: the same seeds in one batch and one by one, what it takes and what comes out;
 - throughput: syntheses of more and more seeds, all of them in one batch, and their memory.
 
@@ -70,36 +71,53 @@ def synthesizer(dataset: str, nside: int) -> Run:
     return partial(jaxscat.synthesize_many, target, pyramid, **settings)
 
 
+def own_loss(map: jax.Array, pyramid: jaxscat.Pyramid, target: jaxscat.Target) -> jax.Array:
+    """Return the loss as a user may write it, in place of `map_loss`."""
+    return jaxscat.chi_square(jaxscat.measure(map, pyramid), target)
+
+
+LOSSES = {"map_loss": jaxscat.map_loss, "own": own_loss}
+
+
 def vmap(options: argparse.Namespace) -> Iterator[Row]:
-    """Alternate calls of one map and of a batch, after both are compiled and warm."""
-    both = jax.value_and_grad(jaxscat.map_loss)
-    for nside in options.nsides:
+    """Alternate calls of one map and of two batches, after all are compiled and warm."""
+    for nside, (loss, function) in product(options.nsides, LOSSES.items()):
         original, *operands = problem(options.dataset, nside)
+        both = jax.value_and_grad(function)
         starts = [jaxscat.white_noise(original, seed) for seed in range(options.batch)]
         maps = jnp.asarray(np.stack(starts))
-        alone = partial(_timed, jax.jit(both), maps[0], *operands)
-        together = partial(_timed, jax.jit(jax.vmap(both, (0, None, None))), maps, *operands)
-        first = {"alone": alone(), "together": together()}
-        for call in (alone, together, alone, together):
-            call()
-        ones, batches, ratios = [], [], []
-        for _ in range(options.repeat):
-            few = [alone() for _ in range(ALONE_CALLS_PER_TURN + 1)][1:]
-            ones += few
-            batches.append(together())
-            ratios.append(batches[-1] / options.batch / statistics.median(few))
-        per_map = statistics.median(batches) / options.batch
-        yield {
-            "nside": nside,
-            "batch": options.batch,
-            "alone": summary(ones),
-            "together": summary(batches),
-            "seconds_per_map": per_map,
-            "ratio": per_map / statistics.median(ones),
-            "ratio_of_neighbours": statistics.median(ratios),
-            "ratios_of_neighbours": ratios,
-            "compile_seconds": first,
+        calls = {
+            "alone": partial(_timed, jax.jit(both), maps[0], *operands),
+            "grouped_vmap": partial(_timed, jaxscat.grouped_vmap(both), maps, *operands),
+            "vmap": partial(_timed, jax.jit(jax.vmap(both, (0, None, None))), maps, *operands),
         }
+        alone = calls["alone"]
+        first = {name: call() for name, call in calls.items()}
+        for call in (*calls.values(), *calls.values()):
+            call()
+        ones, batches, ratios = [], {}, {}
+        for _ in range(options.repeat):
+            for name in ("grouped_vmap", "vmap"):
+                few = [alone() for _ in range(ALONE_CALLS_PER_TURN + 1)][1:]
+                ones += few
+                batches.setdefault(name, []).append(calls[name]())
+                per_map = batches[name][-1] / options.batch
+                ratios.setdefault(name, []).append(per_map / statistics.median(few))
+        for name, times in batches.items():
+            per_map = statistics.median(times) / options.batch
+            yield {
+                "nside": nside,
+                "batch": options.batch,
+                "loss": loss,
+                "by": name,
+                "alone": summary(ones),
+                "together": summary(times),
+                "seconds_per_map": per_map,
+                "ratio": per_map / statistics.median(ones),
+                "ratio_of_neighbours": statistics.median(ratios[name]),
+                "ratios_of_neighbours": ratios[name],
+                "compile_seconds": {"alone": first["alone"], "together": first[name]},
+            }
 
 
 def _timed(function: Callable[..., Any], *operands: Any) -> float:

@@ -12,7 +12,7 @@ Row = dict[str, Any]
 
 
 def vmap_tables(rows: list[Row], where: str) -> list[Table]:
-    headings = ("nside", "one map", f"{rows[0]['batch']} maps", "per map", "ratio")
+    headings = ("nside", "loss", "by", "one map", f"{rows[0]['batch']} maps", "per map", "ratio")
     title = f"Loss and gradient, medians; {where}"
     table = _table(title, *headings, "ratio of neighbours", "first calls")
     for row in rows:
@@ -20,7 +20,8 @@ def vmap_tables(rows: list[Row], where: str) -> list[Table]:
         cells = [f"{1e3 * time:.2f} ms" for time in (*times, row["seconds_per_map"])]
         cells += [f"{row[name]:.3f}" for name in ("ratio", "ratio_of_neighbours")]
         first = " / ".join(f"{row['compile_seconds'][call]:.1f}" for call in ("alone", "together"))
-        table.add_row(str(row["nside"]), *cells, f"{first} s")
+        names = (str(row["nside"]), row["loss"], row["by"])
+        table.add_row(*names, *cells, f"{first} s")
     return [table]
 
 
