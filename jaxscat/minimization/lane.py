@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 RUNNING, CONVERGED, NO_PROGRESS, NOT_FINITE, STEP_LIMIT, STAGNATED, EVALUATION_LIMIT = range(7)
@@ -45,6 +46,18 @@ def check_count(name: str, value: object) -> None:
     integer = hasattr(value, "__index__") and not isinstance(value, bool)
     if not integer or int(value) < 1:  # pyright: ignore[reportArgumentType]
         raise ValueError(f"{name}: got {value!r}, expected an integer of at least 1")
+
+
+def check_fraction(name: str, value: Any, more: str = "") -> None:
+    """Refuse a number that is not from 0 up to 1 with a `ValueError`; traced ones pass."""
+    if isinstance(value, Tracer):
+        return
+    try:
+        inside = not isinstance(value, bool) and 0 <= value < 1
+    except (TypeError, ValueError):
+        inside = False
+    if not inside:
+        raise ValueError(f"{name}: got {value!r}, expected a number from 0 up to 1{more}")
 
 
 class Lane(eqx.Module):

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxscat.minimization.lane import (
@@ -22,6 +22,7 @@ from jaxscat.minimization.lane import (
     Limits,
     Minimizer,
     check_count,
+    check_fraction,
     first_ending,
     fresh_lane,
     limit_endings,
@@ -103,6 +104,12 @@ class _Verdict(NamedTuple):
     restarted: Bool[Array, ""]
 
 
+def _as_float(value: Any) -> Any:
+    """Make any real number a float: one program serves all of them."""
+    numbers = int | float | np.integer | np.floating
+    return float(value) if isinstance(value, numbers) and not isinstance(value, bool) else value
+
+
 class LBFGS(Minimizer):
     """Limited-memory BFGS with a bracketing line search.
 
@@ -122,15 +129,15 @@ class LBFGS(Minimizer):
     "Synthesis".
     """
 
-    gradient_tolerance: Any = 1e-6
-    stagnation: Any = None
+    gradient_tolerance: Any = eqx.field(converter=_as_float, default=1e-6)
+    stagnation: Any = eqx.field(converter=_as_float, default=None)
     memory: int = eqx.field(static=True, default=50)
 
     def __check_init__(self) -> None:
         check_count("memory", self.memory)
-        _check_fraction("gradient_tolerance", self.gradient_tolerance)
+        check_fraction("gradient_tolerance", self.gradient_tolerance)
         if self.stagnation is not None:
-            _check_fraction("stagnation", self.stagnation, ", or None")
+            check_fraction("stagnation", self.stagnation, ", or None")
 
     def init(self, start: Float[Array, " n"]) -> Search:
         """Return a lane whose first trial is the start."""
@@ -284,14 +291,3 @@ def _new_direction(
     renewed = verdict.stepped | verdict.restarted
     memory = new._replace(count=jnp.where(renewed, new.count, old.count))
     return memory, jnp.where(renewed, -preconditioned, lane.direction)
-
-
-def _check_fraction(name: str, value: Any, more: str = "") -> None:
-    if isinstance(value, Tracer):
-        return
-    try:
-        inside = not isinstance(value, bool) and 0 <= value < 1
-    except (TypeError, ValueError):
-        inside = False
-    if not inside:
-        raise ValueError(f"{name}: got {value!r}, expected a number from 0 up to 1{more}")

@@ -7,6 +7,7 @@ import pytest
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics import scattering
 from jaxscat.statistics.errors import standard_error
+from jaxscat.statistics.measurement import Measurement
 from jaxscat.statistics.scattering import measure
 
 BOUND = 1e-12  # relative rms over a group
@@ -103,7 +104,7 @@ def test_covariances_of_fewer_scales_leave_the_rest_as_it_is(pyramid):
     operators, map = pyramid(8), skewed_map(8)
     full = measure(map, operators)
     two = jax.tree.map(
-        lambda group: group[0], scattering.measure_scales(map[None], operators, None, 2)
+        lambda group: group[0], scattering.measure_scales(map[None], Measurement(operators), 2)
     )
     assert two.s3.shape[0] == 3 and two.s4.shape[0] == 4
     for name, length in {"s0": 2, "s1": 4, "s2": 4, "s3": 3, "s4": 4}.items():
