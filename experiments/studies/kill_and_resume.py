@@ -53,7 +53,7 @@ def describe_state(folder: Path) -> str:
     place = folder.with_name(folder.name + ".unfinished")
     if not place.exists():
         return "finished" if folder.exists() else "nothing on disk yet"
-    steps = [int(path.name) for path in place.glob("checkpoints/*/*") if path.name.isdigit()]
+    steps = [int(path.stem) for path in place.glob("checkpoints/*/*.npz") if path.stem.isdigit()]
     return f"checkpoint {max(steps)}" if steps else "no checkpoint yet"
 
 

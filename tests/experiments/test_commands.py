@@ -60,3 +60,16 @@ def test_rows_of_memory_begin_without_the_packages():
 
 def test_stored_numbers_need_no_foscat():
     assert loaded_by("experiments.crosscheck.stored", ["foscat", "torch"]) == "[]"
+
+
+def test_a_kill_is_told_with_the_checkpoint_that_it_met(tmp_path):
+    from experiments.studies.kill_and_resume import describe_state
+
+    folder = tmp_path / "run"
+    assert describe_state(folder) == "nothing on disk yet"
+    kept = tmp_path / "run.unfinished" / "checkpoints" / "process_0"
+    kept.mkdir(parents=True)
+    assert describe_state(folder) == "no checkpoint yet"
+    for name in ("000000011.npz", "000000120.npz", ".000000130.npz.0a1b2c3d"):
+        (kept / name).touch()
+    assert describe_state(folder) == "checkpoint 120"
