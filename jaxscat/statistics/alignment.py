@@ -14,7 +14,7 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.symmetry import unfold
 from jaxscat.statistics.checks import prepare_map
 from jaxscat.statistics.moments import modulus
-from jaxscat.statistics.scales import Scale, Weights, enter_flat, standardization
+from jaxscat.statistics.scales import Scale, Weights, enter_flat, standardize
 
 Compatibility = Literal["foscat"] | None
 
@@ -89,9 +89,7 @@ def align_orientations(
 @eqx.filter_jit
 def _find_turns(map: Float[Array, " p"], pyramid: Pyramid, foscat: bool) -> Alignment:
     spec = pyramid.spec
-    field = jax.lax.stop_gradient(enter_flat(map[None], pyramid))
-    centre, unit = standardization(map[None])
-    field = (field - centre[:, None]) / unit[:, None]
+    field = enter_flat(standardize(jax.lax.stop_gradient(map[None])), pyramid)
     moduli = jnp.zeros((0, spec.orientations, field.shape[-1]), field.dtype)
     outer, inner = [], []
     for scale, level in enumerate(pyramid.levels):
@@ -152,8 +150,7 @@ def walk_aligned(
     """
     spec = pyramid.spec
     _check_fit(alignment, pyramid)
-    centre, unit = standardization(maps)
-    field = (enter_flat(maps, pyramid) - centre[:, None]) / unit[:, None]
+    field = enter_flat(standardize(maps), pyramid)
     moduli = jnp.zeros((field.shape[0], 0, spec.orientations, field.shape[-1]), field.dtype)
     for scale, (level, weights) in enumerate(zip(pyramid.levels, masks, strict=True)):
         coefficients = alignment.outer[scale].apply(convolve_level(field, level, spec), axis=-2)

@@ -12,7 +12,7 @@ from jaxscat.operators.apply import convolve_level, downsample_level, restore_or
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.checks import prepare_map
 from jaxscat.statistics.moments import modulus, signed_root
-from jaxscat.statistics.scales import enter_flat, standardization
+from jaxscat.statistics.scales import enter_flat, standardization, standardize
 
 
 class CoefficientMaps(eqx.Module):
@@ -80,9 +80,9 @@ def _compute(
 ) -> CoefficientMaps:
     spec = pyramid.spec
     cross = given.shape[0] == 2
-    centre, unit = (values[:, None] for values in standardization(given))
+    _, unit = standardization(given)
     raw = enter_flat(given, pyramid)
-    field = (raw - centre) / unit
+    field = enter_flat(standardize(given), pyramid)
     common = jnp.sqrt(unit[0] * unit[-1])
     s0 = raw[0] if not cross else common * signed_root((raw[0] / unit[0]) * (raw[1] / unit[1]))
     moduli = jnp.zeros((field.shape[0], 0, spec.orientations, field.shape[-1]), field.dtype)

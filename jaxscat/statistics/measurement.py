@@ -16,7 +16,7 @@ from jaxscat.statistics.scales import (
     Scale,
     Weights,
     enter,
-    standardization,
+    standardize,
     walk_masks,
     walk_scales,
 )
@@ -64,8 +64,7 @@ class Measurement(eqx.Module):
         masks = walk_masks(self.mask, self.pyramid, self.mask_threshold)
         if self.alignment is not None:
             return walk_aligned(maps, self.pyramid, masks, covariances, self.alignment)
-        centre, unit = (values[:, None, None] for values in standardization(maps))
-        field = (enter(maps, self.pyramid) - centre) / unit
+        field = enter(standardize(maps), self.pyramid)
         return walk_scales(field, self.pyramid, masks, covariances)
 
     def finest_weights(self) -> Weights:

@@ -121,10 +121,23 @@ def standardization(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Floa
     largest = jnp.max(jnp.abs(maps), axis=1)
     coarse = _power_of_two_near(largest)
     scaled = maps / coarse[:, None]
-    centre, spread = jnp.mean(scaled, axis=1), jnp.std(scaled, axis=1)
+    # The rounded mean of a constant map may differ from its pixels; the floor of the modulus would
+    # turn that difference into coefficients.
+    low, high = jnp.min(scaled, axis=1), jnp.max(scaled, axis=1)
+    centre = jnp.clip(jnp.mean(scaled, axis=1), low, high)
+    spread = jnp.where(high > low, jnp.std(scaled, axis=1), 0.0)
     centre = jnp.where(jnp.abs(centre) > spread, centre, 0.0)
     unit = jnp.where(spread > 0, coarse * _power_of_two_near(spread), 1.0)
     return coarse * centre, unit
+
+
+def standardize(maps: Float[Array, "m p"]) -> Float[Array, "m p"]:
+    """Return maps without their offset and in their own scale (see `standardization`).
+
+    They are standardized before they are upsampled, which would round a large offset.
+    """
+    centre, unit = standardization(maps)
+    return (maps - centre[:, None]) / unit[:, None]
 
 
 def _power_of_two_near(numbers: Float[Array, " m"]) -> Float[Array, " m"]:
