@@ -28,7 +28,7 @@ from jaxscat.validation.spectra import binned_correlation, chance_correlation, o
 
 # Independent Gaussian maps that stand for chance.
 GAUSSIANS = 400
-# Ranges that are shown: beyond, there are so many modes that nothing is copied.
+# Ranges that are shown: beyond, the number of modes is too large for copies.
 RANGES = 3
 
 

@@ -68,8 +68,9 @@ def make_target(
         sigma_floor: least sigma of a coefficient, in units of the root mean square of sigma over
             the orientations of the same group and scales.
         coarsest_nside: S3 and S4 count only at scales whose grid has at least this nside; None
-            for 8 (or the finest grid, where that is coarser), 1 for all. On coarser grids they
-            are so many that new maps become copies of the original.
+            for 8 (or the finest grid, where that is coarser), 1 for all. On coarser grids their
+            number is so large beside that of the pixels that new maps become copies of the
+            original.
         weights: "balanced" gives every group a fixed share of the loss; "plain" counts every
             coefficient alike, so that S4 has nine tenths of it. FOSCAT's loss is "plain", with
             `sigma="foscat"`, `sigma_floor=0` and `coarsest_nside=1`.

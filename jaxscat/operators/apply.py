@@ -136,6 +136,51 @@ def upsample_level(
     return _unfolded(field, maps.shape[:-1])
 
 
+def downsample_to(
+    maps: Float[Array, "*batch p"], pyramid: Pyramid, nside: int
+) -> Float[Array, "*batch q"]:
+    """Downsample maps from the nside of the pyramid to that of one of its coarser scales.
+
+    Args:
+        maps: real NESTED maps of the pyramid.
+        pyramid: operators.
+        nside: that of the maps that are wanted.
+
+    Raises:
+        ValueError: as `downsample_map`, or the pyramid has no coarser scale of this nside.
+    """
+    for scale in _scales_down_to(nside, pyramid):
+        maps = downsample_map(maps, pyramid, scale)
+    return maps
+
+
+def upsample_from(
+    maps: Float[Array, "*batch q"], pyramid: Pyramid, nside: int
+) -> Float[Array, "*batch p"]:
+    """Upsample maps to the nside of the pyramid from that of one of its coarser scales.
+
+    Args:
+        maps: real NESTED maps of the coarser scale.
+        pyramid: operators.
+        nside: that of the maps that are given.
+
+    Raises:
+        ValueError: as `upsample_map`, or the pyramid has no coarser scale of this nside.
+    """
+    for scale in reversed(_scales_down_to(nside, pyramid)):
+        maps = upsample_map(maps, pyramid, scale)
+    return maps
+
+
+def _scales_down_to(nside: int, pyramid: Pyramid) -> range:
+    """Return the scales from whose nside maps are taken down, one after the other."""
+    own = pyramid.spec.own_scale
+    coarser = [level.nside for level in pyramid.levels[own + 1 :]]
+    if nside not in coarser:
+        raise ValueError(f"nside: got {nside}, expected that of a coarser scale, one of {coarser}")
+    return range(own, own + coarser.index(nside) + 1)
+
+
 def _check_scale(scale: int, last: int) -> None:
     if not 0 <= scale <= last:
         raise ValueError(f"scale: got {scale}, expected 0 to {last} in this pyramid")

@@ -54,6 +54,11 @@ class PyramidSpec:
         return self.kernel_size > 3
 
     @property
+    def own_scale(self) -> int:
+        """Index of the scale that has the nside of the maps."""
+        return int(self.upsampled)
+
+    @property
     def finest_nside(self) -> int:
         """Resolution of the finest scale."""
         return 2 * self.nside if self.upsampled else self.nside

@@ -40,7 +40,7 @@ def build_coarser_levels(
         )
     targets: list[Target] = []
     pyramids: list[Pyramid] = []
-    own = int(pyramid.spec.upsampled)
+    own = pyramid.spec.own_scale
     halvings = (nside // first).bit_length() - 1
     if own + halvings > len(pyramid.levels) - 1:
         raise ValueError(

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 from jaxtyping import Float
@@ -15,7 +15,7 @@ from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import starts_digest
 from jaxscat.minimization.result import Result
 from jaxscat.objectives.target import Target, check_target
-from jaxscat.operators.apply import downsample_map, upsample_map
+from jaxscat.operators.apply import downsample_to, upsample_from
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.parametrizations.parametrization import Parametrization
 from jaxscat.progress import Progress
@@ -54,17 +54,16 @@ def prolong(
     """
     start = check_map_of(start, pyramid.spec, name="start")
     coarse = check_map(coarse, name="coarse", cells=np.size(coarse), allow_constant=True)
-    scales = _scales_down_to(coarse.size, pyramid)
-    if scales is None:
+    nsides = {level.npix: level.nside for level in pyramid.levels[pyramid.spec.own_scale + 1 :]}
+    if coarse.size not in nsides:
         raise ValueError(
             f"coarse: got {coarse.size} pixels, expected those of a coarser scale of the pyramid, "
-            f"which have {_sizes(pyramid)[1:]}"
+            f"which have {list(nsides)}"
         )
+    nside = nsides[coarse.size]
     # U is linear: upsampled together, what is equal in both maps is not even rounded.
-    difference: Any = coarse.astype(pyramid.spec.dtype) - _downsample_by(start, pyramid, scales)
-    for scale in reversed(scales):
-        difference = upsample_map(difference, pyramid, scale)
-    return start + np.asarray(difference, start.dtype)
+    difference = coarse.astype(pyramid.spec.dtype) - _downsample(start, pyramid, nside)
+    return start + np.asarray(upsample_from(difference, pyramid, nside), start.dtype)
 
 
 def synthesize_levels(
@@ -108,14 +107,14 @@ def synthesize_levels(
     Source: as `synthesize_many`.
     """
     listed = check_seeds(seeds)
-    ways = _downsampling_steps(targets, pyramids)
+    _check_levels(targets, pyramids)
     check_form(form, pyramids[-1].spec)
     draw = draw_starts(start, listed, targets[-1], pyramids[-1])
 
     def start_of(level: int, made: Result | None, seed: int) -> np.ndarray:
         map = draw(seed)
         for finer in range(len(pyramids) - 1, level, -1):
-            map = _downsample_by(map, pyramids[finer], ways[finer])
+            map = _downsample(map, pyramids[finer], pyramids[finer - 1].spec.nside)
         if made is None:
             return map
         return prolong(map, made.map[listed.index(seed)], pyramids[level])
@@ -148,53 +147,38 @@ def synthesize_levels(
     )
 
 
-def _downsampling_steps(targets: Sequence[Target], pyramids: Sequence[Pyramid]) -> list[range]:
-    """Return for every level the scales from whose nside it takes maps down to the level before."""
+def _check_levels(targets: Sequence[Target], pyramids: Sequence[Pyramid]) -> None:
+    """Refuse levels that do not follow one another with a `ValueError`."""
     if len(targets) != len(pyramids) or not targets:
         raise ValueError(
             f"targets, pyramids: got {len(targets)} and {len(pyramids)}, expected as many of both, "
             "and at least one"
         )
-    ways = [range(0)]
     for target, pyramid in zip(targets, pyramids, strict=True):
         check_target(target, pyramid)
     for coarse, fine in itertools.pairwise(pyramids):
-        way = _scales_down_to(coarse.spec.npix, fine)
-        if way is None or not _same_pixels(coarse, fine, way):
+        if not _follows(fine, coarse):
             raise ValueError(
                 f"pyramids: got nside {coarse.spec.nside} before {fine.spec.nside}, expected from "
                 "coarse to fine, each with the pixels of a coarser scale of the next"
             )
-        ways.append(way)
-    return ways
 
 
-def _same_pixels(coarse: Pyramid, fine: Pyramid, way: range) -> bool:
-    """Say whether maps taken down the way are maps of the coarse pyramid."""
-    own = int(coarse.spec.upsampled)
-    if coarse.spec.nside != fine.levels[way.stop].nside:
+def _follows(fine: Pyramid, coarse: Pyramid) -> bool:
+    """Say whether maps of one pyramid, taken down, are maps of another."""
+    nsides = [level.nside for level in fine.levels[fine.spec.own_scale + 1 :]]
+    if coarse.spec.nside not in nsides:
         return False
+    scale = fine.spec.own_scale + 1 + nsides.index(coarse.spec.nside)
+    if fine.levels[scale].npix != coarse.spec.npix:
+        return False
+    own = coarse.spec.own_scale
     if coarse.spec.cell_count is None or own == len(coarse.levels):  # then they are not known
         return True
-    return np.array_equal(fine.pixels(way.stop), coarse.pixels(own))
+    return np.array_equal(fine.pixels(scale), coarse.pixels(own))
 
 
-def _sizes(pyramid: Pyramid) -> list[int]:
-    """Return how many pixels maps have at the nside of the pyramid and at its coarser scales."""
-    return [level.npix for level in pyramid.levels[int(pyramid.spec.upsampled) :]]
-
-
-def _scales_down_to(size: int, pyramid: Pyramid) -> range | None:
-    """Return the scales from whose nside maps are taken down to so many pixels, or None."""
-    coarser, own = _sizes(pyramid)[1:], int(pyramid.spec.upsampled)
-    return range(own, own + coarser.index(size) + 1) if size in coarser else None
-
-
-def _downsample_by(
-    map: Float[np.ndarray, " p"], pyramid: Pyramid, scales: range
+def _downsample(
+    map: Float[np.ndarray, " p"], pyramid: Pyramid, nside: int
 ) -> Float[np.ndarray, " q"]:
-    """Take a map from the nside of one scale after the other to half of it."""
-    lowered: Any = map.astype(pyramid.spec.dtype)
-    for scale in scales:
-        lowered = downsample_map(lowered, pyramid, scale)
-    return np.asarray(lowered)
+    return np.asarray(downsample_to(map.astype(pyramid.spec.dtype), pyramid, nside))
