@@ -20,6 +20,7 @@ from rich.table import Table
 from experiments.studies.config_maps import prepare, synthesize_maps, with_entries
 from experiments.studies.options import add_size_options, study_parser
 from jaxscat.plotting import write_figure
+from jaxscat.plotting.layout import new_figure
 from jaxscat.run.config import load_config
 from jaxscat.run.folder import write_json
 from jaxscat.validation.comparison import Comparison, compare_with
@@ -110,7 +111,7 @@ def build_table(rows: list[dict[str, Any]], controls: dict[str, list[dict[str, f
 def draw(rows: list[dict[str, Any]], controls: dict[str, list[dict[str, float]]]) -> Figure:
     """Draw a panel for every distance: mean over the seeds with its standard error."""
     keys = list(rows[0]["distances"])
-    figure = Figure(figsize=(15.0, 6.4), dpi=150, layout="constrained")
+    figure = new_figure(15.0, 6.4)
     axes = figure.subplots(2, -(-len(keys) // 2)).ravel()
     names = list(dict.fromkeys(row["config"] for row in rows))
     for axis, key in zip(axes, keys, strict=False):

@@ -21,6 +21,7 @@ from experiments.studies.config_maps import prepare, synthesize_maps, with_entri
 from experiments.studies.options import add_size_options, study_parser
 from jaxscat.harmonics.spectra import angular_power_spectrum, harmonic_coefficients
 from jaxscat.plotting import write_figure
+from jaxscat.plotting.layout import new_figure
 from jaxscat.run.config import Config, load_config
 from jaxscat.run.folder import write_json
 from jaxscat.validation import gaussian_control
@@ -147,7 +148,7 @@ def build_table(rows: list[dict[str, Any]]) -> Table:
 
 def draw(rows: list[dict[str, Any]], nside: int, coarsest: list[int]) -> Figure:
     """Draw two panels: against the coarsest nside of S3 and S4, and against nside."""
-    figure = Figure(figsize=(12.0, 5.0), dpi=150, layout="constrained")
+    figure = new_figure(12.0, 5.0)
     left, right = figure.subplots(1, 2, sharey=True)
     colours = ("#D55E00", "#0072B2", "#009E73")
     ranges = rows[0]["ranges"]

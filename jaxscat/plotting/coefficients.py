@@ -53,7 +53,7 @@ def plot_coefficients(
     Raises:
         ValueError: no or too many maps, several masks, or coefficients of different shapes.
     """
-    from matplotlib.figure import Figure
+    from jaxscat.plotting.layout import new_figure
 
     _check(statistics, errors)
     first = next(iter(statistics.values()))
@@ -61,7 +61,7 @@ def plot_coefficients(
     below = errors if len(statistics) > 1 else None
     heights = [2.6 if below is None else 3.7] * len(rows)
     heights[0] += 0.3  # the legend
-    figure = Figure(figsize=(13.0, sum(heights) + 0.5), dpi=150, layout="constrained")
+    figure = new_figure(13.0, sum(heights) + 0.5)
     if title:
         figure.suptitle(title, fontsize=13)
     figure.supxlabel(_caption(first, below is not None), fontsize=9, color="0.3")

@@ -39,7 +39,7 @@ def plot_ensemble(
 
     Source: `docs/conventions.md`, "Ensembles".
     """
-    from matplotlib.figure import Figure
+    from jaxscat.plotting.layout import new_figure
 
     seeds = list(maps)
     if len(seeds) < 2 or correlations.shape != (len(seeds) + 1, len(seeds) + 1):
@@ -51,7 +51,7 @@ def plot_ensemble(
     shown |= {f"seed {seed}": maps[seed] for seed in seeds[:_MAXIMUM_MAPS]}
     columns = -(-len(shown) // _MAXIMUM_ROWS)
     widths = [6.4, 3.5 * columns]
-    figure = Figure(figsize=(sum(widths), 6.4), dpi=150, layout="constrained")
+    figure = new_figure(sum(widths), 6.4)
     if title:
         figure.suptitle(title, fontsize=13)
     grid = figure.add_gridspec(1, 2, width_ratios=widths)

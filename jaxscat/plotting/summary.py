@@ -56,7 +56,7 @@ def plot_summary(
 
     Source: `docs/conventions.md`, "Ensembles".
     """
-    from matplotlib.figure import Figure
+    from jaxscat.plotting.layout import new_figure
 
     maps = {"original": original, "start": start, "synthesized": synthesized}
     curves = {
@@ -65,7 +65,7 @@ def plot_summary(
         "original": [original],
         "synthesized": list(ensemble) or [synthesized],
     }  # from back to front
-    figure = Figure(figsize=(13.0, 7.6), dpi=150, layout="constrained")
+    figure = new_figure(13.0, 7.6)
     if title:
         figure.suptitle(title, fontsize=13)
     grid = figure.add_gridspec(2, 1, height_ratios=[1.0, 1.25])

@@ -75,9 +75,11 @@ def plot_validation(
 
     Source: `docs/conventions.md`, "Validation".
     """
+    from jaxscat.plotting.layout import new_figure
+
     curves, shown = validation.curves(), _shown(original, maps, control_map)
     heights = [3.1, 3.7, 3.3, 4.4, 2.9]
-    figure = _figure(16.0, sum(heights) + 0.4)
+    figure = new_figure(16.0, sum(heights) + 0.4)
     if title:
         figure.suptitle(title, fontsize=14)
     sky, patches, spectra, shapes, scattering = figure.subfigures(
@@ -116,15 +118,17 @@ def validation_figures(
     Their names are maps, zoom, spectrum, distribution, copies, morphology, scattering and, if
     there are losses, loss. The first figure has the `title`.
     """
+    from jaxscat.plotting.layout import new_figure
+
     curves, shown = validation.curves(), _shown(original, maps, control_map)
     figures = {
-        "maps": _figure(13.0, 3.1),
-        "zoom": _figure(13.0, 4.4),
-        "spectrum": _figure(13.0, 4.2),
-        "distribution": _figure(6.5, 5.0),
-        "copies": _figure(6.5, 5.0),
-        "morphology": _figure(15.0, 5.0),
-        "scattering": _figure(13.0, 3.8),
+        "maps": new_figure(13.0, 3.1),
+        "zoom": new_figure(13.0, 4.4),
+        "spectrum": new_figure(13.0, 4.2),
+        "distribution": new_figure(6.5, 5.0),
+        "copies": new_figure(6.5, 5.0),
+        "morphology": new_figure(15.0, 5.0),
+        "scattering": new_figure(13.0, 3.8),
     }
     if title:
         figures["maps"].suptitle(title, fontsize=13)
@@ -151,15 +155,9 @@ def validation_figures(
     for name in ("spectrum", "distribution", "copies", "morphology", "scattering"):
         _draw_legend(figures[name], curves, chance=name == "copies")
     if losses:
-        figures["loss"] = _figure(13.0, 3.2)
+        figures["loss"] = new_figure(13.0, 3.2)
         draw_losses(figures["loss"].subplots(), losses, terms)
     return figures
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
 def _shown(original: Map, maps: Mapping[int, Map], control_map: Map) -> dict[str, Map]:

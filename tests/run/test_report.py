@@ -240,10 +240,7 @@ def test_validating_a_run_again_writes_the_same_report(run, tmp_path, few_contro
     assert json.loads((folder / "validation.json").read_text()) == validation.as_json()
     before, after = content(run), content(folder)
     assert after.keys() == before.keys()
-    figures = (before.pop("validation.png"), after.pop("validation.png"))
     assert [name for name in before if after[name] != before[name]] == []
-    # Drawing one and the same validation again gives one of two pictures, 1/255 apart in places.
-    np.testing.assert_allclose(*map(picture, figures), atol=1.01 / 255, rtol=0)
 
 
 def test_folder_of_an_older_run_is_validated(run, tmp_path, without_figures):
