@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
 
@@ -15,7 +17,7 @@ _DECIMALS = 9
 class RepeatableLayout(ConstrainedLayoutEngine):
     """Matplotlib's constrained layout, with places that are rounded."""
 
-    def execute(self, fig: FigureBase) -> None:
+    def execute(self, fig: Any) -> None:
         """Lay out a figure."""
         super().execute(fig)
         _round_subfigures(fig)
@@ -25,7 +27,7 @@ class RepeatableLayout(ConstrainedLayoutEngine):
             axes.set_in_layout(True)  # which setting a position turns off
 
 
-def _round_subfigures(figure: FigureBase) -> None:
+def _round_subfigures(figure: Any) -> None:
     for inner in figure.subfigs:
         box = inner.bbox_relative
         box.p0, box.p1 = np.round(box.p0, _DECIMALS), np.round(box.p1, _DECIMALS)

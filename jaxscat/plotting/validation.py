@@ -79,7 +79,7 @@ def plot_validation(
 
     curves, shown = validation.curves(), _shown(original, maps, control_map)
     heights = [3.1, 3.7, 3.3, 4.4, 2.9]
-    figure = new_figure(16.0, sum(heights) + 0.4)
+    figure: Any = new_figure(16.0, sum(heights) + 0.4)
     if title:
         figure.suptitle(title, fontsize=14)
     sky, patches, spectra, shapes, scattering = figure.subfigures(
@@ -121,7 +121,7 @@ def validation_figures(
     from jaxscat.plotting.layout import new_figure
 
     curves, shown = validation.curves(), _shown(original, maps, control_map)
-    figures = {
+    figures: dict[str, Any] = {
         "maps": new_figure(13.0, 3.1),
         "zoom": new_figure(13.0, 4.4),
         "spectrum": new_figure(13.0, 4.2),

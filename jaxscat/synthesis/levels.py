@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import Float
@@ -62,7 +62,7 @@ def prolong(
         )
     nside = nsides[coarse.size]
     # U is linear: upsampled together, what is equal in both maps is not even rounded.
-    difference = coarse.astype(pyramid.spec.dtype) - _downsample(start, pyramid, nside)
+    difference: Any = coarse.astype(pyramid.spec.dtype) - _downsample(start, pyramid, nside)
     return start + np.asarray(upsample_from(difference, pyramid, nside), start.dtype)
 
 
@@ -181,4 +181,5 @@ def _follows(fine: Pyramid, coarse: Pyramid) -> bool:
 def _downsample(
     map: Float[np.ndarray, " p"], pyramid: Pyramid, nside: int
 ) -> Float[np.ndarray, " q"]:
-    return np.asarray(downsample_to(map.astype(pyramid.spec.dtype), pyramid, nside))
+    own: Any = map.astype(pyramid.spec.dtype)
+    return np.asarray(downsample_to(own, pyramid, nside))
