@@ -166,20 +166,18 @@ def _check_levels(targets: Sequence[Target], pyramids: Sequence[Pyramid]) -> Non
 
 def _follows(fine: Pyramid, coarse: Pyramid) -> bool:
     """Say whether maps of one pyramid, taken down, are maps of another."""
-    nsides = [level.nside for level in fine.levels[fine.spec.own_scale + 1 :]]
-    if coarse.spec.nside not in nsides:
-        return False
-    scale = fine.spec.own_scale + 1 + nsides.index(coarse.spec.nside)
-    if fine.levels[scale].npix != coarse.spec.npix:
+    scales = range(fine.spec.own_scale + 1, len(fine.levels))
+    known = [scale for scale in scales if fine.levels[scale].nside == coarse.spec.nside]
+    if not known or fine.levels[known[0]].npix != coarse.spec.npix:
         return False
     own = coarse.spec.own_scale
     if coarse.spec.cell_count is None or own == len(coarse.levels):  # then they are not known
         return True
-    return np.array_equal(fine.pixels(scale), coarse.pixels(own))
+    return np.array_equal(fine.pixels(known[0]), coarse.pixels(own))
 
 
 def _downsample(
     map: Float[np.ndarray, " p"], pyramid: Pyramid, nside: int
 ) -> Float[np.ndarray, " q"]:
-    own: Any = map.astype(pyramid.spec.dtype)
-    return np.asarray(downsample_to(own, pyramid, nside))
+    converted: Any = map.astype(pyramid.spec.dtype)
+    return np.asarray(downsample_to(converted, pyramid, nside))
