@@ -48,8 +48,6 @@ from jaxscat.statistics.alignment import Alignment as Alignment
 from jaxscat.statistics.alignment import align_orientations as align_orientations
 from jaxscat.statistics.angular import FourierHarmonics as FourierHarmonics
 from jaxscat.statistics.angular import IsotropicMean as IsotropicMean
-from jaxscat.statistics.angular import ReducedCovariance as ReducedCovariance
-from jaxscat.statistics.angular import Reduction as Reduction
 from jaxscat.statistics.angular import isotropic_spread as isotropic_spread
 from jaxscat.statistics.coefficient_maps import CoefficientMaps as CoefficientMaps
 from jaxscat.statistics.coefficient_maps import coefficient_maps as coefficient_maps
@@ -58,6 +56,8 @@ from jaxscat.statistics.comparison import compare_statistics as compare_statisti
 from jaxscat.statistics.errors import standard_error as standard_error
 from jaxscat.statistics.normalization import normalize as normalize
 from jaxscat.statistics.power import wavelet_power as wavelet_power
+from jaxscat.statistics.reduction import ReducedCovariance as ReducedCovariance
+from jaxscat.statistics.reduction import Reduction as Reduction
 from jaxscat.statistics.scattering import measure as measure
 from jaxscat.statistics.storage import StoredStatistics as StoredStatistics
 from jaxscat.statistics.storage import load_statistics as load_statistics

@@ -3,6 +3,7 @@
 import collections
 import ctypes
 import functools
+import gc
 import importlib.util
 import os
 from contextlib import contextmanager
@@ -15,7 +16,10 @@ import jaxlib.version
 if "XLA_FLAGS" not in os.environ:
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     if (0, 6) <= jaxlib.version.__version_info__ < (0, 11):
-        os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"
+        # Programs of tests are too small to be worth the threads that share their compilation.
+        os.environ["XLA_FLAGS"] = (
+            "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+        )
 
 # healpy's threads wait for each other in a loop: beside other processes a transform of a small map
 # takes a thousand times as long.
@@ -38,6 +42,12 @@ OPTIMIZED = {"minimization", "parametrizations", "synthesis"}
 def pytest_collection_modifyitems(items):
     """Optimized tests come first: each process changes its options once."""
     items.sort(key=lambda item: item.path.parent.name not in OPTIMIZED)
+
+
+# Traces are made of millions of small objects, of which the collector finds few to be free: by
+# default its searches take a tenth of the time.
+gc.freeze()
+gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,11 +1,12 @@
 """The weighted distance between coefficients and a target."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxscat.objectives.target import Power, Target
-from jaxscat.statistics.angular import ReducedCovariance
 from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
+from jaxscat.statistics.reduction import ReducedCovariance
 
 # Share of each group in a balanced distance; of two maps, S3 and S3P have half of S3 each.
 SHARES = {"S0": 0.02, "S1": 0.2, "S2": 0.2, "S3": 0.28, "S4": 0.3}
@@ -46,7 +47,7 @@ def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array,
 
     Source: FOSCAT's loss; `docs/conventions.md`, "Objective".
     """
-    return weighted_distance(compare(statistics, target, None), target)
+    return _compiled_distance(compare(statistics, target, None), target)
 
 
 def compare(statistics: ScatteringCovariance, target: Target, power: Power | None) -> Comparable:
@@ -96,6 +97,9 @@ def weighted_distance(compared: Comparable, target: Target) -> Float[Array, ""]:
         else:
             total, count = total + square, count + group.size
     return total if target.weights == "balanced" else total / count
+
+
+_compiled_distance = jax.jit(weighted_distance)
 
 
 def _shares(compared: AbstractCoefficients) -> dict[str, float]:

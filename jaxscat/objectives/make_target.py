@@ -22,7 +22,6 @@ from jaxscat.objectives.target import (
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.alignment import Alignment
-from jaxscat.statistics.angular import Reduction
 from jaxscat.statistics.checks import check_map_of
 from jaxscat.statistics.ensembles import mean_and_scatter, root_mean_square
 from jaxscat.statistics.errors import measure_errors
@@ -30,6 +29,7 @@ from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula
 from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.power import measure_power
+from jaxscat.statistics.reduction import Reduction
 from jaxscat.statistics.scattering import measure_coefficients
 
 SigmaSource = Literal["pixels", "foscat", "ensemble"]

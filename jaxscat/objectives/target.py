@@ -1,9 +1,11 @@
 """What a map is asked to satisfy: coefficients, their tolerance, and how a map is measured."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -13,12 +15,12 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.parametrizations.pixels import power_of_two_near
 from jaxscat.statistics.alignment import Alignment
-from jaxscat.statistics.angular import ReducedCovariance, Reduction
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
 from jaxscat.statistics.indices import scale_pairs, scale_triples
 from jaxscat.statistics.measurement import Mask, Measurement
 from jaxscat.statistics.normalization import normalize
+from jaxscat.statistics.reduction import ReducedCovariance, Reduction
 
 Power = Float[Array, "*masks J L"]
 Errors = TypeVar("Errors", ScatteringCovariance, ReducedCovariance)
@@ -154,6 +156,7 @@ def covariance_scales(spec: PyramidSpec, coarsest_nside: int | None) -> int:
     return sum(spec.finest_nside >> j >= coarsest_nside for j in range(spec.scales))
 
 
+@partial(jax.jit, static_argnames="scales")
 def finest_covariances(statistics: ScatteringCovariance, scales: int) -> ScatteringCovariance:
     """Drop S3 (S3P) and S4 of all but the finest `scales` scales."""
     pairs, triples = len(scale_pairs(scales)), len(scale_triples(scales, statistics.both_triangles))
@@ -208,12 +211,14 @@ def floored(sigma: Errors, floor: float) -> Errors:
         return sigma
     masks = sigma.s0.ndim - 1
 
-    def raised(group: Array) -> Array:
+    # In NumPy, as in `positive`.
+    def raised(errors: Array) -> Array:
+        group = np.asarray(errors)
         orientations = tuple(range(masks + 1, group.ndim))  # one axis names the scales
         # Scaled first: squares of weak coefficients leave the range of float32.
-        largest = jnp.max(group, axis=orientations, keepdims=True)
-        square = jnp.mean((group / largest) ** 2, axis=orientations, keepdims=True)
-        return jnp.maximum(group, floor * largest * jnp.sqrt(square))
+        largest = np.max(group, axis=orientations, keepdims=True)
+        square = np.mean((group / largest) ** 2, axis=orientations, keepdims=True)
+        return jnp.asarray(np.maximum(group, floor * largest * np.sqrt(square)))
 
     return replace(
         sigma,

@@ -14,7 +14,8 @@ from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.run.config import Config, TargetConfig
 from jaxscat.statistics.alignment import align_orientations
-from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean, Reduction
+from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
+from jaxscat.statistics.reduction import Reduction
 
 
 def build_run_pyramid(

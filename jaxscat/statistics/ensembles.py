@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxscat.statistics.angular import ReducedCovariance
 from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.reduction import ReducedCovariance
 
 Coefficients = TypeVar("Coefficients", ScatteringCovariance, ReducedCovariance)
 

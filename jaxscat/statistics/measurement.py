@@ -75,7 +75,12 @@ class Measurement(eqx.Module):
         """Drop the axis of masks unless several masks were given."""
         if self.mask is not None and self.mask.ndim == 2:
             return statistics
-        return jax.tree.map(lambda group: group[0], statistics)
+        return _of_first_mask(statistics)
+
+
+@jax.jit
+def _of_first_mask(statistics: ScatteringCovariance) -> ScatteringCovariance:
+    return jax.tree.map(lambda group: group[0], statistics)
 
 
 def build_measurement(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -61,16 +62,23 @@ def normalize(
             raise ValueError(
                 "second_power: got an array, expected None for coefficients of one map"
             )
-        product = power
-        first = second = jnp.sqrt(power)
+        second_power = power
     else:
         if second_power is None:
             raise ValueError(
                 "second_power: got None, expected S2 of a second reference for two maps"
             )
         second_power = _prepare_power(second_power, statistics, "second_power")
-        first, second = jnp.sqrt(power), jnp.sqrt(second_power)
-        product = first * second
+    return _divide(statistics, power, second_power)
+
+
+@jax.jit
+def _divide(
+    statistics: ScatteringCovariance, power: Array, second_power: Array
+) -> ScatteringCovariance:
+    """Divide S1 to S4 by the powers of both references, which are one for one map."""
+    first, second = jnp.sqrt(power), jnp.sqrt(second_power)
+    product = power if statistics.kind == "auto" else first * second
     j2, j3 = np.array(statistics.pairs, dtype=int).reshape(-1, 2).T
     of_modulus, of_map = (..., j2, slice(None), None), (..., j3, None, slice(None))
     i1, i2, _ = np.array(statistics.triples, dtype=int).reshape(-1, 3).T

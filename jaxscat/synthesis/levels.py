@@ -19,8 +19,8 @@ from jaxscat.operators.apply import downsample_to, upsample_from
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.parametrizations.parametrization import Parametrization
 from jaxscat.progress import Progress
-from jaxscat.statistics.angular import Reduction
 from jaxscat.statistics.checks import check_map_of
+from jaxscat.statistics.reduction import Reduction
 from jaxscat.synthesis.options import EnsembleOptions
 from jaxscat.synthesis.synthesize import (
     Start,

@@ -23,8 +23,8 @@ from jaxscat.parametrizations.components import Stacked
 from jaxscat.parametrizations.parametrization import Parametrization, check_parametrization
 from jaxscat.parametrizations.pixels import Pixels
 from jaxscat.progress import Progress
-from jaxscat.statistics.angular import Reduction
 from jaxscat.statistics.checks import check_map_of
+from jaxscat.statistics.reduction import Reduction
 from jaxscat.synthesis.options import SynthesisOptions, minimizer_options
 
 Start = Callable[[int], Float[np.ndarray, " p"]] | Float[Array, "*seeds p"]

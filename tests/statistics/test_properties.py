@@ -92,6 +92,9 @@ def auto(map, operators, mask):
     return statistics, standard_error(map, operators, mask=mask), gradient
 
 
+auto_of_many = jax.jit(jax.vmap(auto, in_axes=(0, None, None)))
+
+
 @jax.jit
 def cross(map, second, operators, mask):
     def total(map, second):
@@ -198,7 +201,7 @@ def test_many_maps_at_once_are_a_loop(data):
     npix = operators.spec.npix
     maps = np.stack([data.draw(fields(npix)) for _ in range(3)])
     mask = data.draw(masks(npix))
-    together, _, gradients = jax.jit(jax.vmap(auto, in_axes=(0, None, None)))(maps, operators, mask)
+    together, _, gradients = auto_of_many(maps, operators, mask)
     for position, map in enumerate(maps):
         alone, _, gradient = auto(map, operators, mask)
         unit = np.std(map)
@@ -215,7 +218,7 @@ def test_many_maps_at_once_are_a_loop(data):
 def test_constant_maps_have_no_structure(operators, value, data):
     mask = data.draw(masks(operators.spec.npix))
     maps = np.full((3, operators.spec.npix), value)
-    together = jax.jit(jax.vmap(auto, in_axes=(0, None, None)))(maps, operators, mask)[0]
+    together = auto_of_many(maps, operators, mask)[0]
     for statistics in (together, auto(maps[0], operators, mask)[0]):
         for name, group in statistics.groups().items():
             if name == "S0":
