@@ -30,33 +30,13 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_enable_x64", True)
-UNOPTIMIZED = "JAX_DISABLE_MOST_OPTIMIZATIONS" in os.environ
-
 
 # Compiled functions serve all modules of a process, until it holds this number of bytes.
 MOST_MEMORY = 3e9
-# Minimizations end where rounding decides: they are tested as users run them, optimized.
-OPTIMIZED = {"minimization", "parametrizations", "synthesis"}
-
-
-def pytest_collection_modifyitems(items):
-    """Optimized tests come first: each process changes its options once."""
-    items.sort(key=lambda item: item.path.parent.name not in OPTIMIZED)
-
-
 # Traces are made of millions of small objects, of which the collector finds few to be free: by
 # default its searches take a tenth of the time.
 gc.freeze()
 gc.set_threshold(100_000, 50, 50)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item):
-    """Before any fixture: programs that were compiled with other options are forgotten."""
-    wanted = item.path.parent.name not in OPTIMIZED and UNOPTIMIZED
-    if jax.config.values["jax_disable_most_optimizations"] != wanted:
-        jax.clear_caches()
-        jax.config.update("jax_disable_most_optimizations", wanted)
 
 
 def resident_memory() -> float:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import numpy as np
 import pytest
@@ -155,7 +156,9 @@ def late_interrupt(*_):
 def test_numbers_of_numpy_are_as_good(target, pyramid, whole, tmp_path):
     options = {name: np.int64(value) for name, value in OPTIONS.items()}
     checkpoints = Checkpoints(tmp_path / "kept", every_steps=np.int64(4), every_minutes=None)
-    found = synthesize_many(target, pyramid, SEEDS, **options, checkpoints=checkpoints)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = synthesize_many(target, pyramid, SEEDS, **options, checkpoints=checkpoints)
     assert_same(found, whole)
     assert checkpoints.steps() != []
 

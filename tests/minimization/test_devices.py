@@ -145,8 +145,8 @@ ALL = list(range(8))
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """What happened on eight devices of the CPU, by the names of the cases."""
-    settings = {k: v for k, v in os.environ.items() if k != "JAX_DISABLE_MOST_OPTIMIZATIONS"}
-    settings |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    flags = [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
+    settings = os.environ | {"XLA_FLAGS": " ".join(flags), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SCRIPT), tmp_path_factory.mktemp("kept") / "run"],
         capture_output=True,
