@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +18,11 @@ def is_nside(value: object) -> bool:
         return False
     number = int(value)
     return number > 0 and number & (number - 1) == 0
+
+
+def plain_integer(value: Any) -> Any:
+    """Return an integer of NumPy as Python's, as static fields ask, and all else as it is."""
+    return int(value) if isinstance(value, np.integer) else value
 
 
 def check_nside(nside: object, *, name: str = "nside") -> int:

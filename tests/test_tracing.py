@@ -11,12 +11,15 @@ from jaxscat.minimization.lane import build_limits
 from jaxscat.minimization.lanes import advance, begin
 from jaxscat.minimization.lbfgs import LBFGS
 from jaxscat.minimization.problem import Problem, build_problem
+from jaxscat.objectives.chi_square import chi_square
 from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.objective import Objective
 from jaxscat.objectives.scattering import Scattering, map_loss
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.parametrizations.pixels import Pixels
+from jaxscat.statistics.angular import IsotropicMean, isotropic_spread
+from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.scattering import measure, measure_scales
 from jaxscat.synthesis.synthesize import synthesize, synthesize_many
 
@@ -93,6 +96,43 @@ def test_gradient_is_traced_once_for_all_maps_targets_and_pyramids(generator, tw
     fewer = make_target(original, pyramid, coarsest_nside=2)
     function(generator.standard_normal(192), pyramid, fewer)
     assert len(traces) == 2
+
+
+@pytest.fixture(scope="module")
+def compilations():
+    """A list that grows whenever a program is compiled."""
+    found = []
+
+    def listen(event, duration, **_):
+        if "backend_compile" in event:
+            found.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return found
+
+
+def test_coefficients_that_are_known_take_a_program_for_each_function(generator, compilations):
+    pyramid = build_pyramid(1, orientations=11, dtype="float64")  # a shape of this test alone
+    map, other = generator.gamma(2.0, size=(2, 12))
+    target = make_target(map, pyramid, coarsest_nside=1)
+    statistics = measure(map, pyramid)
+    steps = {
+        "normalize": lambda found: normalize(found, statistics.s2),
+        "mean": lambda found: IsotropicMean().mean(found),
+        "spread": lambda found: isotropic_spread(found),
+        "chi_square": lambda found: chi_square(found, target),
+    }
+    for name, step in steps.items():
+        compilations.clear()
+        jax.block_until_ready(step(statistics))
+        # The scales that count are another program than their distance.
+        assert 1 <= len(compilations) <= (2 if name == "chi_square" else 1), name
+    compilations.clear()
+    changed = measure(other, pyramid)
+    for step in steps.values():
+        step(changed)
+    make_target(other, pyramid, coarsest_nside=1, sigma_floor=0.03)
+    assert compilations == []
 
 
 def build(pyramid, target, tolerance=1e-6):

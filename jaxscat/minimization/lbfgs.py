@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxscat.maps import plain_integer
 from jaxscat.minimization.lane import (
     CONVERGED,
     NO_PROGRESS,
@@ -110,11 +111,6 @@ def _as_float(value: Any) -> Any:
     return float(value) if isinstance(value, numbers) and not isinstance(value, bool) else value
 
 
-def _as_int(value: Any) -> Any:
-    """Return integers of NumPy as Python's: others are no static fields."""
-    return int(value) if isinstance(value, np.integer) else value
-
-
 class LBFGS(Minimizer):
     """Limited-memory BFGS with a bracketing line search.
 
@@ -136,7 +132,7 @@ class LBFGS(Minimizer):
 
     gradient_tolerance: Any = eqx.field(converter=_as_float, default=1e-6)
     stagnation: Any = eqx.field(converter=_as_float, default=None)
-    memory: int = eqx.field(static=True, converter=_as_int, default=50)
+    memory: int = eqx.field(static=True, converter=plain_integer, default=50)
 
     def __check_init__(self) -> None:
         check_count("memory", self.memory)

@@ -99,6 +99,7 @@ def weighted_distance(compared: Comparable, target: Target) -> Float[Array, ""]:
     return total if target.weights == "balanced" else total / count
 
 
+# Inside of another jitted function, the plain one is compiled with the rest.
 _compiled_distance = jax.jit(weighted_distance)
 
 

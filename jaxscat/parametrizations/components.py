@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
+from jaxscat.maps import plain_integer
 from jaxscat.parametrizations.parametrization import Maps, Parametrization
 from jaxscat.parametrizations.pixels import Pixels, power_of_two_near
 
@@ -74,7 +75,7 @@ class Stacked(Parametrization):
     """
 
     part: Parametrization
-    count: int = eqx.field(static=True)
+    count: int = eqx.field(static=True, converter=plain_integer)
 
     @property
     def size(self) -> int:

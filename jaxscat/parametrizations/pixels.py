@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from jaxscat.maps import plain_integer
 from jaxscat.parametrizations.parametrization import Parametrization
 
 
@@ -22,7 +23,7 @@ class Pixels(Parametrization):
     Source: `docs/conventions.md`, "Parametrizations".
     """
 
-    npix: int = eqx.field(static=True)
+    npix: int = eqx.field(static=True, converter=plain_integer)
     unit: Any = 1.0
 
     @property

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.lax import stop_gradient
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Inexact
 
+from jaxscat.maps import plain_integer
 from jaxscat.statistics.coefficients import Index, ScatteringCovariance
 from jaxscat.statistics.moments import safe_sqrt
 from jaxscat.statistics.reduction import ReducedCovariance, Reduction, check_whole, reduce_groups
@@ -43,12 +44,14 @@ class IsotropicMean(Reduction):
                 f"compatibility: got {self.compatibility!r}, expected None or 'foscat'"
             )
 
-    def mean_of_group(self, name: str, group: Array) -> Array:
+    def mean_of_group(
+        self, name: str, group: Inexact[Array, "*axes L"]
+    ) -> Inexact[Array, "*reduced"]:
         """Return the means over `l2` at fixed differences, without an axis of harmonics."""
         squeezed = self.compatibility == "foscat" and name in ("S3", "S3P")
         return group.sum(-1) / (_FOSCAT_DIVISOR if squeezed else group.shape[-1])
 
-    def sigma_of_group(self, name: str, group: Array) -> Array:
+    def sigma_of_group(self, name: str, group: Float[Array, "*axes L"]) -> Float[Array, "*reduced"]:
         """Return the standard errors of the means, treating orientations as independent."""
         if self.compatibility == "foscat":  # FOSCAT's synthesis reduces errors like coefficients.
             return self.mean_of_group(name, group)
@@ -73,7 +76,7 @@ class FourierHarmonics(Reduction):
     Source: FOSCAT's `fft_ang`; `docs/conventions.md`, "Angular reductions".
     """
 
-    harmonics: int = eqx.field(static=True, default=1)
+    harmonics: int = eqx.field(static=True, converter=plain_integer, default=1)
     imaginary: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self):
@@ -83,11 +86,13 @@ class FourierHarmonics(Reduction):
         if not isinstance(self.imaginary, bool):
             raise ValueError(f"imaginary: got {self.imaginary!r}, expected True or False")
 
-    def mean_of_group(self, name: str, group: Array) -> Array:
+    def mean_of_group(
+        self, name: str, group: Inexact[Array, "*axes L"]
+    ) -> Inexact[Array, "*reduced"]:
         """Return the mean, and Fourier sums not divided by the number of orientations."""
         return jnp.einsum("...l,hl->...h", group, self._basis(group), precision="highest")
 
-    def sigma_of_group(self, name: str, group: Array) -> Array:
+    def sigma_of_group(self, name: str, group: Float[Array, "*axes L"]) -> Float[Array, "*reduced"]:
         """Return the standard errors of mean and sums, treating orientations as independent."""
         return _norm(group[..., None, :] * self._basis(group))
 

@@ -76,7 +76,7 @@ def normalize(
 def _divide(
     statistics: ScatteringCovariance, power: Array, second_power: Array
 ) -> ScatteringCovariance:
-    """Divide S1 to S4 by the powers of both references, which are one for one map."""
+    """Divide S1 to S4 by the powers of both references; for one map they are the same."""
     first, second = jnp.sqrt(power), jnp.sqrt(second_power)
     product = power if statistics.kind == "auto" else first * second
     j2, j3 = np.array(statistics.pairs, dtype=int).reshape(-1, 2).T

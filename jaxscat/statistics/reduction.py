@@ -1,4 +1,4 @@
-"""Coefficients of combined orientations, and what a way to combine them has to say."""
+"""What an angular reduction is, and the coefficients that it leaves."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Inexact
 
 from jaxscat.statistics.coefficients import AbstractCoefficients, Index, Kind, ScatteringCovariance
 from jaxscat.statistics.indices import covariance_scales, scale_pairs, scale_triples
@@ -17,11 +17,14 @@ from jaxscat.statistics.indices import covariance_scales, scale_pairs, scale_tri
 class Reduction(eqx.Module):
     """Interface for combining coefficients that differ by a common rotation of all orientations.
 
-    Reductions hold no arrays and are hashable, to be static arguments of compiled functions.
+    A reduction of one's own defines what becomes of one group. Reductions hold no arrays and are
+    hashable, to be static arguments of compiled functions.
+
+    Source: `docs/conventions.md`, "Angular reductions".
     """
 
     def mean(self, statistics: ScatteringCovariance) -> "ReducedCovariance":
-        """Reduce the coefficients of one map or of two.
+        """Reduce the coefficients of one map or of two; S0 is unchanged.
 
         Raises:
             ValueError: the coefficients are reduced already, or have too few orientations.
@@ -39,12 +42,26 @@ class Reduction(eqx.Module):
         return _reduced_sigma(errors, self)
 
     @abstractmethod
-    def mean_of_group(self, name: str, group: Array) -> Array:
-        """Reduce one of the groups S1 to S4, whose last axis is `l2`."""
+    def mean_of_group(
+        self, name: str, group: Inexact[Array, "*axes L"]
+    ) -> Inexact[Array, "*reduced"]:
+        """Reduce one of the groups S1 to S4 over its last axis, `l2`.
+
+        Args:
+            name: "S1" to "S4", or "S3P".
+            group: coefficients; S3 and S4 with their other orientations relative to `l2`.
+
+        Returns:
+            one number in place of that axis, or an axis of harmonics as `labels` has labels.
+        """
 
     @abstractmethod
-    def sigma_of_group(self, name: str, group: Array) -> Array:
-        """Return the standard errors of `mean_of_group`, from those of the group."""
+    def sigma_of_group(self, name: str, group: Float[Array, "*axes L"]) -> Float[Array, "*reduced"]:
+        """Return the standard errors of `mean_of_group`, from those of the group.
+
+        Args:
+            name, group: as for `mean_of_group`; real.
+        """
 
     @abstractmethod
     def labels(self, orientations: int) -> list[Index]:
@@ -120,7 +137,14 @@ def reduce_groups(
     reduction: Reduction,
     combine: Callable[[str, Array], Array],
 ) -> ReducedCovariance:
-    """Apply `combine(name, group)` to S1 to S4, with `l2` on the last axis."""
+    """Combine the orientations of S1 to S4.
+
+    Args:
+        statistics: coefficients of all orientations.
+        reduction: what the result is said to be of.
+        combine: a function of the name of a group and the group `[..., L]` with `l2` on the last
+            axis.
+    """
     groups = {
         name.lower(): combine(name, _count_from_l2(name, group))
         for name, group in statistics.groups().items()

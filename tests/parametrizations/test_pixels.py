@@ -1,5 +1,7 @@
 """Maps of parameters and back: all pixels, free pixels, several maps."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,6 +59,13 @@ def test_fixed_pixels_are_no_variables(map, free):
     found = FreePixels(unseen, np.flatnonzero(free)[::-1])
     np.testing.assert_array_equal(found.maps(np.zeros(found.size))[~free], map[~free])
     assert found.unit == fixed.unit == 16.0
+
+
+def test_numbers_of_numpy_are_pythons():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of fields that are not static
+        several = Stacked(Pixels(np.int64(192)), np.int32(3))
+    assert several == Stacked(Pixels(192), 3) and several.size == 576
 
 
 def test_units_are_powers_of_two(map):

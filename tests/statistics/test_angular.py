@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -388,6 +389,42 @@ def test_bad_arguments_are_refused_by_name():
             FourierHarmonics(wrong)
     with pytest.raises(ValueError, match="^imaginary: got 1"):
         FourierHarmonics(1, imaginary=1)
+
+
+def test_numbers_of_numpy_are_pythons():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of fields that are not static
+        assert FourierHarmonics(np.int64(2)) == FourierHarmonics(2)
+
+
+class Largest(Reduction):
+    """A reduction of one's own."""
+
+    def mean_of_group(self, name, group):
+        return jnp.abs(group).max(-1)
+
+    def sigma_of_group(self, name, group):
+        return group.max(-1)
+
+    def labels(self, orientations):
+        return [{}]
+
+
+def test_a_reduction_of_ones_own():
+    statistics, errors = coefficients(3), coefficients(3, errors=True)
+    reduced, sigma = Largest().mean(statistics), Largest().sigma(errors)
+    np.testing.assert_array_equal(sigma.s1, np.max(errors.s1, axis=-1))
+    for d1 in range(3):
+        for d2 in range(3):
+            of_pair = [statistics.s4[:, l2, (l2 + d1) % 3, (l2 + d2) % 3] for l2 in range(3)]
+            np.testing.assert_allclose(
+                reduced.s4[:, d1, d2], np.abs(of_pair).max(axis=0), rtol=1e-15
+            )
+    assert len(reduced.names()) == reduced.ravel().size
+    with pytest.raises(ValueError, match="statistics: got ReducedCovariance"):
+        Largest().mean(reduced)
+    with pytest.raises(ValueError, match="errors: got S3 of type complex"):
+        Largest().sigma(statistics)
 
 
 def test_more_harmonics_than_orientations_tell_apart_are_refused():
