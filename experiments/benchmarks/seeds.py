@@ -273,6 +273,6 @@ def main(arguments: list[str]) -> int:
             write_json(options.output / "benchmark_seeds.json", results)
             console.print(f"{part}, {format_row(row)}")
         for table in tables(rows, where):
-            Console(width=100).print(table)
+            Console(width=120).print(table)
     console.print(f"written to {options.output}")
     return 0
