@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment
-from jaxscat.statistics.checks import prepare_map
+from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.scales import standardization
 from jaxscat.statistics.sectors import combine_orientations
@@ -18,12 +18,13 @@ def wavelet_power(
     *,
     mask: Mask | None = None,
     mask_threshold: float | Float[Array, " J"] | None = None,
+    hidden: Hidden = "exclude",
     alignment: Alignment | None = None,
 ) -> Float[Array, "*masks J L"]:
     """Measure S2 of one map, the reference by which coefficients can be normalized.
 
     Args:
-        map, pyramid, mask, mask_threshold, alignment: as for `measure`.
+        map, pyramid, mask, mask_threshold, hidden, alignment: as for `measure`.
 
     Returns:
         mean squared modulus of the wavelet coefficients, in the square of the map's unit.
@@ -34,14 +35,14 @@ def wavelet_power(
     Source: `docs/conventions.md`, "Normalization".
     """
     measurement = build_measurement(
-        pyramid, mask=mask, mask_threshold=mask_threshold, alignment=alignment
+        pyramid, mask=mask, mask_threshold=mask_threshold, hidden=hidden, alignment=alignment
     )
     return measure_power(map, measurement)
 
 
 def measure_power(map: Float[Array, " p"], measurement: Measurement) -> Float[Array, "*masks J L"]:
     """Return S2 of a map alone under a checked measurement, whose second map does not count."""
-    power = _power_of_scales(prepare_map(map, measurement.pyramid.spec)[None], measurement)
+    power = _power_of_scales(measurement.prepare(map)[None], measurement)
     return power if measurement.mask is not None and measurement.mask.ndim == 2 else power[0]
 
 
