@@ -30,7 +30,8 @@ def check_hidden(hidden: object, mask: Array | None) -> None:
     if hidden == "include" or mask is None or not is_known(mask):
         return
     seen = seen_pixels(mask)
-    if seen.sum() < min(LEAST_PIXELS, seen.size):
+    # Maps that have hardly more are trials.
+    if seen.sum() < LEAST_PIXELS and seen.size > 2 * LEAST_PIXELS:
         raise ValueError(
             f"mask: got {seen.sum()} of {seen.size} pixels with weight, expected at least "
             f"{LEAST_PIXELS} (or hidden='include', if the map is known in the others)"

@@ -261,6 +261,8 @@ def test_what_does_not_vary_under_its_mask_is_refused(pyramid, map):
     one = np.zeros(NPIX)
     one[5] = 1
     with pytest.raises(ValueError, match=r"^map: got 2 of 2 coefficients of S0 whose standard"):
+        make_target(map, pyramid, mask=one, hidden="include")
+    with pytest.raises(ValueError, match=r"^map: got the same value .* in every pixel"):
         make_target(map, pyramid, mask=one)
 
 

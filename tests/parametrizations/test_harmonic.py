@@ -136,7 +136,7 @@ def test_footprint_alone_sets_mean_and_amplitudes():
         (
             np.arange(NPIX) // 100,
             {"footprint": np.arange(NPIX) < 50},
-            "original: got the same value 0 in every pixel of the footprint",
+            "original: got the same value 0 in every pixel",
         ),
     ],
 )

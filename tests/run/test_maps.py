@@ -33,6 +33,11 @@ def made(seeds):
 
 ORIGINAL, START = field(1000), field(2000)
 MASKS = np.stack([np.arange(NPIX) < 30, np.arange(NPIX) > 20]).astype(float)
+HIDDEN = np.arange(NPIX) >= 30  # of the first mask; both together hide nothing
+
+
+def stored(map):
+    return np.where(HIDDEN, np.float32(healpy.UNSEEN), map)
 
 
 def test_up_to_64_seeds_are_in_one_file_that_healpy_reads(tmp_path):
@@ -75,11 +80,11 @@ def test_more_seeds_are_in_files_that_stand_alone(tmp_path):
             first = ["ORIGINAL", "START"] if number == 0 else ["ORIGINAL"]
             last = ["MASK_1"] if number == 0 else []
             assert table.names == [*first, *columns, *last]
-            np.testing.assert_array_equal(table["ORIGINAL"], ORIGINAL)
+            np.testing.assert_array_equal(table["ORIGINAL"], stored(ORIGINAL))
             for at, seed in enumerate(part, start=len(first) + 1):
                 assert header[f"TTYPE{at}"] == f"SEED_{seed}" and header[f"SEED{at}"] == seed
                 assert header[f"STATUS{at}"] == ("step limit" if seed % 2 else "converged")
-                np.testing.assert_array_equal(table[f"SEED_{seed}"], field(seed))
+                np.testing.assert_array_equal(table[f"SEED_{seed}"], stored(field(seed)))
 
 
 @pytest.mark.parametrize("count", [1, 64, 65, 200])
@@ -88,14 +93,29 @@ def test_maps_are_found_again(tmp_path, count, mask):
     seeds = list(range(count, 0, -1))
     save_run_maps(tmp_path, ORIGINAL, START, made(seeds), mask)
     found = find_run_maps(tmp_path)
-    np.testing.assert_array_equal(found.original, ORIGINAL)
+    seen = ~HIDDEN if mask is not None and mask.ndim == 1 else np.ones(NPIX, bool)
+    of_seeds = {seed: found.of_seed(seed) for seed in (seeds[0], seeds[-1], seeds[count // 2])}
     assert list(found.files) == seeds
-    for seed in (seeds[0], seeds[-1], seeds[count // 2]):
-        np.testing.assert_array_equal(found.of_seed(seed), field(seed))
+    for map, given in [
+        (found.original, ORIGINAL),
+        *((map, field(seed)) for seed, map in of_seeds.items()),
+    ]:
+        np.testing.assert_array_equal(map[seen], given[seen])
+        np.testing.assert_allclose(map[~seen], given[seen].mean(), rtol=1e-6)
     if mask is None:
         assert found.mask is None
     else:
         np.testing.assert_array_equal(found.mask, np.atleast_2d(mask))
+
+
+@pytest.mark.parametrize("hidden", ["unseen", "free", None])
+def test_hidden_pixels_have_no_data_unless_they_are_free_or_included(tmp_path, hidden):
+    (path,) = save_run_maps(tmp_path, ORIGINAL, START, made([5]), MASKS[0], hidden=hidden)
+    columns = fits.getdata(path, 1)
+    for name, map in (("ORIGINAL", ORIGINAL), ("START", START), ("SEED_5", field(5))):
+        lost = hidden == "unseen" or (hidden == "free" and name == "ORIGINAL")
+        np.testing.assert_array_equal(columns[name], stored(map) if lost else map)
+    np.testing.assert_array_equal(columns["MASK_1"], MASKS[0])
 
 
 def test_a_file_of_several_that_is_missing_is_named(tmp_path):

@@ -19,7 +19,8 @@ from jaxscat.run.resolution_levels import build_coarser_levels
 from jaxscat.run.synthesis import synthesize_run
 from jaxscat.run.targets import build_run_pyramid
 
-NPIX = 12 * 8**2
+NSIDE = 8
+NPIX = 12 * NSIDE**2
 
 
 def settings(path="map.npy", **sections):
@@ -41,7 +42,7 @@ def original():
 
 @pytest.fixture(scope="module")
 def pyramid():
-    return build_run_pyramid(settings(), NPIX)
+    return build_run_pyramid(settings(), NSIDE)
 
 
 def assert_same_target(found, expected):
@@ -70,25 +71,38 @@ def test_targets_are_those_of_the_downsampled_original(reference, original, pyra
         assert_same_target(target, make_target(jnp.asarray(map), own))
 
 
-def test_masks_thresholds_and_the_second_map_go_down_with_it(reference, original, pyramid):
+@pytest.mark.parametrize("hidden", ["exclude", "include"])
+def test_masks_thresholds_and_the_second_map_go_down_with_it(reference, original, pyramid, hidden):
+    """Hidden pixels have no weight in the averages, unless they are included."""
     generator = np.random.default_rng(1)
     second = generator.gamma(2.0, size=NPIX)
     masks = generator.random((2, NPIX)) * (np.arange(NPIX) < 600)
     thresholds = (0.1, 0.05, 0.01)
     config = settings(
-        target={"mask": "mask.npy", "mask_threshold": list(thresholds), "second": "second.npy"},
+        target={
+            "mask": "mask.npy",
+            "mask_threshold": list(thresholds),
+            "second": "second.npy",
+            "hidden": hidden,
+        },
         synthesis={"first_nside": 4},
     )
     (target,), (coarse,) = build_coarser_levels(
         config, original, pyramid, mask=masks, second=second
     )
     assert coarse.spec.nside == 4
+    seen = np.ones(NPIX) if hidden == "include" else (masks.max(axis=0) > 0).astype(float)
+    maps = [
+        halved(reference, seen * map, 8) / np.maximum(halved(reference, seen, 8), 1e-300)
+        for map in (original, second)
+    ]
     expected = make_target(
-        jnp.asarray(halved(reference, original, 8)),
+        jnp.asarray(maps[0]),
         coarse,
-        second=jnp.asarray(halved(reference, second, 8)),
+        second=jnp.asarray(maps[1]),
         mask=jnp.asarray(halved(reference, masks, 8)),
         mask_threshold=np.array(thresholds[1:]),
+        hidden=hidden,
     )
     assert_same_target(target, expected)
 
@@ -132,7 +146,7 @@ def test_first_nside_that_is_not_coarser_is_refused(original, pyramid, first):
 
 def test_first_nside_that_is_no_scale_of_the_pyramid_is_refused(original):
     config = settings(pyramid={"scales": 1}, synthesis={"first_nside": 2})
-    pyramid = build_run_pyramid(config, NPIX)
+    pyramid = build_run_pyramid(config, NSIDE)
     coarsest = pyramid.levels[-1].nside
     assert coarsest > 2
     message = rf"^synthesis.first_nside: got 2, .* whose coarsest grid has nside {coarsest}$"
@@ -146,7 +160,7 @@ def test_default_scales_reach_every_coarser_nside(reference, original, kernel_si
     config = settings(
         pyramid={"scales": None, "kernel_size": kernel_size}, synthesis={"first_nside": 4}
     )
-    pyramid = build_run_pyramid(config, NPIX)
+    pyramid = build_run_pyramid(config, NSIDE)
     (target,), (coarse,) = build_coarser_levels(config, original, pyramid)
     assert coarse.spec.nside == 4 and coarse.spec.upsampled == pyramid.spec.upsampled
     assert_same_target(target, make_target(jnp.asarray(halved(reference, original, 8)), coarse))

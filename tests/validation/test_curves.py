@@ -5,6 +5,7 @@ import pytest
 
 from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.statistics.measurement import build_measurement
 from jaxscat.validation.comparison import compare_with
 from jaxscat.validation.curves import Curve, build_curves, curves_as_json
 from jaxscat.validation.morphology import LEVELS
@@ -95,7 +96,7 @@ def test_curves_are_the_numbers_of_the_maps(curves, maps, pyramid):
 
 
 def test_coefficients_are_averaged_over_what_shares_a_scale(curves, maps, pyramid):
-    statistics = measure_on_host(maps[0], pyramid)
+    statistics = measure_on_host(maps[0], build_measurement(pyramid))
     np.testing.assert_array_equal(curves["S1"].places, [0, 1])
     np.testing.assert_allclose(curves["S1"].original, statistics.s1.mean(axis=1))
     np.testing.assert_allclose(curves["S2"].original, statistics.s2.mean(axis=1))

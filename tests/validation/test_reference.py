@@ -20,7 +20,7 @@ def original():
 
 def test_scales_are_those_of_the_nside_and_the_pixels(original, pyramid):
     reference = build_reference(original, pyramid)
-    assert reference.nside == 8 and reference.mask is reference.footprint is None
+    assert reference.nside == 8 and reference.measurement.mask is reference.footprint is None
     assert reference.ranges == [(1, 3), (4, 7), (8, 23)]
     assert reference.bands == [(2, 3), (4, 7), (8, 15)]
     assert (reference.bins[0][0], reference.bins[-1][1]) == (2, 23)

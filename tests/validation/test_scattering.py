@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.statistics.measurement import build_measurement
 from jaxscat.validation.scattering import measure_on_host, relative_errors, scattering_error
 
 
@@ -10,7 +11,7 @@ from jaxscat.validation.scattering import measure_on_host, relative_errors, scat
 def target():
     pyramid = build_pyramid(4, dtype=np.float64)
     map = np.random.default_rng(0).gamma(2.0, size=192)
-    return measure_on_host(map, pyramid)
+    return measure_on_host(map, build_measurement(pyramid))
 
 
 def test_uniform_change_is_its_own_relative_error(target):
@@ -24,7 +25,8 @@ def test_uniform_change_is_its_own_relative_error(target):
 def test_error_of_a_stronger_map_follows_from_homogeneity():
     pyramid = build_pyramid(4, dtype=np.float64)
     map = np.random.default_rng(1).standard_normal(192)
-    target, stronger = (measure_on_host(factor * map, pyramid) for factor in (1.0, 1.5))
+    measurement = build_measurement(pyramid)
+    target, stronger = (measure_on_host(factor * map, measurement) for factor in (1.0, 1.5))
     errors = relative_errors(stronger, target)
     # S1 is of first order in the map, S2, S3 and S4 of second
     assert errors["S1"] == pytest.approx(0.5)
@@ -42,5 +44,7 @@ def test_relative_error_is_rms_over_rms_and_the_single_number_the_square_of_the_
 
 
 def test_measures_in_the_precision_of_the_pyramid():
-    statistics = measure_on_host(np.arange(48.0), build_pyramid(2, dtype=np.float32))
+    statistics = measure_on_host(
+        np.arange(48.0), build_measurement(build_pyramid(2, dtype=np.float32))
+    )
     assert statistics.s1.dtype == np.float32 and isinstance(statistics.s1, np.ndarray)

@@ -66,6 +66,7 @@ def test_json_has_everything_of_the_seeds(found):
         "controls": {"gaussian": 2, "filtered": 2},
         "quantities": quantity_scatter(reports),
         "copies": copy_test(reports),
+        "sky": None,
         "curves": curves_as_json(found.curves()),
         "maps": {"7": reports[0], "3": reports[1], "5": reports[2]},
     }
