@@ -58,7 +58,7 @@ def jaxscat_numbers(
     if inputs.second is not None:
         options["second"] = jnp.asarray(inputs.second)
     if inputs.mask is not None:
-        options["mask"] = jnp.asarray(inputs.mask)
+        options |= {"mask": jnp.asarray(inputs.mask), "hidden": "include"}
     if case.threshold:
         options["mask_threshold"] = case.mask_threshold
     if case.aligned:

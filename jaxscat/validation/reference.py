@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from jaxscat.harmonics.spectra import harmonic_coefficients
+from jaxscat.maps import cover_hidden
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.hidden import Hidden
@@ -26,7 +27,7 @@ class Reference:
     """An original map, with its quantities and bins that comparisons need.
 
     Attributes:
-        original: NESTED map [p], float64.
+        original: NESTED map [p], float64, with the mean in hidden pixels.
         measurement: how scattering covariances are measured, with the masks and, of a patch, for
             its pixels alone.
         footprint: weights [p] of the pixels in all other quantities, or None.
@@ -75,6 +76,9 @@ def build_reference(
     if spec.cell_count is not None and mask is not None:
         weights = mask[..., pyramid.pixels(spec.own_scale)]
     measurement = build_measurement(pyramid, mask=weights, hidden=hidden)
+    statistics = measure_on_host(original, measurement)
+    if footprint is not None:
+        original = cover_hidden(original, footprint)
     moments = pixel_moments(original, footprint)
     nside = pyramid.spec.nside
     return Reference(
@@ -83,7 +87,7 @@ def build_reference(
         footprint=footprint,
         moments=moments,
         harmonics=harmonic_coefficients(original, footprint),
-        statistics=measure_on_host(original, measurement),
+        statistics=statistics,
         bins=multipole_bins(nside),
         ranges=octave_ranges(nside),
         bands=octave_bands(nside),

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+import jaxscat
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.validation import validate
 from jaxscat.validation.rows import iterate_rows
