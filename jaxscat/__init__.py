@@ -54,6 +54,8 @@ from jaxscat.statistics.coefficient_maps import coefficient_maps as coefficient_
 from jaxscat.statistics.coefficients import ScatteringCovariance as ScatteringCovariance
 from jaxscat.statistics.comparison import compare_statistics as compare_statistics
 from jaxscat.statistics.errors import standard_error as standard_error
+from jaxscat.statistics.interior import Coverage as Coverage
+from jaxscat.statistics.interior import coverage as coverage
 from jaxscat.statistics.normalization import normalize as normalize
 from jaxscat.statistics.power import wavelet_power as wavelet_power
 from jaxscat.statistics.reduction import ReducedCovariance as ReducedCovariance

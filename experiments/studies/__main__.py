@@ -6,6 +6,8 @@ COMMAND is one of
 - copies: how much of the original's own structure new maps have;
 - convergence: what no loss sees, against the number of evaluations;
 - kill: runs that are killed and resumed, beside one left alone;
+- hidden-pixels: what treatments of hidden pixels do to new maps;
+- masks: whether coefficients of maps with different masks agree;
 - same-maps: the maps of two checkouts of jaxscat, bit for bit.
 
 Every command has options of its own: COMMAND --help.
@@ -21,6 +23,8 @@ COMMANDS = {
     "convergence": "convergence",
     "kill": "kill_and_resume",
     "same-maps": "same_maps",
+    "hidden-pixels": "hidden_pixels",
+    "masks": "different_masks",
 }
 
 
