@@ -53,9 +53,10 @@ def npix_to_nside(npix: int, *, name: str = "map") -> int:
 def unseen_pixels(values: Float[np.ndarray, "*shape"]) -> np.ndarray:
     """Return a boolean array of the pixels that are UNSEEN, in any precision.
 
-    Source: the tolerance of `healpy.mask_bad`, 1e-5 of UNSEEN.
+    That includes values which other programs have rounded, to -1.637e30 or -1.6e30: all within 5 %
+    of UNSEEN.
     """
-    return np.abs(values - UNSEEN) < 1e-5 * abs(UNSEEN)
+    return np.abs(values - UNSEEN) < 0.05 * abs(UNSEEN)
 
 
 def to_real(values: ArrayLike, *, name: str = "map") -> Float[np.ndarray, "*shape"]:

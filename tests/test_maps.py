@@ -96,10 +96,13 @@ def test_check_map_lets_a_constant_map_pass_on_request():
     assert check_map(np.ones(NPIX), allow_constant=True).sum() == NPIX
 
 
-def test_unseen_pixels_is_healpys_rule(good):
+def test_unseen_pixels_also_if_rounded(good):
     values = spoiled(good, healpy.UNSEEN)
-    values[5] = healpy.UNSEEN * (1 + 2e-5)
-    np.testing.assert_array_equal(unseen_pixels(values), healpy.mask_bad(values))
+    values[5:8] = healpy.UNSEEN * (1 + 2e-5), -1.637e30, -1.6e30
+    values[8:11] = -1.4e30, 1.6375e30, np.nan
+    expected = healpy.mask_bad(values)
+    expected[5:8] = True
+    np.testing.assert_array_equal(unseen_pixels(values), expected)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint16, np.int64])
