@@ -54,7 +54,7 @@ def average_polarization(
         counts = (~missing[part]).reshape(-1, children).sum(axis=1)
         parts.append(spin.reshape(-1, children).sum(axis=1) / np.maximum(counts, 1))
     whole = np.concatenate(parts)
-    return whole.real.copy(), whole.imag.copy()
+    return np.real(whole).copy(), np.imag(whole).copy()
 
 
 def _turn(

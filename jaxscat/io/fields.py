@@ -110,7 +110,7 @@ def listed_pixels(numbers: np.ndarray, listed: Bool[np.ndarray, " p"], *, name: 
         places = numbers.astype(np.int64)
     wrong = (places != numbers) | (places < 0) | (places >= listed.size)
     if wrong.any():
-        raise ValueError(f"{name}: got the pixel number {numbers[wrong][0]}, {expected}")
+        raise ValueError(f"{name}: got the pixel number {numbers[wrong][0]:.17g}, {expected}")
     already = listed[places]
     counts = np.unique(places, return_counts=True)
     if already.any() or (counts[1] > 1).any():

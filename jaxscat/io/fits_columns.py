@@ -40,11 +40,10 @@ def read_numbers(
                 f"{name}: got {KINDS[column.letter]} values in column {column.name!r}, expected "
                 "real numbers"
             )
-        repeat = table.maps[0].repeat if pixel is None else pixel.repeat
-        if column.repeat != repeat:
+        if column.repeat != table.pixels_per_row:
             raise Refused(
                 f"{name}: got {column.repeat} pixels in a row of column {column.name!r}, expected "
-                f"{repeat} as in the others"
+                f"{table.pixels_per_row} as in the others"
             )
     if pixel is not None and pixel.letter not in "BIJKED":
         raise Refused(f"{name}: got pixel numbers in column {pixel.name!r} that are no numbers")

@@ -85,6 +85,12 @@ class Table:
         """All columns but that of pixel numbers."""
         return [column for column in self.columns if column is not self.pixel]
 
+    @property
+    def pixels_per_row(self) -> int:
+        """Pixels of a map in every row: the elements of the first column of numbers."""
+        numbers = (one.repeat for one in (self.pixel, *self.maps) if one and one.letter in _TYPES)
+        return next(numbers, 1)
+
     def find_nside(self, name: str) -> int:
         """Return the nside; `Refused` for a table without maps or that contradicts its header."""
         ordering = str(self.header.get("ORDERING", "")).strip().upper()
@@ -96,7 +102,7 @@ class Table:
             )
         if not self.maps:
             raise Refused(f"{name}: table {self.label} has no column of values")
-        stated, found = self.header.get("NSIDE"), self.rows * self.maps[0].repeat
+        stated, found = self.header.get("NSIDE"), self.rows * self.pixels_per_row
         if stated is None:
             if self.pixel is not None:
                 raise Refused(

@@ -182,6 +182,6 @@ def _note_ellipsoid(described: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     return (
         f"the cells are on an ellipsoid ({name or 'not a sphere'}): pixels are taken as "
-        "they are, of equal area by the authalic latitude; its difference from the geodetic one, up to 0.13 "
-        "degrees, is not corrected",
+        "they are, of equal area by the authalic latitude; its difference from the geodetic one, "
+        "up to 0.13 degrees, is not corrected",
     )

@@ -262,7 +262,7 @@ def _unite_missing(found: Sequence[Field], notes: list[str], name: str) -> np.nd
     if len(found) > 1 and lacking != {int(missing.sum())}:
         notes.append(f"{int(missing.sum())} of {finest} pixels lack data in one map at least")
     for one in found:
-        one.missing = missing.reshape(one.missing.size, -1).all(axis=1)
+        one.missing = np.all(missing.reshape(one.missing.size, -1), axis=1, keepdims=True)[:, 0]
         one.values[one.missing] = 0.0
     return np.logical_not(missing, out=missing)
 

@@ -15,7 +15,7 @@ _PREFIX = {
     "µ": 1e-6,
     "μ": 1e-6,
 }
-_KELVIN = re.compile(r"(micro|milli|mu|[muµμ])?-?K(elvin)?(.*)")
+_KELVIN = re.compile(r"(micro|milli|mu|[muµμ])?-?(?:Kelvin|kelvin|K)(.*)")
 _THERMODYNAMIC = re.compile(r"(cmb|thermo(dynamic)?|tcmb)", re.IGNORECASE)
 
 
@@ -36,7 +36,7 @@ def read_temperature(unit: str) -> Temperature | None:
     found = _KELVIN.fullmatch(plain)
     if found is None:
         return None
-    prefix, _, rest = found.groups()
+    prefix, rest = found.groups()
     kind = re.sub(r"[_,.(){}\[\]-]", "", rest)
     if kind and not _THERMODYNAMIC.fullmatch(kind):
         return None

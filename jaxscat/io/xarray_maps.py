@@ -24,23 +24,23 @@ def read_xarray(
     """Read variables of a dataset on HEALPix cells; without requests its only one.
 
     Raises ValueError, which begins with `name` or an argument, for a file that cannot be read or
-    has no HEALPix cells, and for requests that do not match it; ImportError without xarray.
+    has no HEALPix cells, and for requests that do not match it, and without xarray.
     """
     if how.hdu is not None or any(request.hdu is not None for request in requests or ()):
         raise ValueError(f"hdu: got one, but {name} has no tables, expected none")
     try:
         import xarray
     except ImportError as error:
-        raise ImportError(f"{name}: {EXTRA}") from error
+        raise ValueError(f"{name}: {EXTRA}") from error
     engine = "zarr" if path.name.lower().endswith(".zarr") else None
     with warnings.catch_warnings():
         # Stores without consolidated metadata are read as well.
         warnings.filterwarnings("ignore", message=".*consolidated", category=RuntimeWarning)
         try:
             opened = xarray.open_dataset(path, engine=engine, decode_timedelta=False)
-        except ImportError:
-            raise
         except Exception as error:  # a damaged file can fail in any way
+            if isinstance(error, ImportError) or "may not be installed" in str(error):
+                raise ValueError(f"{name}: {EXTRA}") from error
             raise _unreadable(name, error) from error
         with opened as dataset:
             try:
@@ -67,14 +67,16 @@ def _read_dataset(
     dataset: Any, requests: Sequence[FieldRequest] | None, how: Reading, name: str
 ) -> list[Field]:
     cells = find_cells(dataset, how.order, name)
-    variables = [
+    # Sorted, as stores list them in any order.
+    variables = sorted(
         str(key)
         for key, variable in dataset.data_vars.items()
         if cells.dimension in variable.dims and variable.dtype.kind in "biufc"
-    ]
+    )
     if requests is None:
         polarized = {"Q", "U"} <= {stokes_of(key) for key in variables}
-        wanted = [key for key in variables if stokes_of(key)] if polarized else [None]
+        known = [key for key in variables if stokes_of(key)]
+        wanted = sorted(known, key=lambda key: stokes_of(key) or "") if polarized else [None]
         requests = [FieldRequest(key and stokes_of(key), key) for key in wanted]
     chosen = [_choose(variables, request, name) for request in requests]
     places, listed = _places(cells, name)

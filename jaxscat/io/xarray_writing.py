@@ -29,7 +29,7 @@ def write_xarray(
     The cells are described in the ways of xdggs (attributes of `cell_ids`), of CF and of easy.gems
     (the grid mapping `crs`). What was at `path` is replaced once the new one is complete.
 
-    Raises ImportError without xarray, OSError if the folder cannot be written.
+    Raises ValueError without xarray, OSError if the folder cannot be written.
     """
     dataset = _build_dataset(maps, units, attributes)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as draft:
@@ -40,7 +40,7 @@ def write_xarray(
             else:
                 dataset.to_netcdf(made, engine="h5netcdf")
         except ImportError as error:
-            raise ImportError(f"{str(path)!r}: {EXTRA}") from error
+            raise ValueError(f"{str(path)!r}: {EXTRA}") from error
         if made.is_dir():
             if path.exists():
                 os.rename(path, Path(draft) / "replaced")
@@ -56,7 +56,7 @@ def _build_dataset(
     try:
         import xarray
     except ImportError as error:
-        raise ImportError(f"save_maps: {EXTRA}") from error
+        raise ValueError(f"save_maps: {EXTRA}") from error
     npix = next(iter(maps.values())).size
     nside = npix_to_nside(npix)
     level = nside.bit_length() - 1
