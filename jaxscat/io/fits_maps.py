@@ -112,7 +112,7 @@ def _read_chosen(chosen: list[_Chosen], how: Reading, name: str) -> list[Field]:
     for table in {id(table): table for table, *_ in chosen}.values():
         here = [(index, *entry[1:]) for index, entry in enumerate(chosen) if entry[0] is table]
         nside = table.find_nside(name)
-        order = _header_order(table.header.get("ORDERING"), how.order, name)
+        order = _header_order(table.header.get("ORDERING"), how, name)
         columns = [column for _, column, *_ in here]
         hits = [] if how.zero_hits == "data" else [_hits_column(table, name)]
         numbers, listed = read_numbers(table, [*columns, *hits], nside, order, name=name)
@@ -170,16 +170,16 @@ def _hits_column(table: Table, name: str) -> TableColumn:
     return found[0]
 
 
-def _header_order(stated: object, order: str | None, name: str) -> str:
+def _header_order(stated: object, how: Reading, name: str) -> str:
     if stated is None:
-        if order is None:
+        if how.order is None:
             raise Refused(f"order: the header of {name} has no ORDERING, state RING or NESTED")
-        return order
+        return how.order
     found = {"RING": "RING", "NESTED": "NESTED", "NEST": "NESTED"}.get(str(stated).strip().upper())
     if found is None:
         raise Refused(f"{name}: the header says ORDERING {stated!r}, expected RING or NESTED")
-    if order not in (None, found):
-        raise Refused(f"order: got {order!r}, but the header of {name} says {found!r}")
+    if not how.agrees_with(found):
+        raise Refused(f"order: got {how.order!r}, but the header of {name} says {found!r}")
     return found
 
 

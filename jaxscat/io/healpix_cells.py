@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxscat.io.fits_tables import Refused
+from jaxscat.io.requests import Reading
 from jaxscat.maps import is_nside
 
 _COORDINATES = ("cell_ids", "cell_id", "healpix_index", "cell", "cells", "pix", "pixel", "ipix")
@@ -38,7 +39,7 @@ class Cells:
     notes: tuple[str, ...] = ()
 
 
-def find_cells(dataset: Any, order: str | None, name: str) -> Cells:
+def find_cells(dataset: Any, how: Reading, name: str) -> Cells:
     """Find the cells of a dataset by its attributes.
 
     These are looked for on the coordinate of pixel numbers (xdggs), on a grid mapping (CF and
@@ -56,7 +57,7 @@ def find_cells(dataset: Any, order: str | None, name: str) -> Cells:
     coordinate = _find_coordinate(dataset, described)
     dimension = _find_dimension(dataset, described, coordinate, name)
     numbers = None if coordinate is None else np.asarray(dataset[coordinate].values)
-    scheme = _find_order(described, order, name)
+    scheme = _find_order(described, how, name)
     count = int(dataset.sizes[dimension])
     nside = _find_nside(described, name)
     if nside is None:
@@ -129,14 +130,14 @@ def _find_dimension(
     )
 
 
-def _find_order(described: Mapping[str, Any], order: str | None, name: str) -> str:
+def _find_order(described: Mapping[str, Any], how: Reading, name: str) -> str:
     stated = next((described[key] for key in _SCHEMES if isinstance(described.get(key), str)), None)
     if stated is None:
-        if order is None:
+        if how.order is None:
             raise Refused(
                 f"order: the attributes of {name} have no indexing_scheme, state RING or NESTED"
             )
-        return order
+        return how.order
     known = {"ring": "RING", "nested": "NESTED", "nest": "NESTED"}
     found = known.get(stated.strip().lower())
     if found is None:
@@ -144,8 +145,8 @@ def _find_order(described: Mapping[str, Any], order: str | None, name: str) -> s
             f"{name}: the attributes say indexing_scheme {stated!r}, expected ring or nested; "
             "unique numbers (zuniq, nuniq) must be converted to nested ones first"
         )
-    if order not in (None, found):
-        raise Refused(f"order: got {order!r}, but the attributes of {name} say {found!r}")
+    if not how.agrees_with(found):
+        raise Refused(f"order: got {how.order!r}, but the attributes of {name} say {found!r}")
     return found
 
 

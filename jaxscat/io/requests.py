@@ -29,12 +29,21 @@ class FieldRequest(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file of maps is read (see `load_sky`)."""
+    """How a file of maps is read (see `load_sky`).
+
+    With `header_first`, `order` is only used for files that do not state one, for an option that is
+    meant for several files.
+    """
 
     hdu: Hdu | None = None
     order: str | None = None
     zero_hits: Literal["data", "bad"] = "data"
     select: Mapping[str, Any] | None = None
+    header_first: bool = False
+
+    def agrees_with(self, order: str) -> bool:
+        """Return whether a file may be in this order, as it states."""
+        return self.header_first or self.order in (None, order)
 
     def __post_init__(self) -> None:
         if self.zero_hits not in ("data", "bad"):

@@ -66,7 +66,7 @@ def _unreadable(name: str, error: BaseException) -> ValueError:
 def _read_dataset(
     dataset: Any, requests: Sequence[FieldRequest] | None, how: Reading, name: str
 ) -> list[Field]:
-    cells = find_cells(dataset, how.order, name)
+    cells = find_cells(dataset, how, name)
     # Sorted, as stores list them in any order.
     variables = sorted(
         str(key)

@@ -16,6 +16,7 @@ from jaxscat.plotting import figure_png, plot_validation, validation_figures
 from jaxscat.report.page import render_report
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json
+from jaxscat.run.maps import read_run_unit
 from jaxscat.run.results import HISTORY_COLUMNS, describe_unit, format_title
 from jaxscat.validation import gaussian_control
 from jaxscat.validation.seeds import SeedValidation
@@ -38,7 +39,11 @@ def write_report(
     seeds = validation.seeds
     shown = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
     title = format_title(config.data.dataset or config.data.path or "", reference.original, shown)
-    drawn: dict[str, Any] = {"footprint": reference.footprint, "unit": describe_unit(config)}
+    unit = read_run_unit(folder)
+    drawn: dict[str, Any] = {
+        "footprint": reference.footprint,
+        "unit": describe_unit(config, unit),
+    }
     control = gaussian_control(reference.original, footprint=reference.footprint)
     losses, terms = _read_history(folder / "history.csv", seeds)
     drawn["terms"] = terms
@@ -52,7 +57,7 @@ def write_report(
         validation=content,
         figures={name: figure_png(figure) for name, figure in figures.items()},
         provenance=_read_json(folder / "run.json"),
-        notes=_notes(config),
+        notes=_notes(config, unit),
         # The config.toml of an older run lacks newer settings.
         config_text=stored.read_text(encoding="utf-8") if stored.is_file() else config.to_toml(),
     )
@@ -62,9 +67,9 @@ def write_report(
             file.write(data)
 
 
-def _notes(config: Config) -> list[str]:
-    """List what the settings of a run impose on its maps, whatever the synthesis finds."""
-    notes = []
+def _notes(config: Config, unit: str | None) -> list[str]:
+    """List the unit of the maps and what settings impose on them, whatever the synthesis finds."""
+    notes = [] if unit is None else [f"The maps are in {unit}, as the original's file states."]
     if config.synthesis.gaussianize:
         notes.append(
             "Values were taken back through the original's histogram (gaussianize): the histogram "
