@@ -41,8 +41,9 @@ def read_fits(
         warnings.filterwarnings("error", message=".*truncated.*")
         try:
             with fits.open(path, memmap=False, lazy_load_hdus=True) as units:
+                primary: Any = units[0].header  # pyright: ignore[reportAttributeAccessIssue]
                 tables = [
-                    Table(unit, number)
+                    Table(unit, number, primary)
                     for number, unit in enumerate(units)
                     if isinstance(unit, fits.BinTableHDU)
                 ]
@@ -77,7 +78,7 @@ def _choose(
     """Choose table and column of every request, with its Stokes parameter and its name."""
     if requests is None:
         within = tables if how.hdu is None else [choose_table(tables, how.hdu, None, name)]
-        stokes = {letter: find_stokes(within, letter, name) for letter in "IQU"}
+        stokes = {key: find_stokes(within, key, name, unnamed=False) for key in "IQU"}
         if stokes["Q"] and stokes["U"]:
             return [(*found, key, key) for key, found in stokes.items() if found is not None]
         requests = [FieldRequest(None, 0)]
@@ -138,11 +139,11 @@ def _read_chosen(chosen: list[_Chosen], how: Reading, name: str) -> list[Field]:
 def _describe(table: Table, column: TableColumn, letter: str | None, key: str) -> Field:
     """Return a field without its numbers: what the header says of it."""
     header, notes = table.header, []
-    stated = header.get("COORDSYS")
+    stated = table.state("COORDSYS")
     frame = None if stated is None else read_frame(stated)
-    if stated is not None and frame is None and str(stated).strip():
+    if stated is not None and frame is None:
         notes.append(f"COORDSYS {str(stated).strip()!r} is no frame that is known (G, C or E)")
-    convention = header.get("POLCCONV", header.get("POLCONV"))
+    convention = table.state("POLCCONV", "POLCONV")
     nothing = np.zeros(0)
     return Field(
         name=key,

@@ -55,8 +55,8 @@ class TableColumn:
 class Table:
     """A binary table of a FITS file (an HDU of astropy) as a table of maps."""
 
-    def __init__(self, hdu: Any, number: int) -> None:
-        self.hdu, self.number, self.header = hdu, number, hdu.header
+    def __init__(self, hdu: Any, number: int, primary: Any) -> None:
+        self.hdu, self.number, self.header, self.primary = hdu, number, hdu.header, primary
         self.rows, self.row_bytes = int(self.header["NAXIS2"]), int(self.header["NAXIS1"])
         self.columns = _read_columns(self.header)
 
@@ -125,6 +125,14 @@ class Table:
             )
         return nside
 
+    def state(self, *keys: str) -> Any:
+        """Return what the header, or else the primary header, states under one of the keywords."""
+        for header in (self.header, self.primary):
+            for key in keys:
+                if str(header.get(key, "")).strip():
+                    return header[key]
+        return None
+
     @property
     def holds_maps(self) -> bool:
         """Whether there is an nside that fits the table."""
@@ -132,6 +140,11 @@ class Table:
             return self.find_nside("") > 0
         except ValueError:
             return False
+
+    @property
+    def is_cut_sky(self) -> bool:
+        """Whether it is a table of one Stokes parameter: pixel numbers and their SIGNAL."""
+        return self.pixel is not None and self.maps[0].name.upper() == "SIGNAL"
 
     @property
     def has_signs(self) -> bool:
@@ -232,22 +245,22 @@ def choose_column(table: Table, column: int | str, name: str) -> TableColumn:
 
 
 def find_stokes(
-    tables: Sequence[Table], letter: str, name: str
+    tables: Sequence[Table], letter: str, name: str, *, unnamed: bool = True
 ) -> tuple[Table, TableColumn] | None:
     """Find the column of the Stokes parameter "I", "Q" or "U" in the tables of maps, or None.
 
-    It is known by the name of the column; by the name of its table or, of three tables with the
-    same columns, by their order, where it is the first of them (cut-sky files); or by its place
-    in a table of three or more columns without names. `Refused` where several columns are.
+    It is known by the name of the column; as the SIGNAL of a cut-sky file, by the name of its table
+    or the order of the three; or, if columns may be `unnamed`, by its place in a table of three or
+    more without names. `Refused` where several columns are.
     """
     maps = map_tables(tables)
     found = [(t, c) for t in maps for c in t.maps if stokes_of(c.name) == letter]
     if not found and any(stokes_of(table.name) for table in maps):
-        found = [(t, t.maps[0]) for t in maps if stokes_of(t.name) == letter]
-    elif not found and len(maps) == 3 and len({tuple(c.name for c in t.maps) for t in maps}) == 1:
+        found = [(t, t.maps[0]) for t in maps if stokes_of(t.name) == letter and t.is_cut_sky]
+    elif not found and len(maps) == 3 and all(table.is_cut_sky for table in maps):
         table = maps["IQU".index(letter)]
         found = [(table, table.maps[0])]
-    elif not found and len(maps) == 1 and len(maps[0].maps) >= 3:
+    elif unnamed and not found and len(maps) == 1 and len(maps[0].maps) >= 3:
         table = maps[0]
         if are_numbered([column.name for column in table.maps]):
             found = [(table, table.maps["IQU".index(letter)])]

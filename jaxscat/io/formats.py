@@ -137,7 +137,7 @@ def _check_single(requests: Sequence[FieldRequest] | None, how: Reading, reason:
         raise ValueError(f"fields: got {len(requests or ())} of them, expected one: {reason}")
     plain = replace(how, order=None)
     for option, value in (("hdu", plain.hdu), ("select", plain.select)):
-        if value:
+        if value not in (None, {}):
             raise ValueError(f"{option}: got {value!r}, expected none: {reason}")
     if plain.zero_hits != "data":
         raise ValueError(f"zero_hits: got {plain.zero_hits!r}, expected 'data': {reason}")

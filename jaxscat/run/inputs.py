@@ -217,11 +217,14 @@ def _read_map(
         reading, column, bad_data, unit = Reading(), None, None, None
     else:
         column, hdu = how.field, how.hdu
+        zero_hits, select = how.zero_hits, how.select
         if not first:
+            if str(source).lower().endswith(".npy"):  # it is one array
+                column, hdu, zero_hits, select = None, None, "data", None
             column = column if how.second_field is None else how.second_field
             hdu = hdu if how.second_hdu is None else how.second_hdu
-        order, select = check_order(how.order), how.select
-        reading = Reading(hdu, order, how.zero_hits, select, header_first=not first)
+        order = check_order(how.order)
+        reading = Reading(hdu, order, zero_hits, select, header_first=not first)
         bad_data, unit = how.bad_data, how.unit
     sky = read_map(source, nside, column, reading, unit=unit, bad_data=bad_data)
     if sky.bad_pixels and how.unseen == "refuse":

@@ -146,6 +146,7 @@ def test_numbered_columns_are_stokes_parameters_when_asked_for(write_tables, nes
     for i, letter in enumerate("IQU"):
         np.testing.assert_array_equal(load_map(path, field=letter), (i + 1) * nested)
     np.testing.assert_array_equal(load_sky(path, fields=[2, 0]).coverage, 1.0)
+    assert len(load_sky(path).maps) == 1  # not unasked
 
 
 def test_a_stokes_parameter_in_several_columns_needs_a_name(write_tables, nested):

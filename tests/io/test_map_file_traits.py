@@ -124,6 +124,15 @@ def test_trait_05_partial_sky_unsorted(write_tables, nested, place, order):
     np.testing.assert_array_equal(values[listed], nested[listed])
 
 
+def test_trait_06_three_other_tables_are_no_stokes_parameters(write_tables, ten):
+    tables = [
+        table([("T", "E", one)], name, **maps_header())
+        for one, name in zip(ten[:3], "xyz", strict=True)
+    ]
+    with pytest.raises(ValueError, match="several"):
+        load_sky(write_tables(*tables))
+
+
 def cut_tables(three, pixels, names=("", "", "")):
     hits = np.arange(pixels.size) % 5
     return [
@@ -279,6 +288,15 @@ def test_trait_12_coordinate_frame(write_tables, nested, stated, frame):
     given = {} if stated is None else {"COORDSYS": stated}
     sky = load_sky(write_tables(table([("T", "D", nested)], **maps_header(**given))))
     assert sky.frame == frame and not sky.notes
+
+
+def test_trait_12_frame_and_convention_of_the_primary_header(write_tables, ten):
+    columns = [("Q_STOKES", "E", ten[1]), ("U_STOKES", "E", ten[2])]
+    path = write_tables(table(columns, **maps_header()))
+    with fits.open(path, mode="update") as units:
+        units[0].header.update(COORDSYS="E", POLCCONV="COSMO")
+    sky = load_sky(path)
+    assert (sky.frame, sky.polarization, sky.notes) == ("E", "COSMO", ())
 
 
 def test_trait_12_unknown_frames_are_noted_and_differing_ones_refused(write_tables, ten):

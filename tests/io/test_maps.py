@@ -332,6 +332,12 @@ def test_files_are_refused(tmp_path, nested, make, message):
 
 
 def test_npy_has_no_columns(write, nested):
+    for option in ({"hdu": 0}, {"select": {"time": 0}}, {"zero_hits": "bad"}):
+        with pytest.raises(ValueError, match=f"{next(iter(option))}: got .*a .npy file has no col"):
+            load_map(write(nested), **option)
+        if "zero_hits" not in option:
+            with pytest.raises(ValueError, match="hdu, select: got .* a .npy file is one array"):
+                load_mask(write(np.ones(NPIX)), **option)
     with pytest.raises(ValueError, match="field: got 1, expected 0: a .npy file has no columns"):
         load_map(write(nested), field=1)
 

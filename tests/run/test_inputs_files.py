@@ -78,6 +78,15 @@ def test_options_reach_the_second_map_and_the_mask(write):
     assert (inputs.unit, inputs.frame) == ("K", "G")
 
 
+def test_a_second_npy_file_needs_no_column_though_the_first_map_has_one(tmp_path, write):
+    path = write("map.fits", {"T": field(0), "Q": field(1)})
+    np.save(tmp_path / "second.npy", field(2))
+    data, target = {"hdu": 1, "field": "Q"}, {"second": str(tmp_path / "second.npy")}
+    inputs = read_inputs(settings(path, data=data, target=target))
+    np.testing.assert_array_equal(inputs.original, field(1))
+    np.testing.assert_array_equal(inputs.second, field(2))
+
+
 def test_the_order_of_a_header_holds_for_masks_beside_maps_in_another(tmp_path, write):
     np.save(tmp_path / "ring.npy", healpy.reorder(field(0), n2r=True))
     mask = write("mask.fits", {"M": field(1)})
