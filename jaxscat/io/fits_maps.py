@@ -47,6 +47,7 @@ def read_fits(
                     for number, unit in enumerate(units)
                     if isinstance(unit, fits.BinTableHDU)
                 ]
+                _check_end(units)
                 chosen = _choose(tables, requests, how, name)
                 fields = _read_chosen(chosen, how, name)
                 beam = _describe_beam(units)
@@ -62,6 +63,15 @@ def read_fits(
     for field in fields:
         field.beam, field.notes = beam, (*field.notes, *notes)
     return fields
+
+
+def _check_end(units: Any) -> None:
+    """Raise EOFError for a compressed file that goes on where astropy has silently given up."""
+    place = units[-1].fileinfo()
+    if getattr(place["file"], "compression", None):
+        place["file"].seek(place["datLoc"] + place["datSpan"])
+        if place["file"].read(1):
+            raise EOFError("the file is truncated or damaged")
 
 
 def _unreadable(name: str, error: BaseException) -> ValueError:

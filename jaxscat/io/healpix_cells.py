@@ -48,7 +48,7 @@ def find_cells(dataset: Any, how: Reading, name: str) -> Cells:
 
     Raises `Refused` where the cells, their resolution or their order cannot be told.
     """
-    described = _describe(dataset)
+    described = _describe(dataset, name)
     if described.get("compression") not in (None, "none"):
         raise Refused(
             f"{name}: got pixel numbers compressed by {described['compression']!r}, expected "
@@ -80,11 +80,14 @@ def find_cells(dataset: Any, how: Reading, name: str) -> Cells:
     return Cells(dimension, numbers, nside, scheme, _note_ellipsoid(described))
 
 
-def _describe(dataset: Any) -> dict[str, Any]:
+def _describe(dataset: Any, name: str) -> dict[str, Any]:
     """Collect what all attributes say of the cells, by their names in any of the dialects."""
     found: dict[str, Any] = {}
     for key, variable in dataset.variables.items():
         attributes = variable.attrs
+        grid = str(attributes.get("grid_name", "healpix"))
+        if grid.lower() != "healpix":
+            raise Refused(f"{name}: got cells {key!r} of the grid {grid!r}, expected healpix")
         if str(attributes.get("grid_name", "")).lower() == "healpix":
             found |= attributes | {"coordinate": str(key)}
             nest = attributes.get("nest")
@@ -96,7 +99,9 @@ def _describe(dataset: Any) -> dict[str, Any]:
         if attributes.get("standard_name") == "healpix_index":
             found["coordinate"] = str(key)
     stated = dataset.attrs.get("dggs")
-    if isinstance(stated, Mapping) and stated.get("name", "healpix") == "healpix":
+    if isinstance(stated, Mapping):
+        if stated.get("name", "healpix") != "healpix":
+            raise Refused(f"{name}: got the grid {stated['name']!r}, expected healpix")
         found |= {key: value for key, value in stated.items() if key != "name"}
     return found
 

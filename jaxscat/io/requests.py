@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -64,7 +64,8 @@ def requested_fields(fields: Fields | None) -> list[FieldRequest] | None:
             found.append(FieldRequest(_checked(name, "a name"), _checked(column), hdu))
         columns: Sequence[Any] = [(request.hdu, request.column) for request in found]
     else:
-        columns = [fields] if isinstance(fields, int | str) else list(fields)
+        single = isinstance(fields, int | str) or not isinstance(fields, Iterable)
+        columns = [fields] if single else list(fields)
         found = [FieldRequest(c if isinstance(c, str) else None, _checked(c)) for c in columns]
     if not found or len(set(columns)) != len(columns):
         raise ValueError(f"fields: got {fields!r}, expected one or more different columns")

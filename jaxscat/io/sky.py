@@ -149,6 +149,10 @@ def read_sky(
     bad_data: float | None = None,
 ) -> Sky:
     """Read maps as `load_sky`, with all that is asked of the file in the form that readers take."""
+    if unit is not None and not isinstance(unit, str):
+        raise ValueError(f"unit: got {unit!r}, expected text or None")
+    if isinstance(bad_data, bool) or not isinstance(bad_data, int | float | np.number | None):
+        raise ValueError(f"bad_data: got {bad_data!r}, expected a number or None")
     dataset = isinstance(source, str) and source in dataset_names()
     name = f"{'dataset' if dataset else 'map'} {str(source)!r}"
     found = read_fields(source, requests, how, name=name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, cast
@@ -65,7 +65,8 @@ def save_maps(
     path = Path(path)
     _check_path(path, overwrite)
     names = list(maps)
-    if not names or not all(names) or len({name.lower() for name in names}) != len(names):
+    texts = all(isinstance(name, str) and name for name in names)
+    if not names or not texts or len({name.lower() for name in names}) != len(names):
         raise ValueError(f"maps: got the names {names}, expected one or more different ones")
     columns = {name: _prepare(values, f"maps[{name!r}]") for name, values in maps.items()}
     first = columns[names[0]]
@@ -81,11 +82,15 @@ def save_maps(
     given = units if isinstance(units, Mapping) else dict.fromkeys(names, units)
     if set(given) - set(names):
         raise ValueError(f"units: got units of {', '.join(set(given) - set(names))}, no columns")
+    for name, unit in given.items():
+        if not isinstance(unit, str | None):
+            raise ValueError(f"units: got {unit!r} for {name}, expected text or None")
     _check_header(header or {})
     if path.name.lower().endswith((".zarr", ".nc")):
         known = {"COORDSYS": frame} if frame else {}
         write_xarray(path, columns, given, {**(header or {}), **known})
     else:
+        _check_texts([*names, *given.values(), *(header or {}), *(header or {}).values()])
         with new_file(path) as file:
             _write_fits(file, path, columns, given, dict(header or {}), frame)
     return path
@@ -98,6 +103,8 @@ def _check_path(path: Path, overwrite: bool) -> None:
         )
     if not path.parent.is_dir():
         raise ValueError(f"path: got {str(path)!r}, but there is no folder {str(path.parent)!r}")
+    if path.is_dir() and not path.name.lower().endswith(".zarr"):
+        raise ValueError(f"path: got {str(path)!r}, which is a folder, expected a file")
     if path.exists() and not overwrite:
         raise ValueError(f"path: {str(path)!r} exists, expected a new file (or overwrite=True)")
 
@@ -119,12 +126,31 @@ def _prepare(values: ArrayLike, name: str) -> Float[np.ndarray, " p"]:
 
 
 def _check_header(header: Mapping[str, Any]) -> None:
-    for key in header:
+    for key, value in header.items():
+        if not isinstance(key, str) or not isinstance(value, str | int | float | np.number | None):
+            raise ValueError(f"header: got {key!r} = {value!r}, expected text and text or a number")
         plain = key.strip().upper().removeprefix("HIERARCH").strip()
         if plain in _OWN or _OWN_NUMBERED.fullmatch(plain):
             raise ValueError(
                 f"header: got {key!r}, which the format sets itself, expected other keywords "
                 "(units and frame are arguments)"
+            )
+
+
+def _to_ascii(unit: str | None) -> str | None:
+    """Return a unit as FITS writes it: micro is u."""
+    return unit and unit.replace("µ", "u").replace("μ", "u")
+
+
+def _check_texts(texts: Iterable[object]) -> None:
+    """Refuse names, units and keywords that do not fit into a line of a FITS header."""
+    for text in texts:
+        plain = _to_ascii(text) if isinstance(text, str) else None
+        if plain is not None and (
+            not plain.isascii() or not plain.isprintable() or len(plain) > 60
+        ):
+            raise ValueError(
+                f"maps, units, header: got {text!r}, expected up to 60 printable ASCII characters"
             )
 
 
@@ -143,7 +169,10 @@ def _write_fits(
     table = fits.BinTableHDU.from_columns(
         [
             fits.Column(
-                name, "E", unit=units.get(name), array=np.where(np.isnan(column), UNSEEN, column)
+                name,
+                "E",
+                unit=_to_ascii(units.get(name)),
+                array=np.where(np.isnan(column), UNSEEN, column),
             )
             for name, column in columns.items()
         ]

@@ -136,7 +136,9 @@ def _places(cells: Cells, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _choose(variables: list[str], request: FieldRequest, name: str) -> tuple[str, str | None]:
     column = request.column
-    expected = f"{name} has the variables {', '.join(variables) or 'none on HEALPix cells'}"
+    expected = f"{name} has the variables {', '.join(variables)}"
+    if not variables:
+        raise Refused(f"{name}: got no variable of numbers on HEALPix cells, expected one")
     if column is None and len(variables) == 1:
         return variables[0], request.name
     if isinstance(column, str):
@@ -171,6 +173,8 @@ def _one_step(
                 f"select: got {key} = {place!r}, expected a number from 0 to "
                 f"{variable.sizes[key] - 1} or a coordinate"
             ) from error
+    if variable.dtype.kind == "c":
+        raise Refused(f"{name}: got complex values in {variable.name!r}, expected real numbers")
     left = {str(key): size for key, size in variable.sizes.items() if key != dimension}
     for key, size in left.items():
         if size != 1:

@@ -235,6 +235,13 @@ def truncated_fits(tmp_path, nested):
     return path
 
 
+def truncated_gz(tmp_path, nested):
+    path = tmp_path / "cut.fits.gz"
+    healpy.write_map(path, nested, dtype=np.float64)
+    path.write_bytes(path.read_bytes()[:-1000])
+    return path
+
+
 def padding_cut(tmp_path, nested):
     path = tmp_path / "padding.fits"
     healpy.write_map(path, nested, dtype=np.float64)
@@ -308,6 +315,7 @@ def empty(name):
         (empty("empty.fits"), "empty.fits': the file is empty"),
         (truncated_npy, "cannot be read, expected a whole .npy file"),
         (truncated_fits, "cannot be read, expected a whole HEALPix FITS file"),
+        (truncated_gz, "cannot be read, expected a whole HEALPix FITS file .*truncated"),
         (padding_cut, "cannot be read, expected a whole HEALPix FITS file .*truncated"),
         (pickled_npy, "cannot be read, .* not pickled"),
         (bare_pickle, "cannot be read, .* not pickled"),

@@ -44,6 +44,15 @@ def test_factors():
         conversion_factor(None, "K", name="x")
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("unit", 3), ("bad_data", "x"), ("bad_data", True), ("fields", 1.5)]
+)
+def test_options_of_another_type_are_refused(write_tables, nested, option, value):
+    path = write_tables(table([("T", "D", nested)], **maps_header()))
+    with pytest.raises(ValueError, match=f"^{option}: got {value!r}, expected"):
+        load_sky(path, **{option: value})
+
+
 def test_same_units():
     assert same_unit("Kcmb", "K_CMB") and same_unit(None, "K") and same_unit("a", "a")
     assert not same_unit("mK_CMB", "K_CMB") and not same_unit("K", "K_CMB")

@@ -66,6 +66,35 @@ def test_units_frame_and_convention_go_into_the_file_and_come_back(tmp_path, nes
         save_maps(tmp_path / "c.fits", maps, units={"V": "K"})
 
 
+@pytest.mark.parametrize(
+    ("maps", "options", "message"),
+    [
+        ({"a" * 61: 0}, {}, "^maps, units, header: got 'aaa.*60 printable ASCII"),
+        ({"ä": 0}, {}, "^maps, units, header: got 'ä'"),
+        ({3: 0}, {}, r"^maps: got the names \[3\]"),
+        ({"a": 0}, {"units": 3}, "^units: got 3 for a, expected text"),
+        ({"a": 0}, {"units": {"a": "°C"}}, "^maps, units, header: got '°C'"),
+        ({"a": 0}, {"header": {"X": [1]}}, r"^header: got 'X' = \[1\]"),
+        ({"a": 0}, {"header": {3: 1}}, "^header: got 3 = 1"),
+        ({"a": 0}, {"header": {"X": "y" * 80}}, "^maps, units, header: got 'yyy"),
+    ],
+)
+def test_what_no_header_can_hold_is_refused_before_anything_is_written(
+    tmp_path, nested, maps, options, message
+):
+    with pytest.raises(ValueError, match=message):
+        save_maps(tmp_path / "maps.fits", dict.fromkeys(maps, nested), **options)
+    (tmp_path / "folder.fits").mkdir()
+    with pytest.raises(ValueError, match="which is a folder, expected a file"):
+        save_maps(tmp_path / "folder.fits", {"a": nested}, overwrite=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder.fits"]
+
+
+def test_micro_is_u_in_a_header(tmp_path, nested):
+    path = save_maps(tmp_path / "maps.fits", {"a": nested}, units="µK_CMB")
+    assert load_sky(path).unit == "uK_CMB"
+
+
 def test_equal_maps_make_equal_files(tmp_path, nested):
     paths = [save_maps(tmp_path / f"{i}.fits.gz", {"T": nested}) for i in range(2)]
     assert paths[0].read_bytes() == paths[1].read_bytes()

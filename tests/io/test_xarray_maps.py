@@ -115,6 +115,7 @@ def test_trait_16_cells_without_numbers(write, nested, order):
     ("attrs", "numbers", "message"),
     [
         ({"indexing_scheme": "zuniq"}, None, "'zuniq', expected ring or nested; .* be converted"),
+        ({"grid_name": "h3"}, None, "got cells 'cell_ids' of the grid 'h3', expected healpix"),
         ({"level": 40}, None, "level 40, expected 0 to 29"),
         ({"level": 2}, None, "got the pixel number 192, expected different"),
         ({}, np.zeros(NPIX, int), "got the pixel number 0 more than once"),
@@ -167,6 +168,21 @@ def test_trait_16_variables_by_name_number_and_stokes_parameter(write, nested):
             load_map(path, field=field)
     with pytest.raises(ValueError, match="hdu: got one, but .* has no tables"):
         load_map(path, hdu=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ones(NPIX) * 1j, "got complex values in 'sst', expected real numbers"),
+        (np.array(["a"] * NPIX), "got no variable of numbers on HEALPix cells"),
+        (np.full(NPIX, np.inf), "got 768 of 768 pixels infinite"),
+        (np.full(NPIX, np.nan), "got NaN .* in every pixel"),
+    ],
+)
+def test_trait_16_values_that_are_no_map(write, values, message):
+    variables, coords, _ = xdggs("NESTED", np.arange(NPIX), values)
+    with pytest.raises(ValueError, match=message):
+        load_map(write(variables, coords, zarr_only=values.dtype.kind in "cU"))
 
 
 def test_trait_17_fill_values_scale_and_offset(write, nested):
