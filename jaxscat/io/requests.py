@@ -62,10 +62,11 @@ def requested_fields(fields: Fields | None) -> list[FieldRequest] | None:
         for name, place in fields.items():
             hdu, column = place if isinstance(place, tuple) and len(place) == 2 else (None, place)
             found.append(FieldRequest(_checked(name, "a name"), _checked(column), hdu))
-        columns: Sequence[Any] = [(request.hdu, request.column) for request in found]
+        columns = [(request.hdu, request.column) for request in found]
     else:
-        single = isinstance(fields, int | str) or not isinstance(fields, Iterable)
-        columns = [fields] if single else list(fields)
+        columns: Sequence[Any] = [fields]
+        if isinstance(fields, Iterable) and not isinstance(fields, str):
+            columns = list(fields)
         found = [FieldRequest(c if isinstance(c, str) else None, _checked(c)) for c in columns]
     if not found or len(set(columns)) != len(columns):
         raise ValueError(f"fields: got {fields!r}, expected one or more different columns")

@@ -13,6 +13,9 @@ xarray = pytest.importorskip("xarray")
 pytest.importorskip("zarr")
 pytest.importorskip("h5netcdf")
 
+# zarr says that text has no lasting form in its stores.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Zarr V3 specification")
+
 LEVEL = 3
 SCHEMES = {"NESTED": "nested", "RING": "ring"}
 
