@@ -74,8 +74,8 @@ def load_map(
             f"unseen: got {unseen!r}, expected 'refuse' or 'mean' (a mask of the pixels without "
             "data comes from jaxscat.load_map_and_mask)"
         )
-    how = Reading(hdu, check_order(order), zero_hits, select)
-    sky = read_map(source, nside, field, how, unit=unit, bad_data=bad_data)
+    how = Reading(hdu, check_order(order), zero_hits, select, unit, bad_data)
+    sky = read_map(source, nside, field, how)
     if sky.bad_pixels and unseen == "refuse":
         raise ValueError(
             f"{sky.name}: got {sky.describe_bad_pixels()}, expected none; load_map_and_mask makes "
@@ -104,8 +104,8 @@ def load_map_and_mask(
     mean. Where the mask is zero, the map is the mean of all pixels with data, to avoid a step at
     the edge of the mask.
     """
-    how = Reading(hdu, check_order(order), zero_hits, select)
-    sky = read_map(source, nside, field, how, unit=unit, bad_data=bad_data)
+    how = Reading(hdu, check_order(order), zero_hits, select, unit, bad_data)
+    sky = read_map(source, nside, field, how)
     return sky.map, sky.coverage
 
 
@@ -114,13 +114,10 @@ def read_map(
     nside: int | None,
     field: int | str | None,
     how: Reading,
-    *,
-    unit: str | None = None,
-    bad_data: float | None = None,
 ) -> Sky:
     """Read one map with all that its file says of it; ValueError as `load_map`."""
     request = FieldRequest(field if isinstance(field, str) else None, field)
-    sky = read_sky(source, nside, [request], how, unit=unit, bad_data=bad_data)
+    sky = read_sky(source, nside, [request], how)
     if np.ptp(sky.map) == 0:
         check_map(sky.map, name=sky.name)  # says so; what else it checks is so already
     return sky
@@ -147,8 +144,8 @@ def load_mask(
     files, orders, fields, tables and working nsides as `load_map`, and for an invalid mask (see
     `check_mask`).
     """
-    how = Reading(hdu, check_order(order), "data", select)
-    return read_weights(source, nside, field, how, unseen=unseen, bad_data=bad_data)[0]
+    how = Reading(hdu, check_order(order), "data", select, None, bad_data)
+    return read_weights(source, nside, field, how, unseen=unseen)[0]
 
 
 def read_weights(
@@ -158,7 +155,6 @@ def read_weights(
     how: Reading,
     *,
     unseen: str = "refuse",
-    bad_data: float | None = None,
 ) -> tuple[Float[np.ndarray, "*M p"], str | None]:
     """Read the weights of masks as `load_mask`, and the frame that their file states, or None."""
     if unseen not in ("refuse", "zero"):
@@ -169,7 +165,7 @@ def read_weights(
         found, shape = _read_npy_masks(source, field, how, name)
     else:
         found = read_fields(path, [FieldRequest(None, field, only=True)], how, name=name)
-    weights = [_weigh(one, unseen, bad_data, name) for one in found]
+    weights = [_weigh(one, unseen, how.bad_data, name) for one in found]
     target = working_nside(nside, found[0].nside, name)
     checked = check_mask(np.stack(weights).reshape(*shape, -1), name=name)
     graded = [

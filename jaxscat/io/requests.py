@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 Hdu = int | str
 Column = int | str
 Fields = Column | Sequence[Column] | Mapping[str, Column | tuple[Hdu, Column]]
@@ -39,6 +41,8 @@ class Reading:
     order: str | None = None
     zero_hits: Literal["data", "bad"] = "data"
     select: Mapping[str, Any] | None = None
+    unit: str | None = None
+    bad_data: float | None = None
     header_first: bool = False
 
     def agrees_with(self, order: str) -> bool:
@@ -48,6 +52,11 @@ class Reading:
     def __post_init__(self) -> None:
         if self.zero_hits not in ("data", "bad"):
             raise ValueError(f"zero_hits: got {self.zero_hits!r}, expected 'data' or 'bad'")
+        if not isinstance(self.unit, str | None):
+            raise ValueError(f"unit: got {self.unit!r}, expected text or None")
+        real = isinstance(self.bad_data, int | float | np.number | None)
+        if isinstance(self.bad_data, bool) or not real:
+            raise ValueError(f"bad_data: got {self.bad_data!r}, expected a number or None")
 
 
 def requested_fields(fields: Fields | None) -> list[FieldRequest] | None:

@@ -103,14 +103,14 @@ def read_maps(sources: MapSources) -> Maps:
         mask = joint_mask(mask, present, name)
     if sources.mask is not None:
         name = f"{sources.section}mask"
-        how = Reading(sources.mask_hdu, check_order(sources.order), header_first=True)
+        order = check_order(sources.order)
+        how = Reading(sources.mask_hdu, order, bad_data=sources.bad_data, header_first=True)
         given, frame = read_weights(
             sources.mask,
             sources.nside,
             sources.mask_field,
             how,
             unseen="zero" if sources.unseen == "mask" else "refuse",
-            bad_data=sources.bad_data,
         )
         check_same_frame(sky.frame, frame, f"{name}: got {str(sources.mask)!r}")
         if given.shape[-1] != map.size:
@@ -214,7 +214,7 @@ def _read_map(
     """Read a map [p] and the mask of the pixels with data, None where none is missing."""
     if not first and source in dataset_names():
         # It has an order of its own, and no marks or units.
-        reading, column, bad_data, unit = Reading(), None, None, None
+        reading, column = Reading(), None
     else:
         column, hdu = how.field, how.hdu
         zero_hits, select = how.zero_hits, how.select
@@ -224,9 +224,9 @@ def _read_map(
             column = column if how.second_field is None else how.second_field
             hdu = hdu if how.second_hdu is None else how.second_hdu
         order = check_order(how.order)
-        reading = Reading(hdu, order, zero_hits, select, header_first=not first)
-        bad_data, unit = how.bad_data, how.unit
-    sky = read_map(source, nside, column, reading, unit=unit, bad_data=bad_data)
+        stated = order, zero_hits, select, how.unit, how.bad_data
+        reading = Reading(hdu, *stated, header_first=not first)
+    sky = read_map(source, nside, column, reading)
     if sky.bad_pixels and how.unseen == "refuse":
         option = "data.unseen = 'mask' (--data.unseen mask)" if how.section else "--unseen mask"
         raise ValueError(
