@@ -147,3 +147,22 @@ def test_check_mask_refuses(mask, message):
 def test_check_mask_without_a_map_needs_a_healpix_length():
     with pytest.raises(ValueError, match="mask: got 100 pixels, expected 12 nside"):
         check_mask(np.ones(100))
+
+
+class NoArray:
+    """As a torch tensor that requires gradients."""
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.\nUse detach")
+
+
+@pytest.mark.parametrize("check", [check_map, check_mask])
+@pytest.mark.parametrize(
+    ("values", "kind"), [(NoArray(), "NoArray"), ([[1.0], [1.0, 2.0]], "list")]
+)
+def test_what_numpy_cannot_take_is_one_sentence(check, values, kind):
+    with pytest.raises(
+        ValueError, match=f"^mine: got {kind} of which NumPy makes no array"
+    ) as caught:
+        check(values, name="mine")
+    assert "\n" not in str(caught.value) and "detach().cpu().numpy()" in str(caught.value)

@@ -42,12 +42,23 @@ def write_xarray(
         except ImportError as error:
             raise ValueError(f"{str(path)!r}: {EXTRA}") from error
         if made.is_dir():
-            if path.exists():
-                os.rename(path, Path(draft) / "replaced")
-            os.rename(made, path)
+            _replace_folder(made, Path(os.path.realpath(path)), Path(draft) / "replaced")
         else:
             with new_file(path) as file, made.open("rb") as whole:
                 shutil.copyfileobj(whole, file)
+
+
+def _replace_folder(made: Path, path: Path, former: Path) -> None:
+    """Put a folder in the place of another, which is kept elsewhere, or back if that fails."""
+    if not path.exists():
+        os.rename(made, path)
+        return
+    os.rename(path, former)
+    try:
+        os.rename(made, path)
+    except BaseException:
+        os.rename(former, path)
+        raise
 
 
 def _build_dataset(

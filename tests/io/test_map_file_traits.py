@@ -382,6 +382,18 @@ def test_trait_15_different_nsides_of_intensity_and_polarization(write_tables, t
         load_sky(path, 2 * NSIDE)
 
 
+def test_trait_18_celsius_and_land_are_left_to_the_user(write_tables, nested):
+    celsius = 15.0 + nested
+    celsius[:30] = -9999.0  # land, which the header does not declare
+    path = write_tables(table([("SST", "D", celsius, "degC")], **maps_header()))
+    with pytest.raises(ValueError, match="^unit: got 'K', but map .* is in 'degC'; only K, mK"):
+        load_map(path, unit="K")
+    assert load_map(path).min() == -9999.0
+    values, mask = load_map_and_mask(path, bad_data=-9999)
+    np.testing.assert_array_equal(mask, np.arange(NPIX) >= 30)
+    np.testing.assert_array_equal(values[30:], celsius[30:])
+
+
 def image(ten):
     return fits.ImageHDU(ten[:, :100])
 

@@ -1,6 +1,7 @@
 """Traits 16 and 17: HEALPix cells in zarr stores and netCDF files, in every dialect."""
 
 import builtins
+import os
 
 import healpy
 import numpy as np
@@ -266,6 +267,30 @@ def test_failed_writing_keeps_what_was_there(tmp_path, nested, name, monkeypatch
         save_maps(path, {"a": -nested}, overwrite=True)
     np.testing.assert_allclose(load_map(path), nested, rtol=1e-6)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_a_store_that_cannot_be_replaced_is_kept(tmp_path, nested, monkeypatch):
+    path = save_maps(tmp_path / "maps.zarr", {"a": nested})
+    real, calls = os.rename, []
+
+    def fail_once(source, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError("no")
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", fail_once)
+    with pytest.raises(OSError, match="no"):
+        save_maps(path, {"a": -nested}, overwrite=True)
+    np.testing.assert_allclose(load_map(path), nested, rtol=1e-6)
+
+
+def test_a_link_to_a_store_stays_one(tmp_path, nested):
+    save_maps(tmp_path / "maps.zarr", {"a": nested})
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "maps.zarr")
+    save_maps(tmp_path / "link.zarr", {"a": -nested}, overwrite=True)
+    assert (tmp_path / "link.zarr").is_symlink()
+    np.testing.assert_allclose(load_map(tmp_path / "maps.zarr"), -nested, rtol=1e-6)
 
 
 def test_without_xarray_it_is_said_how_to_install_it(tmp_path, nested, monkeypatch):
