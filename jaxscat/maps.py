@@ -53,9 +53,24 @@ def npix_to_nside(npix: int, *, name: str = "map") -> int:
 def unseen_pixels(values: Float[np.ndarray, "*shape"]) -> np.ndarray:
     """Return a boolean array of the pixels that are UNSEEN, in any precision.
 
-    Source: the tolerance of `healpy.mask_bad`, 1e-5 of UNSEEN.
+    That includes values which other programs have rounded, to -1.637e30 or -1.6e30: all within 5 %
+    of UNSEEN.
     """
-    return np.abs(values - UNSEEN) < 1e-5 * abs(UNSEEN)
+    return np.abs(values - UNSEEN) < 0.05 * abs(UNSEEN)
+
+
+def _as_array(values: ArrayLike, name: str) -> np.ndarray:
+    """Convert to an array; ValueError for what NumPy cannot take, as a tensor with gradients."""
+    try:
+        return np.asarray(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        if type(error).__module__.startswith("jax"):
+            raise  # values that are traced
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{name}: got {type(values).__name__} of which NumPy makes no array ({reason}), "
+            "expected numbers (of a torch tensor tensor.detach().cpu().numpy())"
+        ) from error
 
 
 def to_real(values: ArrayLike, *, name: str = "map") -> Float[np.ndarray, "*shape"]:
@@ -64,7 +79,7 @@ def to_real(values: ArrayLike, *, name: str = "map") -> Float[np.ndarray, "*shap
     Integers become float64 with a UserWarning. Raises ValueError, which begins with `name`, for
     complex, boolean and non-numeric values and for float formats other than 16, 32 or 64 bit.
     """
-    array = np.asarray(values)
+    array = _as_array(values, name)
     if array.dtype.kind in "iu":
         warnings.warn(
             f"{name}: integer values ({array.dtype}) are converted to float64", stacklevel=3
@@ -147,7 +162,7 @@ def check_mask(
 
     Source: `docs/conventions.md`, "Maps".
     """
-    array = np.asarray(mask)
+    array = _as_array(mask, name)
     # No warning: masks of 0 and 1 are exact as floats.
     array = array.astype(np.float64) if array.dtype.kind in "biu" else to_real(array, name=name)
     if array.ndim not in (1, 2) or 0 in array.shape:

@@ -96,10 +96,13 @@ def test_check_map_lets_a_constant_map_pass_on_request():
     assert check_map(np.ones(NPIX), allow_constant=True).sum() == NPIX
 
 
-def test_unseen_pixels_is_healpys_rule(good):
+def test_unseen_pixels_also_if_rounded(good):
     values = spoiled(good, healpy.UNSEEN)
-    values[5] = healpy.UNSEEN * (1 + 2e-5)
-    np.testing.assert_array_equal(unseen_pixels(values), healpy.mask_bad(values))
+    values[5:8] = healpy.UNSEEN * (1 + 2e-5), -1.637e30, -1.6e30
+    values[8:11] = -1.4e30, 1.6375e30, np.nan
+    expected = healpy.mask_bad(values)
+    expected[5:8] = True
+    np.testing.assert_array_equal(unseen_pixels(values), expected)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint16, np.int64])
@@ -144,3 +147,22 @@ def test_check_mask_refuses(mask, message):
 def test_check_mask_without_a_map_needs_a_healpix_length():
     with pytest.raises(ValueError, match="mask: got 100 pixels, expected 12 nside"):
         check_mask(np.ones(100))
+
+
+class NoArray:
+    """As a torch tensor that requires gradients."""
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.\nUse detach")
+
+
+@pytest.mark.parametrize("check", [check_map, check_mask])
+@pytest.mark.parametrize(
+    ("values", "kind"), [(NoArray(), "NoArray"), ([[1.0], [1.0, 2.0]], "list")]
+)
+def test_what_numpy_cannot_take_is_one_sentence(check, values, kind):
+    with pytest.raises(
+        ValueError, match=f"^mine: got {kind} of which NumPy makes no array"
+    ) as caught:
+        check(values, name="mine")
+    assert "\n" not in str(caught.value) and "detach().cpu().numpy()" in str(caught.value)

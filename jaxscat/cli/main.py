@@ -182,12 +182,13 @@ def measure_command(options: MeasureOptions) -> None:
             if name in dataset_names():
                 dataset_path(name)  # a download draws a bar of its own, so before ours
         with show_progress(error_console()) as observer:
-            stored = measure_files(options, observer=observer)
+            stored, unit = measure_files(options, observer=observer)
             observer.stage("writing")
             # Drawn first: what cannot be drawn is not written either.
             name = stored.description or options.map
             shown = None if options.figure is None else split_masks(name, stored.statistics)
-            drawn = None if shown is None else plot_coefficients(shown)
+            label = "map units" if unit is None else unit.replace("$", r"\$")
+            drawn = None if shown is None else plot_coefficients(shown, unit=label)
             save_statistics(
                 options.output,
                 stored.statistics,

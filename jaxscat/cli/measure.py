@@ -29,6 +29,7 @@ _CHOICES = {
     "unseen": ("refuse", "mask"),
     "geometry": ("exact", "foscat"),
     "precision": ("float32", "float64"),
+    "zero_hits": ("data", "bad"),
     "error_formula": ERROR_FORMULAS,
 }
 
@@ -46,9 +47,13 @@ class MeasureOptions:
         mask: file of one mask or of several.
         mask_threshold, both_triangles: as for `measure`.
         orientations, kernel_size, scales, geometry, precision: as for `build_pyramid`.
-        order: "RING" or "NESTED", for maps and for a mask that is a `.npy` file.
-        field: column of FITS files of maps, by number or by name.
+        order: "RING" or "NESTED", for the map, and for other files that do not state one.
+        field, hdu: column (or variable) and table of the map, by number or by name.
+        second_field, second_hdu: those of the second map; None takes those of the map.
+        mask_field, mask_hdu: those of the mask.
         unseen: "refuse" pixels without data, or make them zeros of the "mask".
+        unit, bad_data, zero_hits: as for `load_sky`.
+        select: places on other dimensions, as "time=0".
         error_formula: `formula` of `standard_error`.
         figure: file for a figure of the coefficients, or None.
         overwrite: whether output and figure may replace files.
@@ -68,8 +73,25 @@ class MeasureOptions:
     kernel_size: Annotated[int, typer.Option(help="Side of the kernel, pixels.")] = 3
     scales: Annotated[int | None, typer.Option(help="Number of scales; default all.")] = None
     order: Annotated[str | None, typer.Option(help="RING or NESTED.")] = None
-    field: Annotated[str, typer.Option(help="Column of a FITS file, number or name.")] = "0"
+    field: Annotated[
+        str | None, typer.Option(help="Column or variable of a file, number or name.")
+    ] = None
+    hdu: Annotated[str | None, typer.Option(help="Table of a FITS file, number or name.")] = None
+    second_field: Annotated[str | None, typer.Option(help="Column of the second map.")] = None
+    second_hdu: Annotated[str | None, typer.Option(help="Table of the second map.")] = None
+    mask_field: Annotated[str | None, typer.Option(help="Column of the mask.")] = None
+    mask_hdu: Annotated[str | None, typer.Option(help="Table of the mask.")] = None
     unseen: Annotated[str, typer.Option(help="Pixels without data: refuse or mask.")] = "refuse"
+    unit: Annotated[str | None, typer.Option(help="Convert K, mK, uK into this unit.")] = None
+    bad_data: Annotated[
+        float | None, typer.Option(help="A further value of pixels without data.")
+    ] = None
+    zero_hits: Annotated[
+        str, typer.Option(help="Pixels with zero hits: data, or bad (without data).")
+    ] = "data"
+    select: Annotated[
+        list[str] | None, typer.Option(help="Place on another dimension, as time=0.")
+    ] = None
     geometry: Annotated[str, typer.Option(help="exact or foscat.")] = "exact"
     precision: Annotated[str, typer.Option(help="float32 or float64.")] = "float32"
     error_formula: Annotated[str, typer.Option(help="pixels or foscat.")] = "pixels"
@@ -108,8 +130,17 @@ class MeasureOptions:
             self.mask,
             nside=self.nside,
             order=self.order,
-            field=int(self.field) if self.field.isdecimal() else self.field,
+            field=_number_or_name(self.field),
+            hdu=_number_or_name(self.hdu),
+            second_field=_number_or_name(self.second_field),
+            second_hdu=_number_or_name(self.second_hdu),
+            mask_field=_number_or_name(self.mask_field),
+            mask_hdu=_number_or_name(self.mask_hdu),
             unseen=self.unseen,
+            unit=self.unit,
+            bad_data=self.bad_data,
+            zero_hits=self.zero_hits,
+            select=_parse_places(self.select or []),
         )
 
     @property
@@ -123,6 +154,22 @@ class MeasureOptions:
         if self.error_formula != "pixels":
             said.append(f"errors by {self.error_formula}'s formula")
         return ", ".join(said)
+
+
+def _number_or_name(word: str | None) -> int | str | None:
+    """Return a word of the command line as a number, if it is one."""
+    return int(word) if word is not None and word.isdecimal() else word
+
+
+def _parse_places(words: Sequence[str]) -> dict[str, int | str] | None:
+    """Return places on dimensions from words as "time=0"; ValueError for any other word."""
+    found: dict[str, int | str] = {}
+    for word in words:
+        key, separator, place = word.partition("=")
+        if not (key and separator and place):
+            raise ValueError(f"select: got {word!r}, expected a dimension and a place, as time=0")
+        found[key] = int(place) if place.isdecimal() else place
+    return found or None
 
 
 def check_output(
@@ -154,8 +201,13 @@ def check_output(
         raise ValueError(f"{name}: {str(path)!r} exists, expected a new file (or --overwrite)")
 
 
-def measure_files(options: MeasureOptions, *, observer: Observer | None = None) -> StoredStatistics:
+def measure_files(
+    options: MeasureOptions, *, observer: Observer | None = None
+) -> tuple[StoredStatistics, str | None]:
     """Read maps and mask, and measure coefficients and their standard errors.
+
+    Returns them and the unit of the (first) map, None if its file does not state it. The
+    description says it, too.
 
     Raises `ValueError` as `read_maps`, `build_pyramid` and `measure`, and for values that the
     precision cannot hold.
@@ -189,7 +241,8 @@ def measure_files(options: MeasureOptions, *, observer: Observer | None = None) 
     observer.stage("working out standard errors")
     formula: Any = options.error_formula  # checked
     errors = jax.block_until_ready(standard_error(map, pyramid, **how, formula=formula))
-    return StoredStatistics(statistics, errors, pyramid.spec, options.description)
+    description = options.description + ("" if found.unit is None else f", in {found.unit}")
+    return StoredStatistics(statistics, errors, pyramid.spec, description), found.unit
 
 
 def _check_range(statistics: ScatteringCovariance, precision: str) -> None:

@@ -189,6 +189,8 @@ def describe_independence(ensemble: Mapping[str, Any]) -> str:
 def result_tables(results: Mapping[str, Any]) -> list[Table]:
     """Build the tables of results.json: the validation, of all seeds together, and the outcome."""
     title, seeds = f"{results['data']}, nside {results['nside']}", results["seeds"]
+    if results.get("unit"):
+        title += f", in {results['unit']}"
     if "ensemble" in results:
         table = ensemble_table(results["ensemble"], title=f"{title}, {len(seeds)} seeds")
     else:

@@ -1,16 +1,25 @@
-"""Reading of `.npy` and HEALPix FITS files, without conversions."""
+"""Maps as they stand in files of every format: `.npy`, HEALPix FITS, zarr, netCDF."""
 
 from __future__ import annotations
 
 import os
-import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
-from jaxscat.datasets.registry import dataset_names
+from jaxscat.datasets.registry import dataset_names, load_dataset
+from jaxscat.io.fields import Field
+from jaxscat.io.fits_maps import read_fits
+from jaxscat.io.requests import FieldRequest, Reading
+from jaxscat.io.xarray_maps import read_xarray
+from jaxscat.maps import npix_to_nside, to_real
 
 FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
+XARRAY_SUFFIXES = (".zarr", ".nc", ".nc4")
 
 
 def check_order(order: str | None) -> str | None:
@@ -22,45 +31,70 @@ def check_order(order: str | None) -> str | None:
     return order.upper()
 
 
-def read_map_file(
-    source: str | os.PathLike[str], order: str | None, field: int | str, *, name: str
-) -> tuple[np.ndarray, str]:
-    """Read the array of a `.npy` file or one column of a FITS file, and its pixel order.
+def read_fields(
+    source: str | os.PathLike[str],
+    requests: Sequence[FieldRequest] | None,
+    how: Reading,
+    *,
+    name: str,
+) -> list[Field]:
+    """Read maps of a dataset or a file, NESTED, each at its own nside.
 
-    `order` is "RING", "NESTED" or None for that of the file (`.npy`: NESTED). The array has the
-    dtype of the file and is not reordered. Raises ValueError, which begins with `name` or the
-    argument, for a file that is missing, empty, damaged, pickled or of another kind, and for an
-    `order` or `field` that does not match the file.
+    Raises ValueError, which begins with `name` or an argument, for a file that is missing, empty,
+    damaged, pickled or of another kind, and for requests that do not match it.
     """
+    if isinstance(source, str) and source in dataset_names():
+        if how.order == "RING":
+            raise ValueError(f"order: got 'RING', expected 'NESTED' for dataset {source!r}")
+        _check_single(requests, how, f"dataset {source!r} is one map")
+        return [_array_field(load_dataset(source), requests)]
+    path = find_file(source, name)
+    if path.name.lower().endswith(".npy"):
+        _check_single(requests, how, "a .npy file has no columns")
+        values = read_npy(path, name)
+        if values.ndim != 1:
+            raise ValueError(
+                f"{name}: got an array of shape {values.shape}, expected one map of shape (npix,)"
+            )
+        return [_array_field(to_nested(_as_numbers(values, name), how.order, name), requests)]
+    if path.name.lower().endswith(FITS_SUFFIXES):
+        if how.select:
+            raise ValueError(f"select: got {dict(how.select)!r}, but {name} has no dimensions")
+        return read_fits(path, requests, how, name)
+    return read_xarray(path, requests, how, name)
+
+
+def find_file(source: Any, name: str) -> Path:
+    """Return the path of a file of maps; ValueError if it is missing, empty or of another kind."""
     if not isinstance(source, str | os.PathLike):
         raise ValueError(
             f"source: got {type(source).__name__}, expected a file name or a dataset name"
         )
     path = Path(source)
-    suffix = path.name.lower()
-    if not suffix.endswith((".npy", *FITS_SUFFIXES)):
+    known = (".npy", *FITS_SUFFIXES, *XARRAY_SUFFIXES)
+    if not path.name.lower().endswith(known):
         raise ValueError(
-            f"source: got {str(source)!r}, expected a file that ends in .npy, "
-            f"{', '.join(FITS_SUFFIXES)} or a dataset ({', '.join(dataset_names())})"
+            f"source: got {str(source)!r}, expected a file that ends in {', '.join(known)} "
+            f"or a dataset ({', '.join(dataset_names())})"
         )
+    if path.name.lower().endswith(".zarr") and path.is_dir():
+        return path
     if not path.is_file():
         raise ValueError(f"{name}: there is no such file")
     if path.stat().st_size == 0:
         raise ValueError(f"{name}: the file is empty")
-    if suffix.endswith(".npy"):
-        if field != 0:
-            raise ValueError(f"field: got {field!r}, expected 0: a .npy file has no columns")
-        return _read_npy(path, name), order or "NESTED"
-    return _read_fits(path, order, field, name)
+    return path
 
 
-def _read_npy(path: Path, name: str) -> np.ndarray:
+def read_npy(path: Path, name: str) -> Shaped[np.ndarray, "*shape"]:
+    """Read the array of a `.npy` file; ValueError if it is damaged, pickled or an archive."""
     try:
         array = np.load(path, allow_pickle=False)
     except Exception as error:  # a damaged file can fail in any way
+        lines = str(error).splitlines()
+        reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
         raise ValueError(
-            f"{name}: cannot be read, expected a whole .npy file of numbers, not pickled "
-            f"({_reason(error)})"
+            f"{name}: cannot be read, expected a whole .npy file of numbers, not pickled ({reason})"
         ) from error
     if not isinstance(array, np.ndarray):
         array.close()
@@ -68,68 +102,42 @@ def _read_npy(path: Path, name: str) -> np.ndarray:
     return array
 
 
-def _read_fits(
-    path: Path, order: str | None, field: int | str, name: str
-) -> tuple[np.ndarray, str]:
+def to_nested(
+    values: Shaped[np.ndarray, "*M p"], order: str | None, name: str
+) -> Shaped[np.ndarray, "*M p"]:
+    """Reorder full-sky arrays of a file without a header: NESTED, unless `order` says RING."""
+    nside = npix_to_nside(values.shape[-1], name=name)
+    if order != "RING":
+        return values
     import healpy  # here, because importing it loads matplotlib
-    from astropy.io import fits
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*truncated.*")
-        try:
-            with fits.open(path, memmap=False) as units:
-                table = units[1] if len(units) > 1 else None
-                if not isinstance(table, fits.BinTableHDU):
-                    raise _Refused(f"{name}: expected a HEALPix table in the first extension")
-                header = table.header
-                order = _header_order(header.get("ORDERING"), order, name)
-                column = _column_number(field, _columns(table), name)
-                values = healpy.read_map(units, field=column, nest=None)  # pyright: ignore
-                return np.asarray(values), order
-        except _Refused:
-            raise
-        except Exception as error:  # a damaged file can fail in any way
-            raise ValueError(
-                f"{name}: cannot be read, expected a whole HEALPix FITS file ({_reason(error)})"
-            ) from error
+    return values[..., healpy.nest2ring(nside, np.arange(12 * nside**2))]
 
 
-class _Refused(ValueError):
-    """A valid file without the requested contents."""
+def _as_numbers(values: np.ndarray, name: str) -> np.ndarray:
+    return values if values.dtype.kind == "b" else to_real(values, name=name)
 
 
-def _header_order(stated: object, order: str | None, name: str) -> str:
-    if stated is None:
-        if order is None:
-            raise _Refused(f"order: the header of {name} has no ORDERING, state RING or NESTED")
-        return order
-    found = {"RING": "RING", "NESTED": "NESTED", "NEST": "NESTED"}.get(str(stated).strip().upper())
-    if found is None:
-        raise _Refused(f"{name}: the header says ORDERING {stated!r}, expected RING or NESTED")
-    if order not in (None, found):
-        raise _Refused(f"order: got {order!r}, but the header of {name} says {found!r}")
-    return found
-
-
-def _columns(table: object) -> list[str]:
-    """Return the names of the map columns; the first column of partial skies is pixel indices."""
-    header, names = table.header, list(table.columns.names)  # pyright: ignore
-    partial = "PARTIAL" in str(header.get("OBJECT")) or "EXPLICIT" in str(header.get("INDXSCHM"))
-    return names[1:] if partial else names
-
-
-def _column_number(field: int | str, columns: list[str], name: str) -> int:
-    lowered = [column.lower() for column in columns]  # FITS names are case-insensitive
-    if isinstance(field, str) and field.lower() in lowered:
-        return lowered.index(field.lower())
-    if type(field) is int and 0 <= field < len(columns):
-        return field
-    raise _Refused(
-        f"field: got {field!r}, expected a name or a number from 0 of the {len(columns)} "
-        f"columns of {name} ({', '.join(columns)})"
+def _array_field(values: np.ndarray, requests: Sequence[FieldRequest] | None) -> Field:
+    name = requests[0].name if requests else None
+    return Field(
+        name or "map",
+        values.astype(np.float64),
+        np.zeros(values.size, dtype=bool),
+        "bool" if values.dtype.kind == "b" else "float64",
     )
 
 
-def _reason(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def _check_single(requests: Sequence[FieldRequest] | None, how: Reading, reason: str) -> None:
+    """Refuse options that choose among several maps for a file of one."""
+    for request in requests or ():
+        if request.column not in (0, None):
+            raise ValueError(f"field: got {request.column!r}, expected 0: {reason}")
+    if len(requests or ()) > 1:
+        raise ValueError(f"fields: got {len(requests or ())} of them, expected one: {reason}")
+    plain = replace(how, order=None)
+    for option, value in (("hdu", plain.hdu), ("select", plain.select)):
+        if value not in (None, {}):
+            raise ValueError(f"{option}: got {value!r}, expected none: {reason}")
+    if plain.zero_hits != "data":
+        raise ValueError(f"zero_hits: got {plain.zero_hits!r}, expected 'data': {reason}")

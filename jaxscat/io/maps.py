@@ -1,28 +1,21 @@
-"""Reading and writing of maps, with conversion of pixel order, missing pixels and resolution."""
+"""Reading of single maps and masks, at a working nside."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
-from jaxscat.datasets.registry import dataset_names, load_dataset
-from jaxscat.io.formats import check_order, read_map_file
-from jaxscat.maps import (
-    UNSEEN,
-    check_finite,
-    check_map,
-    check_mask,
-    check_nside,
-    npix_to_nside,
-    to_real,
-    unseen_pixels,
-)
+from jaxscat.io.degrade import average_children
+from jaxscat.io.fields import Field, mark_bad_pixels
+from jaxscat.io.formats import check_order, find_file, read_fields, read_npy, to_nested
+from jaxscat.io.requests import FieldRequest, Reading
+from jaxscat.io.sky import Sky, read_sky, working_nside
+from jaxscat.io.writing import save_maps as save_maps
+from jaxscat.maps import check_map, check_mask, to_real
 
 
 def load_map(
@@ -30,30 +23,39 @@ def load_map(
     nside: int | None = None,
     *,
     order: str | None = None,
-    field: int | str = 0,
+    field: int | str | None = None,
     unseen: Literal["refuse", "mean"] = "refuse",
+    hdu: int | str | None = None,
+    unit: str | None = None,
+    bad_data: float | None = None,
+    zero_hits: Literal["data", "bad"] = "data",
+    select: Mapping[str, Any] | None = None,
 ) -> Float[np.ndarray, " p"]:
     """Read one map from a file or a dataset, at a working nside.
 
     Args:
-        source: a `.npy` file of shape (npix,), a HEALPix FITS file, or one of `dataset_names()`.
-        nside: working nside, a power of two up to that of the map; pixels are averaged by
+        source: a `.npy` file of shape (npix,), a HEALPix FITS file, a zarr store or netCDF file, or
+            one of `dataset_names()`.
+        nside: working nside, a power of two up to that of the map; pixels are averaged as by
             `healpy.ud_grade`. The default is the nside of the map.
         order: pixel order of the file, "RING" or "NESTED". It must agree with the header of a
             FITS file, if that states one. `.npy` files do not, and are read as NESTED (the order
             of FOSCAT) by default.
-        field: column of a FITS file, by index from 0 or by name.
-        unseen: treatment of pixels without data (UNSEEN): "refuse" raises an error, "mean" sets
-            them to the mean of the others. Use `load_map_and_mask` to mask them instead.
+        field: column of a FITS file or variable of a dataset, by index from 0 or by name, or a
+            Stokes parameter; by default the first column, or the only variable.
+        unseen: treatment of pixels without data (UNSEEN, NaN, ...): "refuse" raises an error,
+            "mean" sets them to the mean of the others; `load_map_and_mask` masks them instead.
+        hdu, unit, bad_data, zero_hits, select: as for `load_sky`, which also returns what the file
+            says of its maps.
 
     Returns:
-        float64 NESTED map of `12 nside^2` pixels, in the unit of the file.
+        float64 NESTED map of `12 nside^2` pixels, in the unit of the file or in `unit`.
 
     Raises:
         ValueError: a file that is missing, empty, damaged, pickled or of an unknown kind; an
             order that is unknown, missing or contradicts the header; a working nside above that
-            of the map; or an invalid map (see `check_map`). Integer maps are converted with a
-            UserWarning.
+            of the map; or an invalid map (see `check_map`); and as `load_sky`. Integer maps are
+            converted with a UserWarning.
 
     Examples:
         >>> import jaxscat, numpy as np
@@ -72,15 +74,14 @@ def load_map(
             f"unseen: got {unseen!r}, expected 'refuse' or 'mean' (a mask of the pixels without "
             "data comes from jaxscat.load_map_and_mask)"
         )
-    values, name = _read(source, order, field)
-    missing = int(unseen_pixels(values).sum())
-    if missing and unseen == "refuse":
+    how = Reading(hdu, check_order(order), zero_hits, select, unit, bad_data)
+    sky = read_map(source, nside, field, how)
+    if sky.bad_pixels and unseen == "refuse":
         raise ValueError(
-            f"{name}: got {missing} of {values.size} pixels UNSEEN (without data), expected none; "
-            "unseen = 'mask' (in Python load_map_and_mask) makes zeros of the mask of them, and "
-            "unseen='mean' of load_map fills them"
+            f"{sky.name}: got {sky.describe_bad_pixels()}, expected none; load_map_and_mask makes "
+            "zeros of the mask of them, and unseen='mean' of load_map fills them"
         )
-    return _grade(values, name, nside)[0]
+    return sky.map
 
 
 def load_map_and_mask(
@@ -88,9 +89,14 @@ def load_map_and_mask(
     nside: int | None = None,
     *,
     order: str | None = None,
-    field: int | str = 0,
+    field: int | str | None = None,
+    hdu: int | str | None = None,
+    unit: str | None = None,
+    bad_data: float | None = None,
+    zero_hits: Literal["data", "bad"] = "data",
+    select: Mapping[str, Any] | None = None,
 ) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
-    """Read one map, with a mask of its pixels without data (UNSEEN).
+    """Read one map, with a mask of its pixels without data (UNSEEN, NaN, ...).
 
     Arguments and errors are those of `load_map`. Returns map and mask, both float64, NESTED, of
     shape (12 nside^2,). The mask is one where there are data and zero elsewhere. At a working
@@ -98,8 +104,23 @@ def load_map_and_mask(
     mean. Where the mask is zero, the map is the mean of all pixels with data, to avoid a step at
     the edge of the mask.
     """
-    values, name = _read(source, order, field)
-    return _grade(values, name, nside)
+    how = Reading(hdu, check_order(order), zero_hits, select, unit, bad_data)
+    sky = read_map(source, nside, field, how)
+    return sky.map, sky.coverage
+
+
+def read_map(
+    source: str | os.PathLike[str],
+    nside: int | None,
+    field: int | str | None,
+    how: Reading,
+) -> Sky:
+    """Read one map with all that its file says of it; ValueError as `load_map`."""
+    request = FieldRequest(field if isinstance(field, str) else None, field)
+    sky = read_sky(source, nside, [request], how)
+    if np.ptp(sky.map) == 0:
+        check_map(sky.map, name=sky.name)  # says so; what else it checks is so already
+    return sky
 
 
 def load_mask(
@@ -107,137 +128,86 @@ def load_mask(
     nside: int | None = None,
     *,
     order: str | None = None,
-    field: int | str = 0,
+    field: int | str | None = None,
+    hdu: int | str | None = None,
+    unseen: Literal["refuse", "zero"] = "refuse",
+    bad_data: float | None = None,
+    select: Mapping[str, Any] | None = None,
 ) -> Float[np.ndarray, "*M p"]:
     """Read the weights of one mask, or of several from a `.npy` file of shape (masks, npix).
 
-    Arguments are those of `load_map`, but datasets are not accepted. At a working nside below that
-    of the mask, the weights are averaged. Returns float64 NESTED weights of shape (12 nside^2,) or
-    (masks, 12 nside^2). Raises ValueError for files, orders and working nsides as `load_map`, and
-    for an invalid mask (see `check_mask`).
+    Arguments are those of `load_map`, but datasets are not accepted, and of a file with several
+    columns or variables one must be chosen by `field`. Boolean masks become 0 and 1. Pixels that
+    a partial-sky file does not list have weight zero, and so have with `unseen` "zero" those
+    without data. At a working nside below that of the mask, the weights are averaged. Returns
+    float64 NESTED weights of shape (12 nside^2,) or (masks, 12 nside^2). Raises ValueError for
+    files, orders, fields, tables and working nsides as `load_map`, and for an invalid mask (see
+    `check_mask`).
     """
-    name = f"mask {str(source)!r}"
-    raw, found_order = read_map_file(source, check_order(order), field, name=name)
-    weights = check_mask(raw, name=name).astype(np.float64)
-    if found_order == "RING":
-        weights = weights[..., _ring_pixels(npix_to_nside(weights.shape[-1]))]
-    target = _working_nside(nside, weights.shape[-1], name)
-    graded = np.stack([_ud_grade(one, target) for one in np.atleast_2d(weights)])
-    return check_mask(graded.reshape(*weights.shape[:-1], -1), name=name)
+    how = Reading(hdu, check_order(order), "data", select, None, bad_data)
+    return read_weights(source, nside, field, how, unseen=unseen)[0]
 
 
-def save_maps(
-    path: str | os.PathLike[str],
-    maps: Mapping[str, ArrayLike],
+def read_weights(
+    source: str | os.PathLike[str],
+    nside: int | None,
+    field: int | str | None,
+    how: Reading,
     *,
-    units: str | None = None,
-    header: Mapping[str, str | int | float] | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Write maps as the columns of one HEALPix FITS file, NESTED, float32, atomically.
-
-    `maps` holds NESTED maps of shape (npix,) by column name, all of one nside; `units` is the unit
-    of every column, `header` holds keywords of the table. Returns the path. Raises ValueError for
-    a suffix other than `.fits` or `.fits.gz`, a missing folder, an existing file (unless
-    `overwrite`), no maps, column names that are empty or differ only in case, and maps that are
-    not real or differ in length.
-    """
-    import healpy  # here, because importing it loads matplotlib
-
-    path = Path(path)
-    if not path.name.lower().endswith((".fits", ".fits.gz")):
-        raise ValueError(f"path: got {str(path)!r}, expected a name that ends in .fits or .fits.gz")
-    if not path.parent.is_dir():
-        raise ValueError(f"path: got {str(path)!r}, but there is no folder {str(path.parent)!r}")
-    if path.exists() and not overwrite:
-        raise ValueError(f"path: {str(path)!r} exists, expected a new file (or overwrite=True)")
-    names = list(maps)
-    if not names or not all(names) or len({name.lower() for name in names}) != len(names):
-        raise ValueError(f"maps: got the names {names}, expected one or more different ones")
-    columns = [to_real(values, name=f"maps[{name!r}]") for name, values in maps.items()]
-    for name, column in zip(names, columns, strict=True):
-        if column.ndim != 1 or column.shape != columns[0].shape:
-            raise ValueError(
-                f"maps[{name!r}]: got shape {column.shape}, expected one map of "
-                f"{columns[0].size} pixels as the first"
-            )
-    npix_to_nside(columns[0].size, name=f"maps[{names[0]!r}]")
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        healpy.write_map(
-            partial,
-            columns,
-            nest=True,
-            dtype=np.float32,
-            fits_IDL=False,
-            column_names=names,
-            column_units=units,
-            extra_header=[(key, value) for key, value in (header or {}).items()],
-            overwrite=True,
-        )
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    unseen: str = "refuse",
+) -> tuple[Float[np.ndarray, "*M p"], str | None]:
+    """Read the weights of masks as `load_mask`, and the frame that their file states, or None."""
+    if unseen not in ("refuse", "zero"):
+        raise ValueError(f"unseen: got {unseen!r}, expected 'refuse' or 'zero'")
+    name, shape = f"mask {str(source)!r}", ()
+    path = find_file(source, name)
+    if path.name.lower().endswith(".npy"):
+        found, shape = _read_npy_masks(source, field, how, name)
+    else:
+        found = read_fields(path, [FieldRequest(None, field, only=True)], how, name=name)
+    weights = [_weigh(one, unseen, how.bad_data, name) for one in found]
+    target = working_nside(nside, found[0].nside, name)
+    checked = check_mask(np.stack(weights).reshape(*shape, -1), name=name)
+    graded = [
+        average_children(one, np.zeros(one.size, bool), target) for one in np.atleast_2d(checked)
+    ]
+    return check_mask(np.stack(graded).reshape(*shape, -1), name=name), found[0].frame
 
 
-def _read(
-    source: str | os.PathLike[str], order: str | None, field: int | str
-) -> tuple[Float[np.ndarray, " p"], str]:
-    """Read a float64 NESTED map, including UNSEEN pixels, and its name for error messages."""
-    order = check_order(order)
-    if isinstance(source, str) and source in dataset_names():
-        if order == "RING":
-            raise ValueError(f"order: got 'RING', expected 'NESTED' for dataset {source!r}")
-        if field != 0:
-            raise ValueError(f"field: got {field!r}, expected 0: dataset {source!r} is one map")
-        return load_dataset(source), f"dataset {source!r}"
-    name = f"map {str(source)!r}"
-    raw, found_order = read_map_file(source, order, field, name=name)
-    values = to_real(raw, name=name).astype(np.float64)
-    if values.ndim != 1:
+def _read_npy_masks(
+    source: str | os.PathLike[str], field: int | str | None, how: Reading, name: str
+) -> tuple[list[Field], tuple[int, ...]]:
+    """Read the masks of a `.npy` file, and the shape of what comes before their pixels."""
+    if field not in (0, None):
+        raise ValueError(f"field: got {field!r}, expected 0: a .npy file has no columns")
+    if how.hdu is not None or how.select:
         raise ValueError(
-            f"{name}: got an array of shape {values.shape}, expected one map of shape (npix,)"
+            f"hdu, select: got {how.hdu or how.select!r}, but a .npy file is one array"
         )
-    nside = npix_to_nside(values.size, name=name)
-    check_finite(values, name=name, unseen=True)
-    return values[_ring_pixels(nside)] if found_order == "RING" else values, name
+    values = read_npy(find_file(source, name), name)
+    # No warning: masks of 0 and 1 are exact as floats.
+    values = values.astype(np.float64) if values.dtype.kind in "biu" else to_real(values, name=name)
+    if values.ndim not in (1, 2) or 0 in values.shape:
+        raise ValueError(
+            f"{name}: got an array of shape {values.shape}, expected (npix,) or (masks, npix)"
+        )
+    rows = np.atleast_2d(to_nested(values, how.order, name)).astype(np.float64)
+    nothing = np.zeros(rows.shape[-1], dtype=bool)
+    return [Field("", row, nothing.copy(), "float64") for row in rows], values.shape[:-1]
 
 
-def _grade(
-    values: Float[np.ndarray, " p"], name: str, nside: int | None
-) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
-    """Return map and mask at the working nside; pixels without data are the mean of the others."""
-    target = _working_nside(nside, values.size, name)
-    missing = unseen_pixels(values)
-    if missing.all():
-        raise ValueError(f"{name}: got UNSEEN (without data) in every pixel, expected a map")
-    graded = _ud_grade(np.where(missing, UNSEEN, values), target)
-    mask = _ud_grade(np.where(missing, 0.0, 1.0), target)
-    graded[mask == 0] = values[~missing].mean()
-    return check_map(graded, name=name), mask
-
-
-def _working_nside(nside: int | None, npix: int, name: str) -> int:
-    own = npix_to_nside(npix, name=name)
-    if nside is None:
-        return own
-    if check_nside(nside) > own:
-        raise ValueError(f"nside: got {nside}, expected at most {own} as {name} has")
-    return int(nside)
-
-
-def _ud_grade(values: Float[np.ndarray, " p"], nside: int) -> Float[np.ndarray, " q"]:
-    import healpy
-
-    return healpy.ud_grade(values, nside, order_in="NESTED", order_out="NESTED")
-
-
-def _ring_pixels(nside: int) -> np.ndarray:
-    """Return the RING index of every NESTED pixel."""
-    import healpy
-
-    return healpy.nest2ring(nside, np.arange(12 * nside**2))
+def _weigh(one: Field, unseen: str, bad_data: float | None, name: str) -> np.ndarray:
+    """Return the weights [p] of a mask of a file, without data only where that is allowed."""
+    mark_bad_pixels(one, bad_data=bad_data, name=name)
+    marks = {key: count for key, count in one.marks.items() if key != "not listed"}
+    if marks and unseen == "refuse":
+        text = " and ".join(f"{n} of {one.values.size} pixels {mark}" for mark, n in marks.items())
+        raise ValueError(
+            f"{name}: got {text} (without data), expected finite values; unseen='zero' of "
+            "load_mask (data.unseen = 'mask', --unseen mask) gives them no weight"
+        )
+    one.values[one.missing] = 0.0
+    return one.values
 
 
 def in_precision(map: np.ndarray, precision: str, name: str) -> np.ndarray:

@@ -1,20 +1,8 @@
-"""Reading and combining of masks."""
+"""Combining of masks."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-
-from jaxscat.io.maps import load_mask
-
-
-def read_mask(path: Path, nside: int | None, order: str | None) -> np.ndarray:
-    """Read a mask [p] or masks [M p]; `order` is used for `.npy` files only, not for FITS.
-
-    Raises `ValueError` as `load_mask`.
-    """
-    return load_mask(path, nside, order=order if path.name.lower().endswith(".npy") else None)
 
 
 def joint_mask(mask: np.ndarray | None, other: np.ndarray | None, name: str) -> np.ndarray | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from math import inf
+from math import inf, isnan, nan
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,7 +22,12 @@ from pydantic import (
 )
 
 from jaxscat.fields.seeds import MAX_SEEDS
-from jaxscat.run.overrides import ConfigError, describe_problem, override_entry
+from jaxscat.run.overrides import (
+    ConfigError,
+    describe_problem,
+    merge_alternatives,
+    override_entry,
+)
 
 
 def _power_of_two(value: int) -> int:
@@ -38,6 +43,25 @@ def _thresholds(value: Any) -> Any:
     return given if isinstance(value, list | tuple) else value
 
 
+def _column(value: Any) -> Any:
+    if (type(value) is int and value >= 0) or isinstance(value, str) or value is None:
+        return value
+    raise ValueError("one column, table or variable, by its number from 0 or by its name")
+
+
+def _place(value: Any) -> Any:
+    if value is None or (
+        isinstance(value, dict)
+        and all(type(place) is int or isinstance(place, str) for place in value.values())
+    ):
+        return value
+    raise ValueError("a table of dimensions with a number from 0 or a coordinate, as {time = 0}")
+
+
+def _one_nan(value: float) -> float:
+    return nan if isnan(value) else value  # the same object, so that equal configs are equal
+
+
 def _counted(value: Any) -> Any:
     if type(value) is int and not 1 <= value <= MAX_SEEDS:
         raise ValueError(f"a list of seeds, or a number of them from 1 up to {MAX_SEEDS}")
@@ -45,6 +69,9 @@ def _counted(value: Any) -> Any:
 
 
 Nside = Annotated[int, AfterValidator(_power_of_two)]
+Column = Annotated[int | str | None, BeforeValidator(_column)]
+BadData = Annotated[float, AfterValidator(_one_nan)]
+Select = Annotated[dict[str, int | str] | None, BeforeValidator(_place)]
 Threshold = Annotated[float | tuple[float, ...], BeforeValidator(_thresholds)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_counted), Field(min_length=1, strict=False)]
@@ -57,7 +84,9 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """The original map: a dataset by name or a file by path (see `load_map`), not both.
 
-    `unseen` "refuse" refuses pixels without data, "mask" makes zeros of the mask of them.
+    `unseen` "refuse" refuses pixels without data, "mask" makes zeros of the mask of them. `field`
+    and `hdu` say which column (or variable) of which table is the map; `unit`, `bad_data`,
+    `zero_hits` and `select` are those of `load_sky`.
     `transform` "standardise" subtracts the mean and divides by the standard deviation before
     anything else; "exp" takes the exponential of that, a map with a long tail.
     """
@@ -66,8 +95,13 @@ class DataConfig(_Section):
     path: str | None = None
     nside: Nside | None = None
     order: Literal["RING", "NESTED"] | None = None
-    field: Annotated[int, Field(ge=0)] | str = 0
+    field: Column = None
+    hdu: Column = None
+    unit: str | None = None
     unseen: Literal["refuse", "mask"] = "refuse"
+    bad_data: BadData | None = None
+    zero_hits: Literal["data", "bad"] = "data"
+    select: Select = None
     transform: Literal["none", "standardise", "exp"] = "none"
 
     @model_validator(mode="after")
@@ -89,13 +123,14 @@ class PyramidConfig(_Section):
 class TargetConfig(_Section):
     """The target statistics, their uncertainties, and how maps are measured (see `make_target`).
 
-    `mask` is the path of a map of weights, which is in `data.order` if it is a `.npy` file;
-    `mask_threshold` is one number or one for every scale.
-    `hidden` is what becomes of pixels without data or weight: "exclude" keeps them out (see
-    `make_target`), "patch" does so with the wavelets of the other pixels alone, "interior" leaves
-    out all that they disturb, "include" reads what stands there.
+    `mask` is the path of a map of weights, which is in `data.order` if its file states none, and
+    `mask_field` and `mask_hdu` are its column and table; `mask_threshold` is one number or one for
+    every scale. `hidden` is what becomes of pixels without data or weight: "exclude" keeps them out
+    (see `make_target`), "patch" does so with the wavelets of the other pixels alone, "interior"
+    leaves out all that they disturb, "include" reads what stands there.
     `second` is a dataset or the path of a second map, with which every map is measured; it is read
-    and transformed as the original is. `reduction` "isotropic" is `IsotropicMean`, "harmonics" is
+    and transformed as the original is, from `second_field` and `second_hdu` if they are given.
+    `reduction` "isotropic" is `IsotropicMean`, "harmonics" is
     `FourierHarmonics` with a number of `harmonics` (default one). `alignment` "target"
     counts the orientations of every map from those that dominate the original.
     """
@@ -105,12 +140,16 @@ class TargetConfig(_Section):
     coarsest_nside: Nside | None = None
     weights: Literal["balanced", "plain"] = "balanced"
     mask: str | None = None
+    mask_field: Column = None
+    mask_hdu: Column = None
     mask_threshold: Threshold | None = None
     hidden: Literal["exclude", "include", "interior", "patch"] = "exclude"
     normalization: Literal["none", "target", "own"] = "none"
     reduction: Literal["none", "isotropic", "harmonics"] = "none"
     harmonics: int | None = Field(default=None, ge=1)
     second: str | None = None
+    second_field: Column = None
+    second_hdu: Column = None
     alignment: Literal["none", "target"] = "none"
 
     @model_validator(mode="before")
@@ -240,5 +279,6 @@ def config_from_tree(tree: Mapping[str, Any], *, source: str = "config") -> Conf
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        problems = "; ".join(describe_problem(problem, Config) for problem in error.errors())
+        found = merge_alternatives(error.errors(), tree)
+        problems = "; ".join(describe_problem(problem, Config) for problem in found)
         raise ConfigError(f"{source}: {problems}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,12 @@ from typing import Any
 import numpy as np
 
 from jaxscat.datasets.registry import dataset_names, dataset_path
-from jaxscat.io.maps import in_precision, load_map, load_map_and_mask
-from jaxscat.io.masks import build_footprint, joint_mask, read_mask
+from jaxscat.io.agreement import check_same_frame, check_same_unit
+from jaxscat.io.formats import check_order
+from jaxscat.io.maps import in_precision, read_map, read_weights
+from jaxscat.io.masks import build_footprint, joint_mask
+from jaxscat.io.requests import Reading
+from jaxscat.io.sky import Sky
 from jaxscat.maps import cover_hidden, npix_to_nside
 from jaxscat.run.config import Config
 from jaxscat.run.provenance import array_sha256, file_sha256
@@ -25,11 +30,16 @@ class MapSources:
         map, second: a dataset, or the path of a file (see `load_map`); `second` may be None.
         mask: path of a file of one mask or of several, or None.
         nside: working nside; None keeps that of the map.
-        order: "RING" or "NESTED", for files of maps and for a mask that is a `.npy` file.
-        field: column of FITS files of maps, by number or by name.
+        order: "RING" or "NESTED", for the map; for a second map and a mask where their files state
+            none.
+        field, hdu: column (or variable) and table of the map, by number or by name.
+        second_field, second_hdu: those of the second map; None takes those of the map.
+        mask_field, mask_hdu: those of the mask.
         unseen: "refuse" pixels without data, or make them zeros of the "mask".
         hidden: what becomes of pixels without weight; unless they are to be "include"d, what stands
             there is replaced by the mean of the others.
+        unit, bad_data, zero_hits, select: as for `load_sky`, for both maps; `bad_data` for the mask
+            as well.
         downgrade_second: average a second map of a larger nside to that of the map, where it would
             be refused otherwise.
         section: prefix of the options `second` and `mask` in messages.
@@ -40,20 +50,34 @@ class MapSources:
     mask: Path | None = None
     nside: int | None = None
     order: str | None = None
-    field: int | str = 0
+    field: int | str | None = None
+    hdu: int | str | None = None
+    second_field: int | str | None = None
+    second_hdu: int | str | None = None
+    mask_field: int | str | None = None
+    mask_hdu: int | str | None = None
     unseen: str = "refuse"
     hidden: str = "exclude"
+    unit: str | None = None
+    bad_data: float | None = None
+    zero_hits: Any = "data"
+    select: Mapping[str, Any] | None = None
     downgrade_second: bool = False
     section: str = ""
 
 
 @dataclass(frozen=True)
 class Maps:
-    """One map [p] or two, and the mask [p] or [M p] or None; float64, NESTED."""
+    """One map [p] or two, and the mask [p] or [M p] or None; float64, NESTED.
+
+    `unit` and `frame` are those that the file of the (first) map states, or None.
+    """
 
     map: np.ndarray
     second: np.ndarray | None
     mask: np.ndarray | None
+    unit: str | None = None
+    frame: str | None = None
 
 
 def read_maps(sources: MapSources) -> Maps:
@@ -62,14 +86,20 @@ def read_maps(sources: MapSources) -> Maps:
     Warns where two maps lack different pixels.
 
     Raises `ValueError` for all that `load_map` and `load_mask` refuse, for a second map or a mask
-    of another number of pixels than the map, and where no pixel with weight is left.
+    of another number of pixels or another frame than the map, a second map in another unit of the
+    same quantity, and where no pixel with weight is left. Units of different quantities are warned
+    about.
     """
-    map, mask = _read_map(sources.map, sources, sources.nside)
+    sky, mask = _read_map(sources.map, sources, sources.nside)
+    map = sky.map
     second = None
     if sources.second is not None:
         name = f"{sources.section}second"
         own = npix_to_nside(map.size) if sources.downgrade_second else sources.nside
-        second, present = _read_map(sources.second, sources, own, first=False)
+        other, present = _read_map(sources.second, sources, own, first=False)
+        second = other.map
+        check_same_frame(sky.frame, other.frame, f"{name}: got {other.name}")
+        check_same_unit(sky.unit, other.unit, f"{name}: got {other.name}")
         if second.size != map.size:
             raise ValueError(
                 f"{name}: got {str(sources.second)!r} of nside {npix_to_nside(second.size)}, "
@@ -84,7 +114,16 @@ def read_maps(sources: MapSources) -> Maps:
         mask = joint_mask(mask, present, name)
     if sources.mask is not None:
         name = f"{sources.section}mask"
-        given = read_mask(sources.mask, sources.nside, sources.order)
+        order = check_order(sources.order)
+        how = Reading(sources.mask_hdu, order, bad_data=sources.bad_data, header_first=True)
+        given, frame = read_weights(
+            sources.mask,
+            sources.nside,
+            sources.mask_field,
+            how,
+            unseen="zero" if sources.unseen == "mask" else "refuse",
+        )
+        check_same_frame(sky.frame, frame, f"{name}: got {str(sources.mask)!r}")
         if given.shape[-1] != map.size:
             raise ValueError(
                 f"{name}: got {str(sources.mask)!r} of {given.shape[-1]} pixels, expected "
@@ -94,7 +133,7 @@ def read_maps(sources: MapSources) -> Maps:
     if mask is not None and sources.hidden != "include":
         map = cover_hidden(map, mask)
         second = None if second is None else cover_hidden(second, mask)
-    return Maps(map, second, mask)
+    return Maps(map, second, mask, sky.unit, sky.frame)
 
 
 def _hide_alike(mask: np.ndarray | None, other: np.ndarray | None) -> bool:
@@ -113,6 +152,8 @@ class Inputs:
         source: the dataset or the file of the original.
         checksums: SHA-256 of maps and files, by name.
         second: the map [p] together with which every map is measured, or None.
+        unit: the unit of the original, or None if its file does not state it.
+        frame: its coordinate frame "G", "C" or "E", or None likewise.
     """
 
     original: np.ndarray
@@ -120,6 +161,8 @@ class Inputs:
     source: str
     checksums: dict[str, str] = field(default_factory=dict)
     second: np.ndarray | None = None
+    unit: str | None = None
+    frame: str | None = None
 
     def in_precision(self, precision: str) -> Inputs:
         """Convert maps and masks to a floating-point type.
@@ -133,6 +176,8 @@ class Inputs:
             self.source,
             self.checksums,
             None if second is None else in_precision(second, precision, "target.second"),
+            self.unit,
+            self.frame,
         )
 
 
@@ -140,7 +185,7 @@ def read_inputs(config: Config) -> Inputs:
     """Read the maps and the mask of a config, float64, NESTED, at the working nside.
 
     With `data.unseen` "mask" the mask leaves out what is missing in either map. The second map is
-    taken to the original's resolution; `data.order` and `data.field` hold for its file, too.
+    taken to the original's resolution; what `[data]` says of the file holds for its file, too.
 
     Raises `ValueError` as `read_maps`, and for a map that `data.transform` cannot standardise.
     """
@@ -155,8 +200,17 @@ def read_inputs(config: Config) -> Inputs:
         nside=data.nside,
         order=data.order,
         field=data.field,
+        hdu=data.hdu,
+        second_field=target.second_field,
+        second_hdu=target.second_hdu,
+        mask_field=target.mask_field,
+        mask_hdu=target.mask_hdu,
         unseen=data.unseen,
         hidden=target.hidden,
+        unit=data.unit,
+        bad_data=data.bad_data,
+        zero_hits=data.zero_hits,
+        select=data.select,
         downgrade_second=True,
         section="target.",
     )
@@ -167,7 +221,8 @@ def read_inputs(config: Config) -> Inputs:
         weights = build_footprint(maps.mask)
         original = _transform(original, data.transform, weights)
         second = None if second is None else _transform(second, data.transform, weights)
-    return Inputs(original, maps.mask, source, checksums, second)
+    unit = maps.unit if data.transform == "none" else None
+    return Inputs(original, maps.mask, source, checksums, second, unit, maps.frame)
 
 
 def _dataset_or_path(name: str) -> str | Path:
@@ -176,15 +231,30 @@ def _dataset_or_path(name: str) -> str | Path:
 
 def _read_map(
     source: str | Path, how: MapSources, nside: int | None, *, first: bool = True
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> tuple[Sky, np.ndarray | None]:
     """Read a map [p] and the mask of the pixels with data, None where none is missing."""
-    options: dict[str, Any] = {}
-    if first or source not in dataset_names():  # a second dataset has an order of its own
-        options = {"order": how.order, "field": how.field}
-    if how.unseen == "refuse":
-        return load_map(source, nside, **options), None
-    values, mask = load_map_and_mask(source, nside, **options)
-    return values, None if mask.min() == 1.0 else mask
+    if not first and source in dataset_names():
+        # It has an order of its own, and no marks or units.
+        reading, column = Reading(), None
+    else:
+        column, hdu = how.field, how.hdu
+        zero_hits, select = how.zero_hits, how.select
+        if not first:
+            if str(source).lower().endswith(".npy"):  # it is one array
+                column, hdu, zero_hits, select = None, None, "data", None
+            column = column if how.second_field is None else how.second_field
+            hdu = hdu if how.second_hdu is None else how.second_hdu
+        order = check_order(how.order)
+        stated = order, zero_hits, select, how.unit, how.bad_data
+        reading = Reading(hdu, *stated, header_first=not first)
+    sky = read_map(source, nside, column, reading)
+    if sky.bad_pixels and how.unseen == "refuse":
+        option = "data.unseen = 'mask' (--data.unseen mask)" if how.section else "--unseen mask"
+        raise ValueError(
+            f"{sky.name}: got {sky.describe_bad_pixels()}, expected none; {option} makes zeros of "
+            "the mask of them"
+        )
+    return sky, None if sky.coverage.min() == 1.0 else sky.coverage
 
 
 def _checksums(sources: MapSources, maps: Maps) -> dict[str, str]:

@@ -42,8 +42,12 @@ def save_run_maps(
     mask: np.ndarray | None = None,
     *,
     hidden: Literal["unseen", "free"] | None = "unseen",
+    unit: str | None = None,
+    frame: str | None = None,
 ) -> list[Path]:
     """Write the maps of a run, NESTED, float32; return the paths of the files.
+
+    `unit` of the maps and their coordinate `frame` go into the headers, if they are known.
 
     Up to 64 seeds are in maps.fits: ORIGINAL, START (of the first seed), SEED_<n> for each seed,
     and MASK_<m> for each mask ([p] or [M p]). More seeds are in maps_001.fits, maps_002.fits, ...,
@@ -72,7 +76,8 @@ def save_run_maps(
             header |= _build_keywords(len(columns), seed, str(made[seed].status))
         if number == 0 and mask is not None:
             columns |= {f"MASK_{i}": m for i, m in enumerate(np.atleast_2d(mask), start=1)}
-        save_maps(path, columns, header=header)
+        units = {name: unit for name in columns if not name.startswith("MASK_")}
+        save_maps(path, columns, header=header, units=units, frame=frame)
     return paths
 
 
@@ -114,6 +119,16 @@ def column_names(path: Path) -> list[str]:
     from astropy.io import fits
 
     return [str(name) for name in fits.getheader(path, 1)["TTYPE*"].values()]
+
+
+def read_run_unit(folder: Path) -> str | None:
+    """Read the unit of the maps of a run folder; None if it has no maps or states no unit."""
+    from astropy.io import fits
+
+    for name in ("maps.fits", "maps_001.fits"):
+        if (folder / name).is_file():
+            return str(fits.getheader(folder / name, 1).get("TUNIT1", "")).strip() or None
+    return None
 
 
 def _build_keywords(column: int, seed: int, status: str) -> dict[str, str | int]:

@@ -92,6 +92,29 @@ def _parse_word(word: str, kinds: set[type]) -> Any:
         return word
 
 
+def merge_alternatives(
+    problems: Sequence[Mapping[str, Any]], tree: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Merge what pydantic says of every type that an entry may have into one problem of the entry.
+
+    Its inner names for these types stand behind the entry's own in the location.
+    """
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for problem in problems:
+        parts: list[Any] = [*problem["loc"], None, None, None]
+        section, key, kind = parts[:3]
+        alternative = isinstance(kind, str)
+        place = (section, key) if alternative else tuple(problem["loc"])
+        if place not in merged:
+            value = tree[section][key] if alternative else problem["input"]
+            merged[place] = {**problem, "loc": place, "input": value}
+        elif alternative:
+            said = problem["msg"].removeprefix("Input should be ")
+            if said not in merged[place]["msg"]:
+                merged[place]["msg"] += f" or {said}"
+    return list(merged.values())
+
+
 def describe_problem(problem: Mapping[str, Any], config: type[BaseModel]) -> str:
     """Describe a problem that pydantic has found, as `section.key = value: expected ...`."""
     *parents, last = [str(part) for part in problem["loc"]] or ["config"]
@@ -104,7 +127,8 @@ def describe_problem(problem: Mapping[str, Any], config: type[BaseModel]) -> str
     expected = problem["msg"]
     for opening in ("Input should be ", "Value error, "):
         expected = expected.removeprefix(opening)
-    if problem["type"] == "value_error" and isinstance(problem["input"], dict | BaseModel):
+    whole = len(problem["loc"]) < 2 and isinstance(problem["input"], dict | BaseModel)
+    if problem["type"] == "value_error" and whole:
         return f"expected {expected}"  # entries contradict each other
     if problem["type"] == "model_type":
         expected = f"a table [{location}]"

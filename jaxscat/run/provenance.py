@@ -65,7 +65,12 @@ def git_commit(path: Path) -> str | None:
 
 
 def file_sha256(path: Path) -> str:
-    """Compute SHA-256 of a file's bytes."""
+    """Compute SHA-256 of a file's bytes, of a folder's (zarr) file by file with their names."""
+    if path.is_dir():
+        whole = hashlib.sha256()
+        for file in sorted(part for part in path.rglob("*") if part.is_file()):
+            whole.update(f"{file.relative_to(path)} {file_sha256(file)} ".encode())
+        return whole.hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

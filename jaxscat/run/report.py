@@ -16,6 +16,7 @@ from jaxscat.plotting import figure_png, plot_validation, validation_figures
 from jaxscat.report.page import render_report
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json
+from jaxscat.run.maps import read_run_unit
 from jaxscat.run.results import HISTORY_COLUMNS, describe_unit, format_title
 from jaxscat.validation import gaussian_control
 from jaxscat.validation.seeds import SeedValidation
@@ -44,7 +45,11 @@ def write_report(
     seeds = validation.seeds
     shown = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
     title = format_title(config.data.dataset or config.data.path or "", reference.original, shown)
-    drawn: dict[str, Any] = {"footprint": reference.footprint, "unit": describe_unit(config)}
+    unit = read_run_unit(folder)
+    drawn: dict[str, Any] = {
+        "footprint": reference.footprint,
+        "unit": describe_unit(config, unit),
+    }
     control = gaussian_control(reference.original, footprint=reference.footprint)
     losses, terms = _read_history(folder / "history.csv", seeds)
     drawn["terms"] = terms
@@ -58,7 +63,7 @@ def write_report(
         validation=content,
         figures={name: figure_png(figure) for name, figure in figures.items()},
         provenance=_read_json(folder / "run.json"),
-        notes=_notes(config, validation),
+        notes=_notes(config, validation, unit),
         # The config.toml of an older run lacks newer settings.
         config_text=stored.read_text(encoding="utf-8") if stored.is_file() else config.to_toml(),
     )
@@ -68,11 +73,13 @@ def write_report(
             file.write(data)
 
 
-def _notes(config: Config, validation: SeedValidation) -> list[str]:
-    """List what part of the sky is compared, and what settings impose on the maps."""
-    notes = [] if validation.sky is None else [sky_sentence(validation.sky)]
-    if validation.sky is not None and config.synthesis.hidden_part == "free":
-        notes.append(FREE_PART)
+def _notes(config: Config, validation: SeedValidation, unit: str | None) -> list[str]:
+    """List the unit of the maps, the part of the sky, and what settings impose on the maps."""
+    notes = [] if unit is None else [f"The maps are in {unit}, as the original's file states."]
+    if validation.sky is not None:
+        notes.append(sky_sentence(validation.sky))
+        if config.synthesis.hidden_part == "free":
+            notes.append(FREE_PART)
     if config.synthesis.gaussianize:
         notes.append(
             "Values were taken back through the original's histogram (gaussianize): the histogram "

@@ -72,6 +72,7 @@ def write_results(
     stage("writing")
     reports = validation.reports
     results = summarize(config, run.source, run.made, reports, validation.ensemble, validation.sky)
+    results |= {"unit": run.unit, "frame": run.frame}
     write_json(folder / "results.json", results)
     save_run_maps(
         folder,
@@ -80,6 +81,8 @@ def write_results(
         run.made,
         run.mask,
         hidden=None if config.target.hidden == "include" else config.synthesis.hidden_part,
+        unit=run.unit,
+        frame=run.frame,
     )
     write_history(folder / "history.csv", run.made)
     _draw_summary(folder / "summary.png", config, run)
@@ -192,7 +195,7 @@ def _draw_summary(path: Path, config: Config, run: Synthesized) -> None:
         run.made[first].losses,
         footprint=build_footprint(run.mask),
         title=format_title(run.source, run.original, shown),
-        unit=describe_unit(config),
+        unit=describe_unit(config, run.unit),
         ensemble=list(run.maps.values()) if several else (),
         ensemble_losses=[result.losses for result in run.made.values()] if several else (),
         terms=[result.terms for result in run.made.values()],
@@ -206,7 +209,7 @@ def _draw_ensemble(path: Path, config: Config, run: Synthesized, correlations: n
         correlations,
         footprint=build_footprint(run.mask),
         title=format_title(run.source, run.original, f"{len(run.made)} seeds"),
-        unit=describe_unit(config),
+        unit=describe_unit(config, run.unit),
     ).savefig(path)
 
 
@@ -215,8 +218,10 @@ def format_title(source: str, original: np.ndarray, shown: str) -> str:
     return f"{source}, nside {npix_to_nside(original.size)}, {shown}"
 
 
-def describe_unit(config: Config) -> str:
-    """Describe the unit of the maps of a config."""
+def describe_unit(config: Config, stated: str | None = None) -> str:
+    """Describe the unit of the maps of a config, as their file has stated it if it did."""
+    if config.data.transform == "none" and stated is not None:
+        return stated.replace("$", r"\$")  # it is no mathematics of matplotlib
     return _UNITS[config.data.transform]
 
 

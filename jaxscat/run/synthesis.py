@@ -34,6 +34,7 @@ class Synthesized:
         starts: the start [p] of every seed.
         made: the new map of every seed, in the order of the seeds; at least one.
         checksums: SHA-256 of the inputs, by name.
+        unit, frame: of the original, as its file states them, or None.
     """
 
     source: str
@@ -43,6 +44,8 @@ class Synthesized:
     starts: Mapping[int, np.ndarray]
     made: Mapping[int, Result]
     checksums: Mapping[str, str]
+    unit: str | None = None
+    frame: str | None = None
 
     @property
     def maps(self) -> dict[int, np.ndarray]:
@@ -165,6 +168,8 @@ def _restore(prepared: Prepared, made: Mapping[int, Result], *, with_starts: boo
             seed: result._replace(map=prepared.restore(result.map)) for seed, result in made.items()
         },
         checksums=inputs.checksums,
+        unit=inputs.unit,
+        frame=inputs.frame,
     )
 
 

@@ -18,6 +18,7 @@ from jaxscat import (
     load_map,
     load_statistics,
     measure,
+    save_maps,
     standard_error,
 )
 from jaxscat.cli import main as cli
@@ -317,6 +318,30 @@ def test_measure_reads_orders_and_pixels_without_data(project):
     assert "UNSEEN" in invoke("measure", "holes.npy", "-o", "holes.npz").stderr
     _, masked = measured("holes.npy", "-o", "holes.npz", "--unseen", "mask", "--scales", 1)
     assert masked.statistics.s0[0] == pytest.approx(nested[50:].mean(), rel=1e-5)
+
+
+def test_measure_reads_tables_columns_marks_and_units(project):
+    nested = np.load("map.npy").astype(np.float64)
+    spoiled = np.where(np.arange(NPIX) < 20, np.nan, nested)
+    maps = {"A": nested, "B": spoiled, "HITS": np.arange(NPIX) % 4.0}
+    save_maps("maps.fits", maps, units={"A": "K_CMB", "B": "K_CMB"}, frame="G")
+    words = ["maps.fits", "--field", "B", "--hdu", 1, "--scales", 1, "-o", "s.npz"]
+    refused = invoke("measure", *words)
+    assert refused.exit_code == 2
+    assert "20 of 192 pixels UNSEEN (without data), expected none; --unseen mask" in refused.stderr
+    assert "load_map" not in refused.stderr and "data.unseen" not in refused.stderr
+    words += ["--unseen", "mask", "--unit", "mK_CMB", "--zero-hits", "bad", "--figure", "s.png"]
+    result, stored = measured(*words)
+    seen = (np.arange(NPIX) >= 20) & (np.arange(NPIX) % 4 > 0)
+    assert stored.statistics.s0[0] == pytest.approx(1e3 * nested[seen].mean(), rel=1e-5)
+    assert stored.description.endswith("maps.fits, in mK_CMB") and "in mK_CMB" in result.stdout
+    save_maps("mask.fits", {"M": np.ones(NPIX), "N": (np.arange(NPIX) > 9) * 1.0}, frame="C")
+    other = ["map.npy", "--mask", "mask.fits", "--mask-field", "N", "--mask-hdu", "maps"]
+    _, masked = measured(*other, "--scales", 1, "-o", "m.npz", "--bad-data", -9999)
+    assert masked.statistics.s0[0] == pytest.approx(nested[10:].mean(), rel=1e-5)
+    both = ["maps.fits", "--mask", "mask.fits", "--mask-field", "N", "-o", "n.npz"]
+    assert "mask: got 'mask.fits' in the frame C" in invoke("measure", *both).stderr
+    assert "--select" in invoke("measure", "--help").stdout
 
 
 def test_measure_refuses_a_file_that_is_there_unless_told_to_replace_it(project, monkeypatch):

@@ -99,7 +99,7 @@ def test_fits_columns_by_number_and_name(write, nested):
     )
     np.testing.assert_array_equal(load_map(path, field=1), -nested)
     np.testing.assert_array_equal(load_map(path, field="sum"), 2 * nested)
-    for field in (3, -1, "U", 1.0, None):
+    for field in (3, -1, "U", 1.0, True):
         with pytest.raises(ValueError, match=r"field: got .* of the 3 columns of .*\(T, Q, sum\)"):
             load_map(path, field=field)  # pyright: ignore[reportArgumentType]
 
@@ -235,6 +235,13 @@ def truncated_fits(tmp_path, nested):
     return path
 
 
+def truncated_gz(tmp_path, nested):
+    path = tmp_path / "cut.fits.gz"
+    healpy.write_map(path, nested, dtype=np.float64)
+    path.write_bytes(path.read_bytes()[:-1000])
+    return path
+
+
 def padding_cut(tmp_path, nested):
     path = tmp_path / "padding.fits"
     healpy.write_map(path, nested, dtype=np.float64)
@@ -308,15 +315,16 @@ def empty(name):
         (empty("empty.fits"), "empty.fits': the file is empty"),
         (truncated_npy, "cannot be read, expected a whole .npy file"),
         (truncated_fits, "cannot be read, expected a whole HEALPix FITS file"),
+        (truncated_gz, "cannot be read, expected a whole HEALPix FITS file .*truncated"),
         (padding_cut, "cannot be read, expected a whole HEALPix FITS file .*truncated"),
         (pickled_npy, "cannot be read, .* not pickled"),
         (bare_pickle, "cannot be read, .* not pickled"),
         (archive_npy, "got a .npz archive, expected one .npy array"),
-        (image_fits, "expected a HEALPix table in the first extension"),
+        (image_fits, "expected a HEALPix table in an extension, got none"),
         (text("words.fits"), "cannot be read, expected a whole HEALPix FITS file"),
         (text("words.fits.gz"), "cannot be read, expected a whole HEALPix FITS file"),
         (text("words.npy"), "cannot be read, expected a whole .npy file"),
-        (wrong_nside, "cannot be read, expected a whole HEALPix FITS file"),
+        (wrong_nside, "header says NSIDE 16, which means 3072 pixels, but table 1 .* has 768"),
         (text("map.txt"), "source: got .*map.txt', expected a file that ends in .npy, .fits"),
         (lambda folder, _: folder, "source: got"),
         (lambda *_: "lsss", r"source: got 'lsss', .* or a dataset \(cosmic-web, lss\)"),
@@ -332,12 +340,18 @@ def test_files_are_refused(tmp_path, nested, make, message):
 
 
 def test_npy_has_no_columns(write, nested):
+    for option in ({"hdu": 0}, {"select": {"time": 0}}, {"zero_hits": "bad"}):
+        with pytest.raises(ValueError, match=f"{next(iter(option))}: got .*a .npy file has no col"):
+            load_map(write(nested), **option)
+        if "zero_hits" not in option:
+            with pytest.raises(ValueError, match="hdu, select: got .* a .npy file is one array"):
+                load_mask(write(np.ones(NPIX)), **option)
     with pytest.raises(ValueError, match="field: got 1, expected 0: a .npy file has no columns"):
         load_map(write(nested), field=1)
 
 
 def test_datasets_are_loaded_by_name(monkeypatch, nested):
-    monkeypatch.setattr("jaxscat.io.maps.load_dataset", lambda name: nested.copy())
+    monkeypatch.setattr("jaxscat.io.formats.load_dataset", lambda name: nested.copy())
     np.testing.assert_array_equal(load_map("cosmic-web"), nested)
     expected = healpy.ud_grade(nested, 4, order_in="NESTED", order_out="NESTED")
     np.testing.assert_array_equal(load_map("cosmic-web", 4, order="NESTED"), expected)
@@ -419,11 +433,11 @@ def test_existing_file_is_kept_unless_told(tmp_path, nested):
 
 
 def test_failed_writing_leaves_nothing(tmp_path, nested, monkeypatch):
-    def fail(filename, *_, **__):
-        filename.write_text("half")
+    def fail(self, file, *_, **__):
+        file.write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(healpy, "write_map", fail)
+    monkeypatch.setattr(fits.HDUList, "writeto", fail)
     with pytest.raises(OSError, match="disk full"):
         save_maps(tmp_path / "maps.fits", {"a": nested})
     assert list(tmp_path.iterdir()) == []
@@ -441,6 +455,8 @@ def test_failed_writing_leaves_nothing(tmp_path, nested, monkeypatch):
         ("maps.fits", {"a": np.ones((2, NPIX))}, r"maps\['a'\]: got shape \(2, 768\)"),
         ("maps.fits", {"a": np.ones(13)}, r"maps\['a'\]: got 13 pixels"),
         ("maps.fits", {"a": np.ones(NPIX) * 1j}, r"maps\['a'\]: got complex values"),
+        ("maps.fits", {"a": np.full(NPIX, np.inf)}, r"maps\['a'\]: got 768 pixels infinite"),
+        ("maps.fits", {"a": np.full(NPIX, 1e39)}, r"maps\['a'\]: got .*1e\+39, beyond float32"),
     ],
 )
 def test_save_maps_refuses(tmp_path, name, maps, message):

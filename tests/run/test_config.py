@@ -1,10 +1,17 @@
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from jaxscat.run.config import Config, config_from_tree, load_config
-from jaxscat.run.overrides import ConfigError, parse_overrides
+from jaxscat.run.overrides import (
+    ConfigError,
+    describe_problem,
+    merge_alternatives,
+    parse_overrides,
+)
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -148,6 +155,13 @@ def test_harmonics_are_one_unless_said(write):
         (MINIMAL + "[synthesis]\nstagnation = 1\n", ["synthesis.stagnation = 1", "less than 1"]),
         (MINIMAL + "[synthesis]\nmax_evaluations = 0\n", ["synthesis.max_evaluations = 0"]),
         (MINIMAL + "[synthesis]\nfirst_nside = 12\n", ["first_nside", "power of two"]),
+        (MINIMAL + 'field = ["Q", "U"]\n', ["data.field = ['Q', 'U']: expected one column,"]),
+        (MINIMAL + "field = -1\n", ["data.field = -1: expected one column,", "number from 0"]),
+        (MINIMAL + "hdu = true\n", ["data.hdu = True: expected one column, table or variable"]),
+        (MINIMAL + "[target]\nmask_hdu = 1.5\n", ["target.mask_hdu = 1.5: expected one column"]),
+        (MINIMAL + 'bad_data = "x"\n', ["data.bad_data = 'x'", "number"]),
+        (MINIMAL + 'zero_hits = "mask"\n', ["data.zero_hits = 'mask'", "'data' or 'bad'"]),
+        (MINIMAL + "select = {time = 0.5}\n", ["data.select = {'time': 0.5}: expected a table of"]),
         (MINIMAL + 'transform = "log"\n', ["data.transform = 'log'", "'exp'"]),
         (MINIMAL + "target = 3\n", ["data.target is not a setting"]),
         ("target = 3\n" + MINIMAL, ["target = 3", "table [target]"]),
@@ -279,3 +293,55 @@ def test_config_is_frozen():
     config = Config.model_validate({"data": {"dataset": "cosmic-web"}})
     with pytest.raises(ValueError, match="frozen"):
         config.data.nside = 3  # type: ignore[misc]
+
+
+def test_no_message_shows_the_inner_names_of_pydantic():
+    """Whatever is wrong with an entry, its location is section and key (and a place in a list)."""
+    for section, model in Config.model_fields.items():
+        for key in model.annotation.model_fields:
+            for value in (["Q", "U"], {"a": [1]}, 1.5, [[1]], b"x"):
+                tree = {"data": {"dataset": "cosmic-web"}}
+                tree[section] = tree.get(section, {}) | {key: value}
+                try:
+                    config_from_tree(tree)
+                except ConfigError as error:
+                    problems = str(error).removeprefix("config: ").split("; ")
+                    for problem in problems:
+                        location = problem.partition(" = ")[0]
+                        known = rf"{section}\.{key}(\.\d+)?|expected .*"
+                        assert re.fullmatch(known, location), str(error)
+
+
+def test_alternatives_of_an_entry_are_one_problem():
+    class Part(BaseModel):
+        model_config = ConfigDict(strict=True)
+        either: int | str = 0
+
+    class Whole(BaseModel):
+        part: Part = Part()
+
+    tree = {"part": {"either": [1]}}
+    with pytest.raises(ValidationError) as caught:
+        Whole.model_validate(tree)
+    assert len(caught.value.errors()) == 2
+    (problem,) = merge_alternatives(caught.value.errors(), tree)
+    assert describe_problem(problem, Whole) == (
+        "part.either = [1]: expected a valid integer or a valid string"
+    )
+
+
+def test_options_of_files_read_back_the_same(write):
+    text = MINIMAL + 'bad_data = nan\nhdu = "MAPS"\nfield = 2\nselect = {time = 3, level = "top"}\n'
+    config = load_config(write(text))
+    again = load_config(write(config.to_toml(), "again.toml"), {"run.name": ["trial"]})
+    assert config == again
+    assert config.data.select == {"time": 3, "level": "top"}
+    words = parse_overrides(
+        [
+            *"--data.bad_data -9999 --data.hdu 2 --data.unit uK_CMB --data.zero_hits bad".split(),
+            *("--data.select", "{time = 1}"),
+        ]
+    )
+    data = load_config(write(MINIMAL), words).data
+    assert (data.bad_data, data.hdu, data.unit, data.zero_hits) == (-9999.0, 2, "uK_CMB", "bad")
+    assert data.select == {"time": 1}

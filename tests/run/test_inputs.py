@@ -117,7 +117,7 @@ def test_second_map_is_read_like_the_original(map_file, second_file):
 
 def test_second_map_may_be_a_dataset_beside_a_file_in_ring_order(map_file, monkeypatch):
     dataset = np.arange(4.0 * NPIX)
-    monkeypatch.setattr("jaxscat.io.maps.load_dataset", {"cosmic-web": dataset}.__getitem__)
+    monkeypatch.setattr("jaxscat.io.formats.load_dataset", {"cosmic-web": dataset}.__getitem__)
     inputs = read_inputs(
         settings(map_file, data={"order": "RING"}, target={"second": "cosmic-web"})
     )

@@ -5,7 +5,7 @@ from astropy.io import fits
 
 from jaxscat.io.maps import save_maps
 from jaxscat.minimization.result import Result
-from jaxscat.run.maps import find_run_maps, save_run_maps
+from jaxscat.run.maps import find_run_maps, read_run_unit, save_run_maps
 
 NPIX = 48
 
@@ -66,6 +66,18 @@ def test_header_says_seed_and_status_of_every_column(tmp_path):
         "MASK_1": (None, None),
         "MASK_2": (None, None),
     }
+
+
+def test_unit_and_frame_of_the_original_are_in_every_file(tmp_path):
+    assert read_run_unit(tmp_path) is None
+    known = {"unit": "uK_CMB", "frame": "G"}
+    for path in save_run_maps(tmp_path, ORIGINAL, START, made(range(65)), MASKS, **known):
+        header = fits.getheader(path, 1)
+        assert header["COORDSYS"] == "G"
+        for column in range(1, header["TFIELDS"] + 1):
+            mask = header[f"TTYPE{column}"].startswith("MASK_")
+            assert header.get(f"TUNIT{column}") == (None if mask else "uK_CMB")
+    assert read_run_unit(tmp_path) == "uK_CMB"
 
 
 def test_more_seeds_are_in_files_that_stand_alone(tmp_path):

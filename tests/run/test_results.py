@@ -2,14 +2,24 @@ import csv
 import json
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from jaxscat.cli.tables import result_tables
 from jaxscat.minimization.result import Result
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.run import results as run_results
 from jaxscat.run.config import config_from_tree
+from jaxscat.run.maps import read_run_unit
 from jaxscat.run.provenance import Clock
-from jaxscat.run.results import has_diverged, overall_status, write_history, write_results
+from jaxscat.run.results import (
+    describe_unit,
+    has_diverged,
+    overall_status,
+    write_history,
+    write_results,
+)
 from jaxscat.run.synthesis import Synthesized
 from jaxscat.validation import validate
 
@@ -51,6 +61,25 @@ def written(folder, pyramid, results, mask=None):
         assert row["validation"] == validation.reports[row["seed"]]
     assert found.get("ensemble") == validation.ensemble
     return found
+
+
+def test_unit_and_frame_of_the_original_are_kept(tmp_path, pyramid, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        run_results, "plot_summary", lambda *_, **how: drawn.append(how["unit"]) or plt.figure()
+    )
+    config = config_from_tree({"data": {"path": "map.npy"}, "run": {"name": "trial"}})
+    run = Synthesized(
+        "map.npy", field(0), None, pyramid, {1: field(101)}, {1: made(1)}, {}, "a$b", "G"
+    )
+    found, _ = write_results(tmp_path, config, run, clock=Clock())
+    assert (found["unit"], found["frame"]) == ("a$b", "G")
+    assert found == json.loads((tmp_path / "results.json").read_text())
+    assert read_run_unit(tmp_path) == "a$b" and drawn == [r"a\$b"]
+    assert "in a$b" in result_tables(found)[0].title
+    transformed = config_from_tree({"data": {"path": "map.npy", "transform": "exp"}})
+    assert describe_unit(transformed, "K") == "exponential of standard deviations"
+    assert describe_unit(config) == "map units"
 
 
 def test_ensemble_under_masks_is_weighted_by_their_union(tmp_path, pyramid):
