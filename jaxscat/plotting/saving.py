@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure in the format of the file's suffix, atomically.
 
-    Raises `OSError` if the folder is missing or cannot be written.
+    Raises `ValueError` if the suffix is that of no format or what is there is no regular file, and
+    `OSError` if the folder is missing or cannot be written.
     """
     with new_file(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())

@@ -34,7 +34,7 @@ from functools import partial
 from jaxscat.cli import main as cli
 from jaxscat.run import report, results
 class NoFigure:
-    savefig = lambda self, path: path.touch()
+    savefig = lambda self, file, **_: None
 results.plot_summary = results.plot_ensemble = lambda *_, **__: NoFigure()
 results.validate_seeds = partial(results.validate_seeds, controls=2)
 report.plot_validation = lambda *_, **__: None
@@ -339,7 +339,8 @@ def test_measure_refuses_a_file_that_is_there_unless_told_to_replace_it(project,
         (["map.npy", "-o", "none/s.npz"], "output: got 'none/s.npz', but there is no folder"),
         (["map.npy", "-o", "."], "output: got '.', expected a file, not a folder"),
         (["map.npy", "-o", "s.npz", "--figure", "s.doc"], "figure: got 's.doc', expected a name"),
-        (["map.npy", "-o", "s.png", "--figure", "s.png"], "figure: got 's.png', expected another"),
+        (["map.npy", "-o", "s.png", "--figure", "s.png"], "output: got 's.png', expected a name"),
+        (["map.npy", "-o", "s.h5"], "output: got 's.h5', expected a name that ends in .npz"),
         (["none.npy", "-o", "s.npz"], "there is no such file"),
         (["nothing", "-o", "s.npz"], "cosmic-web"),
         (["map.npy", "-o", "s.npz", "--nside", 8], "nside: got 8, expected at most 4"),
