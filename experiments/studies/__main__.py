@@ -6,6 +6,7 @@ COMMAND is one of
 - copies: how much of the original's own structure new maps have;
 - convergence: what no loss sees, against the number of evaluations;
 - kill: runs that are killed and resumed, beside one left alone;
+- signals: runs that get a signal at many moments, and how they end;
 - same-maps: the maps of two checkouts of jaxscat, bit for bit.
 
 Every command has options of its own: COMMAND --help.
@@ -20,6 +21,7 @@ COMMANDS = {
     "copies": "copies",
     "convergence": "convergence",
     "kill": "kill_and_resume",
+    "signals": "signals",
     "same-maps": "same_maps",
 }
 

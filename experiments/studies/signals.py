@@ -25,6 +25,7 @@ from experiments.studies.run_folders import finish
 CONFIG = Path(__file__).parents[2] / "configs" / "quickstart.toml"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
+LAST_MOMENT = 0.3  # seconds in which a process ends that has done its work
 
 
 class Ending(NamedTuple):
@@ -59,15 +60,18 @@ def signal_after(arguments: list[str], moment: float, sent: signal.Signals) -> E
         return Ending(code, time.monotonic() - began, errors.read())
 
 
-def judge(ending: Ending, folder: Path) -> str:
-    """Say what is wrong with the end of a run that got a signal; nothing if it is as it should."""
-    if ending.code is None:
-        return ""
-    wrong = []
-    if ending.code == 0:
-        wrong.append("the signal was lost")
-    elif ending.code != INTERRUPTED:
-        wrong.append(f"status {ending.code}")
+def judge(ending: Ending, folder: Path, sent: signal.Signals) -> str:
+    """Say what is wrong with the end of a run that got a signal; nothing if it is as it should.
+
+    While Python imports the package there is nothing to clean up, and while it ends there is
+    nothing to interrupt: the signal then ends the process by itself, or changes nothing.
+    """
+    importing = not ending.errors and ending.code == -sent
+    over = ending.code == 0 and ending.seconds < LAST_MOMENT and (folder / "run.json").exists()
+    if ending.code in (None, INTERRUPTED) or importing or over:
+        wrong = []
+    else:
+        wrong = ["the signal was lost" if ending.code == 0 else f"status {ending.code}"]
     if "Traceback" in ending.errors:
         wrong.append("a traceback")
     said = ending.errors.splitlines()[-1] if ending.errors else ""
@@ -103,7 +107,7 @@ def main(arguments: list[str]) -> int:
             sent = chance.choice(SIGNALS)
             folder = Path(temporary) / f"run_{number}"
             ending = signal_after(build_command(options.config, folder, overrides), moment, sent)
-            wrong = judge(ending, folder)
+            wrong = judge(ending, folder, sent)
             failed, sent_to = failed + bool(wrong), sent_to + (ending.code is not None)
             said = ending.errors.strip().splitlines()[-1:] or [""]
             how = "had ended before" if ending.code is None else f"{ending.seconds:.1f} s later"

@@ -18,6 +18,7 @@ from jaxscat.io.formats import check_order
 from jaxscat.io.maps import in_precision
 from jaxscat.maps import npix_to_nside
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.plotting import as_label
 from jaxscat.progress import Observer
 from jaxscat.run.inputs import MapSources, read_maps
 from jaxscat.statistics.coefficients import ScatteringCovariance
@@ -140,14 +141,14 @@ def check_output(
     for what is no regular file, for a folder that is not there, for one of the `inputs` and for a
     suffix of another format: that of coefficients is .npz, figures have several.
     """
-    if not figure:
-        check_archive_name(path, name=name)
     if figure and path.suffix.lower() not in FIGURE_SUFFIXES:
         raise ValueError(
             f"{name}: got {str(path)!r}, expected a name that ends in {', '.join(FIGURE_SUFFIXES)}"
         )
     if any(given is not None and path.resolve() == Path(given).resolve() for given in inputs):
         raise ValueError(f"{name}: got {str(path)!r}, expected another file than the others")
+    if not figure:
+        check_archive_name(path, name=name)
     place = check_replaceable(path, name=name).parent
     if not place.is_dir():
         where = path.parent if not path.is_symlink() else place
@@ -210,6 +211,7 @@ def _check_range(statistics: ScatteringCovariance, precision: str) -> None:
 
 def split_masks(name: str, statistics: ScatteringCovariance) -> dict[str, ScatteringCovariance]:
     """Split coefficients into the entries of a figure: one, or one for every mask."""
+    name = as_label(name)
     if statistics.masks is None:
         return {name: statistics}
     return {

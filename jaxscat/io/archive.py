@@ -76,7 +76,14 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
     Raises `ValueError` and `OSError` as `new_file`.
     """
-    content = text.encode()
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file; an existing one is replaced once the new one is whole.
+
+    Raises `ValueError` and `OSError` as `new_file`.
+    """
     with new_file(path) as file:
         file.write(content)
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxscat.io.masks import build_footprint
 from jaxscat.maps import npix_to_nside
 from jaxscat.minimization.result import Result
-from jaxscat.plotting import plot_ensemble, plot_summary, write_figure
+from jaxscat.plotting import as_label, plot_ensemble, plot_summary, write_figure
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json, write_table
 from jaxscat.run.maps import save_run_maps
@@ -179,7 +179,7 @@ def _draw_summary(path: Path, config: Config, run: Synthesized) -> None:
         gaussian_control(run.original, footprint=build_footprint(run.mask)),
         run.made[first].losses,
         footprint=build_footprint(run.mask),
-        title=format_title(run.source, run.original, shown),
+        title=as_label(format_title(run.source, run.original, shown)),
         unit=describe_unit(config),
         ensemble=list(run.maps.values()) if several else (),
         ensemble_losses=[result.losses for result in run.made.values()] if several else (),
@@ -194,7 +194,7 @@ def _draw_ensemble(path: Path, config: Config, run: Synthesized, correlations: n
         run.maps,
         correlations,
         footprint=build_footprint(run.mask),
-        title=format_title(run.source, run.original, f"{len(run.made)} seeds"),
+        title=as_label(format_title(run.source, run.original, f"{len(run.made)} seeds")),
         unit=describe_unit(config),
     )
     write_figure(path, figure)
