@@ -21,9 +21,7 @@ _PATIENCE_SECONDS = 1.0
 _WAITING = (
     b"\ninterrupted; ends when what is being computed is done (Ctrl-C again ends it at once)\n"
 )
-# Stages with such a name do nothing with JAX, and may take long.
-_WITHOUT_JAX = "reading"
-_MAKING = "synthesizing"
+_MAKING = "synthesizing"  # begins the name of the stage that makes new maps
 _SHOW_CURSOR = b"\x1b[?25h"  # which a progress bar hides
 INTERRUPTED = 130
 
@@ -71,16 +69,13 @@ class Interrupts:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt in the handler too, for a block in which nothing of JAX runs."""
-        self._raise_at_once(True)
+        """Raise KeyboardInterrupt in the handler too, for a block that waits for others."""
+        self._at_once = True
         try:
+            self.look()
             yield
         finally:
             self._at_once = False
-        self.look()
-
-    def _raise_at_once(self, wanted: bool) -> None:
-        self._at_once = wanted
         self.look()
 
     def watched(self, observer: Observer) -> Observer:
@@ -107,7 +102,7 @@ class _Watched(Observer):
         self._made = self._made or self._name.startswith(_MAKING)
         self._name = name
         if not self._made:
-            self._interrupts._raise_at_once(name.startswith(_WITHOUT_JAX))
+            self._interrupts.look()
         self._observer.stage(name)
 
     def building(self, done: int, total: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import socket
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -60,6 +62,27 @@ def configure(platform: str, precision: str, cluster: dict[str, Any] | None = No
     require_devices(platform)
 
 
+def reach_coordinator(cluster: Mapping[str, Any] | None, seconds: float = 300.0) -> None:
+    """Wait until the first process listens at its address: JAX ends the process if it does not.
+
+    Raises `ValueError` when it has not begun to within a number of seconds, that of JAX by default.
+    """
+    if not cluster or cluster["process_id"] == 0:
+        return
+    address = cluster["coordinator_address"]
+    host, _, port = address.rpartition(":")
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                message = f"--coordinator: no process 0 listens at {address!r} ({_reason(error)})"
+                raise ValueError(message) from None
+        time.sleep(min(0.2, seconds))
+
+
 def require_devices(platform: str = "default") -> None:
     """Have JAX look for its devices, on the platform that it was told or that it chooses.
 
@@ -100,10 +123,13 @@ def _check_coordinator(address: str, *, serves: bool) -> None:
         if serves:
             _listen(int(port))
     except OSError as error:
-        reason = error.strerror or str(error)
         raise ValueError(
-            f"--coordinator: got {address!r}, which cannot be used: {reason}"
+            f"--coordinator: got {address!r}, which cannot be used: {_reason(error)}"
         ) from None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error) or type(error).__name__).partition(" (")[0]
 
 
 def _listen(port: int) -> None:

@@ -22,7 +22,7 @@ from jaxscat.cli.console import (
 )
 from jaxscat.cli.environment import accept_any_text, ensure_home
 from jaxscat.cli.interrupts import interrupts
-from jaxscat.cli.jax_setup import configure, read_cluster, require_devices
+from jaxscat.cli.jax_setup import configure, reach_coordinator, read_cluster, require_devices
 from jaxscat.cli.measure import MeasureOptions, check_output, measure_files, split_masks
 from jaxscat.cli.options import with_options
 from jaxscat.cli.progress import show_nothing, show_progress
@@ -114,6 +114,8 @@ def run(
         if resume and overwrite:
             raise ValueError("--resume and --overwrite: expected one of them")
         cluster = read_cluster(distributed, coordinator, processes, process)
+        with interrupts.at_once():
+            reach_coordinator(cluster)
         configure(settings.run.platform, settings.run.precision, cluster)
         if cluster is not None:
             interrupts.listen()  # JAX has a handler of its own for several processes
