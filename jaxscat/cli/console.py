@@ -15,28 +15,21 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxscat.cli.interrupts import INTERRUPTED as INTERRUPTED
-from jaxscat.cli.interrupts import interrupts
 
 BAD_INPUT, DIVERGED = 2, 1
 
 
 @contextmanager
 def errors_in_one_line(interrupted: str = "interrupted; nothing is written") -> Iterator[None]:
-    """End the command with one line for an error that its user can mend, or for an interrupt.
-
-    A signal that comes when nothing is left to interrupt counts at the end of the block.
-    """
-    ended = False
+    """End the command with one line for an error that its user can mend, or for an interrupt."""
     try:
         yield
-        ended = True
-        interrupts.look()
     except (ValueError, OSError, MemoryError) as error:
         fail("error: " + " ".join(str(error).split()), BAD_INPUT)
     except jax.errors.JaxRuntimeError as error:  # out of memory, mostly
         fail("error: JAX: " + str(error).splitlines()[0], BAD_INPUT)
     except KeyboardInterrupt:
-        fail("interrupted, but all is done and written" if ended else interrupted, INTERRUPTED)
+        fail(interrupted, INTERRUPTED)
 
 
 class _Reader:
@@ -103,10 +96,15 @@ def say(text: str) -> None:
 def fail(text: str, code: int) -> NoReturn:
     """Print a line on stderr, unless it is empty, and end the command with an exit code."""
     if text:
-        error_console().print(text, soft_wrap=True)
+        show_line(text)
     raise typer.Exit(code)
 
 
 def show_warning(message: Warning | str, *_: object) -> None:
     """Print a warning in one line."""
-    error_console().print(f"warning: {message}", soft_wrap=True)
+    show_line(f"warning: {message}")
+
+
+def show_line(text: str) -> None:
+    """Print a line on stderr."""
+    error_console().print(text, soft_wrap=True)

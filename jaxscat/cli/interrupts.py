@@ -59,12 +59,12 @@ class Interrupts:
             reading, writing = os.pipe()
             os.set_blocking(writing, False)
             signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-            threading.Thread(target=_watch, args=(reading,), daemon=True).start()
+            threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
 
     def look(self) -> None:
         """Raise KeyboardInterrupt if a signal has come for which none was raised yet."""
         if self._pending:
-            self._pending = False
+            self.settle()
             raise KeyboardInterrupt
 
     @contextmanager
@@ -74,9 +74,16 @@ class Interrupts:
         try:
             self.look()
             yield
+        except KeyboardInterrupt:
+            self.settle()
+            raise
         finally:
             self._at_once = False
         self.look()
+
+    def settle(self) -> None:
+        """Raise no more for the signal that has come."""
+        self._pending = False
 
     def watched(self, observer: Observer) -> Observer:
         """Return an observer that looks for a signal at every event, and tells another of it.
@@ -91,6 +98,27 @@ class Interrupts:
         self.came = self._pending = True
         if self._at_once:
             raise KeyboardInterrupt  # still pending: something may swallow it here too
+
+    def _watch(self, reading: int) -> None:
+        """Say that a command goes on for a while after a signal, and end it at a second Ctrl-C."""
+        first = None
+        ending = bytes(_ENDING)
+        while True:
+            for number in os.read(reading, 64):
+                now = time.monotonic()
+                if number not in ending:
+                    continue
+                if first is None:
+                    first = now
+                    threading.Thread(target=self._say_later, daemon=True).start()
+                elif number == signal.SIGINT and now - first >= _APART_SECONDS:
+                    _write(_SHOW_CURSOR if os.isatty(2) else b"")
+                    os._exit(INTERRUPTED)
+
+    def _say_later(self) -> None:
+        time.sleep(_PATIENCE_SECONDS)
+        if self._pending:
+            _write(_WAITING)
 
 
 class _Watched(Observer):
@@ -117,28 +145,6 @@ class _Watched(Observer):
         # New maps that are made are written: what is left takes less time than they took.
         if not self._made:
             self._interrupts.look()
-
-
-def _watch(reading: int) -> None:
-    """Say that a command goes on for a while after a signal, and end it at a second Ctrl-C."""
-    first = None
-    ending = bytes(_ENDING)
-    while True:
-        for number in os.read(reading, 64):
-            now = time.monotonic()
-            if number not in ending:
-                continue
-            if first is None:
-                first = now
-                threading.Thread(target=_say_later, daemon=True).start()
-            elif number == signal.SIGINT and now - first >= _APART_SECONDS:
-                _write(_SHOW_CURSOR if os.isatty(2) else b"")
-                os._exit(INTERRUPTED)
-
-
-def _say_later() -> None:
-    time.sleep(_PATIENCE_SECONDS)
-    _write(_WAITING)
 
 
 def _write(text: bytes) -> None:

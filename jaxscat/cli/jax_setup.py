@@ -114,7 +114,7 @@ def _check_coordinator(address: str, *, serves: bool) -> None:
     host, separator, port = address.rpartition(":")
     # An address of IPv6 holds colons of its own, and stands in brackets.
     whole = re.fullmatch(r"\[[^\[\]]+\]|[^:\[\]\s]+", host) and separator
-    if not whole or not re.fullmatch(r"\d{1,5}", port) or not 0 < int(port) < 2**16:
+    if not whole or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 2**16:
         raise ValueError(
             f"--coordinator: got {address!r}, expected HOST:PORT with a port from 1 to {2**16 - 1}"
         )

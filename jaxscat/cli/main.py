@@ -18,6 +18,7 @@ from jaxscat.cli.console import (
     fail,
     print_table,
     say,
+    show_line,
     show_warning,
 )
 from jaxscat.cli.environment import accept_any_text, ensure_home
@@ -69,8 +70,11 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        # Some ends have no place to look at, such as that of --help.
-        raise SystemExit(end.code or (INTERRUPTED if interrupts.came else 0)) from None
+        if end.code or not interrupts.came:
+            raise
+        interrupts.settle()
+        show_line("interrupted, but all is done")
+        raise SystemExit(INTERRUPTED) from None
 
 
 @app.command(

@@ -8,13 +8,11 @@ from rich.table import Table
 
 from jaxscat.cli.console import (
     error_console,
-    errors_in_one_line,
     fail,
     print_table,
     say,
     show_warning,
 )
-from jaxscat.cli.interrupts import interrupts
 from jaxscat.cli.progress import ProgressBar, ProgressLines
 from jaxscat.datasets.download_bar import DownloadBar
 
@@ -83,14 +81,3 @@ def test_a_disk_that_is_full_is_an_error(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Full())
     with pytest.raises(OSError, match="No space left"):
         say("a")
-
-
-def test_a_signal_after_all_is_done_is_not_lost(capsys, monkeypatch):
-    with pytest.raises(typer.Exit) as end, errors_in_one_line():
-        monkeypatch.setattr(interrupts, "_pending", True)
-    assert end.value.exit_code == 130
-    assert capsys.readouterr().err == "interrupted, but all is done and written\n"
-    with pytest.raises(typer.Exit) as end, errors_in_one_line("nothing is written"):
-        monkeypatch.setattr(interrupts, "_pending", True)
-        interrupts.look()
-    assert end.value.exit_code == 130 and capsys.readouterr().err == "nothing is written\n"

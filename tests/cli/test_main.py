@@ -226,6 +226,26 @@ def test_ctrl_c_while_xla_compiles(project):
     assert "Traceback" not in shown and shown.splitlines()[-1].startswith("interrupted")
 
 
+@pytest.mark.parametrize(
+    ("code", "came", "expected"), [(0, True, 130), (2, True, 2), (0, False, 0)]
+)
+def test_a_signal_that_comes_when_all_is_done_is_not_lost(
+    monkeypatch, capsys, code, came, expected
+):
+    def end():
+        raise SystemExit(code)
+
+    monkeypatch.setattr(cli, "app", end)
+    monkeypatch.setattr(cli.interrupts, "listen", lambda: None)
+    monkeypatch.setattr(cli.interrupts, "came", came)
+    monkeypatch.setattr("warnings.showwarning", None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == expected
+    said = "interrupted, but all is done\n" if expected == 130 else ""
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_during_the_synthesis_keeps_the_map(project, sent, shown_until_a_step):
     # Large enough that a synthesis goes on for thousands of steps, long after the signal.
@@ -356,7 +376,7 @@ def test_measure_refuses_a_file_that_is_there_unless_told_to_replace_it(project,
     [
         (["map.npy", "-o", "map.npy", "--overwrite"], "output: got 'map.npy', expected another"),
         (["map.npy", "-o", "none/s.npz"], "output: got 'none/s.npz', but there is no folder"),
-        (["map.npy", "-o", "."], "output: got '.', expected a file, not a folder"),
+        (["map.npy", "-o", "."], "output: got '.', which is a folder, expected a reg"),
         (["map.npy", "-o", "s.npz", "--figure", "s.doc"], "figure: got 's.doc', expected a name"),
         (["map.npy", "-o", "s.png", "--figure", "s.png"], "output: got 's.png', expected a name"),
         (["map.npy", "-o", "s.h5"], "output: got 's.h5', expected a name that ends in .npz"),
