@@ -40,7 +40,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.came = False
-        self._pending = False
+        self._pending = self._settled = False
         self._at_once = False
         self._watched = False
 
@@ -83,7 +83,7 @@ class Interrupts:
 
     def settle(self) -> None:
         """Raise no more for the signal that has come."""
-        self._pending = False
+        self._pending, self._settled = False, True
 
     def watched(self, observer: Observer) -> Observer:
         """Return an observer that looks for a signal at every event, and tells another of it.
@@ -117,7 +117,7 @@ class Interrupts:
 
     def _say_later(self) -> None:
         time.sleep(_PATIENCE_SECONDS)
-        if self._pending:
+        if not self._settled:
             _write(_WAITING)
 
 
