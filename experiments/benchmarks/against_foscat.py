@@ -31,6 +31,7 @@ from experiments.benchmarks.harness import (
     write_json,
 )
 from jaxscat import load_map, reference_noise
+from jaxscat.plotting import write_figure
 
 ROWS = "experiments.benchmarks.foscat_rows"
 PACKAGES = {"foscat": ("FOSCAT", "tab:orange"), "jaxscat": ("jaxscat", "tab:blue")}
@@ -186,7 +187,8 @@ def plot(results: dict[str, Any], path: Path) -> None:
         axis.legend(fontsize="small")
     cpus, dataset = results["environment"]["cpu_count"], results["environment"]["dataset"]
     figure.suptitle(f"jaxscat and FOSCAT, float32, {cpus} CPUs, map: {dataset}")
-    figure.savefig(path, dpi=150)
+    figure.set_dpi(150)
+    write_figure(path, figure)
 
 
 def main(arguments: list[str]) -> int:

@@ -215,7 +215,7 @@ def measure_in_fresh_process(module: str, *arguments: object, **settings: str) -
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON for people to read; the folder is made, and a former file replaced at the end."""
+    from jaxscat.io.archive import write_text  # here, because importing jaxscat loads JAX
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(json.dumps(content, indent=2) + "\n")
-    draft.replace(path)
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -17,6 +17,7 @@ from experiments.crosscheck.cases import two_masks
 from experiments.foscat_reference.conventions import GROUPS, Groups, Map
 from experiments.foscat_reference.statistics import Foscat
 from jaxscat import reference_noise
+from jaxscat.io.archive import new_file
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 SEED = 20260601
@@ -96,8 +97,7 @@ def main(arguments: list[str]) -> int:
     files = {f"foscat_nside{nside}.npz": golden_maps(nside) for nside in NSIDES}
     files["foscat_operators.npz"] = golden_operators()
     for name, arrays in files.items():
-        draft = folder / f".{name}"
-        np.savez_compressed(draft, allow_pickle=False, **arrays)
-        draft.replace(folder / name)
+        with new_file(folder / name) as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
         print(f"{folder / name}: {(folder / name).stat().st_size / 1000:.0f} kB")
     return 0

@@ -12,6 +12,7 @@ from rich.console import Console
 from experiments.crosscheck.bounds import COMPARISONS, STORED_COMPARISONS
 from experiments.crosscheck.cases import Case
 from experiments.crosscheck.table import Row, build_table, markdown_page
+from jaxscat.io.archive import write_text
 
 Item = TypeVar("Item")
 PAGE_COMMAND = "python -m experiments.crosscheck --markdown docs/agreement.md"
@@ -38,13 +39,6 @@ def sort_rows(rows: Iterable[Row]) -> list[Row]:
     titles = [comparison.title for comparison in (*COMPARISONS, *STORED_COMPARISONS)]
     bounds = [row.bounds for row in rows]
     return sorted(rows, key=lambda row: (titles.index(row.comparison), bounds.index(row.bounds)))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole, or leave a former one as it is."""
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def write_json(path: Path, content: Any) -> None:

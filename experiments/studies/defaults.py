@@ -15,6 +15,7 @@ from rich.console import Console
 
 from experiments.studies.config_maps import prepare, synthesize_maps, with_entries
 from experiments.studies.options import add_size_options, study_parser
+from jaxscat.io.archive import write_text
 from jaxscat.run.config import Config, load_config
 from jaxscat.run.folder import write_json
 from jaxscat.validation.ensemble import copy_test
@@ -79,7 +80,7 @@ def main(arguments: list[str]) -> int:
     heading += ["l = 1 to 3", "l = 4 to 7", "loss", "evaluations"]
     lines = [f"| {' | '.join(heading)} |", "| --- |" + " ---: |" * (len(heading) - 1)]
     lines += [format_row(row) for row in rows]
-    (options.output / "defaults.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(options.output / "defaults.md", "\n".join(lines) + "\n")
     console.print(f"wrote {options.output / 'defaults.md'} and defaults.json beside it")
     return 0
 

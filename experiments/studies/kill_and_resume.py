@@ -25,7 +25,7 @@ FILES = ("config.toml", "history.csv", "ensemble.csv")
 
 
 def build_command(config: Path, folder: Path, overrides: list[str], *more: str) -> list[str]:
-    program = [sys.executable, "-m", "jaxscat.cli", "run", str(config), "--output", str(folder)]
+    program = [sys.executable, "-m", "jaxscat_command", "run", str(config), "--output", str(folder)]
     return [*program, *more, *overrides]
 
 

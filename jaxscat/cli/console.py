@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 import jax
 import typer
 from rich.console import Console
 from rich.table import Table
 
-BAD_INPUT, INTERRUPTED, DIVERGED = 2, 130, 1
+from jaxscat.cli.interrupts import INTERRUPTED as INTERRUPTED
+
+BAD_INPUT, DIVERGED = 2, 1
 
 
 @contextmanager
@@ -28,31 +32,79 @@ def errors_in_one_line(interrupted: str = "interrupted; nothing is written") -> 
         fail(interrupted, INTERRUPTED)
 
 
+class _Reader:
+    """A stream whose reader may go away: a closed pipe or terminal takes no result with it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, or nothing once the reader is gone."""
+        with self._perhaps_gone():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what was written."""
+        with self._perhaps_gone():
+            self._stream.flush()
+
+    @contextmanager
+    def _perhaps_gone(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            # What is in the buffer, or is written later, goes nowhere.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+def plain_console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """Open a console on which every text stands as it is: brackets and colons are no markup."""
+    stream = sys.stderr if stderr else sys.stdout
+    file: Any = None if stream is None else _Reader(stream)
+    return Console(
+        file=file, stderr=stderr, width=width, markup=False, emoji=False, highlight=False
+    )
+
+
 def error_console() -> Console:
     """Open the console of errors and progress."""
-    return Console(stderr=True)
+    return plain_console(stderr=True)
 
 
 def print_table(table: Table) -> None:
     """Print a table."""
-    console = Console()
+    console = plain_console()
     if not console.is_terminal:
-        console = Console(width=160)  # a pipe has no width: rich would cut tables at 80 columns
+        # A pipe has no width: rich would cut tables at 80 columns.
+        console = plain_console(width=160)
     console.print(table)
 
 
 def say(text: str) -> None:
     """Print a line."""
-    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+    plain_console().print(text, soft_wrap=True)
 
 
 def fail(text: str, code: int) -> NoReturn:
     """Print a line on stderr, unless it is empty, and end the command with an exit code."""
     if text:
-        error_console().print(text, highlight=False, markup=False, soft_wrap=True)
+        show_line(text)
     raise typer.Exit(code)
 
 
 def show_warning(message: Warning | str, *_: object) -> None:
     """Print a warning in one line."""
-    print(f"warning: {message}", file=sys.stderr)
+    show_line(f"warning: {message}")
+
+
+def show_line(text: str) -> None:
+    """Print a line on stderr."""
+    error_console().print(text, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +18,12 @@ from jaxscat.cli.console import (
     fail,
     print_table,
     say,
+    show_line,
     show_warning,
 )
-from jaxscat.cli.jax_setup import configure, read_cluster
+from jaxscat.cli.environment import accept_any_text, ensure_home
+from jaxscat.cli.interrupts import interrupts
+from jaxscat.cli.jax_setup import configure, reach_coordinator, read_cluster, require_devices
 from jaxscat.cli.measure import MeasureOptions, check_output, measure_files, split_masks
 from jaxscat.cli.options import with_options
 from jaxscat.cli.progress import show_nothing, show_progress
@@ -35,7 +37,8 @@ from jaxscat.cli.tables import (
     validation_table,
 )
 from jaxscat.datasets.registry import dataset_names, dataset_path, describe
-from jaxscat.plotting import plot_coefficients, write_figure
+from jaxscat.io.archive import write_bytes
+from jaxscat.plotting import as_label, plot_coefficients, render_figure, write_figure
 from jaxscat.run.config import load_config
 from jaxscat.run.execute import Outcome, run_experiment, validate_run
 from jaxscat.run.folder import REPORT, RunFolder
@@ -56,15 +59,23 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; exit 0, 1 (diverged), 2 (bad input) or 130 (Ctrl-C, SIGTERM)."""
+    """Run the command line.
+
+    It exits with 0, 1 (diverged), 2 (bad input) or 130 (Ctrl-C, SIGTERM or SIGHUP: at the limit of
+    a batch system's time, and when the terminal is closed, the best map is kept).
+    """
+    interrupts.listen()
     warnings.showwarning = show_warning
-    _treat_sigterm_as_interrupt()
-    app()
-
-
-def _treat_sigterm_as_interrupt() -> None:
-    """Treat SIGTERM like Ctrl-C: at a batch system's time limit the best map is kept."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    accept_any_text()
+    ensure_home()
+    try:
+        app()
+    except SystemExit as end:
+        if end.code or not interrupts.came:
+            raise
+        interrupts.settle()
+        show_line("interrupted, but all is done")
+        raise SystemExit(INTERRUPTED) from None
 
 
 @app.command(
@@ -108,13 +119,18 @@ def run(
         if resume and overwrite:
             raise ValueError("--resume and --overwrite: expected one of them")
         cluster = read_cluster(distributed, coordinator, processes, process)
+        with interrupts.at_once():
+            reach_coordinator(cluster)
         configure(settings.run.platform, settings.run.precision, cluster)
-        _treat_sigterm_as_interrupt()  # JAX has a handler of its own for several processes
+        if cluster is not None:
+            interrupts.listen()  # JAX has a handler of its own for several processes
+        interrupts.look()
         opened = RunFolder.open(folder, settings, overwrite=overwrite, resume=resume)
         if settings.data.dataset is not None and opened.results is None:
-            dataset_path(settings.data.dataset)  # a download draws a bar of its own, so before ours
+            _download(settings.data.dataset)
         first = jax.process_index() == 0
-        with show_progress(error_console()) if first else show_nothing() as observer:
+        with show_progress(error_console()) if first else show_nothing() as shown:
+            observer = interrupts.watched(shown)
             try:
                 outcome = run_experiment(settings, opened, observer=observer, config_path=config)
             except KeyboardInterrupt:
@@ -131,6 +147,12 @@ def run(
     if has_diverged(outcome.status):
         text = "the loss is no longer finite; the last finite map is written"
         fail(text if first else "", DIVERGED)
+
+
+def _download(name: str) -> None:
+    """Obtain a dataset before there are bars of ours: a download draws one of its own."""
+    with interrupts.at_once():  # a server may not answer for long
+        dataset_path(name)
 
 
 def _show_outcome(outcome: Outcome) -> None:
@@ -157,8 +179,8 @@ def validate(
     with errors_in_one_line("interrupted; what was there is kept"):
         settings = load_config(folder / "config.toml")
         configure(settings.run.platform, settings.run.precision)
-        with show_progress(error_console()) as observer:
-            found = validate_run(folder, observer)
+        with show_progress(error_console()) as shown:
+            found = validate_run(folder, interrupts.watched(shown))
         if found.ensemble is None:
             (seed,) = found.seeds
             print_table(validation_table(found.reports[seed], title=f"{folder}: seed {seed}"))
@@ -180,15 +202,18 @@ def measure_command(options: MeasureOptions) -> None:
         configure("default", options.precision)
         for name in (options.map, options.second):
             if name in dataset_names():
-                dataset_path(name)  # a download draws a bar of its own, so before ours
-        with show_progress(error_console()) as observer:
+                _download(name)
+        with show_progress(error_console()) as bars:
+            observer = interrupts.watched(bars)
             stored, unit = measure_files(options, observer=observer)
             observer.stage("writing")
-            # Drawn first: what cannot be drawn is not written either.
-            name = stored.description or options.map
-            shown = None if options.figure is None else split_masks(name, stored.statistics)
-            label = "map units" if unit is None else unit.replace("$", r"\$")
-            drawn = None if shown is None else plot_coefficients(shown, unit=label)
+            picture = b""
+            if options.figure is not None:
+                # Drawn first: what cannot be drawn is not written either.
+                shown = split_masks(stored.description or options.map, stored.statistics)
+                format = options.figure.suffix[1:].lower()
+                label = as_label("map units" if unit is None else unit)
+                picture = render_figure(plot_coefficients(shown, unit=label), format)
             save_statistics(
                 options.output,
                 stored.statistics,
@@ -196,8 +221,8 @@ def measure_command(options: MeasureOptions) -> None:
                 errors=stored.errors,
                 description=stored.description,
             )
-            if options.figure is not None and drawn is not None:
-                write_figure(options.figure, drawn)
+            if options.figure is not None:
+                write_bytes(options.figure, picture)
         print_table(summary_table(stored))
         more = "" if options.figure is None else f" and {options.figure}"
         say(f"wrote {options.output}{more}")
@@ -249,6 +274,7 @@ def info() -> None:
     with errors_in_one_line():
         for name, version in versions().items():
             say(f"{name:10} {version or 'not installed'}")
+        require_devices()
         device = describe_devices()
         say(f"{'platform':10} {device['platform']}")
         for index, kind in enumerate(device["devices"]):

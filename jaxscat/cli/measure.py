@@ -13,10 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import typer
 
+from jaxscat.io.archive import check_archive_name, check_replaceable
 from jaxscat.io.formats import check_order
 from jaxscat.io.maps import in_precision
 from jaxscat.maps import npix_to_nside
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.plotting import as_label
 from jaxscat.progress import Observer
 from jaxscat.run.inputs import MapSources, read_maps
 from jaxscat.statistics.coefficients import ScatteringCovariance
@@ -183,7 +185,8 @@ def check_output(
     """Refuse the path of a new file before anything is computed for it.
 
     Raises `ValueError`, which begins with `name`, for a file that is there (unless `overwrite`),
-    a folder that is not, one of the `inputs` and, for a figure, an unknown suffix.
+    for what is no regular file, for a folder that is not there, for one of the `inputs` and for a
+    suffix of another format: that of coefficients is .npz, figures have several.
     """
     if figure and path.suffix.lower() not in FIGURE_SUFFIXES:
         raise ValueError(
@@ -191,11 +194,13 @@ def check_output(
         )
     if any(given is not None and path.resolve() == Path(given).resolve() for given in inputs):
         raise ValueError(f"{name}: got {str(path)!r}, expected another file than the others")
-    if not path.parent.is_dir():
-        raise ValueError(f"{name}: got {str(path)!r}, but there is no folder {str(path.parent)!r}")
-    if path.is_dir():
-        raise ValueError(f"{name}: got {str(path)!r}, expected a file, not a folder")
-    if not os.access(path.parent, os.W_OK):
+    if not figure:
+        check_archive_name(path, name=name)
+    place = check_replaceable(path, name=name).parent
+    if not place.is_dir():
+        where = path.parent if not path.is_symlink() else place
+        raise ValueError(f"{name}: got {str(path)!r}, but there is no folder {str(where)!r}")
+    if not os.access(place, os.W_OK):
         raise ValueError(f"{name}: got {str(path)!r}, but nothing can be written to its folder")
     if path.exists() and not overwrite:
         raise ValueError(f"{name}: {str(path)!r} exists, expected a new file (or --overwrite)")
@@ -259,6 +264,7 @@ def _check_range(statistics: ScatteringCovariance, precision: str) -> None:
 
 def split_masks(name: str, statistics: ScatteringCovariance) -> dict[str, ScatteringCovariance]:
     """Split coefficients into the entries of a figure: one, or one for every mask."""
+    name = as_label(name)
     if statistics.masks is None:
         return {name: statistics}
     return {

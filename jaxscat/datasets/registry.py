@@ -109,7 +109,7 @@ def describe() -> list[DatasetRow]:
         if dataset.make is not None:
             available, location = True, "made on demand"
         else:
-            present = [path for path in _places(dataset) if path.is_file()]
+            present = [path for path in _places(dataset) if _is_readable(path)]
             intact = [path for path in present if _sha256(path) == dataset.sha256]
             available = bool(intact) and intact[0] == present[0]
             if available:
@@ -160,16 +160,27 @@ def load_dataset(name: str) -> Float[np.ndarray, " p"]:
     return np.load(path, allow_pickle=False).astype(np.float64)
 
 
-def _cache_folder() -> Path:
+def _cache_folder() -> Path | None:
+    """Return the folder of downloads, None for a user who has no home folder."""
     import pooch
 
-    return Path(pooch.os_cache("jaxscat"))
+    try:
+        folder = Path(pooch.os_cache("jaxscat"))
+    except RuntimeError:
+        return None
+    return folder if folder.is_absolute() else None  # some versions leave a "~" in place
 
 
 def _places(dataset: Dataset) -> list[Path]:
-    folder = os.environ.get(DATA_VARIABLE)
-    own = [Path(folder) / dataset.file] if folder else []
-    return [*own, _cache_folder() / dataset.file]
+    folders = [os.environ.get(DATA_VARIABLE), _cache_folder()]
+    return [Path(folder) / dataset.file for folder in folders if folder]
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        return path.is_file() and os.access(path, os.R_OK)
+    except OSError:  # in a folder that cannot be searched
+        return False
 
 
 def _sha256(path: Path) -> str:
@@ -181,11 +192,15 @@ def _local_file(dataset: Dataset) -> Path | None:
     folder = os.environ.get(DATA_VARIABLE)
     if not folder:
         return None
-    if not Path(folder).is_dir():
-        raise DatasetError(f"{DATA_VARIABLE}: got {folder!r}, expected a folder with map files")
+    if not os.path.isdir(folder) or not os.access(folder, os.X_OK):
+        raise DatasetError(
+            f"{DATA_VARIABLE}: got {folder!r}, expected a folder with map files that can be read"
+        )
     path = Path(folder) / dataset.file
     if not path.is_file():
         return None
+    if not os.access(path, os.R_OK):
+        raise DatasetError(f"{DATA_VARIABLE}: {path} cannot be read, expected a file that can")
     found = _sha256(path)
     if found != dataset.sha256:
         raise DatasetError(
@@ -202,6 +217,11 @@ def _download(dataset: Dataset) -> Path:
     from jaxscat.datasets.download_bar import DownloadBar
 
     folder = _cache_folder()
+    if folder is None:
+        raise DatasetError(
+            f"dataset {dataset.name!r}: there is no home folder to keep a download in; expected "
+            f"HOME, or {DATA_VARIABLE} with the folder that {dataset.file} is in"
+        )
     try:
         with DownloadBar(dataset.file) as bar:
             path = pooch.retrieve(

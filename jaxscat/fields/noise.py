@@ -1,6 +1,7 @@
 """Random maps to start a synthesis from; a seed gives the same map everywhere."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -12,6 +13,8 @@ from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside
 def noise(seed: int, size: int) -> Float[np.ndarray, " size"]:
     """Draw standard normal numbers, in float32 and the same on every device.
 
+    They do not depend on JAX's settings of a generator or of a seed.
+
     Args:
         seed: integer from 0 to 2^32 - 1, folded into a JAX key.
         size: number of values.
@@ -22,8 +25,11 @@ def noise(seed: int, size: int) -> Float[np.ndarray, " size"]:
     Source: `docs/conventions.md`, "Starts".
     """
     check_seed(seed)
-    key = jax.random.fold_in(jax.random.key(0), np.uint32(seed))
-    return np.asarray(jax.random.normal(key, (size,), np.float32))
+    # Settings of JAX turn jax.random.key(0) into another key, or into that of another generator.
+    zero = jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32), impl="threefry2x32")
+    with jax.threefry_partitionable(True):
+        key = jax.random.fold_in(zero, np.uint32(seed))
+        return np.asarray(jax.random.normal(key, (size,), np.float32))
 
 
 def white_noise(

@@ -3,37 +3,110 @@
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def check_replaceable(path: str | os.PathLike[str], *, name: str = "path") -> Path:
+    """Return the file that `new_file(path)` would make or replace: what links lead to.
+
+    Raises:
+        ValueError: what is there is no regular file but a folder, a device or a pipe; it begins
+            with `name`.
+        OSError: it cannot be looked at.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:  # nothing yet, or a link to where nothing is yet
+        return Path(os.path.realpath(path))
+    if not stat.S_ISREG(mode):
+        raise ValueError(
+            f"{name}: got {str(path)!r}, which is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, "
+            "expected a regular file or a new one"
+        )
+    return Path(os.path.realpath(path))
 
 
 @contextmanager
 def new_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a temporary file that replaces `path` when the block ends without an exception.
 
-    If the block raises, the temporary file is removed and `path` is unchanged.
+    Of a link, what it leads to is replaced. A file that was there gives its mode, and where the
+    system permits its owner, to the new one. If the block raises, the temporary file is removed and
+    `path` is unchanged.
 
     Raises:
+        ValueError: what is there is no regular file but a folder, a device or a pipe.
         OSError: the folder is missing or cannot be written.
     """
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    target = check_replaceable(path)
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
         file = open(draft, "xb")  # noqa: SIM115  # closed below
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
         with file:
+            if target.exists():
+                _copy_access(target, file.fileno())
             yield file
-        os.replace(draft, path)
+        check_replaceable(path)  # another program may have made a pipe of it meanwhile
+        os.replace(draft, target)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text as UTF-8; an existing file is replaced once the new one is whole.
+
+    Raises `ValueError` and `OSError` as `new_file`.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file; an existing one is replaced once the new one is whole.
+
+    Raises `ValueError` and `OSError` as `new_file`.
+    """
+    with new_file(path) as file:
+        file.write(content)
+
+
+def check_archive_name(path: str | os.PathLike[str], *, name: str = "path") -> None:
+    """Refuse the name of an archive that says another format; a name without a suffix says none.
+
+    Raises `ValueError`, which begins with `name`, for a suffix other than .npz.
+    """
+    if Path(path).suffix.lower() not in ("", ".npz"):
+        raise ValueError(
+            f"{name}: got {os.fspath(path)!r}, expected a name that ends in .npz, which is the "
+            "format of the file"
+        )
+
+
+def _copy_access(source: Path, descriptor: int) -> None:
+    """Give an open file the owner and the mode of another."""
+    found, own = os.stat(source), os.fstat(descriptor)
+    if (found.st_uid, found.st_gid) != (own.st_uid, own.st_gid):
+        with suppress(PermissionError):  # only root can give files away
+            os.fchown(descriptor, found.st_uid, found.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
 
 
 def write_archive(
@@ -54,7 +127,7 @@ def write_archive(
 
     Raises:
         OSError: the folder is missing or cannot be written.
-        ValueError: an array holds Python objects.
+        ValueError: an array holds Python objects, or what is there is no regular file.
     """
     for name, array in arrays.items():
         if array.dtype.hasobject:

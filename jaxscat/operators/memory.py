@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,16 @@ _WIDTHS = {3: (23, 26), 5: (55, 57), 7: (94, 96)}
 
 # Linux only.
 _MEMORY_FIGURES = Path("/proc/meminfo")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_PAGES = Path("/proc/self/statm")
+# Version 1 has no word for it: the largest whole number of pages.
+_UNLIMITED = 1 << 60
+# Names of the limits, of what is used and of the file cache in it, by version of control groups.
+_NAMES = {
+    1: (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"),
+    2: (("memory.max", "memory.high"), "memory.current", "inactive_file"),
+}
 
 
 def table_bytes(spec: PyramidSpec) -> int:
@@ -35,14 +46,67 @@ def table_bytes(spec: PyramidSpec) -> int:
 
 
 def available_bytes() -> int | None:
-    """Return the available memory of this machine in bytes, or None where it is unknown."""
-    try:
-        lines = _MEMORY_FIGURES.read_text().splitlines()
-    except OSError:
-        return None
-    figures = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
+    """Return the memory that this process can still take in bytes, or None where it is unknown.
+
+    It is what the machine has left, or less where a limit of a container or a batch system (a
+    control group of Linux, version 1 or 2) or of the process itself (`ulimit -v`) leaves less.
+    """
+    found = [_machine_bytes(), *_group_bytes(), _process_bytes()]
+    return min((free for free in found if free is not None), default=None)
+
+
+def _machine_bytes() -> int | None:
+    figures = _read_figures(_MEMORY_FIGURES)
     # MemAvailable rather than MemFree: file caches can be dropped.
-    return int(figures["MemAvailable"][0]) * 1024 if "MemAvailable" in figures else None
+    return figures["MemAvailable:"] * 1024 if "MemAvailable:" in figures else None
+
+
+def _group_bytes() -> Iterator[int]:
+    """Yield what every control group of this process leaves that has a limit."""
+    for line in _read(_OWN_GROUPS).splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        version, root = (1, _GROUPS / "memory") if controllers else (2, _GROUPS)
+        group = root / path.lstrip("/")
+        # A container may see its own group at the root, under another path or none.
+        for folder in (group, *group.parents):
+            limits, used, cache = _NAMES[version]
+            most = [_read(folder / name).strip() for name in limits]
+            numbers = [int(limit) for limit in most if limit.isdecimal()]
+            numbers = [limit for limit in numbers if limit < _UNLIMITED]
+            taken = _read(folder / used).strip()
+            if numbers and taken.isdecimal():
+                dropped = _read_figures(folder / "memory.stat").get(cache, 0)
+                yield max(0, min(numbers) - max(0, int(taken) - dropped))
+            if folder == root:
+                break
+
+
+def _process_bytes() -> int | None:
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    limit, pages = resource.getrlimit(resource.RLIMIT_AS)[0], _read(_OWN_PAGES).split()
+    if limit == resource.RLIM_INFINITY or not pages:
+        return None
+    return max(0, limit - int(pages[0]) * resource.getpagesize())
+
+
+def _read(path: Path) -> str:
+    """Read a file of the system, empty where it has none."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _read_figures(path: Path) -> dict[str, int]:
+    """Read the numbers of a file with a name and a number in every line."""
+    lines = (line.split() for line in _read(path).splitlines())
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}
 
 
 def require(needed: int, what: str) -> None:

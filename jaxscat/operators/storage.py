@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxscat.io.archive import read_archive, write_archive
+from jaxscat.io.archive import check_archive_name, read_archive, write_archive
 from jaxscat.operators.pyramid import Level, Pyramid
 from jaxscat.operators.spec import PyramidSpec, check_spec
 from jaxscat.operators.table import DenseTable, SparseTable
@@ -24,8 +24,10 @@ def save_pyramid(path: str | os.PathLike[str], pyramid: Pyramid) -> None:
         pyramid: operators.
 
     Raises:
+        ValueError: a name with another suffix than .npz, or what is there is no regular file.
         OSError: the folder is missing or cannot be written.
     """
+    check_archive_name(path)
     arrays = {
         f"{scale}/{operator}/{field.name}": np.asarray(getattr(table, field.name))
         for scale, level in enumerate(pyramid.levels)

@@ -210,7 +210,8 @@ def _line(axis: Any, blocks: Blocks, heights: np.ndarray, name: str, style: Mapp
     places = np.insert(blocks.places, blocks.starts[1:], np.nan)
     heights = np.insert(heights, blocks.starts[1:], np.nan)
     shown = {"linewidth": 1.4, **style}
-    axis.plot(places, heights, marker="o", markersize=2.5, label=name, **shown)
+    label = f" {name}" if name.startswith("_") else name  # matplotlib has no legend for "_..."
+    axis.plot(places, heights, marker="o", markersize=2.5, label=label, **shown)
 
 
 def _stretches(blocks: Blocks) -> list[slice]:

@@ -11,11 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxscat.io.archive import check_replaceable, write_text
 from jaxscat.io.masks import build_footprint
 from jaxscat.maps import npix_to_nside
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config, load_config
-from jaxscat.run.folder import RunFolder, write_json
+from jaxscat.run.folder import REPORT, RunFolder, write_json
 from jaxscat.run.maps import find_run_maps
 from jaxscat.run.problem import build_working_map
 from jaxscat.run.processes import Processes, current_processes
@@ -150,13 +151,16 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
     What else the folder holds stays as it is. Returns what was found of all seeds.
 
     Raises `FileNotFoundError` when the folder has no config.toml or lacks its maps, `ValueError`
-    when one cannot be read and `OSError` when the folder cannot be written.
+    when one cannot be read or a file to write is no regular one, and `OSError` when the folder
+    cannot be written.
     """
     observer = observer or Observer()
     folder = Path(folder)
     stored = find_run_maps(folder)
     config = load_config(folder / "config.toml")
     _check_precision(config)
+    for name in REPORT:
+        check_replaceable(folder / name, name="folder")
     observer.stage("validating")
     working = build_working_map(config, stored.original, build_footprint(stored.mask))
     cells = find_cells(config, stored.mask)
@@ -190,7 +194,7 @@ def _make_results(
     results, validation = write_results(
         draft, config, found, clock=clock, stage=observer.stage, progress=observer.building
     )
-    (draft / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    write_text(draft / "config.toml", config.to_toml())
     seconds = {
         **clock.seconds,
         "compile": sum(result.compile_seconds for result in found.made.values()),

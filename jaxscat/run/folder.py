@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -15,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jaxscat.io.archive import new_file
+from jaxscat.io.archive import write_text
 from jaxscat.run.config import Config
 from jaxscat.run.processes import Processes, current_processes
 from jaxscat.run.resume import (
@@ -62,15 +64,16 @@ def check_destination(folder: Path, *, overwrite: bool = False) -> None:
     """Refuse a folder for results that is taken.
 
     With `overwrite`, an empty folder and the folder of a former run may be replaced; anything
-    else (a home directory, say) never. Raises `FileExistsError`.
+    else (a home directory, say) never. A link stands for what it leads to. Raises
+    `FileExistsError`.
     """
-    if not folder.exists() and not folder.is_symlink():
+    if not folder.exists():
         return
     if not overwrite:
         raise FileExistsError(
             f"output folder {str(folder)!r} exists; expected a new one (--output), or --overwrite"
         )
-    former = folder.is_dir() and not folder.is_symlink()
+    former = folder.is_dir()
     if former and any(folder.iterdir()):
         found = {path.name for path in folder.iterdir()}
         former = found >= MARKERS
@@ -166,7 +169,7 @@ class RunFolder:
         Raises `FileExistsError` while another process makes the run, and `OSError` where the state
         cannot be made.
         """
-        state, folder = self.state, Path(os.path.abspath(self.folder))
+        state, folder = self.state, Path(os.path.realpath(self.folder))
         new_parents = [parent for parent in folder.parents if not parent.exists()]
         if self.resume:
             locked = lock(state)
@@ -217,17 +220,18 @@ class RunFolder:
         It is within the state of a run that is begun. When the block raises, it is removed and
         `folder` stays as it was. Raises `OSError` for a folder that is taken in the meantime.
         """
-        folder = Path(os.path.abspath(self.folder))
+        folder = Path(os.path.realpath(self.folder))
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=self.state))
         try:
             yield draft
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        # mkdtemp keeps others out; results are as open as any new folder.
+        # mkdtemp keeps others out; results are as open as those before, or as any new folder.
         umask = os.umask(0)
         os.umask(umask)
-        draft.chmod(0o777 & ~umask)
+        mode = stat.S_IMODE(folder.stat().st_mode) if folder.is_dir() else 0o777 & ~umask
+        draft.chmod(mode)
         _put_in_place(draft, folder, overwrite=self.overwrite)
 
     def finish(self) -> None:
@@ -267,12 +271,14 @@ def write_json(path: Path, content: Any) -> None:
 
     An existing file is replaced once the new one is whole.
     """
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    with new_file(path) as file:
-        file.write(text.encode())
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write_table(path: Path, lines: Sequence[Sequence[str | float | None]]) -> None:
-    """Write a CSV table, headings first; what is None stays empty."""
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows(lines)
+    """Write a CSV table, headings first; what is None stays empty.
+
+    An existing file is replaced once the new one is whole.
+    """
+    stream = io.StringIO(newline="")
+    csv.writer(stream).writerows(lines)
+    write_text(path, stream.getvalue())

@@ -18,7 +18,8 @@ class ConfigError(ValueError):
 def parse_overrides(words: Sequence[str]) -> dict[str, list[str]]:
     """Sort command-line words `--section.key value ...` (or `--section.key=value`) by key.
 
-    Raises `ConfigError` for a word that belongs to no key and for a key without a value.
+    Raises `ConfigError` for a word that belongs to no key, for one that is no text in UTF-8 and for
+    a key without a value.
     """
     found: dict[str, list[str]] = {}
     current: list[str] | None = None
@@ -33,6 +34,10 @@ def parse_overrides(words: Sequence[str]) -> dict[str, list[str]]:
     for location, values in found.items():
         if not values:
             raise ConfigError(f"--{location} has no value; expected --{location} value")
+        for value in values:
+            # Names of files may hold such bytes, but config.toml can not.
+            if value.encode(errors="replace").decode() != value:
+                raise ConfigError(f"--{location}: got {value!r}, expected text in UTF-8")
     return found
 
 

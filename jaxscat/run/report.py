@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxscat.io.archive import new_file
-from jaxscat.plotting import figure_png, plot_validation, validation_figures
+from jaxscat.io.archive import write_bytes
+from jaxscat.plotting import as_label, figure_png, plot_validation, validation_figures
 from jaxscat.report.page import render_report
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json
@@ -54,7 +54,7 @@ def write_report(
     losses, terms = _read_history(folder / "history.csv", seeds)
     drawn["terms"] = terms
     given = validation, reference.original, maps, control, losses
-    picture = figure_png(plot_validation(*given, title=title, **drawn))
+    picture = figure_png(plot_validation(*given, title=as_label(title), **drawn))
     figures = validation_figures(*given, **drawn)
     stored = folder / "config.toml"
     page = render_report(
@@ -69,8 +69,7 @@ def write_report(
     )
     write_json(folder / "validation.json", content)
     for name, data in {"validation.png": picture, "report.html": page.encode()}.items():
-        with new_file(folder / name) as file:
-            file.write(data)
+        write_bytes(folder / name, data)
 
 
 def _notes(config: Config, validation: SeedValidation, unit: str | None) -> list[str]:

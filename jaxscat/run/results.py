@@ -11,7 +11,7 @@ import numpy as np
 from jaxscat.io.masks import build_footprint
 from jaxscat.maps import npix_to_nside
 from jaxscat.minimization.result import Result
-from jaxscat.plotting import plot_ensemble, plot_summary
+from jaxscat.plotting import as_label, plot_ensemble, plot_summary, write_figure
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json, write_table
 from jaxscat.run.maps import save_run_maps
@@ -187,30 +187,32 @@ def _draw_summary(path: Path, config: Config, run: Synthesized) -> None:
     first = next(iter(run.made))
     several = len(run.made) > 1
     shown = f"{len(run.made)} seeds (maps: seed {first})" if several else f"seed {first}"
-    plot_summary(
+    figure = plot_summary(
         run.original,
         run.starts[first],
         run.made[first].map,
         gaussian_control(run.original, footprint=build_footprint(run.mask)),
         run.made[first].losses,
         footprint=build_footprint(run.mask),
-        title=format_title(run.source, run.original, shown),
+        title=as_label(format_title(run.source, run.original, shown)),
         unit=describe_unit(config, run.unit),
         ensemble=list(run.maps.values()) if several else (),
         ensemble_losses=[result.losses for result in run.made.values()] if several else (),
         terms=[result.terms for result in run.made.values()],
-    ).savefig(path)
+    )
+    write_figure(path, figure)
 
 
 def _draw_ensemble(path: Path, config: Config, run: Synthesized, correlations: np.ndarray) -> None:
-    plot_ensemble(
+    figure = plot_ensemble(
         run.original,
         run.maps,
         correlations,
         footprint=build_footprint(run.mask),
-        title=format_title(run.source, run.original, f"{len(run.made)} seeds"),
+        title=as_label(format_title(run.source, run.original, f"{len(run.made)} seeds")),
         unit=describe_unit(config, run.unit),
-    ).savefig(path)
+    )
+    write_figure(path, figure)
 
 
 def format_title(source: str, original: np.ndarray, shown: str) -> str:
@@ -221,7 +223,7 @@ def format_title(source: str, original: np.ndarray, shown: str) -> str:
 def describe_unit(config: Config, stated: str | None = None) -> str:
     """Describe the unit of the maps of a config, as their file has stated it if it did."""
     if config.data.transform == "none" and stated is not None:
-        return stated.replace("$", r"\$")  # it is no mathematics of matplotlib
+        return as_label(stated)
     return _UNITS[config.data.transform]
 
 

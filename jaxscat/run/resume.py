@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from jaxscat.io.archive import write_text
 from jaxscat.run.config import Config, load_config
 from jaxscat.run.provenance import versions
 
@@ -36,7 +37,7 @@ def state_folder(folder: Path) -> Path:
     It has the run's config.toml, a note.json, the checkpoints of every process and, while results
     are written, their draft.
     """
-    folder = Path(os.path.abspath(folder))
+    folder = Path(os.path.realpath(folder))
     return folder.with_name(folder.name + ".unfinished")
 
 
@@ -46,7 +47,7 @@ def find_finished_results(folder: Path, config: Config) -> dict[str, Any] | None
     Raises `FileNotFoundError` when there is nothing to resume, and `ValueError` when what is there
     is of another config (the first entry that differs is named) or version, or damaged.
     """
-    state, folder = state_folder(folder), Path(os.path.abspath(folder))
+    state, folder = state_folder(folder), Path(os.path.realpath(folder))
     results = _read_json(folder / "results.json")
     note = read_note(state)
     if note is None and results is None:
@@ -84,9 +85,9 @@ def make_state(state: Path, config: Config, run: str, *, overwrite: bool) -> Non
         draft.mkdir()
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(state)) from None
-    (draft / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    write_text(draft / "config.toml", config.to_toml())
     note = Note(run, overwrite, versions()["jaxscat"])
-    (draft / "note.json").write_text(json.dumps(note._asdict()), encoding="utf-8")
+    write_text(draft / "note.json", json.dumps(note._asdict()))
     draft.rename(state)
 
 

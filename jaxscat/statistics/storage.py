@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxscat.io.archive import read_archive, write_archive
+from jaxscat.io.archive import check_archive_name, read_archive, write_archive
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.indices import scale_triples
@@ -49,7 +49,8 @@ def save_statistics(
         description: free text, such as the name of the map.
 
     Raises:
-        ValueError: reduced coefficients, or shapes that do not match each other or the spec.
+        ValueError: reduced coefficients, shapes that do not match each other or the spec, a name
+            with another suffix than .npz, or what is there is no regular file.
         OSError: the folder is missing or cannot be written.
 
     Examples:
@@ -69,6 +70,7 @@ def save_statistics(
 
     Source: `docs/conventions.md`, "Files of coefficients".
     """
+    check_archive_name(path)
     if not isinstance(spec, PyramidSpec):
         raise ValueError(f"spec: got {type(spec).__name__}, expected the spec of a pyramid")
     if description is not None and not isinstance(description, str):

@@ -35,7 +35,7 @@ from functools import partial
 from jaxscat.cli import main as cli
 from jaxscat.run import report, results
 class NoFigure:
-    savefig = lambda self, path: path.touch()
+    savefig = lambda self, file, **_: None
 results.plot_summary = results.plot_ensemble = lambda *_, **__: NoFigure()
 results.validate_seeds = partial(results.validate_seeds, controls=2)
 report.plot_validation = lambda *_, **__: None
@@ -199,15 +199,10 @@ def test_ctrl_c_before_there_is_a_map(project, monkeypatch):
     assert not (project / "runs").exists()
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent, shown_until_a_step):
-    # Large enough that a synthesis goes on for thousands of steps, long after the signal.
-    np.save(project / "large.npy", np.random.default_rng(0).gamma(2.0, size=12 * 16**2))
-    options = ["--data.path", str(project / "large.npy"), "--pyramid.scales", "5"]
-    options += ["--synthesis.max_steps", "10000000", "--synthesis.seeds", "1", "2"]
-    options += ["--synthesis.batch_size", "1"]
+def started(project, sent, options):
+    """A run in a process of its own, which does not ignore a signal."""
     # A shell has its background jobs ignore Ctrl-C, and the tests may run in one.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(sent, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, "run", str(project / "tiny.toml"), *options],
         stderr=subprocess.PIPE,
@@ -215,7 +210,51 @@ def test_ctrl_c_during_the_synthesis_keeps_the_map(project, sent, shown_until_a_
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    signal.signal(signal.SIGINT, before)
+    signal.signal(sent, before)
+    return process
+
+
+def test_ctrl_c_while_xla_compiles(project):
+    """An exception there would take the process down, or would be lost."""
+    process = started(project, signal.SIGINT, [])
+    for line in process.stderr:
+        if "synthesizing" in line:
+            break
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    shown = process.stderr.read()
+    assert process.wait(timeout=120) == 130, shown
+    assert "Traceback" not in shown and shown.splitlines()[-1].startswith("interrupted")
+
+
+@pytest.mark.parametrize(
+    ("code", "came", "expected"), [(0, True, 130), (2, True, 2), (0, False, 0)]
+)
+def test_a_signal_that_comes_when_all_is_done_is_not_lost(
+    monkeypatch, capsys, code, came, expected
+):
+    def end():
+        raise SystemExit(code)
+
+    monkeypatch.setattr(cli, "app", end)
+    monkeypatch.setattr(cli.interrupts, "listen", lambda: None)
+    monkeypatch.setattr(cli.interrupts, "came", came)
+    monkeypatch.setattr("warnings.showwarning", None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == expected
+    said = "interrupted, but all is done\n" if expected == 130 else ""
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_during_the_synthesis_keeps_the_map(project, sent, shown_until_a_step):
+    # Large enough that a synthesis goes on for thousands of steps, long after the signal.
+    np.save(project / "large.npy", np.random.default_rng(0).gamma(2.0, size=12 * 16**2))
+    options = ["--data.path", str(project / "large.npy"), "--pyramid.scales", "5"]
+    options += ["--synthesis.max_steps", "10000000", "--synthesis.seeds", "1", "2"]
+    options += ["--synthesis.batch_size", "1"]
+    process = started(project, sent, options)
     shown = shown_until_a_step(process)
     time.sleep(0.2)
     process.send_signal(sent)
@@ -362,9 +401,10 @@ def test_measure_refuses_a_file_that_is_there_unless_told_to_replace_it(project,
     [
         (["map.npy", "-o", "map.npy", "--overwrite"], "output: got 'map.npy', expected another"),
         (["map.npy", "-o", "none/s.npz"], "output: got 'none/s.npz', but there is no folder"),
-        (["map.npy", "-o", "."], "output: got '.', expected a file, not a folder"),
+        (["map.npy", "-o", "."], "output: got '.', which is a folder, expected a reg"),
         (["map.npy", "-o", "s.npz", "--figure", "s.doc"], "figure: got 's.doc', expected a name"),
-        (["map.npy", "-o", "s.png", "--figure", "s.png"], "figure: got 's.png', expected another"),
+        (["map.npy", "-o", "s.png", "--figure", "s.png"], "output: got 's.png', expected a name"),
+        (["map.npy", "-o", "s.h5"], "output: got 's.h5', expected a name that ends in .npz"),
         (["none.npy", "-o", "s.npz"], "there is no such file"),
         (["nothing", "-o", "s.npz"], "cosmic-web"),
         (["map.npy", "-o", "s.npz", "--nside", 8], "nside: got 8, expected at most 4"),
@@ -473,3 +513,64 @@ def test_help_and_version():
     assert "run" in invoke("--help").output
     assert "--section.key" in invoke("run", "--help").output
     assert re.match(r"\d+\.\d+\.\d+|not installed", invoke("--version").stdout)
+
+
+@pytest.mark.parametrize("name", ["map[dust].npy", "p[/x].npy", "q:fire:.npy", "t$1_{a$.npy"])
+def test_measure_shows_and_draws_names_as_they_are(project, name):
+    (project / "p[").mkdir()
+    (project / "map.npy").rename(project / name)
+    words = ["--scales", 1, "--orientations", 1, "--figure", "s.svg"]
+    result, stored = measured(name, "-o", f"{name}.npz", *words)
+    assert stored.description == name
+    assert f"{name}: nside 4" in result.stdout and f"wrote {name}.npz and s.svg" in result.stdout
+    assert f"reading {name}" in result.stderr
+    assert f"<!-- {name} -->" in (project / "s.svg").read_text()
+    again = invoke("compare", f"{name}.npz", f"{name}.npz", "--figure", "both.svg")
+    assert again.exit_code == 0 and f"{name}.npz against {name}.npz" in again.stdout
+    assert f"<!-- {name}.npz -->" in (project / "both.svg").read_text()
+
+
+def test_a_name_that_is_no_text_is_refused_before_a_run_begins(project):
+    result = invoke("run", "tiny.toml", "--data.path", "bad\udcff.npy")
+    assert result.exit_code == 2 and not (project / "runs").exists()
+    expected = "error: --data.path: got 'bad\\udcff.npy', expected text in UTF-8"
+    assert result.stderr.splitlines() == [expected]
+
+
+@pytest.mark.parametrize("kind", ["output", "figure"])
+def test_measure_refuses_what_is_no_regular_file_before_it_computes(project, monkeypatch, kind):
+    monkeypatch.setattr(cli, "measure_files", None)  # nothing may be computed
+    files = {"output": "s.npz", "figure": "s.png"}
+    os.mkfifo(project / files[kind])
+    words = ["-o", files["output"], "--figure", files["figure"], "--overwrite"]
+    result = invoke("measure", "map.npy", *words)
+    assert result.exit_code == 2 and (project / files[kind]).is_fifo()
+    assert result.stderr.startswith(f"error: {kind}: got '{files[kind]}', which is a named pipe")
+
+
+def test_measure_replaces_what_a_link_leads_to_and_keeps_its_mode(project):
+    (project / "disk").mkdir()
+    (project / "disk" / "real.npz").touch(mode=0o600)
+    (project / "s.npz").symlink_to("disk/real.npz")
+    assert "exists" in invoke("measure", "map.npy", "-o", "s.npz").stderr
+    measured("map.npy", "-o", "s.npz", "--scales", 1, "--overwrite")
+    assert (project / "s.npz").is_symlink()
+    assert load_statistics(project / "disk" / "real.npz").spec.scales == 1
+    assert (project / "disk" / "real.npz").stat().st_mode & 0o777 == 0o600
+    (project / "new.npz").symlink_to("none/new.npz")
+    refused = invoke("measure", "map.npy", "-o", "new.npz")
+    assert "there is no folder" in refused.stderr and "none'" in refused.stderr
+
+
+@pytest.mark.usefixtures("without_synthesis")
+def test_validate_refuses_what_is_no_regular_file_before_it_computes(project, monkeypatch):
+    assert invoke("run", "tiny.toml").exit_code == 0
+    folder = project / "runs" / "tiny"
+    (folder / "report.html").unlink()
+    os.mkfifo(folder / "report.html")
+    before = (folder / "validation.json").stat().st_mtime_ns
+    monkeypatch.setattr("jaxscat.run.execute.validate_seeds", None)
+    result = invoke("validate", "runs/tiny")
+    assert result.exit_code == 2 and "report.html', which is a named pipe" in result.stderr
+    assert (folder / "report.html").is_fifo()
+    assert (folder / "validation.json").stat().st_mtime_ns == before

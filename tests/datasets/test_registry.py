@@ -192,3 +192,34 @@ def test_real_lss_map():
     assert values.shape == (12 * 128**2,)
     assert values.std() == pytest.approx(1, abs=1e-4)
     assert row("lss").available
+
+
+@pytest.mark.parametrize("cache", ["raises", "~/.cache/jaxscat"])
+def test_without_a_home_folder_the_list_stands_and_a_download_is_refused(
+    small_lss, monkeypatch, tmp_path, cache
+):
+    served, values = small_lss("http://127.0.0.1:9/never")
+
+    def os_cache(project):
+        if cache == "raises":
+            raise RuntimeError("Could not determine home directory.")
+        return cache  # as some versions of platformdirs
+
+    monkeypatch.setattr("pooch.os_cache", os_cache)
+    monkeypatch.chdir(tmp_path)
+    assert [row.location for row in describe()] == ["made on demand", "downloaded on first use"]
+    with pytest.raises(DatasetError, match="'lss': there is no home folder .* JAXSCAT_DATA"):
+        load_dataset("lss")
+    monkeypatch.setenv("JAXSCAT_DATA", str(served))
+    np.testing.assert_array_equal(load_dataset("lss"), values)
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_cache_that_cannot_be_searched_is_no_cache(small_lss, monkeypatch):
+    small_lss("http://127.0.0.1:9/never")
+
+    def refused(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.is_file", refused)
+    assert describe()[1].location == "downloaded on first use"

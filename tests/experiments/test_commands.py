@@ -73,3 +73,27 @@ def test_a_kill_is_told_with_the_checkpoint_that_it_met(tmp_path):
     for name in ("000000011.npz", "000000120.npz", ".000000130.npz.0a1b2c3d"):
         (kept / name).touch()
     assert describe_state(folder) == "checkpoint 120"
+
+
+def test_the_end_of_a_run_that_got_a_signal_is_judged(tmp_path):
+    from signal import SIGHUP, SIGINT
+
+    from experiments.studies.signals import Ending, judge
+
+    run = tmp_path / "run"
+
+    def said(code, seconds=1.0, errors="reading\n", sent=SIGINT):
+        return judge(Ending(code, seconds, errors), run, sent)
+
+    assert said(None) == said(130) == said(-1, errors="", sent=SIGHUP) == ""
+    assert said(0) == "the signal was lost"
+    assert said(-11) == "status -11" and said(-1, sent=SIGHUP) == "status -1"
+    assert said(130, errors="Traceback\n") == "a traceback"
+    assert said(130, errors="interrupted; --resume goes on with it\n") == "nothing to resume"
+    assert said(130, errors="interrupted; the best map so far is written\n") == "no results"
+    (tmp_path / "run.unfinished").mkdir()
+    assert said(130, errors="interrupted; nothing is written\n") == "something was written"
+    assert said(130, errors="interrupted; --resume goes on with it\n") == ""
+    run.mkdir()
+    (run / "run.json").touch()
+    assert said(0, seconds=0.1) == ""  # it had done its work

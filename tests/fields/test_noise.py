@@ -37,6 +37,29 @@ def test_noise_does_not_depend_on_the_precision_of_jax():
         np.testing.assert_array_equal(noise(7, 100), in_double)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("jax_default_prng_impl", "rbg"),
+        ("jax_threefry_partitionable", False),
+        ("jax_random_seed_offset", 5),
+    ],
+)
+def test_noise_does_not_depend_on_the_generator_of_jax(setting, value):
+    """Each setting has a variable of the environment, such as JAX_DEFAULT_PRNG_IMPL."""
+    before, expected = getattr(jax.config, setting), noise(7, 1001)
+    jax.config.update(setting, value)
+    try:
+        others = np.asarray(jax.random.normal(jax.random.key(0), (1001,), np.float32))
+        np.testing.assert_array_equal(noise(7, 1001), expected)
+    finally:
+        jax.config.update(setting, before)
+    plain = jax.random.normal(jax.random.key(0), (1001,), np.float32)
+    assert not np.array_equal(others, plain)  # the setting does change what JAX draws
+    key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), 7)
+    np.testing.assert_array_equal(expected, jax.random.normal(key, (1001,), np.float32))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_starts_are_float32_maps_of_their_seed_alone(kind):
     original = np.random.default_rng(0).gamma(2.0, size=768)

@@ -132,9 +132,90 @@ def test_free_memory_is_some_of_what_there_is():
 def test_machine_that_does_not_tell_its_free_memory_still_builds(monkeypatch, tmp_path):
     other = tmp_path / "meminfo"  # missing, as on macOS, then without the figure
     monkeypatch.setattr(memory, "_MEMORY_FIGURES", other)
+    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "none")
     assert memory.available_bytes() is None
     assert build_pyramid(2).spec.nside == 2
     other.write_text("MemTotal: 3 kB\n")
     assert memory.available_bytes() is None
     other.write_text("MemTotal: 3 kB\nMemAvailable:     2 kB\n")
     assert memory.available_bytes() == 2048
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A machine with 8 GiB free and no limits; returns how to write a file of its system."""
+    for name in ("_MEMORY_FIGURES", "_OWN_GROUPS", "_GROUPS", "_OWN_PAGES"):
+        monkeypatch.setattr(memory, name, tmp_path / name)
+    (tmp_path / "_MEMORY_FIGURES").write_text(f"MemFree: 1 kB\nMemAvailable: {8 * 2**20} kB\n")
+
+    def write(path, text):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f"{text}\n")
+
+    return write
+
+
+MIB = 2**20
+
+
+def test_limit_of_a_container_counts(machine):
+    machine("_OWN_GROUPS", "0::/")
+    machine("_GROUPS/memory.max", 900 * MIB)
+    machine("_GROUPS/memory.current", 300 * MIB)
+    machine("_GROUPS/memory.stat", f"anon {150 * MIB}\ninactive_file {100 * MIB}\nslab 7")
+    assert memory.available_bytes() == 700 * MIB  # file caches can be dropped
+    with pytest.raises(ValueError, match=r"build_pyramid.nside=512.: .* 0.7 GiB are free"):
+        build_pyramid(512)
+    machine("_GROUPS/memory.max", "max")
+    assert memory.available_bytes() == 8 * 2**30
+    machine("_GROUPS/memory.high", 500 * MIB)  # beyond it a process is slowed down to a crawl
+    assert memory.available_bytes() == 300 * MIB
+    machine("_GROUPS/memory.high", 100 * MIB)
+    assert memory.available_bytes() == 0
+
+
+def test_limit_of_any_group_above_counts(machine):
+    machine("_OWN_GROUPS", "0::/slurm/job_7/step_0")
+    machine("_GROUPS/slurm/job_7/memory.max", 2048 * MIB)
+    machine("_GROUPS/slurm/job_7/memory.current", 48 * MIB)
+    machine("_GROUPS/slurm/job_7/step_0/memory.max", "max")
+    machine("_GROUPS/slurm/job_7/step_0/memory.current", 40 * MIB)
+    assert memory.available_bytes() == 2000 * MIB
+
+
+@pytest.mark.parametrize("own", ["/docker/0a1b", "/"])
+@pytest.mark.parametrize("place", ["", "docker/0a1b/"])
+def test_limit_of_the_first_version_counts(machine, own, place):
+    """A container sees its group under its path on the machine, or at the root."""
+    machine("_OWN_GROUPS", f"12:cpuset:/\n5:memory:{own}\n3:cpu,cpuacct:/\n0::/")
+    machine("_GROUPS/memory/memory.limit_in_bytes", 2**63 - 4096)  # its word for none
+    machine("_GROUPS/memory/memory.usage_in_bytes", 2**33)
+    machine(f"_GROUPS/memory/{place}memory.limit_in_bytes", 1000 * MIB)
+    machine(f"_GROUPS/memory/{place}memory.usage_in_bytes", 400 * MIB)
+    machine(f"_GROUPS/memory/{place}memory.stat", f"cache 9\ntotal_inactive_file {50 * MIB}")
+    seen = own.startswith("/docker") or not place
+    assert memory.available_bytes() == (650 * MIB if seen else 8 * 2**30)
+
+
+def test_limit_of_the_process_counts(machine, monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (3 * 2**30, 2**62))
+    assert memory.available_bytes() == 8 * 2**30  # how much it has taken is not known
+    machine("_OWN_PAGES", f"{2**30 // resource.getpagesize()} 5 5 5 0 5 0")
+    assert memory.available_bytes() == 2 * 2**30
+
+
+def test_limit_of_a_container_counts_for_batches_on_a_cpu(machine):
+    from jaxscat.minimization.devices import Devices
+
+    machine("_OWN_GROUPS", "0::/")
+    machine("_GROUPS/memory.max", 900 * MIB)
+    machine("_GROUPS/memory.current", 300 * MIB)
+    assert Devices().free_bytes() == 600 * MIB
+
+
+def test_files_of_the_system_that_are_strange_are_passed_over(machine):
+    machine("_OWN_GROUPS", "nonsense\n0::/../above\n7:memory")
+    machine("_GROUPS/memory.max", "many")
+    machine("_GROUPS/memory.current", "some")
+    assert memory.available_bytes() == 8 * 2**30

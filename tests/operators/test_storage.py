@@ -343,3 +343,9 @@ def test_float64_weights_without_x64_are_refused(tmp_path):
             load_pyramid(tmp_path / "operators.npz")
     finally:
         jax.config.update("jax_enable_x64", True)
+
+
+def test_a_name_of_another_format_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^path: got .*, expected a name that ends in .npz"):
+        save_pyramid(tmp_path / "operators.fits", build_pyramid(2))
+    assert list(tmp_path.iterdir()) == []

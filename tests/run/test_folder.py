@@ -156,3 +156,28 @@ def test_table_leaves_empty_what_does_not_exist_and_quotes_commas(tmp_path):
     write_table(tmp_path / "t.csv", lines)
     with (tmp_path / "t.csv").open(newline="") as stream:
         assert list(csv.reader(stream)) == [lines[0], ["C_l ratio, l = 2", "0.1", ""]]
+
+
+def test_a_link_to_a_former_run_stays_and_leads_to_the_new_one(tmp_path):
+    folder, link = former_run(tmp_path / "disk" / "run"), tmp_path / "link"
+    link.symlink_to("disk/run")
+    with new_run_folder(link, overwrite=True) as draft:
+        (draft / "new.txt").write_text("new")
+        assert left_over(tmp_path) == ["disk", "link"] or left_over(tmp_path) == ["link", "disk"]
+    assert link.is_symlink() and left_over(folder) == ["new.txt"]
+    assert left_over(folder.parent) == ["run"]
+
+
+def test_a_link_to_nothing_yet_is_filled(tmp_path):
+    (tmp_path / "link").symlink_to("run")
+    with new_run_folder(tmp_path / "link") as draft:
+        (draft / "new.txt").write_text("new")
+    assert (tmp_path / "link").is_symlink() and left_over(tmp_path / "run") == ["new.txt"]
+
+
+def test_a_private_folder_stays_private(tmp_path):
+    folder = former_run(tmp_path / "run")
+    folder.chmod(0o700)
+    with new_run_folder(folder, overwrite=True):
+        pass
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700

@@ -57,11 +57,11 @@ def written(two, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, canned, few_controls_in_module):
     folder = tmp_path_factory.mktemp("run")
-    # Values that float32 must round, as those of most files.
-    np.save(folder / "map.npy", field(0))
+    # Values that float32 must round, as those of most files, under a name that is no mathematics.
+    np.save(folder / "t$1_{a$.npy", field(0))
     config = config_from_tree(
         {
-            "data": {"path": str(folder / "map.npy"), "transform": "standardise"},
+            "data": {"path": str(folder / "t$1_{a$.npy"), "transform": "standardise"},
             "pyramid": {"scales": 2, "orientations": 2},
             "synthesis": {"seeds": [3, 4], "max_steps": 4},
             "run": {"name": "trial"},

@@ -281,3 +281,9 @@ def test_header_that_does_not_fit_is_refused_though_its_checksum_is_right(path, 
     write_archive(path, header["content"], 1, rest, arrays)
     with pytest.raises(ValueError, match="path: got .*stats.npz, whose header and arrays do not"):
         load_statistics(path)
+
+
+def test_a_name_of_another_format_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^path: got .*, expected a name that ends in .npz"):
+        save_statistics(tmp_path / "stats.h5", coefficients(), SPEC)
+    assert list(tmp_path.iterdir()) == []
