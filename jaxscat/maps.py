@@ -10,6 +10,8 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 UNSEEN = -1.6375e30  # value of pixels without data in HEALPix
+# A mean of this many standard deviations costs float32 as much as its other rounding.
+_LARGE_MEAN = 16
 
 
 def is_nside(value: object) -> bool:
@@ -18,6 +20,11 @@ def is_nside(value: object) -> bool:
         return False
     number = int(value)
     return number > 0 and number & (number - 1) == 0
+
+
+def is_integer(value: object) -> bool:
+    """Return whether `value` is an integer of Python or NumPy, and no truth value."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def plain_integer(value: Any) -> Any:
@@ -58,13 +65,73 @@ def unseen_pixels(values: Float[np.ndarray, "*shape"]) -> np.ndarray:
     return np.abs(values - UNSEEN) < 1e-5 * abs(UNSEEN)
 
 
+def describe(value: Any) -> str:
+    """Return what a value is, for messages: short values themselves, others by their type."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return getattr(value, "__name__", type(value).__name__)
+
+
+def large_mean(
+    map: Float[np.ndarray, " p"], weights: Float[np.ndarray, "*M p"] | None = None
+) -> float:
+    """Return the mean of a map if float32 would lose digits to it, else zero.
+
+    That is the mean over pixels with weight, rounded to float32, if its magnitude is more than 16
+    standard deviations.
+
+    Source: `docs/conventions.md`, "Modulus".
+    """
+    if weights is not None:
+        map = map[np.reshape(weights, (-1, map.size)).any(axis=0)]
+    largest = float(np.abs(map).max())
+    # Scaled first: squares of large numbers overflow.
+    scaled = map / largest if largest > 0 else map
+    mean = float(scaled.mean())
+    if not abs(mean) > _LARGE_MEAN * float(scaled.std()):
+        return 0.0
+    with np.errstate(over="ignore"):
+        offset = float(np.float32(largest * mean))
+    return offset if np.isfinite(offset) else 0.0
+
+
+def to_numpy(values: Any, *, name: str) -> np.ndarray:
+    """Convert an array of any library to NumPy's, without losing what NumPy would drop.
+
+    Raises ValueError, which begins with `name`, for masked arrays with masked entries, alone or in
+    a list, and for what NumPy cannot convert.
+    """
+    parts = values if isinstance(values, list | tuple) else [values]
+    for part in parts:
+        if isinstance(part, np.ma.MaskedArray) and (masked := int(np.ma.count_masked(part))):
+            raise ValueError(
+                f"{name}: got a masked array with {masked} of {part.size} entries masked, "
+                "expected plain numbers: fill them, as in map.filled(map.mean()), and give zero "
+                "weight to those pixels in the mask, as in ~numpy.ma.getmaskarray(map)"
+            )
+    try:
+        return np.asarray(values)
+    except Exception as error:  # a conversion of another library can fail in any way
+        kind = type(values)
+        reason = (str(error).splitlines() or [""])[0]
+        raise ValueError(
+            f"{name}: got {kind.__module__}.{kind.__qualname__}, which NumPy cannot convert "
+            f"({reason}), expected an array of real numbers"
+        ) from error
+
+
 def to_real(values: ArrayLike, *, name: str = "map") -> Float[np.ndarray, "*shape"]:
     """Convert numbers to a native float array; float32 and float64 keep their precision.
 
     Integers become float64 with a UserWarning. Raises ValueError, which begins with `name`, for
-    complex, boolean and non-numeric values and for float formats other than 16, 32 or 64 bit.
+    complex, boolean and non-numeric values, for float formats other than 16, 32 or 64 bit, and as
+    `to_numpy`.
     """
-    array = np.asarray(values)
+    array = to_numpy(values, name=name)
     if array.dtype.kind in "iu":
         warnings.warn(
             f"{name}: integer values ({array.dtype}) are converted to float64", stacklevel=3
@@ -147,7 +214,7 @@ def check_mask(
 
     Source: `docs/conventions.md`, "Maps".
     """
-    array = np.asarray(mask)
+    array = to_numpy(mask, name=name)
     # No warning: masks of 0 and 1 are exact as floats.
     array = array.astype(np.float64) if array.dtype.kind in "biu" else to_real(array, name=name)
     if array.ndim not in (1, 2) or 0 in array.shape:

@@ -19,7 +19,7 @@ from jaxscat.objectives.target import (
     floored,
     positive,
 )
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.checks import check_map_of
@@ -102,7 +102,7 @@ def make_target(
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Objective".
     """
     _check_choices(sigma, sigma_floor, weights, reduction)
-    spec = pyramid.spec
+    spec = check_pyramid(pyramid)
     scales = covariance_scales(spec, coarsest_nside)
     several = np.ndim(map) == 2 or sigma == "ensemble"
     maps = _check_maps(map, spec, sigma) if several else [_check_varying(map, spec, "map")]
@@ -139,6 +139,7 @@ def make_target(
         reduction=reduction,
         alignment=alignment,
         weights=weights,
+        second_offset=measurement.second_offset,
     )
 
 
@@ -160,12 +161,14 @@ def _check_choices(sigma: object, sigma_floor: Any, weights: object, reduction: 
         raise ValueError(f"sigma_floor: got {sigma_floor!r}, expected a number from 0 up to 1")
 
 
-def _check_varying(map: ArrayLike, spec: PyramidSpec, name: str) -> Float[Array, " p"]:
-    """Return a map in the type of the pyramid; a constant one has no errors to divide by."""
-    return jnp.asarray(check_map_of(map, spec, name=name, allow_constant=False), spec.dtype)
+def _check_varying(map: ArrayLike, spec: PyramidSpec, name: str) -> Float[np.ndarray, " p"]:
+    """Return a map as it is, if it varies; a constant one has no errors to divide by."""
+    return check_map_of(map, spec, name=name, allow_constant=False)
 
 
-def _check_maps(maps: ArrayLike, spec: PyramidSpec, sigma: SigmaSource) -> list[Float[Array, " p"]]:
+def _check_maps(
+    maps: ArrayLike, spec: PyramidSpec, sigma: SigmaSource
+) -> list[Float[np.ndarray, " p"]]:
     several: Any = maps
     count = len(several) if np.ndim(several) == 2 else 1
     if count < (2 if sigma == "ensemble" else 1):
@@ -178,7 +181,7 @@ def _check_maps(maps: ArrayLike, spec: PyramidSpec, sigma: SigmaSource) -> list[
 
 def _build_normalization(
     choice: str | Power | tuple[Power, Power],
-    maps: Sequence[Float[Array, " p"]],
+    maps: Sequence[Float[np.ndarray, " p"]],
     measurement: Measurement,
 ) -> Normalization:
     """Return the power by which coefficients are divided: own, mean, or given."""
@@ -187,7 +190,7 @@ def _build_normalization(
         return Normalization(jnp.asarray(first), None if other is None else jnp.asarray(other))
     if choice not in ("own", "target"):
         raise ValueError(f"normalization: got {choice!r}, expected 'own', 'target' or an array")
-    second = measurement.second
+    second = measurement.second  # a large mean is off already, and does not count
     second_power = None if second is None else measure_power(second, measurement)
     if choice == "own":
         return Normalization(None, second_power)
@@ -196,7 +199,7 @@ def _build_normalization(
 
 
 def _measure_with_error(
-    map: Float[Array, " p"],
+    map: Float[np.ndarray, " p"],
     measurement: Measurement,
     normalization: Normalization | None,
     formula: ErrorFormula,

@@ -51,6 +51,7 @@ class Target(eqx.Module):
         sigma: tolerance of every coefficient, real, all positive, of the same shapes.
         mask: weights of the pixels under which a map is measured; None for the full sky.
         second: the map together with which a map is measured; None for the map alone.
+        second_offset: a large mean that was taken off the second map, or None.
         mask_threshold: threshold of the mask at every scale, or None.
         normalization: what coefficients are divided by, or None.
         reduction: how orientations are combined, or None.
@@ -68,6 +69,7 @@ class Target(eqx.Module):
     reduction: Reduction | None = eqx.field(static=True, default=None)
     alignment: Alignment | None = None
     weights: GroupWeights = eqx.field(static=True, default="plain")
+    second_offset: Float[Array, ""] | None = None
 
     @property
     def covariance_scales(self) -> int:
@@ -83,6 +85,7 @@ class Target(eqx.Module):
             second=self.second,
             alignment=self.alignment,
             both_triangles=self.mean.both_triangles,
+            second_offset=self.second_offset,
         )
 
     def comparable(

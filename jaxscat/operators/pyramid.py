@@ -1,8 +1,10 @@
 """The pyramid of operators: a wavelet stencil per scale and the downsampling between scales."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
@@ -161,6 +163,25 @@ def build_pyramid(
             slots = None if ids is None else patches.block_slots(ids)
         levels.append(Level(stencil, downsampling, _indices(slots), _indices(ids), level_nside))
     return Pyramid(levels=tuple(levels), order=_indices(order), spec=spec)
+
+
+def check_pyramid(pyramid: Any, *, name: str = "pyramid") -> PyramidSpec:
+    """Return the spec of a pyramid that can be used.
+
+    Raises:
+        ValueError: it is no pyramid, or one of float64 while JAX's 64-bit mode is off.
+    """
+    if not isinstance(pyramid, Pyramid):
+        raise ValueError(
+            f"{name}: got {maps.describe(pyramid)}, expected a Pyramid from jaxscat.build_pyramid"
+        )
+    spec = pyramid.spec
+    if jax.dtypes.canonicalize_dtype(spec.dtype) != np.dtype(spec.dtype):
+        raise ValueError(
+            f"{name}: got one of {spec.dtype} while JAX's 64-bit mode is off, expected "
+            'jax.config.update("jax_enable_x64", True) first, or a pyramid of float32'
+        )
+    return spec
 
 
 def _cells_of_levels(

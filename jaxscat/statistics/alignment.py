@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
 from jaxscat.operators.apply import convolve_level, downsample_level
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.symmetry import unfold
-from jaxscat.statistics.checks import prepare_map
+from jaxscat.statistics.checks import prepare_map, stack_maps
 from jaxscat.statistics.moments import modulus
 from jaxscat.statistics.scales import Scale, Weights, enter_flat, standardize
 
@@ -83,13 +83,14 @@ def align_orientations(
     """
     if compatibility not in (None, "foscat"):
         raise ValueError(f"compatibility: got {compatibility!r}, expected None or 'foscat'")
-    return _find_turns(prepare_map(map, pyramid.spec), pyramid, compatibility == "foscat")
+    maps, _ = stack_maps([prepare_map(map, check_pyramid(pyramid))])
+    return _find_turns(maps, pyramid, compatibility == "foscat")
 
 
 @eqx.filter_jit
-def _find_turns(map: Float[Array, " p"], pyramid: Pyramid, foscat: bool) -> Alignment:
+def _find_turns(maps: Float[Array, "1 p"], pyramid: Pyramid, foscat: bool) -> Alignment:
     spec = pyramid.spec
-    field = enter_flat(standardize(jax.lax.stop_gradient(map[None])), pyramid)
+    field = enter_flat(standardize(jax.lax.stop_gradient(maps)), pyramid)
     moduli = jnp.zeros((0, spec.orientations, field.shape[-1]), field.dtype)
     outer, inner = [], []
     for scale, level in enumerate(pyramid.levels):

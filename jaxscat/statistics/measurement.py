@@ -8,9 +8,17 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.statistics.alignment import Alignment, walk_aligned
-from jaxscat.statistics.checks import is_known, prepare_map, prepare_mask, prepare_threshold
+from jaxscat.statistics.checks import (
+    PreparedMap,
+    check_flag,
+    is_known,
+    prepare_map,
+    prepare_mask,
+    prepare_threshold,
+    stack_maps,
+)
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.scales import (
     Scale,
@@ -32,6 +40,7 @@ class Measurement(eqx.Module):
         mask: weights of the pixels in all means, or several masks; None for equal weights.
         mask_threshold: threshold of the weights at every scale, or None.
         second: the map together with which maps are measured; None measures a map alone.
+        second_offset: a large mean that was taken off the second map, or None.
         alignment: turns of the orientations, or None.
         both_triangles: whether S4 of two maps is measured for j1 > j2 too.
     """
@@ -42,17 +51,23 @@ class Measurement(eqx.Module):
     second: Float[Array, " p"] | None = None
     alignment: Alignment | None = None
     both_triangles: bool = eqx.field(static=True, default=False)
+    second_offset: Float[Array, ""] | None = None
 
-    def stack(self, map: ArrayLike) -> Float[Array, "m p"]:
+    def stack(self, map: ArrayLike) -> tuple[Float[Array, "m p"], Float[Array, " m"] | None]:
         """Check a map, and put the second map beside it.
 
         Under a transformation of JAX only shape and type are known and checked.
 
+        Returns:
+            the maps, and the means that were taken off them (None if there are none).
+
         Raises:
             ValueError: as `jaxscat.measure` says.
         """
-        maps = [prepare_map(map, self.pyramid.spec)]
-        return jnp.stack(maps if self.second is None else [*maps, self.second])
+        maps = [prepare_map(map, check_pyramid(self.pyramid), mask=self.mask)]
+        if self.second is not None:
+            maps.append(PreparedMap(self.second, self.second_offset))
+        return stack_maps(maps)
 
     def walk(self, maps: Float[Array, "m p"], covariances: int) -> Iterator[Scale]:
         """Walk down the scales of maps, each without its mean and in its own unit.
@@ -103,7 +118,8 @@ def build_measurement(
     Raises:
         ValueError: as `jaxscat.measure` says.
     """
-    spec = pyramid.spec
+    spec = check_pyramid(pyramid)
+    check_flag(both_triangles, "both_triangles")
     if both_triangles and second is None:
         raise ValueError(
             "both_triangles: got True for one map, whose S4 is Hermitian; expected a second map"
@@ -116,13 +132,17 @@ def build_measurement(
     threshold = prepare_threshold(mask_threshold, weights, spec)
     if weights is not None and threshold is not None and is_known(weights, threshold):
         _check_weight_of_scales(weights, pyramid, threshold)
+    other = PreparedMap(None)
+    if second is not None:
+        other = prepare_map(second, spec, name="second", mask=weights)
     return Measurement(
         pyramid=pyramid,
         mask=weights,
         mask_threshold=threshold,
-        second=None if second is None else prepare_map(second, spec, name="second"),
+        second=other.pixels,
         alignment=alignment,
         both_triangles=both_triangles,
+        second_offset=other.offset,
     )
 
 

@@ -21,8 +21,8 @@ def modulus(real: Float[Array, "*shape"], imaginary: Float[Array, "*shape"]) -> 
     Source: FOSCAT's absolute value; `docs/conventions.md`, "Modulus".
     """
     power = real**2 + imaginary**2
-    nonzero = power > 0
-    return jnp.where(nonzero, jnp.sqrt(jnp.where(nonzero, power, 1.0) + _MODULUS_FLOOR), 0.0)
+    zero = power == 0  # not "> 0", which would make zero of NaN
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, power) + _MODULUS_FLOOR))
 
 
 def signed_root(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -36,9 +36,12 @@ def signed_root(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Return the square root of positive values, and zero with a zero gradient elsewhere."""
-    positive = value > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1.0)), 0.0)
+    """Return the square root of positive values, and zero with a zero gradient of others.
+
+    NaN stays NaN.
+    """
+    others = value <= 0
+    return jnp.where(others, 0.0, jnp.sqrt(jnp.where(others, 1.0, value)))
 
 
 @jax.custom_jvp

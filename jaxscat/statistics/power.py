@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.statistics.alignment import Alignment
-from jaxscat.statistics.checks import prepare_map
+from jaxscat.statistics.checks import prepare_map, stack_maps
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.scales import standardization
 from jaxscat.statistics.sectors import combine_orientations
@@ -41,7 +41,9 @@ def wavelet_power(
 
 def measure_power(map: Float[Array, " p"], measurement: Measurement) -> Float[Array, "*masks J L"]:
     """Return S2 of a map alone under a checked measurement, whose second map does not count."""
-    power = _power_of_scales(prepare_map(map, measurement.pyramid.spec)[None], measurement)
+    spec = check_pyramid(measurement.pyramid)
+    prepared = prepare_map(map, spec, mask=measurement.mask)
+    power = _power_of_scales(stack_maps([prepared])[0], measurement)
     return power if measurement.mask is not None and measurement.mask.ndim == 2 else power[0]
 
 

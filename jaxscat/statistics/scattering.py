@@ -95,13 +95,16 @@ def measure_coefficients(
     """
     if covariances is None:
         covariances = measurement.pyramid.spec.scales
-    maps = measurement.stack(map)
-    return measurement.squeeze(measure_scales(maps, measurement, covariances))
+    maps, offsets = measurement.stack(map)
+    return measurement.squeeze(measure_scales(maps, measurement, covariances, offsets))
 
 
 @partial(jax.jit, static_argnames="covariances")
 def measure_scales(
-    maps: Float[Array, "m p"], measurement: Measurement, covariances: int
+    maps: Float[Array, "m p"],
+    measurement: Measurement,
+    covariances: int,
+    offsets: Float[Array, " m"] | None = None,
 ) -> ScatteringCovariance:
     """Measure one map or two without checks, with S3 and S4 at the finest scales only.
 
@@ -109,6 +112,7 @@ def measure_scales(
         maps: from `Measurement.stack`.
         measurement: how they are measured.
         covariances: number of scales, from the finest, at which S3 and S4 are measured.
+        offsets: large means that were taken off the maps; they count in S0 only.
 
     Returns:
         coefficients with a leading axis of masks (of length one without a mask).
@@ -119,7 +123,7 @@ def measure_scales(
         s1.append(combine_orientations(scale.weights.mean(newest_modulus(scale))))
         pairs, exchanged = products_of_pairs(scale.convolved, scale.weights.products)
         groups.append(cut_products(pairs, exchanged, both_triangles, len(groups) < covariances))
-    s0 = mean_and_error(maps, measurement.pyramid, measurement.finest_weights())
+    s0 = mean_and_error(maps, measurement.pyramid, measurement.finest_weights(), offsets)
     return gather_scales(s0, s1, groups, both_triangles, common_unit(maps))
 
 
@@ -169,7 +173,10 @@ def real_product(scale: Scale) -> Float[Array, "rows L sectors"]:
 
 
 def mean_and_error(
-    maps: Float[Array, "m p"], pyramid: Pyramid, weights: Weights
+    maps: Float[Array, "m p"],
+    pyramid: Pyramid,
+    weights: Weights,
+    offsets: Float[Array, " m"] | None = None,
 ) -> Float[Array, "M 2"]:
     """Return S0: the mean of the map (of the signed root of the product of two), and its error.
 
@@ -180,7 +187,8 @@ def mean_and_error(
         pixels = field[:, 0, 0]
     else:
         _, unit = standardization(maps)
-        scaled = field / unit[:, None, None]
+        whole = field if offsets is None else field + offsets[:, None, None]
+        scaled = whole / unit[:, None, None]
         pixels = common_unit(maps) * signed_root(scaled[:, 0, 0] * scaled[:, 1, 0])
     mean = weights.mean(pixels).sum(-1)
     # Taken about the mean: the difference of two large squares would lose digits. And in units of
@@ -189,4 +197,6 @@ def mean_and_error(
     spread = jnp.stack(
         [weights.mean(((pixels - centre) / unit) ** 2).sum(-1)[m] for m, centre in enumerate(mean)]
     )
+    if offsets is not None and maps.shape[0] == 1:
+        mean = mean + offsets
     return jnp.stack([mean, unit * safe_sqrt(spread / weights.total)], axis=-1)

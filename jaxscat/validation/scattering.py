@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxscat.operators.pyramid import Pyramid
@@ -13,9 +12,7 @@ from jaxscat.statistics.scattering import measure
 
 def measure_on_host(map: Any, pyramid: Pyramid, mask: Any = None) -> ScatteringCovariance:
     """Measure the scattering covariance of a map [p], returned as NumPy arrays."""
-    dtype = pyramid.spec.dtype
-    weights = None if mask is None else jnp.asarray(mask, dtype=dtype)
-    statistics = measure(jnp.asarray(map, dtype=dtype), pyramid, mask=weights)
+    statistics = measure(map, pyramid, mask=mask)  # in float64: a large mean is taken off first
     return jax.tree.map(np.asarray, statistics)
 
 
