@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import warnings
 from typing import Any
 
@@ -74,6 +76,39 @@ def describe(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     return getattr(value, "__name__", type(value).__name__)
+
+
+def check_kind(value: object, kind: Any, name: str, expected: str) -> None:
+    """Refuse an object that is not of a kind, as `isinstance` says, with a `ValueError`."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name}: got {describe(value)}, expected {expected}")
+
+
+def check_flag(value: object, name: str) -> None:
+    """Refuse what is neither True nor False with a `ValueError`."""
+    check_kind(value, bool | np.bool_, name, "True or False")
+
+
+def check_path(path: object, name: str = "path") -> None:
+    """Refuse what is no path of a file with a `ValueError`."""
+    check_kind(path, str | os.PathLike, name, "the path of a file")
+
+
+def check_callable(function: Any, arguments: int, name: str, expected: str) -> None:
+    """Refuse what cannot be called with a number of arguments with a `ValueError`."""
+    if not callable(function):
+        raise ValueError(f"{name}: got {describe(function)}, expected {expected}")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some compiled functions do not tell
+        return
+    try:
+        signature.bind(*[None] * arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"{name}: got {describe(function)}, which cannot be called so ({error}), expected "
+            f"{expected}"
+        ) from None
 
 
 def large_mean(

@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from jaxscat.fields.seeds import check_seed
 from jaxscat.harmonics.spectra import angular_power_spectrum, filtered_noise
-from jaxscat.maps import check_map, check_mask, npix_to_nside
+from jaxscat.maps import check_map, check_mask, npix_to_nside, to_real
 
 
 def noise(seed: int, size: int) -> Float[np.ndarray, " size"]:
@@ -112,7 +112,8 @@ def gaussian_noise(
 
     Source: `docs/conventions.md`, "Starts".
     """
-    nside = npix_to_nside(np.size(original), name="original")
+    original = to_real(original, name="original")
+    nside = npix_to_nside(original.size, name="original")
     original = check_map(original, name="original", nside=nside, allow_constant=True)
     original = original.astype(np.float64)
     weights = None if footprint is None else check_mask(footprint, original.size, name="footprint")
@@ -124,7 +125,8 @@ def gaussian_noise(
 
 def _checked(original: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
     # Any number of pixels is accepted: the map may be that of a patch.
-    original = check_map(original, name="original", cells=np.size(original), allow_constant=True)
+    original = to_real(original, name="original")
+    original = check_map(original, name="original", cells=original.size, allow_constant=True)
     return original.astype(np.float32)
 
 

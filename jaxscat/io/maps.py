@@ -16,9 +16,12 @@ from jaxscat.io.formats import check_order, read_map_file
 from jaxscat.maps import (
     UNSEEN,
     check_finite,
+    check_flag,
+    check_kind,
     check_map,
     check_mask,
     check_nside,
+    check_path,
     npix_to_nside,
     to_real,
     unseen_pixels,
@@ -144,6 +147,11 @@ def save_maps(
     """
     import healpy  # here, because importing it loads matplotlib
 
+    check_path(path)
+    check_kind(maps, Mapping, "maps", "maps by name, as in {'original': map}")
+    check_kind(units, str | None, "units", "text, or None")
+    check_kind(header, Mapping | None, "header", "a dictionary, or None")
+    check_flag(overwrite, "overwrite")
     path = Path(path)
     if not path.name.lower().endswith((".fits", ".fits.gz")):
         raise ValueError(f"path: got {str(path)!r}, expected a name that ends in .fits or .fits.gz")

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxscat.maps import check_kind
 from jaxscat.objectives.target import Power, Target
 from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
 from jaxscat.statistics.reduction import ReducedCovariance
@@ -47,6 +48,7 @@ def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array,
 
     Source: FOSCAT's loss; `docs/conventions.md`, "Objective".
     """
+    check_kind(target, Target, "target", "a Target from jaxscat.make_target")
     return _compiled_distance(compare(statistics, target, None), target)
 
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxscat.maps import describe, to_numpy
 from jaxscat.objectives.target import (
     GroupWeights,
     Normalization,
@@ -186,8 +188,9 @@ def _build_normalization(
 ) -> Normalization:
     """Return the power by which coefficients are divided: own, mean, or given."""
     if not isinstance(choice, str):
-        first, other = choice if isinstance(choice, tuple) else (choice, None)
-        return Normalization(jnp.asarray(first), None if other is None else jnp.asarray(other))
+        first, other = choice if isinstance(choice, tuple) and len(choice) == 2 else (choice, None)
+        power = _power_of(first)
+        return Normalization(power, None if other is None else _power_of(other))
     if choice not in ("own", "target"):
         raise ValueError(f"normalization: got {choice!r}, expected 'own', 'target' or an array")
     second = measurement.second  # a large mean is off already, and does not count
@@ -196,6 +199,16 @@ def _build_normalization(
         return Normalization(None, second_power)
     powers = jnp.stack([measure_power(map, measurement) for map in maps])
     return Normalization(jnp.mean(powers, axis=0), second_power)
+
+
+def _power_of(given: ArrayLike) -> Array:
+    power = given if isinstance(given, jax.Array) else to_numpy(given, name="normalization")
+    if power.dtype.kind not in "fiu":
+        raise ValueError(
+            f"normalization: got {describe(given)}, expected 'own', 'target', an array of S2 or "
+            "a pair of such, or None"
+        )
+    return jnp.asarray(power)
 
 
 def _measure_with_error(

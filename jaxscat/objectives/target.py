@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxscat import maps
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.parametrizations.pixels import power_of_two_near
 from jaxscat.statistics.alignment import Alignment
@@ -71,6 +71,17 @@ class Target(eqx.Module):
     weights: GroupWeights = eqx.field(static=True, default="plain")
     second_offset: Float[Array, ""] | None = None
 
+    def __check_init__(self) -> None:
+        whole_or_reduced = ScatteringCovariance | ReducedCovariance
+        for name, kind, expected in (
+            ("mean", whole_or_reduced, "coefficients from measure"),
+            ("sigma", whole_or_reduced, "errors from standard_error"),
+            ("normalization", Normalization | None, "a Normalization, or None"),
+            ("reduction", Reduction | None, "a Reduction such as IsotropicMean(), or None"),
+            ("alignment", Alignment | None, "what align_orientations returns, or None"),
+        ):
+            maps.check_kind(getattr(self, name), kind, name, expected)
+
     @property
     def covariance_scales(self) -> int:
         """Number of scales at which S3 and S4 count."""
@@ -117,8 +128,9 @@ class Target(eqx.Module):
         """Return the same target with combined orientations; errors are propagated.
 
         Raises:
-            ValueError: this target is reduced already.
+            ValueError: this target is reduced already, or `reduction` is no Reduction.
         """
+        maps.check_kind(reduction, Reduction, "reduction", "a Reduction such as IsotropicMean()")
         return replace(
             self,
             mean=reduction.mean(whole(self.mean)),
@@ -250,7 +262,8 @@ def unit_of(target: Target, pyramid: Pyramid) -> np.floating:
 
 def check_target(target: Target, pyramid: Pyramid) -> None:
     """Refuse a target that is not of a pyramid with a `ValueError`."""
-    spec = pyramid.spec
+    maps.check_kind(target, Target, "target", "a Target from jaxscat.make_target")
+    spec = check_pyramid(pyramid)
     found = (target.mean.scales, target.mean.orientations)
     if found != (spec.scales, spec.orientations):
         raise ValueError(

@@ -66,8 +66,10 @@ class Pyramid(eqx.Module):
         Raises:
             ValueError: the pyramid has no such scale.
         """
-        if not 0 <= scale < len(self.levels):
-            raise ValueError(f"scale: got {scale!r}, expected 0 to {len(self.levels) - 1}")
+        if not maps.is_integer(scale) or not 0 <= scale < len(self.levels):
+            raise ValueError(
+                f"scale: got {maps.describe(scale)}, expected 0 to {len(self.levels) - 1}"
+            )
         level = self.levels[scale]
         cells = np.arange(12 * level.nside**2) if level.cells is None else np.asarray(level.cells)
         if self.order is None or level.nside != self.spec.nside:
@@ -129,6 +131,8 @@ def build_pyramid(
     "Upsampling".
     """
     nside = maps.check_nside(nside)
+    if progress is not None:
+        maps.check_callable(progress, 2, "progress", "a function of the pixels done and in total")
     cells, order = None, None
     if cell_ids is not None:
         cells, order = patches.check_cells(cell_ids, nside)
@@ -171,10 +175,7 @@ def check_pyramid(pyramid: Any, *, name: str = "pyramid") -> PyramidSpec:
     Raises:
         ValueError: it is no pyramid, or one of float64 while JAX's 64-bit mode is off.
     """
-    if not isinstance(pyramid, Pyramid):
-        raise ValueError(
-            f"{name}: got {maps.describe(pyramid)}, expected a Pyramid from jaxscat.build_pyramid"
-        )
+    maps.check_kind(pyramid, Pyramid, name, "a Pyramid from jaxscat.build_pyramid")
     spec = pyramid.spec
     if jax.dtypes.canonicalize_dtype(spec.dtype) != np.dtype(spec.dtype):
         raise ValueError(

@@ -16,7 +16,7 @@ from jaxscat.harmonics.tables import (
     multipole_rows,
 )
 from jaxscat.harmonics.transform import analysis, isotropic_filter, synthesis
-from jaxscat.maps import check_map, check_mask, npix_to_nside
+from jaxscat.maps import check_flag, check_map, check_mask, npix_to_nside, to_real
 from jaxscat.parametrizations.parametrization import Parametrization
 
 _LARGEST_NSIDE = 256  # tables beyond take more than ten gigabytes
@@ -168,7 +168,9 @@ def harmonic_form(
     number = isinstance(floor, real) and not isinstance(floor, bool)
     if not number or not 0 < floor <= 1:
         raise ValueError(f"floor: got {floor!r}, expected a number above 0 and up to 1")
-    nside = npix_to_nside(np.size(original), name="original")
+    check_flag(hold_spectrum, "hold_spectrum")
+    original = to_real(original, name="original")
+    nside = npix_to_nside(original.size, name="original")
     original = check_map(original, name="original", nside=nside).astype(np.float64)
     check_form_nside(nside, name="original: nside")
     mean, spread, weights = _moments(original, footprint)

@@ -141,12 +141,6 @@ def stack_maps(
     return pixels, jnp.stack([none if map.offset is None else map.offset for map in prepared])
 
 
-def check_flag(value: object, name: str) -> None:
-    """Refuse what is neither True nor False with a `ValueError`."""
-    if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name}: got {maps.describe(value)}, expected True or False")
-
-
 def is_known(*values: Array | None) -> bool:
     """Say whether no value is traced by a transformation of JAX."""
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxscat.maps import check_flag
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.statistics.alignment import Alignment, walk_aligned
 from jaxscat.statistics.checks import (
     PreparedMap,
-    check_flag,
     is_known,
     prepare_map,
     prepare_mask,

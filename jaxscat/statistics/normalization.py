@@ -8,6 +8,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from jaxscat.maps import to_numpy
 from jaxscat.statistics.coefficients import ScatteringCovariance
 
 
@@ -98,7 +99,7 @@ def _divide(
 def _prepare_power(power: Array | np.ndarray, statistics: ScatteringCovariance, name: str) -> Array:
     """Validate a power (values only if they are concrete) and convert it to the type of S2."""
     if not isinstance(power, Tracer):
-        power = np.asarray(power)
+        power = to_numpy(power, name=name)
     shapes = list(dict.fromkeys([statistics.s2.shape, statistics.s2.shape[-2:]]))
     if power.dtype.kind not in "fiu" or power.shape not in shapes:
         expected = " or ".join(str(shape) for shape in shapes)

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.fields.seeds import check_seed
-from jaxscat.maps import check_map, check_mask, npix_to_nside
-from jaxscat.operators.pyramid import Pyramid, build_pyramid
+from jaxscat.maps import check_map, check_mask, npix_to_nside, to_real
+from jaxscat.operators.pyramid import Pyramid, build_pyramid, check_pyramid
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
 from jaxscat.validation.ensemble import correlation_matrix, ensemble_report
 
@@ -76,14 +76,18 @@ def validate(
     """
     check_seed(seed)
     if pyramid is None:
-        pyramid = build_pyramid(npix_to_nside(np.size(original), name="original"))
+        original = to_real(original, name="original")
+        pyramid = build_pyramid(npix_to_nside(original.size, name="original"))
     if isinstance(controls, bool) or not isinstance(controls, int | np.integer) or controls < 0:
         raise ValueError(f"controls: got {controls!r}, expected an integer from 0 up")
+    check_pyramid(pyramid)
     if pyramid.spec.cell_count is not None:
         count = pyramid.spec.cell_count
         raise ValueError(f"pyramid: got one of {count} pixels, expected one of the whole sphere")
     check_seed(seed + max(int(controls) - 1, 0), name="seed + controls - 1")
     nside = pyramid.spec.nside
+    synthesized = to_real(synthesized, name="synthesized")
+    start = None if start is None else to_real(start, name="start")
     original = checked_map(original, "original", nside)
     several = np.ndim(synthesized) == 2
     made = _each(synthesized, "synthesized", nside)
