@@ -111,18 +111,13 @@ def check_callable(function: Any, arguments: int, name: str, expected: str) -> N
         ) from None
 
 
-def large_mean(
-    map: Float[np.ndarray, " p"], weights: Float[np.ndarray, "*M p"] | None = None
-) -> float:
-    """Return the mean of a map if float32 would lose digits to it, else zero.
+def large_mean(map: Float[np.ndarray, " p"]) -> float:
+    """Return the mean of a map, rounded to float32, if float32 would lose digits to it, else zero.
 
-    That is the mean over pixels with weight, rounded to float32, if its magnitude is more than 16
-    standard deviations.
+    It would if the magnitude of the mean is more than 16 standard deviations.
 
     Source: `docs/conventions.md`, "Modulus".
     """
-    if weights is not None:
-        map = map[np.reshape(weights, (-1, map.size)).any(axis=0)]
     largest = float(np.abs(map).max())
     # Scaled first: squares of large numbers overflow.
     scaled = map / largest if largest > 0 else map

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from jaxscat.maps import check_finite, to_numpy, to_real
 
@@ -150,7 +150,7 @@ def gaussianize(
     return relation.forward(jnp.asarray(array)), relation
 
 
-def _as_floats(values: ArrayLike, dtype: DTypeLike, name: str) -> Float[Array, "*batch p"]:
+def _as_floats(values: ArrayLike, dtype: np.dtype, name: str) -> Float[Array, "*batch p"]:
     """Return numbers in the type of the knots; NaN passes."""
     given = values if isinstance(values, jax.Array) else to_numpy(values, name=name)
     if given.dtype.kind not in "fiu":

@@ -24,9 +24,10 @@ from jaxscat.objectives.target import (
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.alignment import Alignment
-from jaxscat.statistics.checks import check_map_of
+from jaxscat.statistics.checks import check_map_of, prepare_mask
 from jaxscat.statistics.ensembles import mean_and_scatter, root_mean_square
 from jaxscat.statistics.errors import measure_errors
+from jaxscat.statistics.hidden import Hidden, check_hidden, known_cover
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula
 from jaxscat.statistics.normalization import normalize
@@ -44,6 +45,7 @@ def make_target(
     second: Float[Array, " p"] | None = None,
     mask: Mask | None = None,
     mask_threshold: float | Float[Array, " J"] | None = None,
+    hidden: Hidden = "exclude",
     both_triangles: bool = False,
     sigma: SigmaSource = "pixels",
     sigma_floor: float = 0.01,
@@ -63,6 +65,8 @@ def make_target(
             measured.
         mask: weights of the pixels in all means, also of every map compared with the target.
         mask_threshold: as for `measure`.
+        hidden: as for `measure`, also of every map compared with the target: pixels of weight zero
+            do not enter the loss, and its derivatives by them are exactly zero.
         both_triangles: as for `measure`.
         sigma: "pixels", standard errors with pixels taken as independent; "foscat", the formula
             of the FOSCAT package; both of one map, of several the root of their mean square;
@@ -106,18 +110,25 @@ def make_target(
     _check_choices(sigma, sigma_floor, weights, reduction)
     spec = check_pyramid(pyramid)
     scales = covariance_scales(spec, coarsest_nside)
+    seen = prepare_mask(mask, spec)
+    check_hidden(hidden, seen)
+    if hidden == "include":
+        seen = None  # every pixel is read
     several = np.ndim(map) == 2 or sigma == "ensemble"
-    maps = _check_maps(map, spec, sigma) if several else [_check_varying(map, spec, "map")]
-    if second is not None:
-        second = _check_varying(second, spec, "second")
+    maps = (
+        _check_maps(map, spec, sigma, seen) if several else [_check_varying(map, spec, "map", seen)]
+    )
+    other = None if second is None else _check_varying(second, spec, "second", seen)
     measurement = build_measurement(
         pyramid,
-        second=second,
+        second=other,
         mask=mask,
         mask_threshold=mask_threshold,
+        hidden=hidden,
         both_triangles=both_triangles,
         alignment=alignment,
     )
+    scales = _left_scales(scales, measurement, coarsest_nside)
     divisor = None
     if normalization is not None:
         divisor = _build_normalization(normalization, maps, measurement)
@@ -137,6 +148,7 @@ def make_target(
         mask=measurement.mask,
         second=measurement.second,
         mask_threshold=measurement.mask_threshold,
+        hidden=hidden,
         normalization=divisor,
         reduction=reduction,
         alignment=alignment,
@@ -163,13 +175,33 @@ def _check_choices(sigma: object, sigma_floor: Any, weights: object, reduction: 
         raise ValueError(f"sigma_floor: got {sigma_floor!r}, expected a number from 0 up to 1")
 
 
-def _check_varying(map: ArrayLike, spec: PyramidSpec, name: str) -> Float[np.ndarray, " p"]:
-    """Return a map as it is, if it varies; a constant one has no errors to divide by."""
+def _check_varying(
+    map: ArrayLike, spec: PyramidSpec, name: str, mask: Mask | None
+) -> Float[np.ndarray, " p"]:
+    """Return a map on the host, if it varies; a constant one has no errors to divide by.
+
+    What a mask hides is replaced before anything is checked.
+    """
+    if mask is not None:
+        map = known_cover(map, mask, name=name)
     return check_map_of(map, spec, name=name, allow_constant=False)
 
 
+def _left_scales(scales: int, measurement: Measurement, coarsest_nside: int | None) -> int:
+    """Return at how many scales S3 and S4 count, of those that the mask leaves."""
+    left = measurement.covariances
+    if left >= scales:
+        return scales
+    if coarsest_nside is not None:
+        raise ValueError(
+            f"coarsest_nside: got {coarsest_nside}, but hidden='interior' leaves S3 and S4 down to "
+            f"nside {measurement.pyramid.levels[left - 1].nside} only, expected that or more"
+        )
+    return left
+
+
 def _check_maps(
-    maps: ArrayLike, spec: PyramidSpec, sigma: SigmaSource
+    maps: ArrayLike, spec: PyramidSpec, sigma: SigmaSource, mask: Mask | None
 ) -> list[Float[np.ndarray, " p"]]:
     several: Any = maps
     count = len(several) if np.ndim(several) == 2 else 1
@@ -178,7 +210,7 @@ def _check_maps(
             f"map: got {count} map{'s' * (count != 1)}, expected two or more, of shape "
             f"(n, {spec.npix}), for sigma = {sigma!r}"
         )
-    return [_check_varying(map, spec, f"map[{n}]") for n, map in enumerate(several)]
+    return [_check_varying(map, spec, f"map[{n}]", mask) for n, map in enumerate(several)]
 
 
 def _build_normalization(

@@ -16,6 +16,7 @@ from jaxscat.operators.spec import PyramidSpec
 from jaxscat.parametrizations.pixels import power_of_two_near
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
 from jaxscat.statistics.indices import scale_pairs, scale_triples
 from jaxscat.statistics.measurement import Mask, Measurement
@@ -53,6 +54,7 @@ class Target(eqx.Module):
         second: the map together with which a map is measured; None for the map alone.
         second_offset: a large mean that was taken off the second map, or None.
         mask_threshold: threshold of the mask at every scale, or None.
+        hidden: what becomes of pixels of weight zero (see `jaxscat.measure`).
         normalization: what coefficients are divided by, or None.
         reduction: how orientations are combined, or None.
         alignment: turns of orientations, or None.
@@ -69,6 +71,7 @@ class Target(eqx.Module):
     reduction: Reduction | None = eqx.field(static=True, default=None)
     alignment: Alignment | None = None
     weights: GroupWeights = eqx.field(static=True, default="plain")
+    hidden: Hidden = eqx.field(static=True, default="exclude")
     second_offset: Float[Array, ""] | None = None
 
     def __check_init__(self) -> None:
@@ -89,13 +92,16 @@ class Target(eqx.Module):
 
     def measurement(self, pyramid: Pyramid) -> Measurement:
         """Return how maps are measured for this target, by the operators of its nside."""
+        interior = self.hidden == "interior"
         return Measurement(
-            pyramid=pyramid,
+            pyramid=pyramid.finest(self.mean.scales) if interior else pyramid,
             mask=self.mask,
             mask_threshold=self.mask_threshold,
             second=self.second,
             alignment=self.alignment,
             both_triangles=self.mean.both_triangles,
+            hidden=self.hidden,
+            pair_scales=self.covariance_scales if interior else None,
             second_offset=self.second_offset,
         )
 
@@ -265,7 +271,9 @@ def check_target(target: Target, pyramid: Pyramid) -> None:
     maps.check_kind(target, Target, "target", "a Target from jaxscat.make_target")
     spec = check_pyramid(pyramid)
     found = (target.mean.scales, target.mean.orientations)
-    if found != (spec.scales, spec.orientations):
+    # Hidden pixels may have left the coarsest scales out.
+    scales = min(found[0], spec.scales) if target.hidden == "interior" else spec.scales
+    if found != (scales, spec.orientations):
         raise ValueError(
             f"target: got {found[0]} scales and {found[1]} orientations, expected "
             f"{spec.scales} and {spec.orientations} as in the pyramid"

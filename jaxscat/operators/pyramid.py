@@ -1,5 +1,6 @@
 """The pyramid of operators: a wavelet stencil per scale and the downsampling between scales."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,19 @@ class Pyramid(eqx.Module):
         named = np.empty_like(cells)
         named[np.asarray(self.order)] = cells
         return named
+
+    def finest(self, scales: int) -> "Pyramid":
+        """Return the pyramid of the finest scales only, for the same maps.
+
+        Raises:
+            ValueError: the pyramid does not have as many scales.
+        """
+        if scales == len(self.levels):
+            return self
+        if not 1 <= scales < len(self.levels):
+            raise ValueError(f"scales: got {scales!r}, expected 1 to {len(self.levels)}")
+        spec = dataclasses.replace(self.spec, scales=scales)
+        return Pyramid(self.levels[:scales], self.order, spec)
 
 
 def build_pyramid(

@@ -12,9 +12,10 @@ from jaxtyping import Array, Complex, Float, Int
 from jaxscat.operators.apply import convolve_level, downsample_level
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.symmetry import unfold
-from jaxscat.statistics.checks import prepare_map, stack_maps
+from jaxscat.statistics.checks import prepare_mask, stack_maps
+from jaxscat.statistics.hidden import Hidden, check_hidden, prepare_shown
 from jaxscat.statistics.moments import modulus
-from jaxscat.statistics.scales import Scale, Weights, enter_flat, standardize
+from jaxscat.statistics.scales import Scale, ScaleWeights, Weights, enter_flat, standardize
 
 Compatibility = Literal["foscat"] | None
 
@@ -62,13 +63,19 @@ class Alignment(eqx.Module):
 
 
 def align_orientations(
-    map: Float[Array, " p"], pyramid: Pyramid, *, compatibility: Compatibility = None
+    map: Float[Array, " p"],
+    pyramid: Pyramid,
+    *,
+    mask: Float[Array, "*M p"] | None = None,
+    hidden: Hidden = "exclude",
+    compatibility: Compatibility = None,
 ) -> Alignment:
     """Find the locally dominant orientation of a map at every scale.
 
     Args:
         map: real NESTED map.
         pyramid: operators for its nside.
+        mask, hidden: as for `measure`; weights do not matter, only which pixels are hidden.
         compatibility: None; or "foscat" to derive the rotation of every convolved modulus from
             the modulus of the same scale `j3`, and to round weights to float32, as the FOSCAT
             package does.
@@ -77,13 +84,16 @@ def align_orientations(
         alignment for `measure(..., alignment=...)`, a constant under differentiation.
 
     Raises:
-        ValueError: a bad map (as `measure`), or an unknown compatibility.
+        ValueError: a bad map or mask (as `measure`), or an unknown compatibility.
 
     Source: FOSCAT's `stat_cfft`; `docs/conventions.md`, "Orientation alignment".
     """
     if compatibility not in (None, "foscat"):
         raise ValueError(f"compatibility: got {compatibility!r}, expected None or 'foscat'")
-    maps, _ = stack_maps([prepare_map(map, check_pyramid(pyramid))])
+    spec = check_pyramid(pyramid)
+    weights = prepare_mask(mask, spec)
+    check_hidden(hidden, weights)
+    maps, _ = stack_maps([prepare_shown(map, weights, spec, hidden)])
     return _find_turns(maps, pyramid, compatibility == "foscat")
 
 
@@ -137,7 +147,7 @@ def _rounded(turn: Turn) -> Turn:
 def walk_aligned(
     maps: Float[Array, "m p"],
     pyramid: Pyramid,
-    masks: Iterator[Weights],
+    masks: Iterator[ScaleWeights],
     covariances: int,
     alignment: Alignment,
 ) -> Iterator[Scale]:
@@ -165,7 +175,8 @@ def walk_aligned(
             fields = jnp.concatenate([fields, again], axis=2)
         parts = jnp.concatenate([fields.real, fields.imag], axis=2)
         yield Scale(
-            weights=_unfolded_weights(weights),
+            weights=_unfolded_weights(weights.weights),
+            pair_weights=_unfolded_weights(weights.pair_weights),
             coefficients=_rows_first(coefficients),
             newest=newest.transpose(2, 0, 1)[..., None],
             convolved=parts.transpose(0, 1, 3, 2)[:, :, None],

@@ -35,13 +35,11 @@ class PreparedMap(NamedTuple):
             of everything else; None where nothing was taken off.
     """
 
-    pixels: Float[Array, " p"] | None
+    pixels: Float[Array, " p"]
     offset: Float[Array, ""] | None = None
 
 
-def prepare_map(
-    map: ArrayLike, spec: PyramidSpec, *, name: str = "map", mask: Array | None = None
-) -> PreparedMap:
+def prepare_map(map: ArrayLike, spec: PyramidSpec, *, name: str = "map") -> PreparedMap:
     """Check a map and bring it into the type of the pyramid.
 
     Under a transformation of JAX only shape and type are known and checked. There UNSEEN and
@@ -49,7 +47,6 @@ def prepare_map(
 
     Args:
         map, spec, name: as for `check_map_of`.
-        mask: weights of the pixels; those that are known tell which pixels have a mean.
 
     Raises:
         ValueError: as `measure` says.
@@ -64,8 +61,7 @@ def prepare_map(
     values = check_map_of(map, spec, name=name)
     if values.dtype == np.dtype(spec.dtype) or spec.dtype != "float32":
         return PreparedMap(jnp.asarray(values, spec.dtype))
-    known = None if mask is None or not is_known(mask) else np.asarray(mask)
-    offset = maps.large_mean(values, known)
+    offset = maps.large_mean(values)
     if offset == 0:
         return PreparedMap(_rounded(values, spec, name))
     return PreparedMap(_rounded(values - offset, spec, name), jnp.asarray(offset, spec.dtype))

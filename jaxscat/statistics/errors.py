@@ -4,12 +4,14 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import as_complex, cut_products, gather_scales
+from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula, standard_error_of_mean
 from jaxscat.statistics.scales import Scale, Weights
@@ -30,6 +32,7 @@ def standard_error(
     second: Float[Array, " p"] | None = None,
     mask: Mask | None = None,
     mask_threshold: float | Float[Array, " J"] | None = None,
+    hidden: Hidden = "exclude",
     both_triangles: bool = False,
     alignment: Alignment | None = None,
     formula: ErrorFormula = "pixels",
@@ -37,7 +40,8 @@ def standard_error(
     """Return the standard error of every coefficient, taking pixels as independent.
 
     Args:
-        map, pyramid, second, mask, mask_threshold, both_triangles, alignment: as for `measure`.
+        map, pyramid, second, mask, mask_threshold, hidden, both_triangles, alignment: as for
+            `measure`.
         formula: "pixels", the right one; "foscat", the one of the FOSCAT package for complex
             means, which can come out near zero.
 
@@ -68,6 +72,7 @@ def standard_error(
         second=second,
         mask=mask,
         mask_threshold=mask_threshold,
+        hidden=hidden,
         both_triangles=both_triangles,
         alignment=alignment,
     )
@@ -75,7 +80,7 @@ def standard_error(
 
 
 def measure_errors(
-    map: Float[Array, " p"], measurement: Measurement, formula: ErrorFormula
+    map: ArrayLike, measurement: Measurement, formula: ErrorFormula
 ) -> ScatteringCovariance:
     """Return the standard errors of a map under a checked measurement (see `standard_error`)."""
     maps, offsets = measurement.stack(map)
@@ -91,9 +96,9 @@ def _standard_error(
 ) -> ScatteringCovariance:
     s1, groups = [], []
     pyramid, both_triangles = measurement.pyramid, measurement.both_triangles
-    for scale in measurement.walk(maps, pyramid.spec.scales):
-        weights = scale.weights
-        s1.append(_error_of_real(newest_modulus(scale), weights))
+    for scale in measurement.walk(maps, measurement.covariances):
+        weights, covariances = scale.pair_weights, len(groups) < measurement.covariances
+        s1.append(_error_of_real(newest_modulus(scale), scale.weights))
         means = products_of_pairs(scale.convolved, weights.precise_products)
         if formula == "foscat":
             squares = products_of_pairs(_plain_squares(scale.convolved), weights.precise_products)
@@ -102,14 +107,18 @@ def _standard_error(
             pairs, exchanged = products_of_pairs(powers, weights.precise_products)
             # Real, without parity: combined as real parts.
             squares = pairs[:, :1], None if exchanged is None else exchanged[:, :1]
-        mean_groups = cut_products(*means, both_triangles, covariances=True)
-        square_groups = cut_products(*squares, both_triangles, covariances=True)
+        mean_groups = cut_products(*means, both_triangles, covariances)
+        square_groups = cut_products(*squares, both_triangles, covariances)
         errors = {
             name: standard_error_of_mean(mean, square_groups[name], weights.divisor(mean), formula)
             for name, mean in mean_groups.items()
             if name != "s2"
         }
-        errors["s2"] = _error_of_s2(scale, as_complex(means[0]), as_complex(squares[0]), formula)
+        if measurement.hidden == "interior":
+            errors["s2"] = _error_of_real(real_product(scale), scale.weights)
+        else:
+            both = as_complex(means[0]), as_complex(squares[0])
+            errors["s2"] = _error_of_s2(scale, *both, formula)
         groups.append(errors)
     error = mean_and_error(maps, pyramid, measurement.finest_weights(), offsets)[:, 1]
     s0 = jnp.stack([error, error], axis=-1)

@@ -1,9 +1,11 @@
 """How maps are measured: the operators, and all that a measurement needs beside the map."""
 
+import warnings
 from collections.abc import Iterator
 
 import equinox as eqx
 import jax
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -13,12 +15,13 @@ from jaxscat.statistics.alignment import Alignment, walk_aligned
 from jaxscat.statistics.checks import (
     PreparedMap,
     is_known,
-    prepare_map,
     prepare_mask,
     prepare_threshold,
     stack_maps,
 )
 from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.hidden import Hidden, check_hidden, prepare_shown
+from jaxscat.statistics.interior import LEAST_LEFT, coverage, walk_weights
 from jaxscat.statistics.scales import (
     Scale,
     Weights,
@@ -37,11 +40,14 @@ class Measurement(eqx.Module):
     Attributes:
         pyramid: operators for the nside of the maps.
         mask: weights of the pixels in all means, or several masks; None for equal weights.
+        hidden: what becomes of pixels of weight zero (see `jaxscat.measure`).
         mask_threshold: threshold of the weights at every scale, or None.
         second: the map together with which maps are measured; None measures a map alone.
         second_offset: a large mean that was taken off the second map, or None.
         alignment: turns of the orientations, or None.
         both_triangles: whether S4 of two maps is measured for j1 > j2 too.
+        pair_scales: number of scales, from the finest, at which the mask leaves enough for S3 and
+            S4; None for all.
     """
 
     pyramid: Pyramid
@@ -50,7 +56,25 @@ class Measurement(eqx.Module):
     second: Float[Array, " p"] | None = None
     alignment: Alignment | None = None
     both_triangles: bool = eqx.field(static=True, default=False)
+    hidden: Hidden = eqx.field(static=True, default="exclude")
+    pair_scales: int | None = eqx.field(static=True, default=None)
     second_offset: Float[Array, ""] | None = None
+
+    @property
+    def covariances(self) -> int:
+        """Number of scales, from the finest, at which S3 and S4 are measured."""
+        return self.pyramid.spec.scales if self.pair_scales is None else self.pair_scales
+
+    def prepare(self, map: ArrayLike, *, name: str = "map") -> PreparedMap:
+        """Check a map, bring it into the type of the pyramid, and keep its hidden pixels out.
+
+        Under a transformation of JAX only shape and type are known and checked.
+
+        Raises:
+            ValueError: as `jaxscat.measure` says.
+        """
+        spec = check_pyramid(self.pyramid)
+        return prepare_shown(map, self.mask, spec, self.hidden, name=name)
 
     def stack(self, map: ArrayLike) -> tuple[Float[Array, "m p"], Float[Array, " m"] | None]:
         """Check a map, and put the second map beside it.
@@ -63,7 +87,7 @@ class Measurement(eqx.Module):
         Raises:
             ValueError: as `jaxscat.measure` says.
         """
-        maps = [prepare_map(map, check_pyramid(self.pyramid), mask=self.mask)]
+        maps = [self.prepare(map)]
         if self.second is not None:
             maps.append(PreparedMap(self.second, self.second_offset))
         return stack_maps(maps)
@@ -75,7 +99,7 @@ class Measurement(eqx.Module):
             maps: one map or two, from `stack`.
             covariances: number of scales, from the finest, at which S3 and S4 are wanted.
         """
-        masks = walk_masks(self.mask, self.pyramid, self.mask_threshold)
+        masks = walk_weights(self.mask, self.pyramid, self.mask_threshold, self.hidden)
         if self.alignment is not None:
             return walk_aligned(maps, self.pyramid, masks, covariances, self.alignment)
         field = enter(standardize(maps), self.pyramid)
@@ -103,6 +127,7 @@ def build_measurement(
     second: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     mask_threshold: ArrayLike | None = None,
+    hidden: Hidden = "exclude",
     both_triangles: bool = False,
     alignment: Alignment | None = None,
 ) -> Measurement:
@@ -111,7 +136,7 @@ def build_measurement(
     Under a transformation of JAX only shapes and types are known and checked.
 
     Args:
-        pyramid, second, mask, mask_threshold, both_triangles, alignment: as for
+        pyramid, second, mask, mask_threshold, hidden, both_triangles, alignment: as for
             `jaxscat.measure`.
 
     Raises:
@@ -128,21 +153,56 @@ def build_measurement(
             f"alignment: got {alignment!r}, expected what align_orientations returns, or None"
         )
     weights = prepare_mask(mask, spec)
+    check_hidden(hidden, weights)
     threshold = prepare_threshold(mask_threshold, weights, spec)
+    pair_scales = None
+    if hidden == "interior" and weights is not None and is_known(weights):
+        pyramid, pair_scales = _kept_scales(weights, pyramid)
     if weights is not None and threshold is not None and is_known(weights, threshold):
         _check_weight_of_scales(weights, pyramid, threshold)
-    other = PreparedMap(None)
+    other = None
     if second is not None:
-        other = prepare_map(second, spec, name="second", mask=weights)
+        other = prepare_shown(second, weights, spec, hidden, name="second")
     return Measurement(
         pyramid=pyramid,
         mask=weights,
         mask_threshold=threshold,
-        second=other.pixels,
+        second=None if other is None else other.pixels,
         alignment=alignment,
         both_triangles=both_triangles,
-        second_offset=other.offset,
+        hidden=hidden,
+        pair_scales=pair_scales,
+        second_offset=None if other is None else other.offset,
     )
+
+
+def _kept_scales(mask: Array, pyramid: Pyramid) -> tuple[Pyramid, int]:
+    """Return the scales of which a mask leaves enough, and at how many of them S3 and S4.
+
+    Warns of those that are left out.
+
+    Raises:
+        ValueError: nothing is left, or nothing of S3 and S4.
+    """
+    left = coverage(mask, pyramid)
+    scales, pairs = left.kept()
+    if pairs == 0:
+        raise ValueError(
+            f"mask: got one that leaves {100 * np.min(left.pairs[..., 0]):.2g} % of the finest "
+            f"scale (nside {left.nsides[0]}) undisturbed by hidden pixels for S3 and S4, expected "
+            f"{LEAST_LEFT} pixels or more (hidden='exclude' measures what there is)"
+        )
+    lost = {"S3 and S4": left.nsides[pairs:scales], "S1 to S4": left.nsides[scales:]}
+    named = " and ".join(
+        f"{groups} at nside {', '.join(map(str, of))}" for groups, of in lost.items() if of
+    )
+    if named:
+        warnings.warn(
+            f"mask: {named} left out, where hidden pixels leave fewer "
+            f"than {LEAST_LEFT} pixels undisturbed",
+            stacklevel=4,
+        )
+    return pyramid.finest(scales), pairs
 
 
 def _check_weight_of_scales(mask: Array, pyramid: Pyramid, threshold: Array) -> None:

@@ -2,11 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxscat.operators.pyramid import Pyramid, check_pyramid
+from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment
-from jaxscat.statistics.checks import prepare_map, stack_maps
+from jaxscat.statistics.checks import stack_maps
+from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.scales import standardization
 from jaxscat.statistics.sectors import combine_orientations
@@ -18,12 +20,13 @@ def wavelet_power(
     *,
     mask: Mask | None = None,
     mask_threshold: float | Float[Array, " J"] | None = None,
+    hidden: Hidden = "exclude",
     alignment: Alignment | None = None,
 ) -> Float[Array, "*masks J L"]:
     """Measure S2 of one map, the reference by which coefficients can be normalized.
 
     Args:
-        map, pyramid, mask, mask_threshold, alignment: as for `measure`.
+        map, pyramid, mask, mask_threshold, hidden, alignment: as for `measure`.
 
     Returns:
         mean squared modulus of the wavelet coefficients, in the square of the map's unit.
@@ -34,16 +37,15 @@ def wavelet_power(
     Source: `docs/conventions.md`, "Normalization".
     """
     measurement = build_measurement(
-        pyramid, mask=mask, mask_threshold=mask_threshold, alignment=alignment
+        pyramid, mask=mask, mask_threshold=mask_threshold, hidden=hidden, alignment=alignment
     )
     return measure_power(map, measurement)
 
 
-def measure_power(map: Float[Array, " p"], measurement: Measurement) -> Float[Array, "*masks J L"]:
+def measure_power(map: ArrayLike, measurement: Measurement) -> Float[Array, "*masks J L"]:
     """Return S2 of a map alone under a checked measurement, whose second map does not count."""
-    spec = check_pyramid(measurement.pyramid)
-    prepared = prepare_map(map, spec, mask=measurement.mask)
-    power = _power_of_scales(stack_maps([prepared])[0], measurement)
+    maps, _ = stack_maps([measurement.prepare(map)])
+    power = _power_of_scales(maps, measurement)
     return power if measurement.mask is not None and measurement.mask.ndim == 2 else power[0]
 
 

@@ -71,11 +71,19 @@ class Weights(NamedTuple):
         return self.total.reshape(-1, *[1] * (array.ndim - 1))
 
 
+class ScaleWeights(NamedTuple):
+    """Masks of one scale: for S1 and S2, and for S3 and S4."""
+
+    weights: Weights
+    pair_weights: Weights
+
+
 class Scale(NamedTuple):
     """The fields of one scale of `m` maps, whose means are the coefficients.
 
     Attributes:
-        weights: masks of the scale.
+        weights: masks of the scale, for S1 and S2.
+        pair_weights: masks of the scale, for S3 and S4.
         coefficients: wavelet coefficients of the maps, real and imaginary parts.
         newest: moduli of the coefficients.
         convolved: wavelet coefficients of every map and of all its moduli of finer scales; real
@@ -83,6 +91,7 @@ class Scale(NamedTuple):
     """
 
     weights: Weights
+    pair_weights: Weights
     coefficients: Float[Array, "rows 2 L m sectors"]
     newest: Float[Array, "rows m L sectors"]
     convolved: Float[Array, "m L sectors rows 2X"]
@@ -169,14 +178,14 @@ def walk_masks(
 
 
 def walk_scales(
-    field: Field, pyramid: Pyramid, masks: Iterator[Weights], covariances: int
+    field: Field, pyramid: Pyramid, masks: Iterator[ScaleWeights], covariances: int
 ) -> Iterator[Scale]:
     """Yield the fields of every scale, from fine to coarse.
 
     Args:
         field: maps at the finest scale, from `enter`.
         pyramid: operators.
-        masks: masks of every scale, from `walk_masks`.
+        masks: masks of every scale.
         covariances: number of scales, from the finest, at which moduli are convolved for S3 and
             S4.
     """
@@ -198,7 +207,7 @@ def walk_scales(
         convolved = convolved.transpose(3, 2, 5, 0, 1, 4)
         convolved = convolved.reshape(*convolved.shape[:4], -1)
         convolved = jax.lax.optimization_barrier(convolved)
-        yield Scale(weights, coefficients[:, :, :, :, 0], newest, convolved)
+        yield Scale(*weights, coefficients[:, :, :, :, 0], newest, convolved)
         if scale + 1 < len(pyramid.levels):
             assert level.downsampling is not None
             field = downsample(field, level.downsampling, level.slots)

@@ -5,12 +5,14 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import cut_products, gather_scales
+from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import safe_sqrt, signed_root
 from jaxscat.statistics.scales import Field, Scale, Weights, enter, standardization
@@ -24,6 +26,7 @@ def measure(
     second: Float[Array, " p"] | None = None,
     mask: Mask | None = None,
     mask_threshold: float | Float[Array, " J"] | None = None,
+    hidden: Hidden = "exclude",
     both_triangles: bool = False,
     alignment: Alignment | None = None,
 ) -> ScatteringCovariance:
@@ -41,6 +44,12 @@ def measure(
             masks whose results stand on a leading axis of every coefficient.
         mask_threshold: weights of a coarse pixel that are not above it become zero; one number
             for all scales but the finest, or one for each scale.
+        hidden: what becomes of pixels of weight zero (in all masks). "exclude" keeps them out:
+            they are replaced by the mean of the others, whatever they hold, NaN and UNSEEN
+            included. "interior" also leaves out, scale by scale, the coefficients whose stencils
+            reach them, and with a warning the scales of which too little is left (see
+            `coverage`): for comparisons of maps with different masks. "include" lets the stencils
+            read them, as FOSCAT does: for masks that only weight, of maps that are known there.
         both_triangles: cross only: S4 also for j1 > j2.
         alignment: from `align_orientations`; orientations are counted from the dominant ones.
 
@@ -49,8 +58,9 @@ def measure(
         standard error of S0[0]. For two maps the unit is the root of the product of theirs.
 
     Raises:
-        ValueError: wrong shape or type, values that are not finite, a mask without weight (at any
-            scale), both triangles of one map.
+        ValueError: wrong shape or type, values that are not finite where there is weight, a mask
+            without weight (at any scale) or one that hides all but a few pixels, both triangles of
+            one map.
 
     Examples:
         >>> import jax, jaxscat, numpy as np
@@ -69,13 +79,14 @@ def measure(
         (192,)
 
     Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Statistics",
-    "Masks" and "Two maps".
+    "Masks", "Hidden pixels" and "Two maps".
     """
     measurement = build_measurement(
         pyramid,
         second=second,
         mask=mask,
         mask_threshold=mask_threshold,
+        hidden=hidden,
         both_triangles=both_triangles,
         alignment=alignment,
     )
@@ -83,7 +94,7 @@ def measure(
 
 
 def measure_coefficients(
-    map: Float[Array, " p"], measurement: Measurement, covariances: int | None = None
+    map: ArrayLike, measurement: Measurement, covariances: int | None = None
 ) -> ScatteringCovariance:
     """Measure a map under a checked measurement (see `measure`).
 
@@ -91,10 +102,10 @@ def measure_coefficients(
         map: real NESTED map.
         measurement: how it is measured.
         covariances: number of scales, from the finest, at which S3 and S4 are measured; None for
-            all.
+            all that the mask leaves.
     """
     if covariances is None:
-        covariances = measurement.pyramid.spec.scales
+        covariances = measurement.covariances
     maps, offsets = measurement.stack(map)
     return measurement.squeeze(measure_scales(maps, measurement, covariances, offsets))
 
@@ -121,8 +132,11 @@ def measure_scales(
     both_triangles = measurement.both_triangles
     for scale in measurement.walk(maps, covariances):
         s1.append(combine_orientations(scale.weights.mean(newest_modulus(scale))))
-        pairs, exchanged = products_of_pairs(scale.convolved, scale.weights.products)
-        groups.append(cut_products(pairs, exchanged, both_triangles, len(groups) < covariances))
+        pairs, exchanged = products_of_pairs(scale.convolved, scale.pair_weights.products)
+        cut = cut_products(pairs, exchanged, both_triangles, len(groups) < covariances)
+        if measurement.hidden == "interior":
+            cut["s2"] = combine_orientations(scale.weights.mean(real_product(scale)))
+        groups.append(cut)
     s0 = mean_and_error(maps, measurement.pyramid, measurement.finest_weights(), offsets)
     return gather_scales(s0, s1, groups, both_triangles, common_unit(maps))
 
@@ -167,8 +181,11 @@ def newest_modulus(scale: Scale) -> Float[Array, "rows L sectors"]:
 
 
 def real_product(scale: Scale) -> Float[Array, "rows L sectors"]:
-    """Return the real part of the coefficients of one map times the conjugate of the other's."""
-    first, second = scale.coefficients[:, :, :, 0], scale.coefficients[:, :, :, 1]
+    """Return the real part of the coefficients of one map times the conjugate of the other's.
+
+    Of a single map it is the squared modulus.
+    """
+    first, second = scale.coefficients[:, :, :, 0], scale.coefficients[:, :, :, -1]
     return first[:, 0] * second[:, 0] + first[:, 1] * second[:, 1]
 
 

@@ -1,0 +1,150 @@
+"""The coefficients that hidden pixels do not disturb, and how much of every scale they are."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float
+
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.resolution import downsample
+from jaxscat.operators.stencil import convolve
+from jaxscat.operators.table import DenseTable, SparseTable
+from jaxscat.statistics.checks import prepare_mask
+from jaxscat.statistics.hidden import Hidden, footprint
+from jaxscat.statistics.scales import Field, ScaleWeights, Weights, enter, walk_masks
+
+# Largest share of hidden pixels in the weight of a stencil that counts as undisturbed.
+_UNDISTURBED = 0.01
+
+# Number of undisturbed pixels below which a scale has too little left.
+LEAST_LEFT = 20
+
+
+class Coverage(NamedTuple):
+    """How much of every scale hidden pixels leave undisturbed; float64 on the host.
+
+    Attributes:
+        sky: fraction of the pixels with weight; with several masks, one number for each.
+        nsides: nside of every scale.
+        coefficients: fraction of the pixels of every scale where the wavelet coefficients (S1, S2)
+            have weight and are undisturbed, `[J]` or `[M J]`.
+        pairs: the same of the convolved moduli (S3, S4).
+    """
+
+    sky: Float[np.ndarray, "*M"]
+    nsides: tuple[int, ...]
+    coefficients: Float[np.ndarray, "*M J"]
+    pairs: Float[np.ndarray, "*M J"]
+
+    def kept(self) -> tuple[int, int]:
+        """Return at how many scales, from the finest, enough is left for S1, S2 and for S3, S4.
+
+        Enough are 20 pixels, in each of several masks.
+        """
+        pixels = 12 * np.square(self.nsides)
+        counts = []
+        for left in (self.coefficients, self.pairs):
+            enough = (left * pixels >= LEAST_LEFT).reshape(-1, len(self.nsides)).all(axis=0)
+            counts.append(int(np.argmin(np.append(enough, False))))
+        return counts[0], counts[1]
+
+
+def coverage(mask: ArrayLike, pyramid: Pyramid) -> Coverage:
+    """Compute how much of every scale the hidden pixels of a mask leave undisturbed.
+
+    A coefficient is undisturbed if at most a hundredth of the weight of its stencils falls on
+    hidden pixels, through downsampling and the moduli of all finer scales.
+
+    Args:
+        mask: weights of one mask `[p]` or of several `[M p]`; hidden is what has weight zero in
+            all of them.
+        pyramid: operators for its nside.
+
+    Raises:
+        ValueError: a bad mask (as `measure`).
+
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> pyramid = jaxscat.build_pyramid(16)
+        >>> mask = np.arange(3072) < 2048  # the southern base faces are hidden
+        >>> left = jaxscat.coverage(mask, pyramid)
+        >>> left.nsides, bool((left.pairs < left.coefficients).any())
+        ((16, 8, 4, 2, 1), True)
+
+    Source: `docs/conventions.md`, "Hidden pixels".
+    """
+    weights = prepare_mask(mask, pyramid.spec)
+    assert weights is not None
+    sky = np.asarray((np.asarray(weights) > 0).mean(axis=-1))
+    nsides = tuple(level.nside for level in pyramid.levels)
+    found = [np.asarray(part, np.float64) for part in _left(weights, pyramid)]
+    if weights.ndim == 1:
+        found = [part[0] for part in found]
+    return Coverage(sky, nsides, *found)
+
+
+@jax.jit
+def _left(
+    mask: Float[Array, "*M p"], pyramid: Pyramid
+) -> tuple[Float[Array, "M J"], Float[Array, "M J"]]:
+    scales = walk_weights(mask, pyramid, None, "interior")
+    fractions = [
+        [(part.rows > 0).mean((1, 2)) for part in weights if part.rows is not None]
+        for weights in scales
+    ]
+    coefficients, pairs = zip(*fractions, strict=True)
+    return jnp.stack(coefficients, axis=1), jnp.stack(pairs, axis=1)
+
+
+def walk_weights(
+    mask: Array | None, pyramid: Pyramid, threshold: Array | None, hidden: Hidden
+) -> Iterator[ScaleWeights]:
+    """Yield the masks of every scale; for "interior" they are zero at disturbed coefficients."""
+    masks = walk_masks(mask, pyramid, threshold)
+    if mask is None or hidden != "interior":
+        for weights in masks:
+            yield ScaleWeights(weights, weights)
+        return
+    for weights, shares in zip(masks, _disturbance(mask, pyramid), strict=True):
+        yield ScaleWeights(*(_restrict(weights, share <= _UNDISTURBED) for share in shares))
+
+
+def _restrict(weights: Weights, kept: Bool[Array, "rows 1 1 sectors"]) -> Weights:
+    assert weights.rows is not None
+    rows = jnp.where(kept[:, 0, 0].T, weights.rows, 0)
+    return Weights(rows, rows.sum((1, 2)))
+
+
+def _disturbance(mask: Float[Array, "*M p"], pyramid: Pyramid) -> Iterator[tuple[Field, Field]]:
+    """Yield, scale by scale, the share of hidden pixels in the weight of the stencils.
+
+    The first field is that of the wavelet coefficients, the second that of the convolved moduli:
+    the largest of this scale and all finer ones.
+    """
+    hidden = (footprint(mask) == 0).astype(pyramid.spec.dtype)
+    field = enter(hidden[None], pyramid)
+    moduli = jnp.zeros_like(field)
+    for scale, level in enumerate(pyramid.levels):
+        stencil = _absolute(level.stencil)
+        coefficients = _share(field, stencil)
+        moduli = jnp.maximum(moduli, coefficients)
+        yield coefficients, jnp.maximum(_share(moduli, stencil), coefficients)
+        if scale + 1 < len(pyramid.levels):
+            assert level.downsampling is not None
+            field = downsample(field, level.downsampling, level.slots)
+            moduli = downsample(moduli, level.downsampling, level.slots)
+
+
+def _share(field: Field, stencil: SparseTable | DenseTable) -> Field:
+    """Return the share of a field in the weight of stencils, the largest of all orientations."""
+    whole = convolve(jnp.ones_like(field), stencil).sum(1)
+    return (convolve(field, stencil).sum(1) / whole).max(1)
+
+
+def _absolute(stencil: SparseTable | DenseTable) -> SparseTable | DenseTable:
+    return eqx.tree_at(lambda table: table.weights, stencil, jnp.abs(stencil.weights))
