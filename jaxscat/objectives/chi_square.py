@@ -92,7 +92,7 @@ def weighted_distance(compared: Comparable, target: Target) -> Float[Array, ""]:
     shares = _shares(compared)
     for name, group in compared.groups().items():
         # Divided first: squares of weak coefficients leave the range of float32.
-        scaled = (group - means[name]) / sigmas[name]
+        scaled = (group - means[name]) / sigmas[name].astype(group.dtype)
         square = jnp.sum(jnp.real(scaled) ** 2 + jnp.imag(scaled) ** 2)
         if target.weights == "balanced":
             total = total + shares[name] / group.size * square

@@ -36,10 +36,16 @@ class Turn(eqx.Module):
     def apply(self, fields: Array, axis: int) -> Array:
         """Rotate the orientations on a (negative) axis of fields whose last axis is pixels."""
         orientations = fields.shape[axis]
-        steps = jnp.arange(orientations).reshape(-1, *[1] * (-axis - 1))
-        first = steps + jnp.expand_dims(self.whole, axis)
+        steps = jnp.arange(orientations, dtype=self.whole.dtype)
+        steps = steps.reshape(*[1] * (fields.ndim + axis), -1, *[1] * (-axis - 1))
+        missing = tuple(range(fields.ndim - 1 - self.whole.ndim))
+
+        def expanded(values: Array) -> Array:
+            return jnp.expand_dims(values, (*missing, axis))
+
+        first = steps + expanded(self.whole)
         first, second = first % orientations, (first + 1) % orientations
-        near, far = jnp.expand_dims(self.near, axis), jnp.expand_dims(self.far, axis)
+        near, far = (expanded(weight).astype(fields.dtype) for weight in (self.near, self.far))
         one, other = (
             jnp.take_along_axis(fields, jnp.broadcast_to(at, fields.shape), axis)
             for at in (first, second)
@@ -129,6 +135,7 @@ def _dominant_turn(strength: Float[Array, "*shape p"], axis: int) -> Turn:
     orientations = strength.shape[axis]
     angles = 2 * np.pi * np.arange(orientations) / orientations
     strength = jnp.moveaxis(strength, axis, -1)
+    angles = angles.reshape(*[1] * (strength.ndim - 1), -1)
     along, across = (
         (strength * jnp.asarray(wave(angles), strength.dtype)).mean(-1) for wave in (np.cos, np.sin)
     )

@@ -103,12 +103,14 @@ def _compute(
         product = (one * other.conj()).real
         s1.append(average(common * (signed_root(product) if cross else newest[0])))
         s2.append(average(common**2 * product))
-        s3.append(average(common**2 * one * again[-1].conj()))
-        s3p.append(average(common**2 * other * again[0].conj()))
+        square = (common**2).astype(c.dtype)
+        s3.append(average(square * one[None, None] * again[-1].conj()))
+        s3p.append(average(square * other[None, None] * again[0].conj()))
         pairs = [
-            again[0, : j2 + 1, None] * again[-1, j2, :, None].conj() for j2 in range(scale + 1)
+            again[0, : j2 + 1, None] * again[-1, None, j2, :, None].conj()
+            for j2 in range(scale + 1)
         ]
-        s4.append(average(common**2 * jnp.concatenate(pairs)))
+        s4.append(average(square * jnp.concatenate(pairs)))
         if scale + 1 < len(pyramid.levels):
             field = downsample_level(field, level, spec)
             moduli = downsample_level(moduli, level, spec)

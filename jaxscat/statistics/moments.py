@@ -75,7 +75,8 @@ def products(
 ) -> Float[Array, "*batch x y"]:
     """Return the weighted sums over rows of the products of every `left` with every `right`."""
     if weights is not None:
-        right = weights[..., None] * right
+        missing = tuple(range(right.ndim - 1 - weights.ndim))
+        right = jnp.expand_dims(weights, (*missing, -1)) * right
     return jnp.einsum("...rx,...ry->...xy", left, right, precision="highest")
 
 

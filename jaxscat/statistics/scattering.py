@@ -204,8 +204,8 @@ def mean_and_error(
         pixels = field[:, 0, 0]
     else:
         _, unit = standardization(maps)
-        whole = field if offsets is None else field + offsets[:, None, None]
-        scaled = whole / unit[:, None, None]
+        whole = field if offsets is None else field + offsets[None, :, None, None]
+        scaled = whole / unit[None, :, None, None]
         pixels = common_unit(maps) * signed_root(scaled[:, 0, 0] * scaled[:, 1, 0])
     mean = weights.mean(pixels).sum(-1)
     # Taken about the mean: the difference of two large squares would lose digits. And in units of
