@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 UNSEEN = -1.6375e30  # value of pixels without data in HEALPix
@@ -268,3 +268,30 @@ def check_mask(
             f"{name}: got zero in every pixel{which}, expected at least one positive weight"
         )
     return array
+
+
+def seen_pixels(mask: ArrayLike) -> Bool[np.ndarray, " p"]:
+    """Return which pixels have weight in a mask `[p]`, or in any of several `[M p]`.
+
+    The others are hidden.
+    """
+    return np.atleast_2d(np.asarray(mask)).max(axis=0) > 0
+
+
+def cover_hidden(map: ArrayLike, mask: ArrayLike, *, name: str = "map") -> Any:
+    """Replace the hidden pixels of a map by the mean of the others.
+
+    Nothing depends on what they held after that, and checks see the other pixels only. A map of
+    another shape than the mask is returned as it is, for those checks to refuse.
+
+    Raises:
+        ValueError: as `to_real`.
+
+    Source: `docs/conventions.md`, "Hidden pixels".
+    """
+    values, seen = to_real(map, name=name), seen_pixels(mask)
+    if values.shape != seen.shape or seen.all():
+        return values
+    with np.errstate(invalid="ignore", over="ignore"):  # refused by the check of maps
+        mean = values[seen].mean(dtype=np.float64)
+    return np.where(seen, values, mean.astype(values.dtype))

@@ -45,6 +45,7 @@ from jaxscat.run.results import has_diverged
 from jaxscat.statistics.comparison import choose_errors, compare_statistics
 from jaxscat.statistics.storage import load_statistics, save_statistics
 from jaxscat.validation.ensemble import copy_test
+from jaxscat.validation.sky import sky_sentence
 
 app = typer.Typer(
     help="Scattering covariances on HEALPix maps: measure, synthesize, validate.",
@@ -143,6 +144,8 @@ def _show_outcome(outcome: Outcome) -> None:
         say(describe_independence(outcome.results["ensemble"]))
     reports = [row["validation"] for row in outcome.results["seeds"]]
     say(describe_copies(copy_test(reports)))
+    if "sky" in outcome.results:
+        say(sky_sentence(outcome.results["sky"]))
     say(f"wrote {outcome.folder}; the report is {outcome.folder / 'report.html'}")
 
 
@@ -163,6 +166,8 @@ def validate(
             print_table(ensemble_table(found.ensemble, title=f"{folder}: {len(found.seeds)} seeds"))
             say(describe_independence(found.ensemble))
         say(describe_copies(copy_test(list(found.reports.values()))))
+        if found.sky is not None:
+            say(sky_sentence(found.sky))
         say(f"wrote {', '.join(str(folder / name) for name in REPORT)}")
 
 

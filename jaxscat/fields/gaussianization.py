@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from jaxscat.maps import check_finite, to_numpy, to_real
+from jaxscat.maps import check_finite, to_numpy, to_real, unseen_pixels
 
 
 class Gaussianization(eqx.Module):
@@ -100,7 +100,8 @@ def gaussianize(
     Args:
         map: [p], at least two pixels, in any unit and of any part of the sky; not constant.
         weights: [p], weights of the pixels in ranks, such as a mask. Pixels of zero weight do not
-            count in ranks; they are transformed by the relation of the others.
+            count in ranks; they are transformed by the relation of the others, and may hold NaN
+            or UNSEEN.
 
     Returns:
         the dimensionless normal map, and the relation: `relation.forward(map)` is the normal map,
@@ -108,9 +109,9 @@ def gaussianize(
 
     Raises:
         ValueError: complex, boolean or non-numeric values; more or less than one dimension; fewer
-            than two pixels; NaN, infinite or UNSEEN pixels; fewer than two distinct values of
-            positive weight; values too large or too close for their dtype; weights of another
-            shape, not finite, negative or all zero.
+            than two pixels; NaN, infinite or UNSEEN pixels of positive weight; fewer than two
+            distinct values of positive weight; values too large or too close for their dtype;
+            weights of another shape, not finite, negative or all zero.
 
     Examples:
         >>> import jaxscat, numpy as np
@@ -128,13 +129,16 @@ def gaussianize(
         raise ValueError(
             f"map: got an array of shape {array.shape}, expected one map of at least two pixels"
         )
+    mass = np.ones(array.size) if weights is None else _check_weights(weights, array.size)
+    # Without weight and without a value: any number will do.
+    absent = (mass == 0) & (~np.isfinite(array) | unseen_pixels(array))
+    array = np.where(absent, array[np.argmax(mass > 0)], array)
     check_finite(array, name="map")
     # Rounded first: pixels that are equal in the dtype of the result share a rank.
     dtype = jax.dtypes.canonicalize_dtype(array.dtype)
     with np.errstate(over="ignore"):
         array = array.astype(dtype)
     check_finite(array, name="map")
-    mass = np.ones(array.size) if weights is None else _check_weights(weights, array.size)
     inside = mass > 0
     values, group = np.unique(array[inside], return_inverse=True)
     if values.size < 2:

@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from jaxscat.fields.seeds import check_seed
 from jaxscat.harmonics.spectra import angular_power_spectrum, filtered_noise
-from jaxscat.maps import check_map, check_mask, npix_to_nside, to_real
+from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside, to_real
 
 
 def noise(seed: int, size: int) -> Float[np.ndarray, " size"]:
@@ -37,7 +37,8 @@ def white_noise(
     Args:
         original: map, or the pixels of a patch, in any unit.
         seed: integer from 0 to 2^32 - 1.
-        footprint: weights of the pixels in mean and standard deviation, such as a mask.
+        footprint: weights of the pixels in mean and standard deviation, such as a mask; what
+            `original` holds where they are zero does not matter.
 
     Returns:
         float32 map in the unit of the original.
@@ -48,7 +49,7 @@ def white_noise(
 
     Source: `docs/conventions.md`, "Starts".
     """
-    original = _checked(original)
+    original = _checked(original, footprint)
     return _with_moments(noise(seed, original.size), original, footprint)
 
 
@@ -73,7 +74,7 @@ def reference_noise(
 
     Source: `docs/conventions.md`, "Starts".
     """
-    original = _checked(original)
+    original = _checked(original, footprint)
     check_seed(seed)
     drawn = np.random.RandomState(seed).randn(1, original.size).astype(np.float32)[0]
     return _with_moments(drawn, original, footprint)
@@ -93,7 +94,8 @@ def gaussian_noise(
     Args:
         original: NESTED map of the whole sphere, in any unit.
         seed: integer from 0 to 2^32 - 1.
-        footprint: weights of the pixels in the power spectrum and the mean, such as a mask.
+        footprint: weights of the pixels in the power spectrum and the mean, such as a mask; what
+            `original` holds where they are zero does not matter.
 
     Returns:
         float32 map in the unit of the original.
@@ -114,18 +116,26 @@ def gaussian_noise(
     """
     original = to_real(original, name="original")
     nside = npix_to_nside(original.size, name="original")
+    weights = None
+    if footprint is not None:
+        weights = check_mask(footprint, original.size, name="footprint")
+        original = cover_hidden(original, weights, name="original")
     original = check_map(original, name="original", nside=nside, allow_constant=True)
     original = original.astype(np.float64)
-    weights = None if footprint is None else check_mask(footprint, original.size, name="footprint")
     spectrum = angular_power_spectrum(original, weights)
     variance = np.average((original - np.average(original, weights=weights)) ** 2, weights=weights)
     map = filtered_noise(noise(seed, original.size), spectrum, variance)
     return (map + np.average(original - map, weights=weights)).astype(np.float32)
 
 
-def _checked(original: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
-    # Any number of pixels is accepted: the map may be that of a patch.
+def _checked(
+    original: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None
+) -> Float[np.ndarray, " p"]:
     original = to_real(original, name="original")
+    if footprint is not None:
+        check_mask(footprint, original.size, name="footprint", patch=True)
+        original = cover_hidden(original, footprint, name="original")
+    # Any number of pixels is accepted: the map may be that of a patch.
     original = check_map(original, name="original", cells=original.size, allow_constant=True)
     return original.astype(np.float32)
 

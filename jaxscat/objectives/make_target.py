@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxscat.maps import describe, to_numpy
+from jaxscat.maps import cover_hidden, describe, to_numpy
 from jaxscat.objectives.target import (
     GroupWeights,
     Normalization,
@@ -27,7 +27,7 @@ from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.checks import check_map_of, prepare_mask
 from jaxscat.statistics.ensembles import mean_and_scatter, root_mean_square
 from jaxscat.statistics.errors import measure_errors
-from jaxscat.statistics.hidden import Hidden, check_hidden, known_cover
+from jaxscat.statistics.hidden import Hidden, check_hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula
 from jaxscat.statistics.normalization import normalize
@@ -183,7 +183,7 @@ def _check_varying(
     What a mask hides is replaced before anything is checked.
     """
     if mask is not None:
-        map = known_cover(map, mask, name=name)
+        map = cover_hidden(map, mask, name=name)
     return check_map_of(map, spec, name=name, allow_constant=False)
 
 

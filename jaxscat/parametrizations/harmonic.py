@@ -16,7 +16,14 @@ from jaxscat.harmonics.tables import (
     multipole_rows,
 )
 from jaxscat.harmonics.transform import analysis, isotropic_filter, synthesis
-from jaxscat.maps import check_flag, check_map, check_mask, npix_to_nside, to_real
+from jaxscat.maps import (
+    check_flag,
+    check_map,
+    check_mask,
+    cover_hidden,
+    npix_to_nside,
+    to_real,
+)
 from jaxscat.parametrizations.parametrization import Parametrization
 
 _LARGEST_NSIDE = 256  # tables beyond take more than ten gigabytes
@@ -143,7 +150,8 @@ def harmonic_form(
     Args:
         original: NESTED map of the whole sphere in any unit.
         dtype: float32 or float64, the precision of fields and maps, that of the pyramid.
-        footprint: weights of the pixels in power spectrum, mean and spread, such as a mask.
+        footprint: weights of the pixels in power spectrum, mean and spread, such as a mask; what
+            `original` holds where they are zero does not matter.
         floor: least amplitude as a fraction of the original's spread. Multipoles with less power
             carry under `floor`^2 of the variance per pixel, and float32 would lose them.
         hold_spectrum: whether all maps of the form have the original's power in every multipole
@@ -171,9 +179,13 @@ def harmonic_form(
     check_flag(hold_spectrum, "hold_spectrum")
     original = to_real(original, name="original")
     nside = npix_to_nside(original.size, name="original")
+    weights = None if footprint is None else _check_footprint(footprint, original.size)
+    if weights is not None:
+        original = cover_hidden(original, weights, name="original")
     original = check_map(original, name="original", nside=nside).astype(np.float64)
     check_form_nside(nside, name="original: nside")
-    mean, spread, weights = _moments(original, footprint)
+    mean = np.average(original, weights=weights)
+    spread = np.sqrt(np.average((original - mean) ** 2, weights=weights))
     # The mean would leak into other multipoles by far more than rounding.
     spectrum = angular_power_spectrum(original - mean, weights)
     # Y^+ is a poor inverse near the last multipole: what follows has to be near it in power.
@@ -210,21 +222,11 @@ def check_form_nside(nside: int, *, name: str) -> None:
         raise ValueError(f"{name}: got {nside}, expected 2 to {_LARGEST_NSIDE}")
 
 
-def _moments(
-    original: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None
-) -> tuple[float, float, Float[np.ndarray, " p"] | None]:
-    """Return mean, spread and checked weights of a map."""
-    weights = None if footprint is None else check_mask(footprint, original.size, name="footprint")
-    if weights is not None and weights.ndim != 1:
+def _check_footprint(footprint: ArrayLike, npix: int) -> Float[np.ndarray, " p"]:
+    weights = check_mask(footprint, npix, name="footprint")
+    if weights.ndim != 1:
         raise ValueError(f"footprint: got shape {weights.shape}, expected one mask (npix,)")
-    inside = original if weights is None else original[weights > 0]
-    if np.ptp(inside) == 0:
-        raise ValueError(
-            f"original: got the same value {inside[0]:g} in every pixel of the footprint, "
-            "expected a map that varies there"
-        )
-    mean = np.average(original, weights=weights)
-    return mean, np.sqrt(np.average((original - mean) ** 2, weights=weights)), weights
+    return weights
 
 
 def _inverse_filter(

@@ -91,6 +91,9 @@ class TargetConfig(_Section):
 
     `mask` is the path of a map of weights, which is in `data.order` if it is a `.npy` file;
     `mask_threshold` is one number or one for every scale.
+    `hidden` is what becomes of pixels without data or weight: "exclude" keeps them out (see
+    `make_target`), "patch" does so with the wavelets of the other pixels alone, "interior" leaves
+    out all that they disturb, "include" reads what stands there.
     `second` is a dataset or the path of a second map, with which every map is measured; it is read
     and transformed as the original is. `reduction` "isotropic" is `IsotropicMean`, "harmonics" is
     `FourierHarmonics` with a number of `harmonics` (default one). `alignment` "target"
@@ -103,6 +106,7 @@ class TargetConfig(_Section):
     weights: Literal["balanced", "plain"] = "balanced"
     mask: str | None = None
     mask_threshold: Threshold | None = None
+    hidden: Literal["exclude", "include", "interior", "patch"] = "exclude"
     normalization: Literal["none", "target", "own"] = "none"
     reduction: Literal["none", "isotropic", "harmonics"] = "none"
     harmonics: int | None = Field(default=None, ge=1)
@@ -136,6 +140,9 @@ class SynthesisConfig(_Section):
     maps are made at that nside first, and refined from one nside to the next (see
     `synthesize_levels`); limits hold for each.
 
+    New maps have no data (UNSEEN) in hidden pixels; with `hidden_part` "free" they keep what the
+    synthesis leaves there, a continuation that nothing constrains.
+
     `gaussianize` has them made from the original with a Gaussian histogram, which is taken back
     from every new map (see `jaxscat.gaussianize`).
     """
@@ -150,6 +157,7 @@ class SynthesisConfig(_Section):
     form: Literal["pixels", "harmonic"] = "pixels"
     first_nside: Nside | None = None
     gaussianize: bool = False
+    hidden_part: Literal["unseen", "free"] = "unseen"
 
     @field_validator("seeds")
     @classmethod
@@ -190,6 +198,10 @@ class Config(_Section):
         target = self.target
         if target.mask_threshold is not None and target.mask is None and self.data.unseen != "mask":
             raise ValueError("target.mask_threshold only with target.mask or data.unseen = 'mask'")
+        if target.hidden == "patch" and self.synthesis.form == "harmonic":
+            raise ValueError("synthesis.form = 'harmonic' only with maps of the whole sphere")
+        if target.hidden == "patch" and self.synthesis.hidden_part == "free":
+            raise ValueError("synthesis.hidden_part = 'free' only if target.hidden is not 'patch'")
         if 2 * (target.harmonics or 0) > self.pyramid.orientations:
             raise ValueError("target.harmonics of at most half the pyramid.orientations")
         return self

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from jaxscat.io.masks import build_footprint
+from jaxscat.maps import npix_to_nside
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config, load_config
 from jaxscat.run.folder import RunFolder, write_json
@@ -22,7 +23,7 @@ from jaxscat.run.provenance import Clock, describe_devices, git_commit, versions
 from jaxscat.run.report import write_report
 from jaxscat.run.results import write_results
 from jaxscat.run.synthesis import Synthesizer, synthesize_run, synthesize_seeds
-from jaxscat.run.targets import build_run_pyramid
+from jaxscat.run.targets import build_run_pyramid, find_cells, treat_hidden
 from jaxscat.validation.seeds import SeedValidation, validate_seeds
 
 
@@ -158,7 +159,8 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
     _check_precision(config)
     observer.stage("validating")
     working = build_working_map(config, stored.original, build_footprint(stored.mask))
-    pyramid = build_run_pyramid(config, stored.original.size)
+    cells = find_cells(config, stored.mask)
+    pyramid = build_run_pyramid(config, npix_to_nside(stored.original.size), cells=cells)
     maps = {seed: stored.of_seed(seed).astype(np.float32) for seed in stored.files}
     validation = validate_seeds(
         stored.original,
@@ -166,6 +168,7 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
         pyramid,
         start_of=working.restored_start,
         mask=stored.mask,
+        hidden=treat_hidden(config),
         progress=observer.building,
     )
     observer.stage("writing the report")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from jaxscat.datasets.registry import dataset_names, dataset_path
 from jaxscat.io.maps import in_precision, load_map, load_map_and_mask
 from jaxscat.io.masks import build_footprint, joint_mask, read_mask
-from jaxscat.maps import npix_to_nside
+from jaxscat.maps import cover_hidden, npix_to_nside
 from jaxscat.run.config import Config
 from jaxscat.run.provenance import array_sha256, file_sha256
 
@@ -27,6 +28,8 @@ class MapSources:
         order: "RING" or "NESTED", for files of maps and for a mask that is a `.npy` file.
         field: column of FITS files of maps, by number or by name.
         unseen: "refuse" pixels without data, or make them zeros of the "mask".
+        hidden: what becomes of pixels without weight; unless they are to be "include"d, what stands
+            there is replaced by the mean of the others.
         downgrade_second: average a second map of a larger nside to that of the map, where it would
             be refused otherwise.
         section: prefix of the options `second` and `mask` in messages.
@@ -39,6 +42,7 @@ class MapSources:
     order: str | None = None
     field: int | str = 0
     unseen: str = "refuse"
+    hidden: str = "exclude"
     downgrade_second: bool = False
     section: str = ""
 
@@ -55,6 +59,8 @@ class Maps:
 def read_maps(sources: MapSources) -> Maps:
     """Read maps and masks at the working nside; what is missing in any of them is masked.
 
+    Warns where two maps lack different pixels.
+
     Raises `ValueError` for all that `load_map` and `load_mask` refuse, for a second map or a mask
     of another number of pixels than the map, and where no pixel with weight is left.
     """
@@ -70,6 +76,11 @@ def read_maps(sources: MapSources) -> Maps:
                 f"expected nside {npix_to_nside(map.size)} as the first map has (or a common "
                 "working nside)"
             )
+        if not _hide_alike(mask, present):
+            warnings.warn(
+                f"{name}: lacks other pixels than the first map; those that both have are used",
+                stacklevel=2,
+            )
         mask = joint_mask(mask, present, name)
     if sources.mask is not None:
         name = f"{sources.section}mask"
@@ -80,7 +91,16 @@ def read_maps(sources: MapSources) -> Maps:
                 f"{map.size} as the map has"
             )
         mask = joint_mask(mask, given, name)
+    if mask is not None and sources.hidden != "include":
+        map = cover_hidden(map, mask)
+        second = None if second is None else cover_hidden(second, mask)
     return Maps(map, second, mask)
+
+
+def _hide_alike(mask: np.ndarray | None, other: np.ndarray | None) -> bool:
+    """Say whether two masks [p] hide the same pixels; None hides none."""
+    first, second = ([] if one is None else np.flatnonzero(one == 0) for one in (mask, other))
+    return np.array_equal(first, second)
 
 
 @dataclass(frozen=True)
@@ -136,6 +156,7 @@ def read_inputs(config: Config) -> Inputs:
         order=data.order,
         field=data.field,
         unseen=data.unseen,
+        hidden=target.hidden,
         downgrade_second=True,
         section="target.",
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from jaxscat.io.maps import load_map, load_mask, save_maps
+from jaxscat.maps import UNSEEN, seen_pixels
 from jaxscat.minimization.result import Result
 from jaxscat.run.folder import map_file_names, numbered_map_files
 
@@ -19,7 +20,7 @@ class StoredMaps(NamedTuple):
     """The maps of a run folder; those of the seeds are read on demand.
 
     Attributes:
-        original: the original map [p], float64, NESTED.
+        original: the original map [p], float64, NESTED; its mean in hidden pixels.
         mask: the masks [M p], or None.
         files: the file of the map of each seed, in the order of the files.
     """
@@ -29,8 +30,8 @@ class StoredMaps(NamedTuple):
     files: dict[int, Path]
 
     def of_seed(self, seed: int) -> np.ndarray:
-        """Read the map [p] of a seed."""
-        return load_map(self.files[seed], field=f"SEED_{seed}")
+        """Read the map [p] of a seed; its mean stands in hidden pixels."""
+        return load_map(self.files[seed], field=f"SEED_{seed}", unseen="mean")
 
 
 def save_run_maps(
@@ -39,6 +40,8 @@ def save_run_maps(
     start: np.ndarray,
     made: Mapping[int, Result],
     mask: np.ndarray | None = None,
+    *,
+    hidden: Literal["unseen", "free"] | None = "unseen",
 ) -> list[Path]:
     """Write the maps of a run, NESTED, float32; return the paths of the files.
 
@@ -46,18 +49,26 @@ def save_run_maps(
     and MASK_<m> for each mask ([p] or [M p]). More seeds are in maps_001.fits, maps_002.fits, ...,
     64 in each: ORIGINAL stands in all of them, START and masks in the first. Of column <k> the
     keywords SEED<k> and STATUS<k> say which seed it belongs to and how its synthesis ended ("start"
-    for START).
+    for START). Pixels without weight in any mask are UNSEEN; with `hidden` "free" in ORIGINAL only,
+    with None nowhere.
     """
     seeds = list(made)
     parts = [seeds[at : at + SEEDS_PER_FILE] for at in range(0, len(seeds), SEEDS_PER_FILE)]
     paths = [folder / name for name in map_file_names(len(parts))]
+    lost = None if mask is None or hidden is None else ~seen_pixels(mask)
+
+    def shown(map: np.ndarray, *, new: bool = True) -> np.ndarray:
+        if lost is None or (new and hidden == "free"):
+            return map
+        return np.where(lost, np.asarray(UNSEEN, map.dtype), map)
+
     for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
-        columns, header = {"ORIGINAL": original}, {}
+        columns, header = {"ORIGINAL": shown(original, new=False)}, {}
         if number == 0:
-            columns["START"] = start
+            columns["START"] = shown(start)
             header |= _build_keywords(len(columns), seeds[0], "start")
         for seed in part:
-            columns[f"SEED_{seed}"] = made[seed].map
+            columns[f"SEED_{seed}"] = shown(made[seed].map)
             header |= _build_keywords(len(columns), seed, str(made[seed].status))
         if number == 0 and mask is not None:
             columns |= {f"MASK_{i}": m for i, m in enumerate(np.atleast_2d(mask), start=1)}
@@ -92,7 +103,9 @@ def find_run_maps(folder: Path) -> StoredMaps:
         load_mask(paths[0], field=name) for name in names[paths[0]] if name.startswith("MASK_")
     ]
     return StoredMaps(
-        load_map(paths[0], field="ORIGINAL"), np.stack(masks) if masks else None, files
+        load_map(paths[0], field="ORIGINAL", unseen="mean"),
+        np.stack(masks) if masks else None,
+        files,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +21,7 @@ from jaxscat.run.config import Config
 from jaxscat.run.inputs import Inputs, read_inputs
 from jaxscat.run.provenance import Clock
 from jaxscat.run.resolution_levels import build_coarser_levels
-from jaxscat.run.targets import build_run_pyramid, build_run_target
+from jaxscat.run.targets import build_run_pyramid, build_run_target, find_cells
 
 # By their names in a config.
 STARTS = {
@@ -60,6 +61,7 @@ class Prepared:
         config: the settings.
         inputs: original, mask and second map in the precision of the run, and where they are from.
         working: the map whose statistics new maps get, and the starts.
+        cells: the pixels of the maps of targets and pyramids; None for the whole sphere.
         pyramids: the wavelets of all levels, the coarsest first.
         targets: the targets of all levels, in the same order.
         form: how a map follows from the free parameters of the synthesis; None for pixels.
@@ -68,6 +70,7 @@ class Prepared:
     config: Config
     inputs: Inputs
     working: WorkingMap
+    cells: np.ndarray | None
     pyramids: list[Pyramid]
     targets: list[Target]
     form: Harmonic | None
@@ -82,15 +85,24 @@ class Prepared:
         """The wavelets at the nside of the original."""
         return self.pyramids[-1]
 
-    @property
-    def start(self) -> Callable[[int], np.ndarray]:
-        """The function that draws the start [p] of a seed."""
-        return self.working.start
+    def start(self, seed: int) -> np.ndarray:
+        """Draw the start of a seed, of the pixels and in the values of the targets' maps."""
+        return select_cells(self.working.start(seed), self.cells)
 
-    @property
-    def restore(self) -> Callable[[np.ndarray], np.ndarray]:
-        """The function that takes a new map [p] back to the values of the original."""
-        return self.working.restore
+    def restore(self, map: np.ndarray) -> np.ndarray:
+        """Take a new map back to the values of the original, on the whole sphere [p]."""
+        if self.cells is not None:
+            # Hidden pixels hold the mean.
+            sphere = np.broadcast_to(self.working.values, (*map.shape[:-1], self.original.size))
+            sphere = sphere.astype(map.dtype)
+            sphere[..., self.cells] = map
+            map = sphere
+        return self.working.restore(map)
+
+
+def select_cells(map: np.ndarray | None, cells: np.ndarray | None) -> Any:
+    """Return the pixels of a patch, or all of them; no map stays none."""
+    return map if map is None or cells is None else map[..., cells]
 
 
 def prepare(
@@ -115,17 +127,21 @@ def prepare(
     if config.synthesis.form == "harmonic":
         nside = npix_to_nside(inputs.original.size)
         check_form_nside(nside, name="synthesis.form: 'harmonic' at nside")
+    nside = npix_to_nside(inputs.original.size)
+    cells = find_cells(config, inputs.mask)
     with clock.measure("pyramid"):
         observer.stage("building the wavelets")
-        pyramid = build_run_pyramid(config, inputs.original.size, observer.building)
+        pyramid = build_run_pyramid(config, nside, cells=cells, progress=observer.building)
     with clock.measure("target"):
         observer.stage("measuring the map")
         working = build_working_map(config, inputs.original, build_footprint(inputs.mask))
-        maps = {"mask": inputs.mask, "second": inputs.second}
-        target = build_run_target(config, working.values, pyramid, **maps)
-        targets, pyramids = build_coarser_levels(config, working.values, pyramid, **maps)
+        given = working.values, inputs.mask, inputs.second
+        values, mask, second = (select_cells(map, cells) for map in given)
+        target = build_run_target(config, values, pyramid, mask=mask, second=second)
+        coarser = build_coarser_levels(config, values, pyramid, mask=mask, second=second)
+        targets, pyramids = coarser
         form = _build_form(config, working)
-    return Prepared(config, inputs, working, [*pyramids, pyramid], [*targets, target], form)
+    return Prepared(config, inputs, working, cells, [*pyramids, pyramid], [*targets, target], form)
 
 
 def build_working_map(

@@ -19,6 +19,12 @@ from jaxscat.run.folder import write_json
 from jaxscat.run.results import HISTORY_COLUMNS, describe_unit, format_title
 from jaxscat.validation import gaussian_control
 from jaxscat.validation.seeds import SeedValidation
+from jaxscat.validation.sky import sky_sentence
+
+FREE_PART = (
+    "What new maps hold in hidden pixels is a free continuation: nothing constrains it, and it is "
+    "not compared."
+)
 
 
 def write_report(
@@ -52,7 +58,7 @@ def write_report(
         validation=content,
         figures={name: figure_png(figure) for name, figure in figures.items()},
         provenance=_read_json(folder / "run.json"),
-        notes=_notes(config),
+        notes=_notes(config, validation),
         # The config.toml of an older run lacks newer settings.
         config_text=stored.read_text(encoding="utf-8") if stored.is_file() else config.to_toml(),
     )
@@ -62,9 +68,11 @@ def write_report(
             file.write(data)
 
 
-def _notes(config: Config) -> list[str]:
-    """List what the settings of a run impose on its maps, whatever the synthesis finds."""
-    notes = []
+def _notes(config: Config, validation: SeedValidation) -> list[str]:
+    """List what part of the sky is compared, and what settings impose on the maps."""
+    notes = [] if validation.sky is None else [sky_sentence(validation.sky)]
+    if validation.sky is not None and config.synthesis.hidden_part == "free":
+        notes.append(FREE_PART)
     if config.synthesis.gaussianize:
         notes.append(
             "Values were taken back through the original's histogram (gaussianize): the histogram "

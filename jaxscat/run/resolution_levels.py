@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 
+from jaxscat.maps import seen_pixels
 from jaxscat.objectives.target import Target
 from jaxscat.operators.apply import downsample_map
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.run.config import Config
-from jaxscat.run.targets import build_run_pyramid, build_run_target
+from jaxscat.run.targets import build_run_pyramid, build_run_target, treat_hidden
 
 
 def build_coarser_levels(
@@ -25,7 +24,8 @@ def build_coarser_levels(
 ) -> tuple[list[Target], list[Pyramid]]:
     """Build targets and pyramids from `synthesis.first_nside` to half the nside of the run.
 
-    Original, mask and second map ([p], masks [M p]) are downsampled by the pyramid of the run.
+    Original, mask and second map ([p], masks [M p]) are downsampled by the pyramid of the run,
+    with hidden pixels left out of the averages unless the config includes them.
     Without `first_nside` both lists are empty.
 
     Raises `ValueError` for a `first_nside` that is not below the nside of the run or is not among
@@ -47,19 +47,34 @@ def build_coarser_levels(
             f"synthesis.first_nside: got {first}, expected a scale of the pyramid, whose coarsest "
             f"grid has nside {pyramid.levels[-1].nside}"
         )
-    maps = {"original": original, "mask": mask, "second": second}
+    maps = [original] if second is None else [original, second]
+    patch = pyramid.spec.cell_count is not None
     for step in range(halvings):
-        maps = {
-            name: None if map is None else _downsample(map, pyramid, own + step)
-            for name, map in maps.items()
-        }
+        seen = None
+        if mask is not None and treat_hidden(config) != "include":
+            seen = seen_pixels(mask)
+        maps = [_downsample_seen(map, seen, pyramid, own + step) for map in maps]
+        mask = None if mask is None else _downsample(mask, pyramid, own + step)
         level = _shift_scales(config, step + 1, pyramid.spec)
-        coarse = build_run_pyramid(level, 12 * (nside >> (step + 1)) ** 2)
-        whole: Any = maps["original"]
-        target = build_run_target(level, whole, coarse, mask=maps["mask"], second=maps["second"])
+        cells = pyramid.pixels(own + step + 1) if patch else None
+        coarse = build_run_pyramid(level, nside >> (step + 1), cells=cells)
+        other = maps[1] if len(maps) > 1 else None
+        target = build_run_target(level, maps[0], coarse, mask=mask, second=other)
         targets.insert(0, target)
         pyramids.insert(0, coarse)
     return targets, pyramids
+
+
+def _downsample_seen(
+    map: np.ndarray, seen: np.ndarray | None, pyramid: Pyramid, scale: int
+) -> np.ndarray:
+    """Downsample a map [p] with the weight of the pixels that are seen; where none is, its mean."""
+    if seen is None or seen.all():
+        return _downsample(map, pyramid, scale)
+    mean = map[seen].mean(dtype=np.float64).astype(map.dtype)
+    weight = _downsample(seen.astype(map.dtype), pyramid, scale)
+    values = _downsample(np.where(seen, map - mean, 0), pyramid, scale)
+    return mean + values / np.where(weight > 0, weight, 1)
 
 
 def _downsample(map: np.ndarray, pyramid: Pyramid, scale: int) -> np.ndarray:

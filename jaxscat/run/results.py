@@ -17,6 +17,7 @@ from jaxscat.run.folder import write_json, write_table
 from jaxscat.run.maps import save_run_maps
 from jaxscat.run.provenance import Clock, describe_devices
 from jaxscat.run.synthesis import Synthesized
+from jaxscat.run.targets import treat_hidden
 from jaxscat.validation import finite_or_none, gaussian_control
 from jaxscat.validation.ensemble import quantity_table
 from jaxscat.validation.seeds import SeedValidation, validate_seeds
@@ -65,13 +66,21 @@ def write_results(
             run.pyramid,
             start_of=run.starts.__getitem__,
             mask=run.mask,
+            hidden=treat_hidden(config),
             progress=progress,
         )
     stage("writing")
     reports = validation.reports
-    results = summarize(config, run.source, run.made, reports, ensemble=validation.ensemble)
+    results = summarize(config, run.source, run.made, reports, validation.ensemble, validation.sky)
     write_json(folder / "results.json", results)
-    save_run_maps(folder, run.original, run.starts[seeds[0]], run.made, run.mask)
+    save_run_maps(
+        folder,
+        run.original,
+        run.starts[seeds[0]],
+        run.made,
+        run.mask,
+        hidden=None if config.target.hidden == "include" else config.synthesis.hidden_part,
+    )
     write_history(folder / "history.csv", run.made)
     _draw_summary(folder / "summary.png", config, run)
     if validation.correlations is not None:
@@ -86,12 +95,14 @@ def summarize(
     made: Mapping[int, Result],
     reports: Mapping[int, Mapping[str, Any]],
     ensemble: Mapping[str, Any] | None = None,
+    sky: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Build the content of results.json: the reference experiment's keys, and more beside them.
 
     Keys of a single map (`statistics`, `final_loss`, ...) are of the first seed; `seeds` lists all,
-    and `ensemble`, if given, is the `ensemble_report` of them together. `elapsed_seconds` is the
-    synthesis of all seeds with compilation.
+    and `ensemble`, if given, is the `ensemble_report` of them together; `sky` is
+    there for a part of the sky only (see `describe_sky`). `elapsed_seconds` is the synthesis of
+    all seeds with compilation.
     """
     device = describe_devices()
     first_map = next(iter(made.values())).map
@@ -133,6 +144,7 @@ def summarize(
             "validation": first["validation"],
             "seeds": rows,
             **({} if ensemble is None else {"ensemble": ensemble}),
+            **({} if sky is None else {"sky": sky}),
         }
     )
 

@@ -154,15 +154,15 @@ def _gather(
 
 def _restore(prepared: Prepared, made: Mapping[int, Result], *, with_starts: bool) -> Synthesized:
     """Take new maps, and the starts if wanted, back to the values of the original."""
-    inputs, working = prepared.inputs, prepared.working
+    inputs = prepared.inputs
     return Synthesized(
         source=inputs.source,
         original=inputs.original,
         mask=inputs.mask,
         pyramid=prepared.pyramid,
-        starts={seed: working.restored_start(seed) for seed in made if with_starts},
+        starts={seed: prepared.restore(prepared.start(seed)) for seed in made if with_starts},
         made={
-            seed: result._replace(map=working.restore(result.map)) for seed, result in made.items()
+            seed: result._replace(map=prepared.restore(result.map)) for seed, result in made.items()
         },
         checksums=inputs.checksums,
     )

@@ -8,31 +8,37 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxscat.maps import npix_to_nside
+from jaxscat.maps import seen_pixels
 from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid, build_pyramid
 from jaxscat.run.config import Config, TargetConfig
 from jaxscat.statistics.alignment import align_orientations
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
+from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.reduction import Reduction
 
 
 def build_run_pyramid(
-    config: Config, npix: int, progress: Callable[[int, int], None] | None = None
+    config: Config,
+    nside: int,
+    *,
+    cells: np.ndarray | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Pyramid:
-    """Build the wavelets of a config for maps of a number of pixels.
+    """Build the wavelets of a config for maps of an nside, or for some of their pixels, `cells`.
 
     `progress` is called as by `build_pyramid`. Raises `ValueError` as `build_pyramid`.
     """
     settings = config.pyramid
     return build_pyramid(
-        npix_to_nside(npix),
+        nside,
         orientations=settings.orientations,
         kernel_size=settings.kernel_size,
         scales=settings.scales,
         dtype=np.dtype(config.run.precision),
         geometry=settings.geometry,
+        cell_ids=cells,
         progress=progress,
     )
 
@@ -52,20 +58,42 @@ def build_run_target(
     """
     settings = config.target
     map = jnp.asarray(original)
+    weights = None if mask is None else jnp.asarray(mask)
+    hidden = treat_hidden(config)
+    alignment = None
+    if settings.alignment == "target":
+        alignment = align_orientations(map, pyramid, mask=weights, hidden=hidden)
     return make_target(
         map,
         pyramid,
         second=None if second is None else jnp.asarray(second),
-        mask=None if mask is None else jnp.asarray(mask),
+        mask=weights,
         mask_threshold=_read_threshold(settings),
+        hidden=hidden,
         sigma=settings.sigma,
         sigma_floor=settings.sigma_floor,
         coarsest_nside=settings.coarsest_nside,
         weights=settings.weights,
         normalization=None if settings.normalization == "none" else settings.normalization,
         reduction=_build_reduction(settings),
-        alignment=align_orientations(map, pyramid) if settings.alignment == "target" else None,
+        alignment=alignment,
     )
+
+
+def treat_hidden(config: Config) -> Hidden:
+    """Return what becomes of hidden pixels in statistics; wavelets of a patch never reach them."""
+    return "exclude" if config.target.hidden == "patch" else config.target.hidden
+
+
+def find_cells(config: Config, mask: np.ndarray | None) -> np.ndarray | None:
+    """Return the pixels with weight in any mask ([p] or [M p]) if a config is of a patch.
+
+    None is the whole sphere.
+    """
+    if config.target.hidden != "patch" or mask is None:
+        return None
+    seen = seen_pixels(mask)
+    return None if seen.all() else np.flatnonzero(seen)
 
 
 def _read_threshold(settings: TargetConfig) -> float | Array | None:

@@ -153,7 +153,7 @@ def _spread(statistics: ScatteringCovariance, reduction: IsotropicMean) -> Reduc
             square = reduction.mean_of_group(name, jnp.real(deviation) ** 2)
             return safe_sqrt(square + jnp.where(square > 0, _FOSCAT_FLOOR, 0.0))
         parts = jnp.concatenate([jnp.real(deviation), jnp.imag(deviation)], axis=-1)
-        return _norm(parts) / np.sqrt(group.shape[-1])
+        return _norm(parts) / float(np.sqrt(group.shape[-1]))
 
     reduced = reduce_groups(statistics, reduction, spread)
     return replace(reduced, s0=jnp.zeros_like(reduced.s0))

@@ -1,14 +1,13 @@
 """Hidden pixels, those without data or weight, and how they are kept out of everything."""
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from jaxscat.maps import to_real
+from jaxscat.maps import cover_hidden, seen_pixels
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.checks import PreparedMap, is_known, prepare_map
 
@@ -30,7 +29,7 @@ def check_hidden(hidden: object, mask: Array | None) -> None:
         raise ValueError(f"hidden: got {hidden!r}, expected one of {list(HIDDEN)}")
     if hidden == "include" or mask is None or not is_known(mask):
         return
-    seen = known_seen(mask)
+    seen = seen_pixels(mask)
     if seen.sum() < min(LEAST_PIXELS, seen.size):
         raise ValueError(
             f"mask: got {seen.sum()} of {seen.size} pixels with weight, expected at least "
@@ -88,27 +87,6 @@ def prepare_shown(
     if mask is None or hidden == "include":
         return prepare_map(map, spec, name=name)
     if is_known(map, mask):  # pyright: ignore[reportArgumentType]
-        map = known_cover(map, mask, name=name)
+        map = cover_hidden(map, mask, name=name)
     prepared = prepare_map(map, spec, name=name)
     return prepared._replace(pixels=cover(prepared.pixels, mask))
-
-
-def known_seen(mask: ArrayLike) -> Bool[np.ndarray, " p"]:
-    """Return on the host which pixels a mask `[p]` or masks `[M p]` do not hide."""
-    return np.atleast_2d(np.asarray(mask)).max(axis=0) > 0
-
-
-def known_cover(map: ArrayLike, mask: ArrayLike, *, name: str = "map") -> Any:
-    """Replace the hidden pixels of a map by the value of one that is seen, on the host.
-
-    After that nothing can depend on what they held, and checks see the other pixels only. A map of
-    another shape than the mask is returned as it is, for those checks to refuse.
-
-    Raises:
-        ValueError: as `to_real`.
-    """
-    seen = known_seen(mask)
-    values = to_real(map, name=name)
-    if values.shape != seen.shape:
-        return values
-    return np.where(seen, values, values[np.argmax(seen)])

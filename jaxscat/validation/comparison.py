@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.hidden import Hidden
 from jaxscat.validation.description import Description, describe, distances
 from jaxscat.validation.gaussian import CONTROLS, gaussian_control
 from jaxscat.validation.reference import Reference, build_reference
@@ -36,7 +37,10 @@ class Comparison:
     controls: Mapping[str, Sequence[Description]]
 
     def describe(self, map: Float[np.ndarray, " p"]) -> Description:
-        """Measure the quantities of a new NESTED map [p], float64 and already checked."""
+        """Measure the quantities of a new NESTED map [p], float64 and already checked.
+
+        What it holds outside the footprint does not matter, unless hidden pixels are included.
+        """
         # Quantities divided by the spread or the power of a constant map are NaN.
         with np.errstate(divide="ignore", invalid="ignore"):
             return describe(map, self.reference)
@@ -109,17 +113,19 @@ def compare_with(
     pyramid: Pyramid,
     *,
     mask: Any = None,
+    hidden: Hidden = "exclude",
     controls: int = CONTROLS_OF_A_KIND,
     seed: int = 0,
 ) -> Comparison:
     """Measure an original and its Gaussian controls.
 
     There are `controls` controls of each kind, with the seeds `seed`, `seed + 1`, ... The original
-    [p] and the mask ([p] or [M p]) are float64 and already checked.
+    [p] and the mask ([p] or [M p]) are float64, of the whole sphere, and already checked. `hidden`
+    is what becomes of hidden pixels in scattering covariances (see `measure`).
     """
     # Quantities divided by the spread or the power of a constant map are NaN.
     with np.errstate(divide="ignore", invalid="ignore"):
-        reference = build_reference(original, pyramid, mask)
+        reference = build_reference(original, pyramid, mask, hidden)
         alone = Comparison(reference, describe(original, reference), {})
         drawn = {
             kind: [

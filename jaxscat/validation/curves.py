@@ -79,7 +79,7 @@ def build_curves(
 
     edges = reference.edges
     last = comparison.original.spectrum.size
-    scales = range(reference.pyramid.spec.scales)
+    scales = range(reference.measurement.pyramid.spec.scales)
     curves = {
         "power_spectrum": curve(np.arange(1, last), lambda one: one.spectrum[1:]),
         "power_ratio": curve(

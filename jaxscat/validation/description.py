@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxscat.harmonics.spectra import harmonic_coefficients
+from jaxscat.maps import cover_hidden
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.validation.coupling import band_maps, coupling_difference, cross_skewness
 from jaxscat.validation.distribution import (
@@ -70,11 +71,16 @@ class Description(NamedTuple):
 def describe(map: Float[np.ndarray, " p"], reference: Reference) -> Description:
     """Measure the quantities of one NESTED map [p], float64 and already checked.
 
+    What it holds outside the footprint does not matter, unless scattering covariances include it.
+
     Source: `docs/conventions.md`, "Validation".
     """
     import healpy  # loads matplotlib, so not at import
 
     footprint, original = reference.footprint, reference.original
+    statistics = measure_on_host(map, reference.measurement)
+    if footprint is not None:
+        map = cover_hidden(map, footprint)
     harmonics = harmonic_coefficients(map, footprint)
     spectrum, power = healpy.alm2cl(harmonics), healpy.alm2cl(reference.harmonics)
     bands = band_maps(harmonics, reference.nside, reference.bands)
@@ -91,7 +97,7 @@ def describe(map: Float[np.ndarray, " p"], reference: Reference) -> Description:
         peaks=peak_counts(map, reference.thresholds(PEAK_LEVELS), footprint),
         minima=minimum_counts(map, reference.thresholds(MINIMUM_LEVELS), footprint),
         coupling=cross_skewness(bands, footprint),
-        statistics=measure_on_host(map, reference.pyramid, reference.mask),
+        statistics=statistics,
     )
 
 

@@ -33,17 +33,20 @@ def correlation_matrix(
 ) -> Float[np.ndarray, "maps maps"]:
     """Return Pearson's correlation coefficients of all pairs of maps over pixels.
 
-    `weights` (>= 0) weight the pixels, also in the mean that is subtracted. Rows and columns of
+    `weights` (>= 0) weight the pixels, also in the mean that is subtracted; what maps hold where
+    they are zero does not matter. Rows and columns of
     constant maps are NaN. Computed in float64.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
-    means = [np.average(np.asarray(map, np.float64), weights=weights) for map in maps]
+    inside = np.ones(len(maps[0]), dtype=bool) if weights is None else np.asarray(weights) > 0
+    share = None if weights is None else np.asarray(weights)[inside]
+    means = [np.average(np.asarray(map, np.float64)[inside], weights=share) for map in maps]
     products = np.zeros((len(maps), len(maps)))
     for begin in range(0, len(maps[0]), _PIXELS):
         part = slice(begin, begin + _PIXELS)
         centred = np.stack([np.asarray(map[part], np.float64) for map in maps])
-        centred -= np.array(means)[:, None]
+        centred = np.where(inside[part], centred - np.array(means)[:, None], 0.0)
         products += (centred if weights is None else centred * weights[part]) @ centred.T
     spread = np.sqrt(np.diagonal(products))
     with np.errstate(divide="ignore", invalid="ignore"):

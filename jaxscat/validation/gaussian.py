@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.harmonics.spectra import angular_power_spectrum, filtered_noise
+from jaxscat.maps import cover_hidden
 
 ControlKind = Literal["gaussian", "filtered"]
 CONTROLS: tuple[ControlKind, ...] = get_args(ControlKind)
@@ -35,6 +36,8 @@ def gaussian_control(
     if kind not in CONTROLS:
         raise ValueError(f"kind: got {kind!r}, expected one of {list(CONTROLS)}")
     original = np.asarray(original, dtype=np.float64)
+    if footprint is not None:
+        original = cover_hidden(original, footprint)
     spectrum = angular_power_spectrum(original, footprint)
     if kind == "filtered":
         drawn = np.random.Generator(np.random.PCG64(seed)).standard_normal(original.size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -11,6 +10,8 @@ from jaxtyping import Complex, Float
 from jaxscat.harmonics.spectra import harmonic_coefficients
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.hidden import Hidden
+from jaxscat.statistics.measurement import Measurement, build_measurement
 from jaxscat.validation.coupling import octave_bands
 from jaxscat.validation.distribution import pixel_moments
 from jaxscat.validation.scattering import measure_on_host
@@ -26,8 +27,8 @@ class Reference:
 
     Attributes:
         original: NESTED map [p], float64.
-        pyramid: operators for scattering covariances.
-        mask: mask [p] or masks [M p] of scattering covariances, or None.
+        measurement: how scattering covariances are measured, with the masks and, of a patch, for
+            its pixels alone.
         footprint: weights [p] of the pixels in all other quantities, or None.
         moments: moments of its pixels (see `pixel_moments`).
         harmonics: its spherical harmonic coefficients, in healpy's order.
@@ -39,8 +40,7 @@ class Reference:
     """
 
     original: Float[np.ndarray, " p"]
-    pyramid: Pyramid
-    mask: Float[np.ndarray, "*M p"] | None
+    measurement: Measurement
     footprint: Float[np.ndarray, " p"] | None
     moments: dict[str, float]
     harmonics: Complex[np.ndarray, " lm"]
@@ -53,7 +53,7 @@ class Reference:
     @property
     def nside(self) -> int:
         """Resolution of all maps."""
-        return self.pyramid.spec.nside
+        return self.measurement.pyramid.spec.nside
 
     def thresholds(self, levels: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Convert levels, in standard deviations above the original's mean, to map units."""
@@ -61,20 +61,29 @@ class Reference:
 
 
 def build_reference(
-    original: Float[np.ndarray, " p"], pyramid: Pyramid, mask: Any = None
+    original: Float[np.ndarray, " p"],
+    pyramid: Pyramid,
+    mask: Float[np.ndarray, "*M p"] | None = None,
+    hidden: Hidden = "exclude",
 ) -> Reference:
-    """Measure an original (float64 and already checked) as the reference of comparisons."""
+    """Measure an original (float64 and already checked) as the reference of comparisons.
+
+    Maps and masks are of the whole sphere, with a patch's pyramid too.
+    """
     footprint = None if mask is None else np.atleast_2d(mask).max(axis=0)
+    spec, weights = pyramid.spec, mask
+    if spec.cell_count is not None and mask is not None:
+        weights = mask[..., pyramid.pixels(spec.own_scale)]
+    measurement = build_measurement(pyramid, mask=weights, hidden=hidden)
     moments = pixel_moments(original, footprint)
     nside = pyramid.spec.nside
     return Reference(
         original=original,
-        pyramid=pyramid,
-        mask=mask,
+        measurement=measurement,
         footprint=footprint,
         moments=moments,
         harmonics=harmonic_coefficients(original, footprint),
-        statistics=measure_on_host(original, pyramid, mask),
+        statistics=measure_on_host(original, measurement),
         bins=multipole_bins(nside),
         ranges=octave_ranges(nside),
         bands=octave_bands(nside),

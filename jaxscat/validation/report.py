@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from jaxscat.fields.seeds import check_seed
-from jaxscat.maps import check_map, check_mask, npix_to_nside, to_real
+from jaxscat.maps import check_mask, cover_hidden, npix_to_nside, to_real
 from jaxscat.operators.pyramid import Pyramid, build_pyramid, check_pyramid
+from jaxscat.operators.spec import PyramidSpec
+from jaxscat.statistics.checks import check_map_of
+from jaxscat.statistics.hidden import Hidden, check_hidden
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
 from jaxscat.validation.ensemble import correlation_matrix, ensemble_report
 
@@ -24,6 +28,7 @@ def validate(
     pyramid: Pyramid | None = None,
     start: Float[np.ndarray, "*seeds p"] | None = None,
     mask: Float[np.ndarray, "*M p"] | None = None,
+    hidden: Hidden = "exclude",
     controls: int = CONTROLS_OF_A_KIND,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -48,15 +53,15 @@ def validate(
       `scattering_improvement_pct` = 100 (1 - synthesized / start), if `start` is given.
 
     All maps are [p] at the nside of the pyramid; the default `pyramid` is built for the original.
+    With the pyramid of a patch, maps and masks are of its pixels, in the order of its `cell_ids`.
     For several synthesized maps [n p] (with starts of the same shape), the result has the report on
     each in `maps`, and the content of `ensemble_report`. With a `mask` ([p] or [M p]), scattering
-    covariances are masked (their wavelets extend beyond the edges), and everything else is
-    computed inside the union of the masks. Undefined values (such as the skewness of a constant
-    map) are None.
+    covariances are masked, and everything else is computed inside the union of the masks. Pixels of
+    weight zero are `hidden` (see `measure`): unless "include"d, no map needs to have data there.
+    Undefined values (such as the skewness of a constant map) are None.
 
     Raises `ValueError` if a map or the mask has another number of pixels or is not finite and
-    real, if the mask is negative or zero everywhere, if the pyramid is that of a patch, and for
-    an invalid seed or number of controls.
+    real, if the mask is negative or zero everywhere, and for an invalid seed or number of controls.
 
     Examples:
         >>> import jaxscat, numpy as np
@@ -80,28 +85,32 @@ def validate(
         pyramid = build_pyramid(npix_to_nside(original.size, name="original"))
     if isinstance(controls, bool) or not isinstance(controls, int | np.integer) or controls < 0:
         raise ValueError(f"controls: got {controls!r}, expected an integer from 0 up")
-    check_pyramid(pyramid)
-    if pyramid.spec.cell_count is not None:
-        count = pyramid.spec.cell_count
-        raise ValueError(f"pyramid: got one of {count} pixels, expected one of the whole sphere")
     check_seed(seed + max(int(controls) - 1, 0), name="seed + controls - 1")
-    nside = pyramid.spec.nside
+    spec = check_pyramid(pyramid)
     synthesized = to_real(synthesized, name="synthesized")
     start = None if start is None else to_real(start, name="start")
-    original = checked_map(original, "original", nside)
+    if mask is not None:
+        mask = check_mask(mask, spec.npix, patch=True).astype(np.float64)
+    check_hidden(hidden, None if mask is None else jnp.asarray(mask))
+    shown = None if hidden == "include" else mask
+    original = checked_map(original, "original", spec, shown)
     several = np.ndim(synthesized) == 2
-    made = _each(synthesized, "synthesized", nside)
+    made = _each(synthesized, "synthesized", spec, shown)
     starts: list[Map | None] = [None] * len(made)
     if start is not None:
-        starts = list(_each(start, "start", nside))
+        starts = list(_each(start, "start", spec, shown))
         if len(starts) != len(made) or (np.ndim(start) == 2) != several:
             raise ValueError(
                 f"start: got shape {np.shape(start)}, expected {np.shape(synthesized)} as "
                 "synthesized"
             )
-    if mask is not None:
-        mask = check_mask(mask, original.size).astype(np.float64)
-    comparison = compare_with(original, pyramid, mask=mask, controls=int(controls), seed=seed)
+    if spec.cell_count is not None:
+        mask = _on_sphere(np.ones(spec.npix) if mask is None else mask, pyramid)
+        original, *made = (_on_sphere(map, pyramid) for map in (original, *made))
+        starts = [None if start is None else _on_sphere(start, pyramid) for start in starts]
+    comparison = compare_with(
+        original, pyramid, mask=mask, hidden=hidden, controls=int(controls), seed=seed
+    )
     reports = [report_on(comparison, *pair) for pair in zip(made, starts, strict=True)]
     if not several:
         return reports[0]
@@ -118,14 +127,23 @@ def report_on(comparison: Comparison, map: Map, start: Map | None = None) -> dic
     return comparison.report(comparison.describe(map), begun)
 
 
-def checked_map(map: Any, name: str, nside: int) -> Map:
-    """Validate a real, finite NESTED map of a given nside and return it as float64."""
-    return check_map(map, name=name, nside=nside, allow_constant=True).astype(np.float64)
+def checked_map(map: Any, name: str, spec: PyramidSpec, mask: Any = None) -> Map:
+    """Validate a map of a pyramid where a mask has weight, and return it as float64."""
+    if mask is not None:
+        map = cover_hidden(map, mask, name=name)
+    return check_map_of(map, spec, name=name).astype(np.float64)
 
 
-def _each(maps: Any, name: str, nside: int) -> Sequence[Map]:
+def _each(maps: Any, name: str, spec: PyramidSpec, mask: Any) -> Sequence[Map]:
     if np.ndim(maps) < 2:
-        return [checked_map(maps, name, nside)]
+        return [checked_map(maps, name, spec, mask)]
     if len(maps) == 0:
         raise ValueError(f"{name}: got no map, expected at least one")
-    return [checked_map(map, f"{name}[{number}]", nside) for number, map in enumerate(maps)]
+    return [checked_map(map, f"{name}[{number}]", spec, mask) for number, map in enumerate(maps)]
+
+
+def _on_sphere(values: Float[np.ndarray, "*M q"], pyramid: Pyramid) -> Float[np.ndarray, "*M p"]:
+    """Put the pixels of a patch in their places on the whole sphere, with zeros elsewhere."""
+    sphere = np.zeros((*values.shape[:-1], 12 * pyramid.spec.nside**2))
+    sphere[..., pyramid.pixels(pyramid.spec.own_scale)] = values
+    return sphere

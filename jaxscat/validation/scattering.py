@@ -1,18 +1,21 @@
 """Differences between the scattering covariances of a map and the original."""
 
-from typing import Any
-
 import jax
 import numpy as np
+from jaxtyping import Float
 
-from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.scattering import measure
+from jaxscat.statistics.measurement import Measurement
+from jaxscat.statistics.scattering import measure_coefficients
 
 
-def measure_on_host(map: Any, pyramid: Pyramid, mask: Any = None) -> ScatteringCovariance:
-    """Measure the scattering covariance of a map [p], returned as NumPy arrays."""
-    statistics = measure(map, pyramid, mask=mask)  # in float64: a large mean is taken off first
+def measure_on_host(map: Float[np.ndarray, " p"], measurement: Measurement) -> ScatteringCovariance:
+    """Measure a map of the whole sphere, returned as NumPy arrays; of a patch, its pixels count."""
+    spec = measurement.pyramid.spec
+    if spec.cell_count is not None:
+        map = map[measurement.pyramid.pixels(spec.own_scale)]
+    # Given in float64: a large mean is taken off before the map is rounded.
+    statistics = measure_coefficients(map, measurement)
     return jax.tree.map(np.asarray, statistics)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.maps import cover_hidden
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.hidden import Hidden
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND, Comparison, compare_with
 from jaxscat.validation.curves import Curve, build_curves, curves_as_json
 from jaxscat.validation.description import Description
@@ -20,6 +22,7 @@ from jaxscat.validation.ensemble import (
     quantity_scatter,
 )
 from jaxscat.validation.gaussian import CONTROLS
+from jaxscat.validation.sky import describe_sky
 
 Map = Float[np.ndarray, " p"]
 
@@ -49,6 +52,11 @@ class SeedValidation:
         """The seeds, in order."""
         return list(self.made)
 
+    @property
+    def sky(self) -> dict[str, Any] | None:
+        """How much of the sky and of every scale is compared (see `describe_sky`), or None."""
+        return describe_sky(self.comparison.reference)
+
     def curves(self) -> dict[str, Curve]:
         """Collect all curves of the maps (see `build_curves`)."""
         return build_curves(self.comparison, list(self.made.values()), list(self.starts.values()))
@@ -57,7 +65,8 @@ class SeedValidation:
         """Return the content of validation.json.
 
         It has `seeds`, the number of `controls` of each kind, `quantities` (see
-        `quantity_scatter`), `copies` (see `copy_test`), the `curves` (see `build_curves`, with
+        `quantity_scatter`), `copies` (see `copy_test`), `sky`
+        (see `describe_sky`), the `curves` (see `build_curves`, with
         percentiles over maps), and the report on every seed in `maps`.
         """
         reports = list(self.reports.values())
@@ -67,6 +76,7 @@ class SeedValidation:
             "controls": {kind: len(controls.get(kind, ())) for kind in CONTROLS},
             "quantities": quantity_scatter(reports),
             "copies": copy_test(reports),
+            "sky": self.sky,
             "curves": curves_as_json(self.curves()),
             "maps": {str(seed): report for seed, report in self.reports.items()},
         }
@@ -79,19 +89,23 @@ def validate_seeds(
     *,
     start_of: Callable[[int], Map] | None = None,
     mask: Float[np.ndarray, "*M p"] | None = None,
+    hidden: Hidden = "exclude",
     controls: int = CONTROLS_OF_A_KIND,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SeedValidation:
     """Validate the maps of one or more seeds against their original, with shared controls.
 
-    All maps are NESTED, [p], real and finite. `start_of(seed)` returns the start of a seed;
-    `progress` is called with the number of seeds done and the total.
+    All maps are NESTED maps of the whole sphere, [p], real, and finite but for hidden pixels;
+    `pyramid` may be that of a patch. `hidden` is as for `validate`. `start_of(seed)` returns the
+    start of a seed; `progress` is called with the number of seeds done and the total.
 
     Source: `docs/conventions.md`, "Validation" and "Ensembles".
     """
     original = np.asarray(original, dtype=np.float64)
     mask = None if mask is None else np.asarray(mask, dtype=np.float64)
-    comparison = compare_with(original, pyramid, mask=mask, controls=controls)
+    if mask is not None and hidden != "include":
+        original = cover_hidden(original, mask)
+    comparison = compare_with(original, pyramid, mask=mask, hidden=hidden, controls=controls)
     made: dict[int, Description] = {}
     begun: dict[int, Description] = {}
     for seed, map in maps.items():
