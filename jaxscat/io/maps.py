@@ -22,6 +22,7 @@ from jaxscat.maps import (
     check_mask,
     check_nside,
     check_path,
+    large_mean,
     npix_to_nside,
     to_real,
     unseen_pixels,
@@ -136,14 +137,15 @@ def save_maps(
     units: str | None = None,
     header: Mapping[str, str | int | float] | None = None,
     overwrite: bool = False,
+    dtype: Literal["float32", "float64"] = "float32",
 ) -> Path:
-    """Write maps as the columns of one HEALPix FITS file, NESTED, float32, atomically.
+    """Write maps as the columns of one HEALPix FITS file, NESTED, atomically.
 
     `maps` holds NESTED maps of shape (npix,) by column name, all of one nside; `units` is the unit
-    of every column, `header` holds keywords of the table. Returns the path. Raises ValueError for
-    a suffix other than `.fits` or `.fits.gz`, a missing folder, an existing file (unless
-    `overwrite`), no maps, column names that are empty or differ only in case, and maps that are
-    not real or differ in length.
+    of every column, `header` holds keywords of the table, `dtype` is float32 or float64. Returns
+    the path. Raises ValueError for a suffix other than `.fits` or `.fits.gz`, a missing folder, an
+    existing file (unless `overwrite`), no maps, column names that are empty or differ only in case,
+    and maps that are not real or differ in length.
     """
     import healpy  # here, because importing it loads matplotlib
 
@@ -152,6 +154,8 @@ def save_maps(
     check_kind(units, str | None, "units", "text, or None")
     check_kind(header, Mapping | None, "header", "a dictionary, or None")
     check_flag(overwrite, "overwrite")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype: got {dtype!r}, expected 'float32' or 'float64'")
     path = Path(path)
     if not path.name.lower().endswith((".fits", ".fits.gz")):
         raise ValueError(f"path: got {str(path)!r}, expected a name that ends in .fits or .fits.gz")
@@ -176,7 +180,7 @@ def save_maps(
             partial,
             columns,
             nest=True,
-            dtype=np.float32,
+            dtype=np.dtype(dtype),
             fits_IDL=False,
             column_names=names,
             column_units=units,
@@ -249,7 +253,9 @@ def _ring_pixels(nside: int) -> np.ndarray:
 
 
 def in_precision(map: np.ndarray, precision: str, name: str) -> np.ndarray:
-    """Convert a map [p] to a floating-point type.
+    """Convert a map [p] to a floating-point type, unless a large mean would cost float32 digits.
+
+    Such a map stays as it is; what measures it takes the mean off (see `large_mean`).
 
     Raises `ValueError`, which begins with `name`, for values that overflow.
     """
@@ -260,4 +266,4 @@ def in_precision(map: np.ndarray, precision: str, name: str) -> np.ndarray:
             f"{name}: got values up to {np.abs(map).max():.3g}, which {precision} cannot hold, "
             "expected smaller ones or precision float64"
         )
-    return rounded
+    return map if rounded.dtype == np.float32 and large_mean(map) else rounded
