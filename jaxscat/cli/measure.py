@@ -162,7 +162,7 @@ def measure_files(options: MeasureOptions, *, observer: Observer | None = None) 
     observer, precision = observer or Observer(), options.precision
     observer.stage(f"reading {options.description}")
     found = read_maps(options.sources)
-    map = in_precision(found.map, precision, "map")
+    map: Any = in_precision(found.map, precision, "map")
     second = found.second
     how: dict[str, Any] = {
         "second": None if second is None else in_precision(second, precision, "second"),

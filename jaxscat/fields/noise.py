@@ -132,7 +132,7 @@ def _checked(
     original: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None
 ) -> Float[np.ndarray, " p"]:
     original = to_real(original, name="original")
-    if footprint is not None:
+    if footprint is not None and original.ndim == 1:
         check_mask(footprint, original.size, name="footprint", patch=True)
         original = cover_hidden(original, footprint, name="original")
     # Any number of pixels is accepted: the map may be that of a patch.

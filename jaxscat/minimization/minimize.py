@@ -144,7 +144,7 @@ def minimize(
     first: Any = draw(listed[0])
     if parametrization is None:
         parametrization = build_pixels(_check_leaves(first, names[0]))
-    dtype = _parameter_type(first)
+    dtype = _parameter_type(first, names[0])
     check_maps(first, parametrization, dtype, names[0])
     problem = build_problem(objective, parametrization, minimizer, limits, dtype)
 
@@ -215,9 +215,12 @@ def _check_leaves(maps: Any, name: str) -> Any:
     return maps
 
 
-def _parameter_type(maps: Any) -> np.dtype:
+def _parameter_type(maps: Any, name: str) -> np.dtype:
     """Return the type of the parameters: that of the maps, as far as JAX's precision goes."""
-    kinds = [np.asarray(leaf).dtype for leaf in jax.tree.leaves(maps)]
+    kinds = [
+        to_numpy(leaf, name=f"{name}{jax.tree_util.keystr(path)}").dtype
+        for path, leaf in jax.tree_util.tree_leaves_with_path(maps)
+    ]
     real = [kind for kind in kinds if kind.kind == "f"] or [np.dtype(np.float32)]
     return np.dtype(jax.dtypes.canonicalize_dtype(np.result_type(*real)))
 

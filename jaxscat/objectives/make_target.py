@@ -235,7 +235,7 @@ def _build_normalization(
 
 def _power_of(given: ArrayLike) -> Array:
     power = given if isinstance(given, jax.Array) else to_numpy(given, name="normalization")
-    if power.dtype.kind not in "fiu":
+    if power.dtype.kind not in "fiu" or power.ndim < 2:
         raise ValueError(
             f"normalization: got {describe(given)}, expected 'own', 'target', an array of S2 or "
             "a pair of such, or None"

@@ -35,6 +35,17 @@ def signed_root(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(nonzero, jnp.sign(value) * root, 0.0)
 
 
+def signed_root_change(
+    centre: Float[Array, ""], change: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """Return `signed_root(centre + change) - signed_root(centre)`, precise for small changes."""
+    value = centre + change
+    alike = value * centre > 0
+    # The difference of two roots is that of their squares over their sum.
+    roots = jnp.sqrt(jnp.where(alike, jnp.abs(value), 1.0)) + jnp.sqrt(jnp.abs(centre))
+    return jnp.where(alike, change / roots, signed_root(value) - signed_root(centre))
+
+
 def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return the square root of positive values, and zero with a zero gradient of others.
 

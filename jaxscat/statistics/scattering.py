@@ -14,7 +14,7 @@ from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import cut_products, gather_scales
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
-from jaxscat.statistics.moments import safe_sqrt, signed_root
+from jaxscat.statistics.moments import safe_sqrt, signed_root, signed_root_change
 from jaxscat.statistics.scales import Field, Scale, Weights, enter, standardization
 from jaxscat.statistics.sectors import combine_orientations, combine_products
 
@@ -200,13 +200,20 @@ def mean_and_error(
     Source: `docs/conventions.md`, "Statistics" and "Two maps".
     """
     field: Field = enter(maps, pyramid)
+    base = None if offsets is None else offsets[0]
     if maps.shape[0] == 1:
         pixels = field[:, 0, 0]
     else:
-        _, unit = standardization(maps)
-        whole = field if offsets is None else field + offsets[None, :, None, None]
-        scaled = whole / unit[None, :, None, None]
-        pixels = common_unit(maps) * signed_root(scaled[:, 0, 0] * scaled[:, 1, 0])
+        common, (_, unit) = common_unit(maps), standardization(maps)
+        scaled = field / unit[None, :, None, None]
+        first, second = scaled[:, 0, 0], scaled[:, 1, 0]
+        root = signed_root(first * second)
+        if offsets is not None:
+            one, other = offsets / unit
+            base = common * signed_root(one * other)
+            change = one * second + other * first + first * second
+            root = signed_root_change(one * other, change)
+        pixels = common * root
     mean = weights.mean(pixels).sum(-1)
     # Taken about the mean: the difference of two large squares would lose digits. And in units of
     # the map: squares of others leave the range of float32.
@@ -214,6 +221,6 @@ def mean_and_error(
     spread = jnp.stack(
         [weights.mean(((pixels - centre) / unit) ** 2).sum(-1)[m] for m, centre in enumerate(mean)]
     )
-    if offsets is not None and maps.shape[0] == 1:
-        mean = mean + offsets
+    if base is not None:
+        mean = mean + base
     return jnp.stack([mean, unit * safe_sqrt(spread / weights.total)], axis=-1)
