@@ -36,8 +36,9 @@ def measure(
     on concrete arrays it compiles itself once per shape.
 
     Args:
-        map: real NESTED map in the type of the pyramid; on a patch, its pixels in the order of
-            the pyramid's `cell_ids`.
+        map: real NESTED map; on a patch, its pixels in the order of the pyramid's `cell_ids`. It
+            is rounded to the type of the pyramid; a mean that is large beside its spread is taken
+            off before, if the map is float64 and not traced (`docs/conventions.md`, "Large means").
         pyramid: operators for its nside.
         second: another map; then the coefficients are those of both together ("cross").
         mask: weights of the pixels in all means, none negative; with a leading axis `M`, several
@@ -58,9 +59,11 @@ def measure(
         standard error of S0[0]. For two maps the unit is the root of the product of theirs.
 
     Raises:
-        ValueError: wrong shape or type, values that are not finite where there is weight, a mask
-            without weight (at any scale) or one that hides all but a few pixels, both triangles of
-            one map.
+        ValueError: wrong shape or type, masked arrays, values that are not finite where there is
+            weight, a mask without weight (at any scale) or one that hides all but a few pixels,
+            both triangles of one map, a pyramid of float64 while 64-bit mode is off. Values cannot
+            be checked under transformations of JAX: there pixels in sight that are NaN, infinite
+            or UNSEEN make all coefficients NaN.
 
     Examples:
         >>> import jax, jaxscat, numpy as np
