@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import warnings
 from typing import Any
 
@@ -10,6 +12,9 @@ from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 UNSEEN = -1.6375e30  # value of pixels without data in HEALPix
+UNSEEN_TOLERANCE = 0.05  # relative: other programs round it
+# A mean of this many standard deviations costs float32 as much as its other rounding.
+_LARGE_MEAN = 16
 
 
 def is_nside(value: object) -> bool:
@@ -18,6 +23,11 @@ def is_nside(value: object) -> bool:
         return False
     number = int(value)
     return number > 0 and number & (number - 1) == 0
+
+
+def is_integer(value: object) -> bool:
+    """Return whether `value` is an integer of Python or NumPy, and no truth value."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def plain_integer(value: Any) -> Any:
@@ -56,20 +66,93 @@ def unseen_pixels(values: Float[np.ndarray, "*shape"]) -> np.ndarray:
     That includes values which other programs have rounded, to -1.637e30 or -1.6e30: all within 5 %
     of UNSEEN.
     """
-    return np.abs(values - UNSEEN) < 0.05 * abs(UNSEEN)
+    return np.abs(values - UNSEEN) < UNSEEN_TOLERANCE * abs(UNSEEN)
 
 
-def _as_array(values: ArrayLike, name: str) -> np.ndarray:
-    """Convert to an array; ValueError for what NumPy cannot take, as a tensor with gradients."""
+def describe(value: Any) -> str:
+    """Return what a value is, for messages: short values themselves, others by their type."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return getattr(value, "__name__", type(value).__name__)
+
+
+def check_kind(value: object, kind: Any, name: str, expected: str) -> None:
+    """Refuse an object that is not of a kind, as `isinstance` says, with a `ValueError`."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name}: got {describe(value)}, expected {expected}")
+
+
+def check_flag(value: object, name: str) -> None:
+    """Refuse what is neither True nor False with a `ValueError`."""
+    check_kind(value, bool | np.bool_, name, "True or False")
+
+
+def check_path(path: object, name: str = "path") -> None:
+    """Refuse what is no path of a file with a `ValueError`."""
+    check_kind(path, str | os.PathLike, name, "the path of a file")
+
+
+def check_callable(function: Any, arguments: int, name: str, expected: str) -> None:
+    """Refuse what cannot be called with a number of arguments with a `ValueError`."""
+    if not callable(function):
+        raise ValueError(f"{name}: got {describe(function)}, expected {expected}")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some compiled functions do not tell
+        return
+    try:
+        signature.bind(*[None] * arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"{name}: got {describe(function)}, which cannot be called so ({error}), expected "
+            f"{expected}"
+        ) from None
+
+
+def large_mean(map: Float[np.ndarray, " p"]) -> float:
+    """Return the mean of a map, rounded to float32, if float32 would lose digits to it, else zero.
+
+    It would if the magnitude of the mean is more than 16 standard deviations.
+
+    Source: `docs/conventions.md`, "Modulus".
+    """
+    largest = float(np.abs(map).max())
+    # Scaled first: squares of large numbers overflow.
+    scaled = map / largest if largest > 0 else map
+    mean = float(scaled.mean())
+    if not abs(mean) > _LARGE_MEAN * float(scaled.std()):
+        return 0.0
+    with np.errstate(over="ignore"):
+        offset = float(np.float32(largest * mean))
+    return offset if np.isfinite(offset) else 0.0
+
+
+def to_numpy(values: Any, *, name: str) -> np.ndarray:
+    """Convert an array of any library to NumPy's, without losing what NumPy would drop.
+
+    Raises ValueError, which begins with `name`, for masked arrays with masked entries, alone or in
+    a list, and for what NumPy cannot convert.
+    """
+    parts = values if isinstance(values, list | tuple) else [values]
+    for part in parts:
+        if isinstance(part, np.ma.MaskedArray) and (masked := int(np.ma.count_masked(part))):
+            raise ValueError(
+                f"{name}: got a masked array with {masked} of {part.size} entries masked, "
+                "expected plain numbers: fill them, as in map.filled(map.mean()), and give zero "
+                "weight to those pixels in the mask, as in ~numpy.ma.getmaskarray(map)"
+            )
     try:
         return np.asarray(values)
-    except (RuntimeError, TypeError, ValueError) as error:
-        if type(error).__module__.startswith("jax"):
-            raise  # values that are traced
-        reason = " ".join(str(error).split())
+    except Exception as error:  # a conversion of another library can fail in any way
+        kind = type(values)
+        reason = (str(error).splitlines() or [""])[0]
         raise ValueError(
-            f"{name}: got {type(values).__name__} of which NumPy makes no array ({reason}), "
-            "expected numbers (of a torch tensor tensor.detach().cpu().numpy())"
+            f"{name}: got {kind.__module__}.{kind.__qualname__}, which NumPy cannot convert "
+            f"({reason}), expected an array of real numbers"
         ) from error
 
 
@@ -77,9 +160,10 @@ def to_real(values: ArrayLike, *, name: str = "map") -> Float[np.ndarray, "*shap
     """Convert numbers to a native float array; float32 and float64 keep their precision.
 
     Integers become float64 with a UserWarning. Raises ValueError, which begins with `name`, for
-    complex, boolean and non-numeric values and for float formats other than 16, 32 or 64 bit.
+    complex, boolean and non-numeric values, for float formats other than 16, 32 or 64 bit, and as
+    `to_numpy`.
     """
-    array = _as_array(values, name)
+    array = to_numpy(values, name=name)
     if array.dtype.kind in "iu":
         warnings.warn(
             f"{name}: integer values ({array.dtype}) are converted to float64", stacklevel=3
@@ -162,7 +246,7 @@ def check_mask(
 
     Source: `docs/conventions.md`, "Maps".
     """
-    array = _as_array(mask, name)
+    array = to_numpy(mask, name=name)
     # No warning: masks of 0 and 1 are exact as floats.
     array = array.astype(np.float64) if array.dtype.kind in "biu" else to_real(array, name=name)
     if array.ndim not in (1, 2) or 0 in array.shape:

@@ -13,8 +13,9 @@ import argparse
 import warnings
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +31,8 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     console, nside = Console(width=160), options.nside or 32
     pyramid = jaxscat.build_pyramid(nside)
-    fields = [homogeneous_field(nside, seed) for seed in range(options.fields + options.others)]
+    count = options.fields + options.others
+    fields = [jnp.asarray(homogeneous_field(nside, seed)) for seed in range(count)]
     whole = [jaxscat.measure(field, pyramid) for field in fields]
     table = Table(title=f"mean |difference / error|^2, nside {nside}, hidden = {options.hidden!r}")
     for heading in ("mask", "group", "scales", "left", "scatter", "bias", "pixels"):
@@ -70,7 +72,7 @@ def homogeneous_field(nside: int, seed: int) -> Float[np.ndarray, " p"]:
 
 
 def compare_mask(
-    fields: list[Float[np.ndarray, " p"]],
+    fields: list[Float[Array, " p"]],
     whole: list[jaxscat.ScatteringCovariance],
     mask: np.ndarray,
     pyramid: jaxscat.Pyramid,

@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
@@ -114,28 +115,29 @@ def synthesize_treated(
     options: argparse.Namespace,
 ) -> np.ndarray:
     """Make the new maps [n p] of one treatment; a patch is put back into the original."""
-    seeds, seen, steps = range(options.seeds), mask > 0, {"max_steps": options.steps}
+    seeds, seen, steps = list(range(options.seeds)), mask > 0, options.steps
+    map, weights = jnp.asarray(original), jnp.asarray(mask)
     if treatment in ("taper", "membrane"):
         treated = (build_taper if treatment == "taper" else build_membrane)(seen)
-        target = jaxscat.make_target(treated(original), pyramid, mask=mask, hidden="include")
+        target = jaxscat.make_target(treated(map), pyramid, mask=weights, hidden="include")
         term = Treated(pyramid, target, treatment=treated)
-        return jaxscat.minimize(term, start, seeds=list(seeds), **steps).map
+        return jaxscat.minimize(term, start, seeds=seeds, max_steps=steps).map
     if treatment == "patch":
         cells = np.flatnonzero(seen)
         patch = jaxscat.build_pyramid(pyramid.spec.nside, cell_ids=cells)
         made = jaxscat.synthesize_many(
-            jaxscat.make_target(original[cells], patch),
+            jaxscat.make_target(map[cells], patch),
             patch,
-            list(seeds),
+            seeds,
             start=lambda seed: start(seed)[cells],
-            **steps,
+            max_steps=steps,
         )
         maps = np.tile(original, (len(seeds), 1))
         maps[:, cells] = made.map
         return maps
     hidden: Any = "include" if treatment == "known" else treatment
-    target = jaxscat.make_target(original, pyramid, mask=mask, hidden=hidden)
-    return jaxscat.synthesize_many(target, pyramid, list(seeds), start=start, **steps).map
+    target = jaxscat.make_target(map, pyramid, mask=weights, hidden=hidden)
+    return jaxscat.synthesize_many(target, pyramid, seeds, start=start, max_steps=steps).map
 
 
 def format_row(

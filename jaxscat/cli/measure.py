@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import typer
 
@@ -220,13 +219,11 @@ def measure_files(
     observer, precision = observer or Observer(), options.precision
     observer.stage(f"reading {options.description}")
     found = read_maps(options.sources)
-    map = jnp.asarray(in_precision(found.map, precision, "map"))
+    map: Any = in_precision(found.map, precision, "map")
     second = found.second
     how: dict[str, Any] = {
-        "second": None
-        if second is None
-        else jnp.asarray(in_precision(second, precision, "second")),
-        "mask": None if found.mask is None else jnp.asarray(found.mask.astype(precision)),
+        "second": None if second is None else in_precision(second, precision, "second"),
+        "mask": found.mask,
         "mask_threshold": options.mask_threshold,
         "both_triangles": options.both_triangles,
     }

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from jaxscat.maps import check_finite, to_real, unseen_pixels
+from jaxscat.maps import check_finite, to_numpy, to_real, unseen_pixels
 
 
 class Gaussianization(eqx.Module):
@@ -34,13 +34,16 @@ class Gaussianization(eqx.Module):
     normals: Float[Array, " knots"]
     slopes: Float[Array, " knots"]
 
-    @eqx.filter_jit
     def inverse(self, normal: Float[Array, "*batch p"]) -> Float[Array, "*batch p"]:
         """Transform normal values to map values, by evaluating the spline.
 
-        NaN stays NaN. The result has the unit of the map and the dtype of the knots.
+        NaN stays NaN. The result has the unit of the map and the dtype of the knots. Raises
+        ValueError for what is no array of real numbers.
         """
-        normal = jnp.asarray(normal, self.normals.dtype)
+        return self._inverse(_as_floats(normal, self.normals.dtype, "normal"))
+
+    @eqx.filter_jit
+    def _inverse(self, normal: Float[Array, "*batch p"]) -> Float[Array, "*batch p"]:
         within = _nearest_within(self.normals, normal)
         piece = _piece(self.normals, within)
         start, width = self.normals[piece], self.normals[piece + 1] - self.normals[piece]
@@ -49,14 +52,17 @@ class Gaussianization(eqx.Module):
         # Inside, the line must not enter: its steep slope would drown the gradient in rounding.
         return self.values[piece] + increase + jnp.where(normal == within, 0, beyond)
 
-    @eqx.filter_jit
     def forward(self, map: Float[Array, "*batch p"]) -> Float[Array, "*batch p"]:
         """Transform map values to normal values, by solving `inverse(normal) = map`.
 
         NaN stays NaN. The result is dimensionless and has the dtype of the knots. The equation is
-        solved by bisection between two knots, and differentiated implicitly.
+        solved by bisection between two knots, and differentiated implicitly. Raises ValueError as
+        `inverse`.
         """
-        map = jnp.asarray(map, self.values.dtype)
+        return self._forward(_as_floats(map, self.values.dtype, "map"))
+
+    @eqx.filter_jit
+    def _forward(self, map: Float[Array, "*batch p"]) -> Float[Array, "*batch p"]:
         within = _nearest_within(self.values, map)
         piece = _piece(self.values, within)
         start, width = self.normals[piece], self.normals[piece + 1] - self.normals[piece]
@@ -148,8 +154,16 @@ def gaussianize(
     return relation.forward(jnp.asarray(array)), relation
 
 
+def _as_floats(values: ArrayLike, dtype: np.dtype, name: str) -> Float[Array, "*batch p"]:
+    """Return numbers in the type of the knots; NaN passes."""
+    given = values if isinstance(values, jax.Array) else to_numpy(values, name=name)
+    if given.dtype.kind not in "fiu":
+        raise ValueError(f"{name}: got {given.dtype} of shape {given.shape}, expected real numbers")
+    return jnp.asarray(given, dtype)
+
+
 def _check_weights(weights: ArrayLike, npix: int) -> np.ndarray:
-    array = np.asarray(weights)
+    array = to_numpy(weights, name="weights")
     # No warning: weights of 0 and 1 are exact as floats.
     array = array.astype(float) if array.dtype.kind in "biu" else to_real(array, name="weights")
     if array.shape != (npix,):

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from jaxscat.fields.seeds import check_seed
 from jaxscat.harmonics.spectra import angular_power_spectrum, filtered_noise
-from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside
+from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside, to_real
 
 
 def noise(seed: int, size: int) -> Float[np.ndarray, " size"]:
@@ -120,10 +120,11 @@ def gaussian_noise(
 
     Source: `docs/conventions.md`, "Starts".
     """
-    nside = npix_to_nside(np.size(original), name="original")
+    original = to_real(original, name="original")
+    nside = npix_to_nside(original.size, name="original")
     weights = None
     if footprint is not None:
-        weights = check_mask(footprint, np.size(original), name="footprint")
+        weights = check_mask(footprint, original.size, name="footprint")
         original = cover_hidden(original, weights, name="original")
     original = check_map(original, name="original", nside=nside, allow_constant=True)
     original = original.astype(np.float64)
@@ -136,11 +137,12 @@ def gaussian_noise(
 def _checked(
     original: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None
 ) -> Float[np.ndarray, " p"]:
-    if footprint is not None:
-        check_mask(footprint, np.size(original), name="footprint", patch=True)
+    original = to_real(original, name="original")
+    if footprint is not None and original.ndim == 1:
+        check_mask(footprint, original.size, name="footprint", patch=True)
         original = cover_hidden(original, footprint, name="original")
     # Any number of pixels is accepted: the map may be that of a patch.
-    original = check_map(original, name="original", cells=np.size(original), allow_constant=True)
+    original = check_map(original, name="original", cells=original.size, allow_constant=True)
     return original.astype(np.float32)
 
 

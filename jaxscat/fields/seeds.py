@@ -1,8 +1,11 @@
 """Seeds: numbers that name a random map."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+
+from jaxscat.maps import check_callable
 
 # More maps than memory holds; a number beyond it is a slip.
 MAX_SEEDS = 1_000_000
@@ -39,3 +42,9 @@ def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     if twice:
         raise ValueError(f"seeds: got {', '.join(map(str, twice))} twice, expected different ones")
     return tuple(int(seed) for seed in listed)
+
+
+def check_draw(draw: Any, *, name: str = "start") -> None:
+    """Refuse a function that cannot be called with a seed alone with a `ValueError`."""
+    example = "functools.partial(jaxscat.gaussian_noise, original)"
+    check_callable(draw, 1, name, f"a function of a seed such as {example}")

@@ -30,13 +30,14 @@ def analysis(tables: HarmonicTables, map: Float[Array, " p"]) -> Float[Array, "k
     """
     pairs, nside, _ = tables.owner.shape
     images = map[tables.pixels]
-    images = jnp.concatenate([images[:4], images[4:] * tables.southern])
+    images = jnp.concatenate([images[:4], images[4:] * tables.southern[None]])
     folded = _einsum("fi,is->fs", tables.signs, images)
     cap = folded[:, : pairs * nside].reshape(2, 2, 2, pairs, nside)
     belt = folded[:, pairs * nside :].reshape(2, 2, 2, nside, nside)
     # Tables are left factors here and right factors in `synthesis`, so that neither transposes
     # them.
-    cap = _einsum("qocks,hocqsr->qockhr", tables.polar, cap[..., None] * tables.owner)
+    owned = cap[..., None] * tables.owner[None, None, None]
+    cap = _einsum("qocks,hocqsr->qockhr", tables.polar, owned)
     belt = _einsum("ocks,hocrs->ockhr", tables.equatorial, belt)
     cap = cap.transpose(3, 4, 0, 5, 1, 2).reshape(-1, 2, 2 * pairs, 2, 2)
     belt = _turned(tables, belt.transpose(2, 3, 4, 0, 1), -1)
@@ -61,7 +62,7 @@ def synthesis(
     cap = rings[:, :, : 2 * pairs].reshape(-1, 2, pairs, 2, 2, 2)
     belt = _turned(tables, rings[:, :, 2 * pairs :], 1)
     cap = _einsum("khqroc,qocks->qochrs", cap, tables.polar).transpose(3, 1, 2, 0, 5, 4)
-    cap = (cap * tables.owner).sum(-1)
+    cap = (cap * tables.owner[None, None, None]).sum(-1)
     belt = _einsum("khroc,ocks->ochrs", belt, tables.equatorial).transpose(2, 0, 1, 3, 4)
     folded = jnp.concatenate([cap.reshape(8, -1), belt.reshape(8, -1)], axis=1)
     images = _einsum("fi,fs->is", tables.signs, folded)

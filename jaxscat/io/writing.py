@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +17,15 @@ from numpy.typing import ArrayLike
 from jaxscat.io.archive import new_file
 from jaxscat.io.column_names import is_odd_in_u, stokes_of
 from jaxscat.io.xarray_writing import write_xarray
-from jaxscat.maps import UNSEEN, npix_to_nside, to_real, unseen_pixels
+from jaxscat.maps import (
+    UNSEEN,
+    check_flag,
+    check_kind,
+    check_path,
+    npix_to_nside,
+    to_real,
+    unseen_pixels,
+)
 
 _SUFFIXES = (".fits", ".fits.gz", ".zarr", ".nc")
 _OWN = {
@@ -37,8 +45,9 @@ def save_maps(
     header: Mapping[str, str | int | float] | None = None,
     overwrite: bool = False,
     frame: str | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
 ) -> Path:
-    """Write maps as the columns of one HEALPix FITS file, NESTED, float32, atomically.
+    """Write maps as the columns of one HEALPix FITS file, NESTED, atomically.
 
     A path that ends in `.zarr` or `.nc` gives a zarr store or a netCDF file with the variables on
     HEALPix cells (needs `jaxscat[xarray]`).
@@ -52,6 +61,7 @@ def save_maps(
         header: further keywords of the table, or attributes.
         overwrite: replace a file that is there.
         frame: "G", "C" or "E" for COORDSYS, or None to say nothing.
+        dtype: float32 or float64.
 
     Returns:
         The path.
@@ -59,16 +69,23 @@ def save_maps(
     Raises:
         ValueError: another suffix, a missing folder, an existing file (unless `overwrite`), no
             maps, column names that are empty or differ only in case, maps that are not real, differ
-            in length, are infinite or too large for float32, units of other columns, an unknown
+            in length, are infinite or too large for the `dtype`, units of other columns, an unknown
             frame, and keywords that the format sets itself.
     """
+    check_path(path)
+    check_kind(maps, Mapping, "maps", "maps by name, as in {'original': map}")
+    check_kind(units, str | Mapping | None, "units", "text, texts by name, or None")
+    check_kind(header, Mapping | None, "header", "a dictionary, or None")
+    check_flag(overwrite, "overwrite")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype: got {dtype!r}, expected 'float32' or 'float64'")
     path = Path(path)
     _check_path(path, overwrite)
     names = list(maps)
     texts = all(isinstance(name, str) and name for name in names)
     if not names or not texts or len({name.lower() for name in names}) != len(names):
         raise ValueError(f"maps: got the names {names}, expected one or more different ones")
-    columns = {name: _prepare(values, f"maps[{name!r}]") for name, values in maps.items()}
+    columns = {name: _prepare(values, dtype, f"maps[{name!r}]") for name, values in maps.items()}
     first = columns[names[0]]
     for name, column in columns.items():
         if column.shape != first.shape:
@@ -109,8 +126,8 @@ def _check_path(path: Path, overwrite: bool) -> None:
         raise ValueError(f"path: {str(path)!r} exists, expected a new file (or overwrite=True)")
 
 
-def _prepare(values: ArrayLike, name: str) -> Float[np.ndarray, " p"]:
-    """Return a map as float32, NaN where it has no data."""
+def _prepare(values: ArrayLike, dtype: str, name: str) -> Float[np.ndarray, " p"]:
+    """Return a map in its type on disk, NaN where it has no data."""
     bad = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else False
     real = to_real(np.ma.getdata(values) if np.ma.isMaskedArray(values) else values, name=name)
     if real.ndim != 1:
@@ -119,9 +136,9 @@ def _prepare(values: ArrayLike, name: str) -> Float[np.ndarray, " p"]:
     if (np.isinf(real) & ~bad).any():
         raise ValueError(f"{name}: got {np.isinf(real).sum()} pixels infinite, expected numbers")
     with np.errstate(over="ignore"):
-        column = np.where(bad, np.nan, real).astype(np.float32)
+        column = np.where(bad, np.nan, real).astype(dtype)
     if np.isinf(column).any():
-        raise ValueError(f"{name}: got values up to {np.nanmax(np.abs(real)):.3g}, beyond float32")
+        raise ValueError(f"{name}: got values up to {np.nanmax(np.abs(real)):.3g}, beyond {dtype}")
     return column
 
 
@@ -170,7 +187,7 @@ def _write_fits(
         [
             fits.Column(
                 name,
-                "E",
+                "E" if column.dtype == np.float32 else "D",
                 unit=_to_ascii(units.get(name)),
                 array=np.where(np.isnan(column), UNSEEN, column),
             )

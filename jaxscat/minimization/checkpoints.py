@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxscat.io.archive import read_archive, write_archive
+from jaxscat.maps import check_kind, check_path
 from jaxscat.minimization.lane import Lane, Minimizer
 from jaxscat.minimization.lanes import begin
 from jaxscat.minimization.state import BatchState, Record
@@ -53,8 +54,12 @@ class Checkpoints:
         every_minutes: float | None = 5.0,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
+        check_path(folder, "folder")
+        check_kind(identity, Mapping | None, "identity", "a dictionary, or None")
+        real = int | float | np.integer | np.floating
         for name, value in (("every_steps", every_steps), ("every_minutes", every_minutes)):
-            if value is not None and not value > 0:
+            number = isinstance(value, real) and not isinstance(value, bool)
+            if value is not None and not (number and value > 0):
                 raise ValueError(f"{name}: got {value!r}, expected a positive number")
         if every_steps is None and every_minutes is None:
             raise ValueError("every_steps, every_minutes: got None for both, expected a number")

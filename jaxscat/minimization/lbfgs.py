@@ -143,7 +143,8 @@ class LBFGS(Minimizer):
     def init(self, start: Float[Array, " n"]) -> Search:
         """Return a lane whose first trial is the start."""
         real = start.dtype
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes types
+        # optax mixes types and ranks.
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             state: Any = optax.scale_by_lbfgs(self.memory).init(start)
         state = state._replace(params=start, weights_memory=state.weights_memory.astype(real))
         zero, infinite = jnp.zeros((), real), jnp.full((), jnp.inf, real)
@@ -184,8 +185,8 @@ class LBFGS(Minimizer):
         memory, direction = _new_direction(lane, tried, verdict)
         length, shortest, longest = _new_bracket(lane, tried, verdict)
         first = jnp.where(stepped & starting, norm, lane.first_gradient)
-        step = lane.step + stepped
-        evaluations = lane.evaluations + verdict.running
+        step = lane.step + stepped.astype(jnp.int32)
+        evaluations = lane.evaluations + verdict.running.astype(jnp.int32)
         fruitless = jnp.where(value < lane.loss, 0, lane.fruitless + 1)
         fruitless = jnp.where(stepped, fruitless, lane.fruitless)
         gave_up = verdict.exhausted & verdict.steepest
@@ -287,7 +288,7 @@ def _new_direction(
     # A lane without a step overwrites the correction that its next step overwrites anyhow, with
     # zeros: choosing among whole memories would copy all of them at every evaluation.
     update: Any = optax.scale_by_lbfgs(old.weights_memory.shape[0]).update
-    with jax.numpy_dtype_promotion("standard"):  # optax mixes types
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         preconditioned, new = update(gradient, asked, point)
     renewed = verdict.stepped | verdict.restarted
     memory = new._replace(count=jnp.where(renewed, new.count, old.count))

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxscat.fields.seeds import check_seeds
+from jaxscat.fields.seeds import check_draw, check_seeds
+from jaxscat.maps import check_callable, check_kind, describe, to_numpy
 from jaxscat.minimization.batch import Batch
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.devices import Devices, local_devices
@@ -46,7 +47,7 @@ class Batching:
         chunk_steps: number of evaluations on the device between two looks from the host.
 
     Raises:
-        ValueError: a number below one.
+        ValueError: a number below one, or devices that are none.
     """
 
     batch_size: int | None = None
@@ -57,6 +58,16 @@ class Batching:
         if self.batch_size is not None:
             check_count("batch_size", self.batch_size)
         check_count("chunk_steps", self.chunk_steps)
+        devices = self.devices
+        if devices is not None and not (
+            isinstance(devices, Sequence)
+            and devices
+            and all(isinstance(device, jax.Device) for device in devices)
+        ):
+            raise ValueError(
+                f"devices: got {devices!r}, expected a list of JAX devices such as "
+                "jax.local_devices(), or None"
+            )
 
 
 def minimize(
@@ -119,6 +130,10 @@ def minimize(
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Synthesis".
     """
     limits = build_limits(max_steps, max_evaluations)
+    check_kind(batching, Batching | None, "batching", "a Batching, or None")
+    check_kind(checkpoints, Checkpoints | None, "checkpoints", "Checkpoints, or None")
+    if callback is not None:
+        check_callable(callback, 1, "callback", "a function of a Progress")
     objective, batching = as_objective(objective), batching or Batching()
     minimizer = LBFGS() if minimizer is None else minimizer
     if not isinstance(minimizer, Minimizer):
@@ -129,7 +144,7 @@ def minimize(
     first: Any = draw(listed[0])
     if parametrization is None:
         parametrization = build_pixels(_check_leaves(first, names[0]))
-    dtype = _parameter_type(first)
+    dtype = _parameter_type(first, names[0])
     check_maps(first, parametrization, dtype, names[0])
     problem = build_problem(objective, parametrization, minimizer, limits, dtype)
 
@@ -170,9 +185,10 @@ def _drawing(start: Start, seeds: tuple[int, ...]) -> Callable[[int], Maps]:
     """Return the function from a seed to its start.
 
     Raises:
-        ValueError: another number of starts than of seeds.
+        ValueError: a function of other arguments, or another number of starts than of seeds.
     """
     if callable(start):
+        check_draw(start)
         return start
     for leaf in jax.tree.leaves(start):
         if np.ndim(leaf) < 1 or len(leaf) != len(seeds):
@@ -188,20 +204,23 @@ def _check_leaves(maps: Any, name: str) -> Any:
     """Refuse a start that is no pytree of real maps."""
     leaves = jax.tree_util.tree_leaves_with_path(maps)
     for path, leaf in leaves:
-        values = np.asarray(leaf)
+        values = to_numpy(leaf, name=f"{name}{jax.tree_util.keystr(path)}")
         if values.dtype.kind != "f" or values.ndim != 1 or not values.size:
             raise ValueError(
                 f"{name}{jax.tree_util.keystr(path)}: got {values.dtype} of shape {values.shape}, "
                 "expected a real map (npix,)"
             )
     if not leaves:
-        raise ValueError(f"{name}: got {maps!r}, expected a map or a pytree of maps")
+        raise ValueError(f"{name}: got {describe(maps)}, expected a map or a pytree of maps")
     return maps
 
 
-def _parameter_type(maps: Any) -> np.dtype:
+def _parameter_type(maps: Any, name: str) -> np.dtype:
     """Return the type of the parameters: that of the maps, as far as JAX's precision goes."""
-    kinds = [np.asarray(leaf).dtype for leaf in jax.tree.leaves(maps)]
+    kinds = [
+        to_numpy(leaf, name=f"{name}{jax.tree_util.keystr(path)}").dtype
+        for path, leaf in jax.tree_util.tree_leaves_with_path(maps)
+    ]
     real = [kind for kind in kinds if kind.kind == "f"] or [np.dtype(np.float32)]
     return np.dtype(jax.dtypes.canonicalize_dtype(np.result_type(*real)))
 

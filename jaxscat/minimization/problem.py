@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxscat.maps import to_numpy
 from jaxscat.minimization.lane import Limits, Minimizer
 from jaxscat.objectives.objective import Objective, check_objective, describe_maps
 from jaxscat.operators.batching import map_in_groups
@@ -101,7 +102,8 @@ def check_maps(maps: Any, parametrization: Parametrization, dtype: DTypeLike, na
         )
 
     def check(path: Any, leaf: Any, like: Any) -> np.ndarray:
-        values, where = np.asarray(leaf), f"{name}{jax.tree_util.keystr(path)}"
+        where = f"{name}{jax.tree_util.keystr(path)}"
+        values = to_numpy(leaf, name=where)
         if values.dtype.kind != "f" or values.shape != like.shape:
             raise ValueError(
                 f"{where}: got {values.dtype} of shape {values.shape}, expected real floats of "

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxscat.maps import check_kind
 from jaxscat.objectives.target import Power, Target
 from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
 from jaxscat.statistics.reduction import ReducedCovariance
@@ -47,6 +48,7 @@ def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array,
 
     Source: FOSCAT's loss; `docs/conventions.md`, "Objective".
     """
+    check_kind(target, Target, "target", "a Target from jaxscat.make_target")
     return _compiled_distance(compare(statistics, target, None), target)
 
 
@@ -90,7 +92,7 @@ def weighted_distance(compared: Comparable, target: Target) -> Float[Array, ""]:
     shares = _shares(compared)
     for name, group in compared.groups().items():
         # Divided first: squares of weak coefficients leave the range of float32.
-        scaled = (group - means[name]) / sigmas[name]
+        scaled = (group - means[name]) / sigmas[name].astype(group.dtype)
         square = jnp.sum(jnp.real(scaled) ** 2 + jnp.imag(scaled) ** 2)
         if target.weights == "balanced":
             total = total + shares[name] / group.size * square

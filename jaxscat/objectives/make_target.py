@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxscat.maps import cover_hidden
+from jaxscat.maps import cover_hidden, describe, to_numpy
 from jaxscat.objectives.target import (
     GroupWeights,
     Normalization,
@@ -20,7 +21,7 @@ from jaxscat.objectives.target import (
     floored,
     positive,
 )
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.checks import check_map_of, prepare_mask
@@ -107,7 +108,7 @@ def make_target(
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Objective".
     """
     _check_choices(sigma, sigma_floor, weights, reduction)
-    spec = pyramid.spec
+    spec = check_pyramid(pyramid)
     scales = covariance_scales(spec, coarsest_nside)
     seen = prepare_mask(mask, spec)
     check_hidden(hidden, seen)
@@ -117,11 +118,10 @@ def make_target(
     maps = (
         _check_maps(map, spec, sigma, seen) if several else [_check_varying(map, spec, "map", seen)]
     )
-    if second is not None:
-        second = _check_varying(second, spec, "second", seen)
+    other = None if second is None else _check_varying(second, spec, "second", seen)
     measurement = build_measurement(
         pyramid,
-        second=second,
+        second=other,
         mask=mask,
         mask_threshold=mask_threshold,
         hidden=hidden,
@@ -153,6 +153,7 @@ def make_target(
         reduction=reduction,
         alignment=alignment,
         weights=weights,
+        second_offset=measurement.second_offset,
     )
 
 
@@ -176,14 +177,14 @@ def _check_choices(sigma: object, sigma_floor: Any, weights: object, reduction: 
 
 def _check_varying(
     map: ArrayLike, spec: PyramidSpec, name: str, mask: Mask | None
-) -> Float[Array, " p"]:
-    """Return a map in the type of the pyramid; a constant one has no errors to divide by.
+) -> Float[np.ndarray, " p"]:
+    """Return a map on the host, if it varies; a constant one has no errors to divide by.
 
     What a mask hides is replaced before anything is checked.
     """
     if mask is not None:
         map = cover_hidden(map, mask, name=name)
-    return jnp.asarray(check_map_of(map, spec, name=name, allow_constant=False), spec.dtype)
+    return check_map_of(map, spec, name=name, allow_constant=False)
 
 
 def _left_scales(scales: int, measurement: Measurement, coarsest_nside: int | None) -> int:
@@ -201,7 +202,7 @@ def _left_scales(scales: int, measurement: Measurement, coarsest_nside: int | No
 
 def _check_maps(
     maps: ArrayLike, spec: PyramidSpec, sigma: SigmaSource, mask: Mask | None
-) -> list[Float[Array, " p"]]:
+) -> list[Float[np.ndarray, " p"]]:
     several: Any = maps
     count = len(several) if np.ndim(several) == 2 else 1
     if count < (2 if sigma == "ensemble" else 1):
@@ -214,16 +215,17 @@ def _check_maps(
 
 def _build_normalization(
     choice: str | Power | tuple[Power, Power],
-    maps: Sequence[Float[Array, " p"]],
+    maps: Sequence[Float[np.ndarray, " p"]],
     measurement: Measurement,
 ) -> Normalization:
     """Return the power by which coefficients are divided: own, mean, or given."""
     if not isinstance(choice, str):
-        first, other = choice if isinstance(choice, tuple) else (choice, None)
-        return Normalization(jnp.asarray(first), None if other is None else jnp.asarray(other))
+        first, other = choice if isinstance(choice, tuple) and len(choice) == 2 else (choice, None)
+        power = _power_of(first)
+        return Normalization(power, None if other is None else _power_of(other))
     if choice not in ("own", "target"):
         raise ValueError(f"normalization: got {choice!r}, expected 'own', 'target' or an array")
-    second = measurement.second
+    second = measurement.second  # a large mean is off already, and does not count
     second_power = None if second is None else measure_power(second, measurement)
     if choice == "own":
         return Normalization(None, second_power)
@@ -231,8 +233,18 @@ def _build_normalization(
     return Normalization(jnp.mean(powers, axis=0), second_power)
 
 
+def _power_of(given: ArrayLike) -> Array:
+    power = given if isinstance(given, jax.Array) else to_numpy(given, name="normalization")
+    if power.dtype.kind not in "fiu" or power.ndim < 2:
+        raise ValueError(
+            f"normalization: got {describe(given)}, expected 'own', 'target', an array of S2 or "
+            "a pair of such, or None"
+        )
+    return jnp.asarray(power)
+
+
 def _measure_with_error(
-    map: Float[Array, " p"],
+    map: Float[np.ndarray, " p"],
     measurement: Measurement,
     normalization: Normalization | None,
     formula: ErrorFormula,

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxscat.maps import to_numpy
 from jaxscat.objectives.chi_square import Comparable, compare, weighted_distance
 from jaxscat.objectives.target import Target, check_target
 from jaxscat.objectives.term import Maps, Term, select_maps
@@ -31,6 +32,9 @@ class Scattering(Term):
     target: Target
     selection: Hashable | Callable[[Maps], Array] = eqx.field(static=True, default=None)
 
+    def __check_init__(self) -> None:
+        check_target(self.target, self.pyramid)
+
     @classmethod
     def of(
         cls,
@@ -49,7 +53,6 @@ class Scattering(Term):
         Raises:
             ValueError: the target is not of this pyramid.
         """
-        check_target(target, pyramid)
         return cls(pyramid, target, selection)
 
     def __call__(self, maps: Maps) -> Float[Array, ""]:
@@ -81,6 +84,13 @@ class MeanScattering(Scattering):
             ValueError: as `measure`.
         """
         several = select_maps(maps, self.selection)
+        if not isinstance(several, jax.Array):
+            several = to_numpy(several, name="maps")
+        if several.ndim != 2 or several.shape[-1] != self.pyramid.spec.npix:
+            raise ValueError(
+                f"maps: got {several.dtype} of shape {several.shape}, expected several maps "
+                f"(n, {self.pyramid.spec.npix})"
+            )
         each = jax.vmap(lambda map: _measure(map, self.pyramid, self.target))(several)
         mean = jax.tree.map(lambda group: jnp.mean(group, axis=0), each)
         return weighted_distance(mean, self.target)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxscat import maps
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.parametrizations.pixels import power_of_two_near
 from jaxscat.statistics.alignment import Alignment
@@ -52,6 +52,7 @@ class Target(eqx.Module):
         sigma: tolerance of every coefficient, real, all positive, of the same shapes.
         mask: weights of the pixels under which a map is measured; None for the full sky.
         second: the map together with which a map is measured; None for the map alone.
+        second_offset: a large mean that was taken off the second map, or None.
         mask_threshold: threshold of the mask at every scale, or None.
         hidden: what becomes of pixels of weight zero (see `jaxscat.measure`).
         normalization: what coefficients are divided by, or None.
@@ -71,6 +72,18 @@ class Target(eqx.Module):
     alignment: Alignment | None = None
     weights: GroupWeights = eqx.field(static=True, default="plain")
     hidden: Hidden = eqx.field(static=True, default="exclude")
+    second_offset: Float[Array, ""] | None = None
+
+    def __check_init__(self) -> None:
+        whole_or_reduced = ScatteringCovariance | ReducedCovariance
+        for name, kind, expected in (
+            ("mean", whole_or_reduced, "coefficients from measure"),
+            ("sigma", whole_or_reduced, "errors from standard_error"),
+            ("normalization", Normalization | None, "a Normalization, or None"),
+            ("reduction", Reduction | None, "a Reduction such as IsotropicMean(), or None"),
+            ("alignment", Alignment | None, "what align_orientations returns, or None"),
+        ):
+            maps.check_kind(getattr(self, name), kind, name, expected)
 
     @property
     def covariance_scales(self) -> int:
@@ -89,6 +102,7 @@ class Target(eqx.Module):
             both_triangles=self.mean.both_triangles,
             hidden=self.hidden,
             pair_scales=self.covariance_scales if interior else None,
+            second_offset=self.second_offset,
         )
 
     def comparable(
@@ -120,8 +134,9 @@ class Target(eqx.Module):
         """Return the same target with combined orientations; errors are propagated.
 
         Raises:
-            ValueError: this target is reduced already.
+            ValueError: this target is reduced already, or `reduction` is no Reduction.
         """
+        maps.check_kind(reduction, Reduction, "reduction", "a Reduction such as IsotropicMean()")
         return replace(
             self,
             mean=reduction.mean(whole(self.mean)),
@@ -253,7 +268,8 @@ def unit_of(target: Target, pyramid: Pyramid) -> np.floating:
 
 def check_target(target: Target, pyramid: Pyramid) -> None:
     """Refuse a target that is not of a pyramid with a `ValueError`."""
-    spec = pyramid.spec
+    maps.check_kind(target, Target, "target", "a Target from jaxscat.make_target")
+    spec = check_pyramid(pyramid)
     found = (target.mean.scales, target.mean.orientations)
     # Hidden pixels may have left the coarsest scales out.
     scales = min(found[0], spec.scales) if target.hidden == "interior" else spec.scales

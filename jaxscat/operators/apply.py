@@ -4,15 +4,16 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float, Int
 
+from jaxscat.maps import describe, is_integer, to_numpy
 from jaxscat.operators import resolution, stencil
-from jaxscat.operators.pyramid import Level, Pyramid
+from jaxscat.operators.pyramid import Level, Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.operators.symmetry import fold, true_orientations, unfold
 
 
-@partial(jax.jit, static_argnames="scale")
 def convolve_map(
     maps: Float[Array, "*batch p"], pyramid: Pyramid, scale: int = 0
 ) -> Complex[Array, "*batch L p"]:
@@ -43,9 +44,16 @@ def convolve_map(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 2; `docs/conventions.md`, "Stencil".
     """
-    _check_scale(scale, len(pyramid.levels) - 1)
+    spec = check_pyramid(pyramid)
+    scale = _check_scale(scale, len(pyramid.levels) - 1)
+    return _convolve(_checked(maps, pyramid.levels[scale].npix, spec), pyramid, scale)
+
+
+@partial(jax.jit, static_argnames="scale")
+def _convolve(
+    maps: Float[Array, "*batch p"], pyramid: Pyramid, scale: int
+) -> Complex[Array, "*batch L p"]:
     level = pyramid.levels[scale]
-    maps = _checked(maps, level.npix, pyramid.spec)
     maps = _ascending(maps, level.nside, pyramid)
     return restore_order(convolve_level(maps, level, pyramid.spec), level.nside, pyramid)
 
@@ -64,7 +72,6 @@ def convolve_level(
     return jax.lax.complex(out[0], out[1]).reshape(*maps.shape[:-1], *out.shape[2:])
 
 
-@partial(jax.jit, static_argnames="scale")
 def downsample_map(
     maps: Float[Array, "*batch p"], pyramid: Pyramid, scale: int = 0
 ) -> Float[Array, "*batch q"]:
@@ -83,8 +90,16 @@ def downsample_map(
 
     Source: `docs/conventions.md`, "Downsampling".
     """
-    level = _level_with_downsampling(pyramid, scale)
-    maps = _checked(maps, level.npix, pyramid.spec)
+    spec = check_pyramid(pyramid)
+    scale = _scale_with_downsampling(pyramid, scale)
+    return _downsample(_checked(maps, pyramid.levels[scale].npix, spec), pyramid, scale)
+
+
+@partial(jax.jit, static_argnames="scale")
+def _downsample(
+    maps: Float[Array, "*batch p"], pyramid: Pyramid, scale: int
+) -> Float[Array, "*batch q"]:
+    level = pyramid.levels[scale]
     maps = _ascending(maps, level.nside, pyramid)
     coarse = downsample_level(maps, level, pyramid.spec)
     return restore_order(coarse, level.nside // 2, pyramid)
@@ -99,7 +114,6 @@ def downsample_level(
     return _unfolded(field, maps.shape[:-1])
 
 
-@partial(jax.jit, static_argnames="scale")
 def upsample_map(
     maps: Float[Array, "*batch q"], pyramid: Pyramid, scale: int = 0
 ) -> Float[Array, "*batch p"]:
@@ -118,10 +132,18 @@ def upsample_map(
 
     Source: `docs/conventions.md`, "Upsampling".
     """
-    level = _level_with_downsampling(pyramid, scale)
-    assert level.downsampling is not None
-    coarse = level.downsampling.rows * pyramid.spec.sectors
-    maps = _checked(maps, coarse, pyramid.spec)
+    spec = check_pyramid(pyramid)
+    scale = _scale_with_downsampling(pyramid, scale)
+    downsampling = pyramid.levels[scale].downsampling
+    assert downsampling is not None
+    return _upsample(_checked(maps, downsampling.rows * spec.sectors, spec), pyramid, scale)
+
+
+@partial(jax.jit, static_argnames="scale")
+def _upsample(
+    maps: Float[Array, "*batch q"], pyramid: Pyramid, scale: int
+) -> Float[Array, "*batch p"]:
+    level = pyramid.levels[scale]
     maps = _ascending(maps, level.nside // 2, pyramid)
     fine = upsample_level(maps, level, pyramid.spec)
     return restore_order(fine, level.nside, pyramid)
@@ -181,26 +203,28 @@ def _scales_down_to(nside: int, pyramid: Pyramid) -> range:
     return range(own, own + coarser.index(nside) + 1)
 
 
-def _check_scale(scale: int, last: int) -> None:
-    if not 0 <= scale <= last:
-        raise ValueError(f"scale: got {scale}, expected 0 to {last} in this pyramid")
+def _check_scale(scale: int, last: int) -> int:
+    if not is_integer(scale) or not 0 <= scale <= last:
+        raise ValueError(f"scale: got {describe(scale)}, expected 0 to {last} in this pyramid")
+    return int(scale)
 
 
-def _level_with_downsampling(pyramid: Pyramid, scale: int) -> Level:
+def _scale_with_downsampling(pyramid: Pyramid, scale: int) -> int:
     levels = [level for level in pyramid.levels if level.downsampling is not None]
     if not levels:
-        raise ValueError(f"scale: got {scale}, expected a pyramid of two scales or more")
-    _check_scale(scale, len(levels) - 1)
-    return levels[scale]
+        raise ValueError(f"scale: got {describe(scale)}, expected a pyramid of two scales or more")
+    return _check_scale(scale, len(levels) - 1)
 
 
-def _checked(maps: Array, npix: int, spec: PyramidSpec) -> Float[Array, "*batch p"]:
+def _checked(maps: ArrayLike, npix: int, spec: PyramidSpec) -> Float[Array, "*batch p"]:
+    if not isinstance(maps, jax.Array):
+        maps = to_numpy(maps, name="maps")
     if maps.ndim < 1 or maps.shape[-1] != npix or not jnp.issubdtype(maps.dtype, jnp.floating):
         raise ValueError(
             f"maps: got {maps.dtype} of shape {maps.shape}, expected real floats of shape "
             f"(..., {npix})"
         )
-    return maps.astype(spec.dtype)
+    return jnp.asarray(maps, spec.dtype)
 
 
 def _order(pyramid: Pyramid, nside: int) -> Int[Array, " p"] | None:

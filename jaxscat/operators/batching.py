@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxscat.maps import describe
+
 # Maximum number of pixels of a group on a CPU, measured by `experiments/benchmarks`; at least two
 # maps make a group.
 _GROUP_PIXELS = 24576
@@ -40,6 +42,9 @@ def grouped_vmap(function: Callable[..., Any]) -> Callable[..., Any]:
     Source: `docs/conventions.md`, "Batches and memory".
     """
 
+    if not callable(function):
+        raise ValueError(f"function: got {describe(function)}, expected a function of a map")
+
     def call(maps: Any, *operands: Any) -> Any:
         return map_in_groups(function, maps, *operands)
 
@@ -53,6 +58,8 @@ def map_in_groups(function: Callable[..., Any], maps: Any, *operands: Any) -> An
         function, maps, operands: as for `grouped_vmap`.
     """
     leaves = jax.tree.leaves(maps)
+    if not leaves or any(np.ndim(leaf) == 0 for leaf in leaves):
+        raise ValueError("maps: got no arrays with a leading axis, expected one for many maps")
     size = leaves[0].shape[0]
     group = group_size(size, sum(int(np.prod(leaf.shape[1:])) for leaf in leaves))
 

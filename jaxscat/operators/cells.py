@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 from jaxtyping import Bool, Int
 
+from jaxscat.maps import to_numpy
+
 PixelArray = Int[np.ndarray, " p"]
 
 
@@ -23,7 +25,7 @@ def check_cells(cell_ids: object, nside: int) -> tuple[PixelArray, PixelArray | 
         ValueError: not a one-dimensional array of integers, empty, or with an index that is
             repeated or outside the sphere.
     """
-    ids = np.asarray(cell_ids)
+    ids = to_numpy(cell_ids, name="cell_ids")
     if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
         raise ValueError(
             f"cell_ids: got {ids.dtype} of shape {ids.shape}, expected one row of pixel indices"

@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
@@ -65,8 +67,10 @@ class Pyramid(eqx.Module):
         Raises:
             ValueError: the pyramid has no such scale.
         """
-        if not 0 <= scale < len(self.levels):
-            raise ValueError(f"scale: got {scale!r}, expected 0 to {len(self.levels) - 1}")
+        if not maps.is_integer(scale) or not 0 <= scale < len(self.levels):
+            raise ValueError(
+                f"scale: got {maps.describe(scale)}, expected 0 to {len(self.levels) - 1}"
+            )
         level = self.levels[scale]
         cells = np.arange(12 * level.nside**2) if level.cells is None else np.asarray(level.cells)
         if self.order is None or level.nside != self.spec.nside:
@@ -141,6 +145,8 @@ def build_pyramid(
     "Upsampling".
     """
     nside = maps.check_nside(nside)
+    if progress is not None:
+        maps.check_callable(progress, 2, "progress", "a function of the pixels done and in total")
     cells, order = None, None
     if cell_ids is not None:
         cells, order = patches.check_cells(cell_ids, nside)
@@ -175,6 +181,22 @@ def build_pyramid(
             slots = None if ids is None else patches.block_slots(ids)
         levels.append(Level(stencil, downsampling, _indices(slots), _indices(ids), level_nside))
     return Pyramid(levels=tuple(levels), order=_indices(order), spec=spec)
+
+
+def check_pyramid(pyramid: Any, *, name: str = "pyramid") -> PyramidSpec:
+    """Return the spec of a pyramid that can be used.
+
+    Raises:
+        ValueError: it is no pyramid, or one of float64 while JAX's 64-bit mode is off.
+    """
+    maps.check_kind(pyramid, Pyramid, name, "a Pyramid from jaxscat.build_pyramid")
+    spec = pyramid.spec
+    if jax.dtypes.canonicalize_dtype(spec.dtype) != np.dtype(spec.dtype):
+        raise ValueError(
+            f"{name}: got one of {spec.dtype} while JAX's 64-bit mode is off, expected "
+            'jax.config.update("jax_enable_x64", True) first, or a pyramid of float32'
+        )
+    return spec
 
 
 def _cells_of_levels(

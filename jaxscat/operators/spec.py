@@ -88,7 +88,7 @@ def check_spec(
         ValueError: an argument is outside its range, or float64 is requested without x64.
     """
     nside = maps.check_nside(nside)
-    if not _is_integer(orientations) or orientations < 1:
+    if not maps.is_integer(orientations) or orientations < 1:
         raise ValueError(f"orientations: got {orientations!r}, expected an integer of at least 1")
     wavelet_kernel(kernel_size)
     upsampled = kernel_size > 3
@@ -102,7 +102,7 @@ def check_spec(
         scales = maximum
         if cells is not None:
             scales = patches.default_scales(cells.size * (4 if upsampled else 1), maximum)
-    if not _is_integer(scales) or not 1 <= scales <= maximum:
+    if not maps.is_integer(scales) or not 1 <= scales <= maximum:
         raise ValueError(
             f"scales: got {scales!r}, expected 1 to {maximum} with kernel_size {kernel_size} at "
             f"nside {nside}"
@@ -131,7 +131,3 @@ def _dtype_name(dtype: DTypeLike) -> str:
         return "None" if dtype is None else np.dtype(dtype).name  # NumPy takes None for float64
     except TypeError:
         return repr(dtype)
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

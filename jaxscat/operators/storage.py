@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxscat.io.archive import check_archive_name, read_archive, write_archive
+from jaxscat.maps import check_kind, check_path
 from jaxscat.operators.pyramid import Level, Pyramid
 from jaxscat.operators.spec import PyramidSpec, check_spec
 from jaxscat.operators.table import DenseTable, SparseTable
@@ -24,10 +25,13 @@ def save_pyramid(path: str | os.PathLike[str], pyramid: Pyramid) -> None:
         pyramid: operators.
 
     Raises:
-        ValueError: a name with another suffix than .npz, or what is there is no regular file.
+        ValueError: no path, a name with another suffix than .npz, no pyramid, or what is there is
+            no regular file.
         OSError: the folder is missing or cannot be written.
     """
+    check_path(path)
     check_archive_name(path)
+    check_kind(pyramid, Pyramid, "pyramid", "a Pyramid from jaxscat.build_pyramid")
     arrays = {
         f"{scale}/{operator}/{field.name}": np.asarray(getattr(table, field.name))
         for scale, level in enumerate(pyramid.levels)
@@ -58,6 +62,7 @@ def load_pyramid(path: str | os.PathLike[str]) -> Pyramid:
         ValueError: it is damaged, of another format, or not a pyramid; or it holds float64
             weights while x64 is off.
     """
+    check_path(path)
     header, arrays = read_archive(path, _CONTENT, _FORMAT)
     spec = _checked_spec(header, Path(path))
     levels = []

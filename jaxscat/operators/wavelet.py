@@ -6,6 +6,8 @@ Conventions are stated in `docs/conventions.md`, sections "Wavelet" and "Gauge".
 import numpy as np
 from jaxtyping import Complex, Float
 
+from jaxscat.maps import describe, is_integer
+
 # Radial frequency of the oscillation and inverse width of the envelope, for every kernel size
 # (Delouis et al. 2022, A&A 668, A122; constants of the FOSCAT package, version 2026.6.1).
 _KERNEL_CONSTANTS = {3: (1.0 / np.sqrt(2.0), 1.0), 5: (0.75, 0.5), 7: (0.5, 0.25)}
@@ -28,8 +30,10 @@ def wavelet_kernel(kernel_size: int = 3) -> Complex[np.ndarray, " points"]:
 
     Source: Delouis et al. 2022, A&A 668, A122, section 2; `docs/conventions.md`, "Wavelet".
     """
-    if kernel_size not in _KERNEL_CONSTANTS:
-        raise ValueError(f"kernel_size: got {kernel_size!r}, expected one of {list(KERNEL_SIZES)}")
+    if not is_integer(kernel_size) or kernel_size not in _KERNEL_CONSTANTS:
+        raise ValueError(
+            f"kernel_size: got {describe(kernel_size)}, expected one of {list(KERNEL_SIZES)}"
+        )
     frequency, sharpness = _KERNEL_CONSTANTS[kernel_size]
     along, across = stencil_offsets(kernel_size)
     envelope = np.exp(-sharpness * (along**2 + across**2))

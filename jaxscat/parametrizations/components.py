@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
-from jaxscat.maps import plain_integer
+from jaxscat.maps import check_kind, describe, is_integer, plain_integer, to_numpy
 from jaxscat.parametrizations.parametrization import Maps, Parametrization
 from jaxscat.parametrizations.pixels import Pixels, power_of_two_near
 
@@ -77,6 +77,11 @@ class Stacked(Parametrization):
     part: Parametrization
     count: int = eqx.field(static=True, converter=plain_integer)
 
+    def __check_init__(self) -> None:
+        check_kind(self.part, Parametrization, "part", "a Parametrization such as Pixels(npix)")
+        if not is_integer(self.count) or self.count < 1:
+            raise ValueError(f"count: got {describe(self.count)}, expected a positive integer")
+
     @property
     def size(self) -> int:
         """Number of parameters of all maps together."""
@@ -99,7 +104,7 @@ def build_pixels(maps: Maps) -> Parametrization:
     """
 
     def build(map: ArrayLike) -> Pixels:
-        values = np.asarray(map)
+        values = to_numpy(map, name="map")
         return Pixels(values.size, power_of_two_near(float(np.std(values))))
 
     leaves, structure = jax.tree.flatten(maps)

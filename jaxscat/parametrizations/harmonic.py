@@ -16,7 +16,14 @@ from jaxscat.harmonics.tables import (
     multipole_rows,
 )
 from jaxscat.harmonics.transform import analysis, isotropic_filter, synthesis
-from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside
+from jaxscat.maps import (
+    check_flag,
+    check_map,
+    check_mask,
+    cover_hidden,
+    npix_to_nside,
+    to_real,
+)
 from jaxscat.parametrizations.parametrization import Parametrization
 
 _LARGEST_NSIDE = 256  # tables beyond take more than ten gigabytes
@@ -169,8 +176,10 @@ def harmonic_form(
     number = isinstance(floor, real) and not isinstance(floor, bool)
     if not number or not 0 < floor <= 1:
         raise ValueError(f"floor: got {floor!r}, expected a number above 0 and up to 1")
-    nside = npix_to_nside(np.size(original), name="original")
-    weights = None if footprint is None else _check_footprint(footprint, np.size(original))
+    check_flag(hold_spectrum, "hold_spectrum")
+    original = to_real(original, name="original")
+    nside = npix_to_nside(original.size, name="original")
+    weights = None if footprint is None else _check_footprint(footprint, original.size)
     if weights is not None:
         original = cover_hidden(original, weights, name="original")
     original = check_map(original, name="original", nside=nside).astype(np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from jaxscat.maps import plain_integer
+from jaxscat.maps import describe, is_integer, plain_integer, to_numpy, to_real
 from jaxscat.parametrizations.parametrization import Parametrization
 
 
@@ -26,6 +26,11 @@ class Pixels(Parametrization):
     npix: int = eqx.field(static=True, converter=plain_integer)
     unit: Any = 1.0
 
+    def __check_init__(self) -> None:
+        if not is_integer(self.npix) or self.npix < 1:
+            raise ValueError(f"npix: got {describe(self.npix)}, expected a positive integer")
+        _check_unit(self.unit)
+
     @property
     def size(self) -> int:
         """Number of pixels."""
@@ -37,7 +42,7 @@ class Pixels(Parametrization):
 
     def parameters(self, maps: ArrayLike) -> Float[np.ndarray, " n"]:
         """Return the parameters of a map; on the host."""
-        map = np.asarray(maps)
+        map = _checked(maps, self.npix)
         return map / np.asarray(self.unit, map.dtype)
 
 
@@ -67,7 +72,7 @@ class FreePixels(Parametrization):
     unit: Any
 
     def __init__(self, known: ArrayLike, free: ArrayLike, unit: float | None = None) -> None:
-        values = np.array(known)
+        values = np.array(to_numpy(known, name="known"))
         if values.ndim != 1 or values.dtype.kind != "f":
             raise ValueError(
                 f"known: got {values.dtype} of shape {values.shape}, expected a real map (npix,)"
@@ -80,7 +85,9 @@ class FreePixels(Parametrization):
                 f"known: got {bad} fixed pixels that are not finite, expected finite numbers "
                 "wherever a pixel is not free"
             )
-        if unit is None:
+        if unit is not None:
+            _check_unit(unit)
+        else:
             fixed = np.delete(values, numbers)
             unit = power_of_two_near(float(np.std(fixed)) if fixed.size else 0.0)
         self.known = jnp.asarray(values)
@@ -99,7 +106,7 @@ class FreePixels(Parametrization):
 
     def parameters(self, maps: ArrayLike) -> Float[np.ndarray, " n"]:
         """Return the parameters of a map, of which the fixed pixels do not matter; on the host."""
-        map = np.asarray(maps)
+        map = _checked(maps, self.known.shape[0])
         return map[np.asarray(self.free)] / np.asarray(self.unit, map.dtype)
 
 
@@ -108,8 +115,22 @@ def power_of_two_near(number: float) -> float:
     return 2.0 ** round(np.log2(number)) if np.isfinite(number) and number > 0 else 1.0
 
 
+def _checked(map: ArrayLike, npix: int) -> Float[np.ndarray, " p"]:
+    values = to_real(map, name="map")
+    if values.shape != (npix,):
+        raise ValueError(f"map: got shape {values.shape}, expected one map of shape ({npix},)")
+    return values
+
+
+def _check_unit(unit: Any) -> None:
+    """Refuse a unit that is no number; one that is traced or a shape alone passes."""
+    number = isinstance(unit, int | float) and not isinstance(unit, bool)
+    if not number and getattr(unit, "shape", None) != ():
+        raise ValueError(f"unit: got {describe(unit)}, expected a positive number")
+
+
 def _pixel_numbers(free: ArrayLike, npix: int) -> Int[np.ndarray, " n"]:
-    given = np.asarray(free)
+    given = to_numpy(free, name="free")
     if given.dtype == bool and given.shape == (npix,):
         numbers = np.flatnonzero(given)
     elif given.ndim == 1 and given.dtype.kind in "iu":

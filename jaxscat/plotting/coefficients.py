@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxscat.maps import check_kind
 from jaxscat.plotting.panels import Blocks, Panel, build_panels
 from jaxscat.plotting.summary import STYLES
 from jaxscat.statistics.coefficients import ScatteringCovariance
@@ -56,6 +57,8 @@ def plot_coefficients(
     from jaxscat.plotting.layout import new_figure
 
     _check(statistics, errors)
+    check_kind(title, str, "title", "text")
+    check_kind(unit, str, "unit", "text")
     first = next(iter(statistics.values()))
     rows = build_panels(first)
     below = errors if len(statistics) > 1 else None
@@ -85,6 +88,7 @@ def plot_coefficients(
 def _check(
     statistics: Mapping[str, ScatteringCovariance], errors: ScatteringCovariance | None
 ) -> None:
+    check_kind(statistics, Mapping, "statistics", "coefficients by name, as in {'map': statistics}")
     if not 1 <= len(statistics) <= len(_MORE_STYLES):
         raise ValueError(
             f"statistics: got {len(statistics)} maps, expected 1 to {len(_MORE_STYLES)}"

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.maps import describe, is_integer, npix_to_nside, to_real
+
 Map = Float[np.ndarray, " p"]
 
 
@@ -15,10 +17,17 @@ def mollweide_image(map: Map, *, width: int = 800) -> Float[np.ndarray, "h w"]:
     """Project a NESTED map to a Mollweide image, [width / 2, width], NaN outside the ellipse.
 
     Longitude zero is in the centre and longitude increases to the left, as seen from inside; the
-    first row is at the north pole.
+    first row is at the north pole. Raises `ValueError` for other than one real map, in which NaN
+    may be, and for a width that is no positive integer.
     """
     import healpy  # loads matplotlib, so not at import
 
+    map = to_real(map)
+    if map.ndim != 1:
+        raise ValueError(f"map: got shape {map.shape}, expected one map of shape (npix,)")
+    nside = npix_to_nside(map.size)
+    if not is_integer(width) or width < 2:
+        raise ValueError(f"width: got {describe(width)}, expected an integer of at least 2")
     x, y = np.meshgrid(
         2.0 * (np.arange(width) + 0.5) / width - 1.0,
         1.0 - 2.0 * (np.arange(width // 2) + 0.5) / (width // 2),
@@ -27,9 +36,7 @@ def mollweide_image(map: Map, *, width: int = 800) -> Float[np.ndarray, "h w"]:
     auxiliary = np.arcsin(y[inside])
     latitude = np.arcsin((2.0 * auxiliary + np.sin(2.0 * auxiliary)) / np.pi)
     longitude = -np.pi * x[inside] / np.cos(auxiliary)
-    pixels = healpy.ang2pix(
-        healpy.npix2nside(len(map)), np.pi / 2.0 - latitude, longitude, nest=True
-    )
+    pixels = healpy.ang2pix(nside, np.pi / 2.0 - latitude, longitude, nest=True)
     image = np.full(x.shape, np.nan)
     image[inside] = np.asarray(map, dtype=np.float64)[pixels]
     return image

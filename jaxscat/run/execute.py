@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxscat.io.archive import check_replaceable, write_text
 from jaxscat.io.masks import build_footprint
-from jaxscat.maps import npix_to_nside
+from jaxscat.maps import large_mean, npix_to_nside
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config, load_config
 from jaxscat.run.folder import REPORT, RunFolder, write_json
@@ -165,7 +165,12 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
     working = build_working_map(config, stored.original, build_footprint(stored.mask))
     cells = find_cells(config, stored.mask)
     pyramid = build_run_pyramid(config, npix_to_nside(stored.original.size), cells=cells)
-    maps = {seed: stored.of_seed(seed).astype(np.float32) for seed in stored.files}
+    exact = large_mean(stored.original) != 0
+    maps = {
+        seed: map if exact else map.astype(np.float32)
+        for seed in stored.files
+        for map in [stored.of_seed(seed)]
+    }
     validation = validate_seeds(
         stored.original,
         maps,

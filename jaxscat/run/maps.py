@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxscat.io.maps import load_map, load_mask, save_maps
-from jaxscat.maps import UNSEEN, seen_pixels
+from jaxscat.maps import UNSEEN, large_mean, seen_pixels
 from jaxscat.minimization.result import Result
 from jaxscat.run.folder import map_file_names, numbered_map_files
 
@@ -47,7 +47,8 @@ def save_run_maps(
 ) -> list[Path]:
     """Write the maps of a run, NESTED, float32; return the paths of the files.
 
-    `unit` of the maps and their coordinate `frame` go into the headers, if they are known.
+    `unit` of the maps and their coordinate `frame` go into the headers, if they are known. Maps
+    with a mean so large that float32 would lose digits are in float64 (see `large_mean`).
 
     Up to 64 seeds are in maps.fits: ORIGINAL, START (of the first seed), SEED_<n> for each seed,
     and MASK_<m> for each mask ([p] or [M p]). More seeds are in maps_001.fits, maps_002.fits, ...,
@@ -56,6 +57,7 @@ def save_run_maps(
     for START). Pixels without weight in any mask are UNSEEN; with `hidden` "free" in ORIGINAL only,
     with None nowhere.
     """
+    dtype = "float64" if large_mean(original) else "float32"
     seeds = list(made)
     parts = [seeds[at : at + SEEDS_PER_FILE] for at in range(0, len(seeds), SEEDS_PER_FILE)]
     paths = [folder / name for name in map_file_names(len(parts))]
@@ -77,7 +79,7 @@ def save_run_maps(
         if number == 0 and mask is not None:
             columns |= {f"MASK_{i}": m for i, m in enumerate(np.atleast_2d(mask), start=1)}
         units = {name: unit for name in columns if not name.startswith("MASK_")}
-        save_maps(path, columns, header=header, units=units, frame=frame)
+        save_maps(path, columns, header=header, units=units, frame=frame, dtype=dtype)
     return paths
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxscat.fields.gaussianization import gaussianize
 from jaxscat.fields.noise import gaussian_noise, reference_noise, white_noise
 from jaxscat.io.masks import build_footprint
-from jaxscat.maps import npix_to_nside
+from jaxscat.maps import large_mean, npix_to_nside
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.parametrizations.harmonic import Harmonic, check_form_nside, harmonic_form
@@ -149,10 +149,15 @@ def build_working_map(
 ) -> WorkingMap:
     """Build the map whose statistics new maps get from an original [p] and its footprint [p].
 
-    Without `synthesis.gaussianize` that is the original itself. Raises `ValueError` as
+    Without `synthesis.gaussianize` that is the original itself, in float32 without a large mean
+    (see `large_mean`), which `restore` adds back in float64. Raises `ValueError` as
     `gaussianize`.
     """
-    precision = config.run.precision
+    precision, offset = config.run.precision, 0.0
+    # S0 of two maps counts with their means.
+    if precision == "float32" and config.target.second is None:
+        offset = large_mean(original)
+        original = original - offset if offset else original
     values, draw = original.astype(precision, copy=False), STARTS[config.synthesis.start]
     relation = None
     if config.synthesis.gaussianize:
@@ -163,7 +168,8 @@ def build_working_map(
         return draw(values, seed, footprint=footprint).astype(precision)
 
     def restore(map: np.ndarray) -> np.ndarray:
-        return map if relation is None else np.asarray(relation.inverse(jnp.asarray(map)))
+        values = map if relation is None else np.asarray(relation.inverse(jnp.asarray(map)))
+        return values.astype(np.float64) + offset if offset else values
 
     return WorkingMap(values, footprint, start, restore)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from jaxscat.maps import seen_pixels
+from jaxscat.maps import large_mean, seen_pixels
 from jaxscat.objectives.target import Target
 from jaxscat.operators.apply import downsample_map
 from jaxscat.operators.pyramid import Pyramid
@@ -78,6 +78,9 @@ def _downsample_seen(
 
 
 def _downsample(map: np.ndarray, pyramid: Pyramid, scale: int) -> np.ndarray:
+    offset = large_mean(map)
+    if offset and map.dtype == np.float64 and pyramid.spec.dtype == "float32":
+        return _downsample(map - offset, pyramid, scale).astype(np.float64) + offset
     return np.asarray(downsample_map(jnp.asarray(map), pyramid, scale))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -53,11 +54,12 @@ def build_run_target(
 ) -> Target:
     """Measure a map [p] as the target section of a config says.
 
-    Orientations are aligned to the same map. Masks are [p] or [M p]; all maps have the dtype of the
-    pyramid. Raises `ValueError` as `make_target`.
+    Orientations are aligned to the same map. Masks are [p] or [M p]. Raises `ValueError` as
+    `make_target`.
     """
     settings = config.target
-    map = jnp.asarray(original)
+    map: Any = original
+    other: Any = second
     weights = None if mask is None else jnp.asarray(mask)
     hidden = treat_hidden(config)
     alignment = None
@@ -66,7 +68,7 @@ def build_run_target(
     return make_target(
         map,
         pyramid,
-        second=None if second is None else jnp.asarray(second),
+        second=other,
         mask=weights,
         mask_threshold=_read_threshold(settings),
         hidden=hidden,

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
 from jaxscat.operators.apply import convolve_level, downsample_level
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.symmetry import unfold
-from jaxscat.statistics.checks import prepare_mask
+from jaxscat.statistics.checks import prepare_mask, stack_maps
 from jaxscat.statistics.hidden import Hidden, check_hidden, prepare_shown
 from jaxscat.statistics.moments import modulus
 from jaxscat.statistics.scales import Scale, ScaleWeights, Weights, enter_flat, standardize
@@ -36,10 +36,16 @@ class Turn(eqx.Module):
     def apply(self, fields: Array, axis: int) -> Array:
         """Rotate the orientations on a (negative) axis of fields whose last axis is pixels."""
         orientations = fields.shape[axis]
-        steps = jnp.arange(orientations).reshape(-1, *[1] * (-axis - 1))
-        first = steps + jnp.expand_dims(self.whole, axis)
+        steps = jnp.arange(orientations, dtype=self.whole.dtype)
+        steps = steps.reshape(*[1] * (fields.ndim + axis), -1, *[1] * (-axis - 1))
+        missing = tuple(range(fields.ndim - 1 - self.whole.ndim))
+
+        def expanded(values: Array) -> Array:
+            return jnp.expand_dims(values, (*missing, axis))
+
+        first = steps + expanded(self.whole)
         first, second = first % orientations, (first + 1) % orientations
-        near, far = jnp.expand_dims(self.near, axis), jnp.expand_dims(self.far, axis)
+        near, far = (expanded(weight).astype(fields.dtype) for weight in (self.near, self.far))
         one, other = (
             jnp.take_along_axis(fields, jnp.broadcast_to(at, fields.shape), axis)
             for at in (first, second)
@@ -90,16 +96,17 @@ def align_orientations(
     """
     if compatibility not in (None, "foscat"):
         raise ValueError(f"compatibility: got {compatibility!r}, expected None or 'foscat'")
-    weights = prepare_mask(mask, pyramid.spec)
+    spec = check_pyramid(pyramid)
+    weights = prepare_mask(mask, spec)
     check_hidden(hidden, weights)
-    shown = prepare_shown(map, weights, pyramid.spec, hidden)
-    return _find_turns(shown, pyramid, compatibility == "foscat")
+    maps, _ = stack_maps([prepare_shown(map, weights, spec, hidden)])
+    return _find_turns(maps, pyramid, compatibility == "foscat")
 
 
 @eqx.filter_jit
-def _find_turns(map: Float[Array, " p"], pyramid: Pyramid, foscat: bool) -> Alignment:
+def _find_turns(maps: Float[Array, "1 p"], pyramid: Pyramid, foscat: bool) -> Alignment:
     spec = pyramid.spec
-    field = enter_flat(standardize(jax.lax.stop_gradient(map[None])), pyramid)
+    field = enter_flat(standardize(jax.lax.stop_gradient(maps)), pyramid)
     moduli = jnp.zeros((0, spec.orientations, field.shape[-1]), field.dtype)
     outer, inner = [], []
     for scale, level in enumerate(pyramid.levels):
@@ -128,6 +135,7 @@ def _dominant_turn(strength: Float[Array, "*shape p"], axis: int) -> Turn:
     orientations = strength.shape[axis]
     angles = 2 * np.pi * np.arange(orientations) / orientations
     strength = jnp.moveaxis(strength, axis, -1)
+    angles = angles.reshape(*[1] * (strength.ndim - 1), -1)
     along, across = (
         (strength * jnp.asarray(wave(angles), strength.dtype)).mean(-1) for wave in (np.cos, np.sin)
     )

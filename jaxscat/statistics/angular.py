@@ -90,11 +90,13 @@ class FourierHarmonics(Reduction):
         self, name: str, group: Inexact[Array, "*axes L"]
     ) -> Inexact[Array, "*reduced"]:
         """Return the mean, and Fourier sums not divided by the number of orientations."""
-        return jnp.einsum("...l,hl->...h", group, self._basis(group), precision="highest")
+        basis = self._basis(group).astype(group.dtype)
+        return jnp.einsum("...l,hl->...h", group, basis, precision="highest")
 
     def sigma_of_group(self, name: str, group: Float[Array, "*axes L"]) -> Float[Array, "*reduced"]:
         """Return the standard errors of mean and sums, treating orientations as independent."""
-        return _norm(group[..., None, :] * self._basis(group))
+        basis = self._basis(group)
+        return _norm(group[..., None, :] * basis.reshape(*[1] * (group.ndim - 1), *basis.shape))
 
     def labels(self, orientations: int) -> list[Index]:
         """Return the labels of the harmonics: `cos=0` for the mean, then cosines and sines."""
@@ -151,7 +153,7 @@ def _spread(statistics: ScatteringCovariance, reduction: IsotropicMean) -> Reduc
             square = reduction.mean_of_group(name, jnp.real(deviation) ** 2)
             return safe_sqrt(square + jnp.where(square > 0, _FOSCAT_FLOOR, 0.0))
         parts = jnp.concatenate([jnp.real(deviation), jnp.imag(deviation)], axis=-1)
-        return _norm(parts) / np.sqrt(group.shape[-1])
+        return _norm(parts) / float(np.sqrt(group.shape[-1]))
 
     reduced = reduce_groups(statistics, reduction, spread)
     return replace(reduced, s0=jnp.zeros_like(reduced.s0))

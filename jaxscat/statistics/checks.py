@@ -1,5 +1,7 @@
 """What `measure` is given: maps, masks and thresholds, checked as far as their values are known."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,18 +26,57 @@ def check_map_of(
     )
 
 
-def prepare_map(map: ArrayLike, spec: PyramidSpec, *, name: str = "map") -> Float[Array, " p"]:
-    """Return a map in the type of the pyramid.
+class PreparedMap(NamedTuple):
+    """A map in the type of the pyramid.
 
-    Under a transformation of JAX only shape and type are known and checked.
+    Attributes:
+        pixels: the map, without `offset`.
+        offset: its mean, where that is so large that rounding the map to float32 would lose digits
+            of everything else; None where nothing was taken off.
+    """
+
+    pixels: Float[Array, " p"]
+    offset: Float[Array, ""] | None = None
+
+
+def prepare_map(map: ArrayLike, spec: PyramidSpec, *, name: str = "map") -> PreparedMap:
+    """Check a map and bring it into the type of the pyramid.
+
+    Under a transformation of JAX only shape and type are known and checked. There UNSEEN and
+    infinite pixels become NaN, which all coefficients show.
+
+    Args:
+        map, spec, name: as for `check_map_of`.
 
     Raises:
         ValueError: as `measure` says.
+
+    Source: `docs/conventions.md`, "Modulus".
     """
     if isinstance(map, Tracer):
-        _check_traced(name, map, [(spec.npix,)])
-        return jnp.asarray(map, spec.dtype)
-    return jnp.asarray(check_map_of(map, spec, name=name), spec.dtype)
+        _check_traced(name, map, [(spec.npix,)], kinds="f")
+        values = jnp.asarray(map, spec.dtype)
+        near = maps.UNSEEN_TOLERANCE * abs(maps.UNSEEN)
+        missing = jnp.abs(values - maps.UNSEEN) < near
+        return PreparedMap(jnp.where(missing | jnp.isinf(values), jnp.nan, values))
+    values = check_map_of(map, spec, name=name)
+    if values.dtype == np.dtype(spec.dtype) or spec.dtype != "float32":
+        return PreparedMap(jnp.asarray(values, spec.dtype))
+    offset = maps.large_mean(values)
+    if offset == 0:
+        return PreparedMap(_rounded(values, spec, name))
+    return PreparedMap(_rounded(values - offset, spec, name), jnp.asarray(offset, spec.dtype))
+
+
+def _rounded(values: np.ndarray, spec: PyramidSpec, name: str) -> Float[Array, " p"]:
+    with np.errstate(over="ignore"):
+        rounded = values.astype(spec.dtype)
+    if not np.isfinite(rounded).all():
+        raise ValueError(
+            f"{name}: got values up to {np.abs(values).max():.3g}, which {spec.dtype} cannot hold, "
+            "expected smaller numbers (a larger unit)"
+        )
+    return jnp.asarray(rounded)
 
 
 def prepare_mask(
@@ -70,10 +111,10 @@ def prepare_threshold(
     if mask is None:
         raise ValueError("mask_threshold: got a threshold without a mask, expected both")
     if isinstance(threshold, Tracer):
-        _check_traced("mask_threshold", threshold, [(), (spec.scales,)])
+        _check_traced("mask_threshold", threshold, [(), (spec.scales,)], kinds="iuf")
         values = jnp.asarray(threshold, spec.dtype)
         return values if values.ndim else jnp.full(spec.scales, values).at[0].set(0)
-    values = np.asarray(threshold)
+    values = maps.to_numpy(threshold, name="mask_threshold")
     if values.dtype.kind not in "iuf" or values.shape not in ((), (spec.scales,)):
         raise ValueError(
             f"mask_threshold: got {threshold!r}, expected one number or one for each of the "
@@ -86,18 +127,31 @@ def prepare_threshold(
     return jnp.asarray(values, spec.dtype)
 
 
+def stack_maps(
+    prepared: list[PreparedMap],
+) -> tuple[Float[Array, "m p"], Float[Array, " m"] | None]:
+    """Return maps as one array, and their offsets if any of them has one."""
+    pixels = jnp.stack([map.pixels for map in prepared])
+    if all(map.offset is None for map in prepared):
+        return pixels, None
+    none = jnp.zeros((), pixels.dtype)
+    return pixels, jnp.stack([none if map.offset is None else map.offset for map in prepared])
+
+
 def is_known(*values: Array | None) -> bool:
     """Say whether no value is traced by a transformation of JAX."""
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
-def _check_traced(name: str, array: Array, shapes: list[tuple]) -> None:
+def _check_traced(name: str, array: Array, shapes: list[tuple], kinds: str = "biuf") -> None:
     fits = any(
         len(shape) == array.ndim and array.shape[-1:] == tuple(shape[-1:]) for shape in shapes
     )
-    if not fits or not jnp.issubdtype(array.dtype, jnp.floating):
+    # By JAX: NumPy does not know bfloat16 for a float.
+    kind = "f" if jnp.issubdtype(array.dtype, jnp.floating) else np.dtype(array.dtype).kind
+    if not fits or kind not in kinds:
         expected = " or ".join(str(shape) for shape in shapes)
         raise ValueError(
-            f"{name}: got {array.dtype} of shape {array.shape}, expected real floats of shape "
+            f"{name}: got {array.dtype} of shape {array.shape}, expected real numbers of shape "
             f"{expected}"
         )

@@ -9,8 +9,8 @@ from jaxtyping import Array, Complex, Float
 
 from jaxscat import maps
 from jaxscat.operators.apply import convolve_level, downsample_level, restore_order
-from jaxscat.operators.pyramid import Pyramid
-from jaxscat.statistics.checks import prepare_map
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
+from jaxscat.statistics.checks import prepare_map, stack_maps
 from jaxscat.statistics.moments import modulus, signed_root
 from jaxscat.statistics.scales import enter_flat, standardization, standardize
 
@@ -63,25 +63,31 @@ def coefficient_maps(
 
     Source: `docs/conventions.md`, "Coefficient maps".
     """
+    spec = check_pyramid(pyramid)
     if out_nside is not None:
         out_nside = maps.check_nside(out_nside, name="out_nside")
         of_scales = [level.nside for level in pyramid.levels]
-        if pyramid.spec.cell_count is not None and out_nside not in of_scales:
+        if spec.cell_count is not None and out_nside not in of_scales:
             raise ValueError(f"out_nside: got {out_nside}, expected one of {of_scales} on a patch")
-    given = [prepare_map(map, pyramid.spec)]
+    given = [prepare_map(map, spec)]
     if second is not None:
-        given.append(prepare_map(second, pyramid.spec, name="second"))
-    return _compute(jnp.stack(given), pyramid, out_nside)
+        given.append(prepare_map(second, spec, name="second"))
+    stacked, offsets = stack_maps(given)
+    return _compute(stacked, pyramid, out_nside, offsets)
 
 
 @partial(jax.jit, static_argnames="out_nside")
 def _compute(
-    given: Float[Array, "m p"], pyramid: Pyramid, out_nside: int | None
+    given: Float[Array, "m p"],
+    pyramid: Pyramid,
+    out_nside: int | None,
+    offsets: Float[Array, " m"] | None,
 ) -> CoefficientMaps:
     spec = pyramid.spec
     cross = given.shape[0] == 2
     _, unit = standardization(given)
     raw = enter_flat(given, pyramid)
+    raw = raw if offsets is None else raw + offsets[:, None]
     field = enter_flat(standardize(given), pyramid)
     common = jnp.sqrt(unit[0] * unit[-1])
     s0 = raw[0] if not cross else common * signed_root((raw[0] / unit[0]) * (raw[1] / unit[1]))
@@ -97,12 +103,14 @@ def _compute(
         product = (one * other.conj()).real
         s1.append(average(common * (signed_root(product) if cross else newest[0])))
         s2.append(average(common**2 * product))
-        s3.append(average(common**2 * one * again[-1].conj()))
-        s3p.append(average(common**2 * other * again[0].conj()))
+        square = (common**2).astype(c.dtype)
+        s3.append(average(square * one[None, None] * again[-1].conj()))
+        s3p.append(average(square * other[None, None] * again[0].conj()))
         pairs = [
-            again[0, : j2 + 1, None] * again[-1, j2, :, None].conj() for j2 in range(scale + 1)
+            again[0, : j2 + 1, None] * again[-1, None, j2, :, None].conj()
+            for j2 in range(scale + 1)
         ]
-        s4.append(average(common**2 * jnp.concatenate(pairs)))
+        s4.append(average(square * jnp.concatenate(pairs)))
         if scale + 1 < len(pyramid.levels):
             field = downsample_level(field, level, spec)
             moduli = downsample_level(moduli, level, spec)

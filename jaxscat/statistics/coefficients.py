@@ -61,7 +61,8 @@ class AbstractCoefficients(eqx.Module):
         """
         masks = self.s0.ndim - 1
         parts = [group.reshape(*group.shape[:masks], -1) for group in self.groups().values()]
-        return jnp.concatenate(parts, axis=-1)
+        kind = np.result_type(*[part.dtype for part in parts])  # real and complex groups
+        return jnp.concatenate([part.astype(kind) for part in parts], axis=-1)
 
     def names(self) -> list[str]:
         """Return the name of every coefficient of one mask, in the order of `ravel`.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.maps import check_kind
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.storage import StoredStatistics, spec_differences
 
@@ -41,6 +42,10 @@ def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[G
     Raises:
         ValueError: the two differ in pyramid, kind, masks or scales; precisions may differ.
     """
+    for name, stored in (("one", one), ("other", other)):
+        check_kind(
+            stored, StoredStatistics, name, "StoredStatistics from load_statistics, errors included"
+        )
     _check_alike(one, other)
     errors = choose_errors(one, other)
     names = one.statistics.names()

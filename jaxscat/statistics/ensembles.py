@@ -32,7 +32,7 @@ def mean_and_scatter(each: Sequence[Coefficients]) -> tuple[Coefficients, Coeffi
         # Scaled first: squares of small or large coefficients overflow or underflow in float32.
         size = jnp.abs(differences)
         largest = jnp.max(size, axis=0)
-        scaled = size / jnp.where(largest > 0, largest, 1)
+        scaled = size / jnp.where(largest > 0, largest, 1)[None]
         return largest * jnp.sqrt(jnp.sum(scaled**2, axis=0) / (len(groups) - 1))
 
     return mean, jax.tree.map(scatter, mean, *each)
@@ -50,6 +50,6 @@ def root_mean_square(each: Sequence[Coefficients]) -> Coefficients:
     def combine(*groups: Array) -> Array:
         stacked = jnp.stack(groups)
         largest = jnp.max(stacked, axis=0)
-        return largest * jnp.sqrt(jnp.mean((stacked / largest) ** 2, axis=0))
+        return largest * jnp.sqrt(jnp.mean((stacked / largest[None]) ** 2, axis=0))
 
     return jax.tree.map(combine, *each)

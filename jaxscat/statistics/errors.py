@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
@@ -79,16 +80,19 @@ def standard_error(
 
 
 def measure_errors(
-    map: Float[Array, " p"], measurement: Measurement, formula: ErrorFormula
+    map: ArrayLike, measurement: Measurement, formula: ErrorFormula
 ) -> ScatteringCovariance:
     """Return the standard errors of a map under a checked measurement (see `standard_error`)."""
-    maps = measurement.stack(map)
-    return measurement.squeeze(_standard_error(maps, measurement, formula))
+    maps, offsets = measurement.stack(map)
+    return measurement.squeeze(_standard_error(maps, measurement, formula, offsets))
 
 
 @partial(jax.jit, static_argnames="formula")
 def _standard_error(
-    maps: Float[Array, "m p"], measurement: Measurement, formula: ErrorFormula
+    maps: Float[Array, "m p"],
+    measurement: Measurement,
+    formula: ErrorFormula,
+    offsets: Float[Array, " m"] | None,
 ) -> ScatteringCovariance:
     s1, groups = [], []
     pyramid, both_triangles = measurement.pyramid, measurement.both_triangles
@@ -116,7 +120,7 @@ def _standard_error(
             both = as_complex(means[0]), as_complex(squares[0])
             errors["s2"] = _error_of_s2(scale, *both, formula)
         groups.append(errors)
-    error = mean_and_error(maps, pyramid, measurement.finest_weights())[:, 1]
+    error = mean_and_error(maps, pyramid, measurement.finest_weights(), offsets)[:, 1]
     s0 = jnp.stack([error, error], axis=-1)
     return gather_scales(s0, s1, groups, both_triangles, common_unit(maps))
 

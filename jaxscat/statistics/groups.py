@@ -69,11 +69,12 @@ def gather_scales(
 
     S0 is in map units already.
     """
-    groups = {
-        name: unit**2 * jnp.concatenate([scale[name] for scale in scales if name in scale], axis=1)
-        for name in scales[0]
-        if name != "s2"
-    }
+
+    def in_units(name: str) -> Array:
+        joined = jnp.concatenate([scale[name] for scale in scales if name in scale], axis=1)
+        return (unit**2).astype(joined.dtype) * joined
+
+    groups = {name: in_units(name) for name in scales[0] if name != "s2"}
     s2 = unit**2 * jnp.stack([scale["s2"] for scale in scales], axis=1)
     return ScatteringCovariance(
         s0=s0, s1=unit * jnp.stack(s1, axis=1), s2=s2, both_triangles=both_triangles, **groups

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxscat.maps import cover_hidden, seen_pixels
 from jaxscat.operators.spec import PyramidSpec
-from jaxscat.statistics.checks import is_known, prepare_map
+from jaxscat.statistics.checks import PreparedMap, is_known, prepare_map
 
 Hidden = Literal["exclude", "include", "interior"]
 HIDDEN = get_args(Hidden)
@@ -77,7 +77,7 @@ def cover(maps: Float[Array, "*m p"], mask: Float[Array, "*M p"]) -> Float[Array
 
 def prepare_shown(
     map: ArrayLike, mask: Array | None, spec: PyramidSpec, hidden: Hidden, *, name: str = "map"
-) -> Float[Array, " p"]:
+) -> PreparedMap:
     """Return a map in the type of the pyramid, with hidden pixels kept out unless included.
 
     Under a transformation of JAX only shape and type are known and checked.
@@ -89,4 +89,5 @@ def prepare_shown(
         return prepare_map(map, spec, name=name)
     if is_known(map, mask):  # pyright: ignore[reportArgumentType]
         map = cover_hidden(map, mask, name=name)
-    return cover(prepare_map(map, spec, name=name), mask)
+    prepared = prepare_map(map, spec, name=name)
+    return prepared._replace(pixels=cover(prepared.pixels, mask))

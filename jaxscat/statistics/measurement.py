@@ -5,14 +5,20 @@ from collections.abc import Iterator
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.maps import check_flag
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.statistics.alignment import Alignment, walk_aligned
-from jaxscat.statistics.checks import is_known, prepare_mask, prepare_threshold
+from jaxscat.statistics.checks import (
+    PreparedMap,
+    is_known,
+    prepare_mask,
+    prepare_threshold,
+    stack_maps,
+)
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.hidden import Hidden, check_hidden, prepare_shown
 from jaxscat.statistics.interior import LEAST_LEFT, coverage, walk_weights
@@ -37,6 +43,7 @@ class Measurement(eqx.Module):
         hidden: what becomes of pixels of weight zero (see `jaxscat.measure`).
         mask_threshold: threshold of the weights at every scale, or None.
         second: the map together with which maps are measured; None measures a map alone.
+        second_offset: a large mean that was taken off the second map, or None.
         alignment: turns of the orientations, or None.
         both_triangles: whether S4 of two maps is measured for j1 > j2 too.
         pair_scales: number of scales, from the finest, at which the mask leaves enough for S3 and
@@ -51,13 +58,14 @@ class Measurement(eqx.Module):
     both_triangles: bool = eqx.field(static=True, default=False)
     hidden: Hidden = eqx.field(static=True, default="exclude")
     pair_scales: int | None = eqx.field(static=True, default=None)
+    second_offset: Float[Array, ""] | None = None
 
     @property
     def covariances(self) -> int:
         """Number of scales, from the finest, at which S3 and S4 are measured."""
         return self.pyramid.spec.scales if self.pair_scales is None else self.pair_scales
 
-    def prepare(self, map: ArrayLike, *, name: str = "map") -> Float[Array, " p"]:
+    def prepare(self, map: ArrayLike, *, name: str = "map") -> PreparedMap:
         """Check a map, bring it into the type of the pyramid, and keep its hidden pixels out.
 
         Under a transformation of JAX only shape and type are known and checked.
@@ -65,18 +73,24 @@ class Measurement(eqx.Module):
         Raises:
             ValueError: as `jaxscat.measure` says.
         """
-        return prepare_shown(map, self.mask, self.pyramid.spec, self.hidden, name=name)
+        spec = check_pyramid(self.pyramid)
+        return prepare_shown(map, self.mask, spec, self.hidden, name=name)
 
-    def stack(self, map: ArrayLike) -> Float[Array, "m p"]:
+    def stack(self, map: ArrayLike) -> tuple[Float[Array, "m p"], Float[Array, " m"] | None]:
         """Check a map, and put the second map beside it.
 
         Under a transformation of JAX only shape and type are known and checked.
+
+        Returns:
+            the maps, and the means that were taken off them (None if there are none).
 
         Raises:
             ValueError: as `jaxscat.measure` says.
         """
         maps = [self.prepare(map)]
-        return jnp.stack(maps if self.second is None else [*maps, self.second])
+        if self.second is not None:
+            maps.append(PreparedMap(self.second, self.second_offset))
+        return stack_maps(maps)
 
     def walk(self, maps: Float[Array, "m p"], covariances: int) -> Iterator[Scale]:
         """Walk down the scales of maps, each without its mean and in its own unit.
@@ -128,7 +142,8 @@ def build_measurement(
     Raises:
         ValueError: as `jaxscat.measure` says.
     """
-    spec = pyramid.spec
+    spec = check_pyramid(pyramid)
+    check_flag(both_triangles, "both_triangles")
     if both_triangles and second is None:
         raise ValueError(
             "both_triangles: got True for one map, whose S4 is Hermitian; expected a second map"
@@ -145,17 +160,19 @@ def build_measurement(
         pyramid, pair_scales = _kept_scales(weights, pyramid)
     if weights is not None and threshold is not None and is_known(weights, threshold):
         _check_weight_of_scales(weights, pyramid, threshold)
+    other = None
+    if second is not None:
+        other = prepare_shown(second, weights, spec, hidden, name="second")
     return Measurement(
         pyramid=pyramid,
         mask=weights,
         mask_threshold=threshold,
-        second=None
-        if second is None
-        else prepare_shown(second, weights, spec, hidden, name="second"),
+        second=None if other is None else other.pixels,
         alignment=alignment,
         both_triangles=both_triangles,
         hidden=hidden,
         pair_scales=pair_scales,
+        second_offset=None if other is None else other.offset,
     )
 
 

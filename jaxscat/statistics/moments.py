@@ -21,8 +21,8 @@ def modulus(real: Float[Array, "*shape"], imaginary: Float[Array, "*shape"]) -> 
     Source: FOSCAT's absolute value; `docs/conventions.md`, "Modulus".
     """
     power = real**2 + imaginary**2
-    nonzero = power > 0
-    return jnp.where(nonzero, jnp.sqrt(jnp.where(nonzero, power, 1.0) + _MODULUS_FLOOR), 0.0)
+    zero = power == 0  # not "> 0", which would make zero of NaN
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, power) + _MODULUS_FLOOR))
 
 
 def signed_root(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -35,10 +35,24 @@ def signed_root(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(nonzero, jnp.sign(value) * root, 0.0)
 
 
+def signed_root_change(
+    centre: Float[Array, ""], change: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """Return `signed_root(centre + change) - signed_root(centre)`, precise for small changes."""
+    value = centre + change
+    alike = value * centre > 0
+    # The difference of two roots is that of their squares over their sum.
+    roots = jnp.sqrt(jnp.where(alike, jnp.abs(value), 1.0)) + jnp.sqrt(jnp.abs(centre))
+    return jnp.where(alike, change / roots, signed_root(value) - signed_root(centre))
+
+
 def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Return the square root of positive values, and zero with a zero gradient elsewhere."""
-    positive = value > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1.0)), 0.0)
+    """Return the square root of positive values, and zero with a zero gradient of others.
+
+    NaN stays NaN.
+    """
+    others = value <= 0
+    return jnp.where(others, 0.0, jnp.sqrt(jnp.where(others, 1.0, value)))
 
 
 @jax.custom_jvp
@@ -72,7 +86,8 @@ def products(
 ) -> Float[Array, "*batch x y"]:
     """Return the weighted sums over rows of the products of every `left` with every `right`."""
     if weights is not None:
-        right = weights[..., None] * right
+        missing = tuple(range(right.ndim - 1 - weights.ndim))
+        right = jnp.expand_dims(weights, (*missing, -1)) * right
     return jnp.einsum("...rx,...ry->...xy", left, right, precision="highest")
 
 

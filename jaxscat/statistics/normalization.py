@@ -8,6 +8,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from jaxscat.maps import to_numpy
 from jaxscat.statistics.coefficients import ScatteringCovariance
 
 
@@ -77,28 +78,36 @@ def _divide(
     statistics: ScatteringCovariance, power: Array, second_power: Array
 ) -> ScatteringCovariance:
     """Divide S1 to S4 by the powers of both references; for one map they are the same."""
+    # Without an axis of masks, a reference is that of all.
+    power, second_power = (
+        one if one.ndim == statistics.s2.ndim else one[None] for one in (power, second_power)
+    )
     first, second = jnp.sqrt(power), jnp.sqrt(second_power)
     product = power if statistics.kind == "auto" else first * second
     j2, j3 = np.array(statistics.pairs, dtype=int).reshape(-1, 2).T
     of_modulus, of_map = (..., j2, slice(None), None), (..., j3, None, slice(None))
+
+    def quotient(group: Array, by: Array) -> Array:
+        return group / by.astype(group.dtype)
+
     i1, i2, _ = np.array(statistics.triples, dtype=int).reshape(-1, 3).T
     return replace(
         statistics,
         s1=statistics.s1 / jnp.sqrt(product),
         s2=statistics.s2 / product,
-        s3=statistics.s3 / (second[of_modulus] * first[of_map]),
+        s3=quotient(statistics.s3, second[of_modulus] * first[of_map]),
         s3p=None
         if statistics.s3p is None
-        else statistics.s3p / (first[of_modulus] * second[of_map]),
+        else quotient(statistics.s3p, first[of_modulus] * second[of_map]),
         # The axes of S4 are l2, l1, l3.
-        s4=statistics.s4 / (second[..., i2, :, None] * first[..., i1, None, :])[..., None],
+        s4=quotient(statistics.s4, (second[..., i2, :, None] * first[..., i1, None, :])[..., None]),
     )
 
 
 def _prepare_power(power: Array | np.ndarray, statistics: ScatteringCovariance, name: str) -> Array:
     """Validate a power (values only if they are concrete) and convert it to the type of S2."""
     if not isinstance(power, Tracer):
-        power = np.asarray(power)
+        power = to_numpy(power, name=name)
     shapes = list(dict.fromkeys([statistics.s2.shape, statistics.s2.shape[-2:]]))
     if power.dtype.kind not in "fiu" or power.shape not in shapes:
         expected = " or ".join(str(shape) for shape in shapes)

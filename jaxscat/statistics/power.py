@@ -2,10 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment
+from jaxscat.statistics.checks import stack_maps
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.scales import standardization
@@ -40,9 +42,10 @@ def wavelet_power(
     return measure_power(map, measurement)
 
 
-def measure_power(map: Float[Array, " p"], measurement: Measurement) -> Float[Array, "*masks J L"]:
+def measure_power(map: ArrayLike, measurement: Measurement) -> Float[Array, "*masks J L"]:
     """Return S2 of a map alone under a checked measurement, whose second map does not count."""
-    power = _power_of_scales(measurement.prepare(map)[None], measurement)
+    maps, _ = stack_maps([measurement.prepare(map)])
+    power = _power_of_scales(maps, measurement)
     return power if measurement.mask is not None and measurement.mask.ndim == 2 else power[0]
 
 

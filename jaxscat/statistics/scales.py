@@ -121,7 +121,8 @@ def standardization(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Floa
     insensitive to the mean, but a large one costs digits, while subtracting a small one rounds
     the map. The scale makes the floor of the modulus small compared with the map; it is the power
     of two nearest the standard deviation, so that dividing by it is exact, and one for a constant
-    map. Both are constants under differentiation.
+    map. Both are constants under differentiation, and both are NaN for a map that is not finite
+    everywhere, so that all its coefficients are.
 
     Source: `docs/conventions.md`, "Modulus".
     """
@@ -134,9 +135,9 @@ def standardization(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Floa
     # turn that difference into coefficients.
     low, high = jnp.min(scaled, axis=1), jnp.max(scaled, axis=1)
     centre = jnp.clip(jnp.mean(scaled, axis=1), low, high)
-    spread = jnp.where(high > low, jnp.std(scaled, axis=1), 0.0)
-    centre = jnp.where(jnp.abs(centre) > spread, centre, 0.0)
-    unit = jnp.where(spread > 0, coarse * _power_of_two_near(spread), 1.0)
+    spread = jnp.where(high == low, 0.0, jnp.std(scaled, axis=1))
+    centre = jnp.where(jnp.abs(centre) <= spread, 0.0, centre)
+    unit = jnp.where(spread == 0, 1.0, coarse * _power_of_two_near(spread))
     return coarse * centre, unit
 
 
@@ -150,10 +151,11 @@ def standardize(maps: Float[Array, "m p"]) -> Float[Array, "m p"]:
 
 
 def _power_of_two_near(numbers: Float[Array, " m"]) -> Float[Array, " m"]:
-    """Return the nearest powers of two, or one for numbers that are not positive and finite."""
-    usable = jnp.isfinite(numbers) & (numbers > 0)
-    exponent = jnp.round(jnp.log2(jnp.where(usable, numbers, 1.0)))
-    return jnp.ldexp(jnp.ones_like(numbers), exponent.astype(jnp.int32))
+    """Return the nearest powers of two: one for zero, NaN for numbers that are not finite."""
+    finite = jnp.isfinite(numbers)
+    exponent = jnp.round(jnp.log2(jnp.where(finite & (numbers > 0), numbers, 1.0)))
+    power = jnp.ldexp(jnp.ones_like(numbers), exponent.astype(jnp.int32))
+    return jnp.where(finite, power, jnp.nan)
 
 
 def walk_masks(
@@ -167,7 +169,7 @@ def walk_masks(
     field = enter(mask.reshape(-1, mask.shape[-1]), pyramid)
     for scale, level in enumerate(pyramid.levels):
         if threshold is not None:
-            field = jnp.where(field > threshold[scale], field, 0.0)
+            field = jnp.where(field <= threshold[scale], 0.0, field)
         rows = field[:, :, 0, :].transpose(1, 2, 0)
         yield Weights(rows, rows.sum((1, 2)))
         if scale + 1 < len(pyramid.levels):

@@ -5,6 +5,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
@@ -13,7 +14,7 @@ from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import cut_products, gather_scales
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
-from jaxscat.statistics.moments import safe_sqrt, signed_root
+from jaxscat.statistics.moments import safe_sqrt, signed_root, signed_root_change
 from jaxscat.statistics.scales import Field, Scale, Weights, enter, standardization
 from jaxscat.statistics.sectors import combine_orientations, combine_products
 
@@ -35,8 +36,9 @@ def measure(
     on concrete arrays it compiles itself once per shape.
 
     Args:
-        map: real NESTED map in the type of the pyramid; on a patch, its pixels in the order of
-            the pyramid's `cell_ids`.
+        map: real NESTED map; on a patch, its pixels in the order of the pyramid's `cell_ids`. It
+            is rounded to the type of the pyramid; a mean that is large beside its spread is taken
+            off before, if the map is float64 and not traced (`docs/conventions.md`, "Large means").
         pyramid: operators for its nside.
         second: another map; then the coefficients are those of both together ("cross").
         mask: weights of the pixels in all means, none negative; with a leading axis `M`, several
@@ -57,9 +59,11 @@ def measure(
         standard error of S0[0]. For two maps the unit is the root of the product of theirs.
 
     Raises:
-        ValueError: wrong shape or type, values that are not finite where there is weight, a mask
-            without weight (at any scale) or one that hides all but a few pixels, both triangles of
-            one map.
+        ValueError: wrong shape or type, masked arrays, values that are not finite where there is
+            weight, a mask without weight (at any scale) or one that hides all but a few pixels,
+            both triangles of one map, a pyramid of float64 while 64-bit mode is off. Values cannot
+            be checked under transformations of JAX: there pixels in sight that are NaN, infinite
+            or UNSEEN make all coefficients NaN.
 
     Examples:
         >>> import jax, jaxscat, numpy as np
@@ -93,7 +97,7 @@ def measure(
 
 
 def measure_coefficients(
-    map: Float[Array, " p"], measurement: Measurement, covariances: int | None = None
+    map: ArrayLike, measurement: Measurement, covariances: int | None = None
 ) -> ScatteringCovariance:
     """Measure a map under a checked measurement (see `measure`).
 
@@ -105,13 +109,16 @@ def measure_coefficients(
     """
     if covariances is None:
         covariances = measurement.covariances
-    maps = measurement.stack(map)
-    return measurement.squeeze(measure_scales(maps, measurement, covariances))
+    maps, offsets = measurement.stack(map)
+    return measurement.squeeze(measure_scales(maps, measurement, covariances, offsets))
 
 
 @partial(jax.jit, static_argnames="covariances")
 def measure_scales(
-    maps: Float[Array, "m p"], measurement: Measurement, covariances: int
+    maps: Float[Array, "m p"],
+    measurement: Measurement,
+    covariances: int,
+    offsets: Float[Array, " m"] | None = None,
 ) -> ScatteringCovariance:
     """Measure one map or two without checks, with S3 and S4 at the finest scales only.
 
@@ -119,6 +126,7 @@ def measure_scales(
         maps: from `Measurement.stack`.
         measurement: how they are measured.
         covariances: number of scales, from the finest, at which S3 and S4 are measured.
+        offsets: large means that were taken off the maps; they count in S0 only.
 
     Returns:
         coefficients with a leading axis of masks (of length one without a mask).
@@ -132,7 +140,7 @@ def measure_scales(
         if measurement.hidden == "interior":
             cut["s2"] = combine_orientations(scale.weights.mean(real_product(scale)))
         groups.append(cut)
-    s0 = mean_and_error(maps, measurement.pyramid, measurement.finest_weights())
+    s0 = mean_and_error(maps, measurement.pyramid, measurement.finest_weights(), offsets)
     return gather_scales(s0, s1, groups, both_triangles, common_unit(maps))
 
 
@@ -185,19 +193,30 @@ def real_product(scale: Scale) -> Float[Array, "rows L sectors"]:
 
 
 def mean_and_error(
-    maps: Float[Array, "m p"], pyramid: Pyramid, weights: Weights
+    maps: Float[Array, "m p"],
+    pyramid: Pyramid,
+    weights: Weights,
+    offsets: Float[Array, " m"] | None = None,
 ) -> Float[Array, "M 2"]:
     """Return S0: the mean of the map (of the signed root of the product of two), and its error.
 
     Source: `docs/conventions.md`, "Statistics" and "Two maps".
     """
     field: Field = enter(maps, pyramid)
+    base = None if offsets is None else offsets[0]
     if maps.shape[0] == 1:
         pixels = field[:, 0, 0]
     else:
-        _, unit = standardization(maps)
-        scaled = field / unit[:, None, None]
-        pixels = common_unit(maps) * signed_root(scaled[:, 0, 0] * scaled[:, 1, 0])
+        common, (_, unit) = common_unit(maps), standardization(maps)
+        scaled = field / unit[None, :, None, None]
+        first, second = scaled[:, 0, 0], scaled[:, 1, 0]
+        root = signed_root(first * second)
+        if offsets is not None:
+            one, other = offsets / unit
+            base = common * signed_root(one * other)
+            change = one * second + other * first + first * second
+            root = signed_root_change(one * other, change)
+        pixels = common * root
     mean = weights.mean(pixels).sum(-1)
     # Taken about the mean: the difference of two large squares would lose digits. And in units of
     # the map: squares of others leave the range of float32.
@@ -205,4 +224,6 @@ def mean_and_error(
     spread = jnp.stack(
         [weights.mean(((pixels - centre) / unit) ** 2).sum(-1)[m] for m, centre in enumerate(mean)]
     )
+    if base is not None:
+        mean = mean + base
     return jnp.stack([mean, unit * safe_sqrt(spread / weights.total)], axis=-1)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxscat.io.archive import check_archive_name, read_archive, write_archive
+from jaxscat.maps import check_kind, check_path
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.indices import scale_triples
@@ -70,9 +71,9 @@ def save_statistics(
 
     Source: `docs/conventions.md`, "Files of coefficients".
     """
+    check_path(path)
     check_archive_name(path)
-    if not isinstance(spec, PyramidSpec):
-        raise ValueError(f"spec: got {type(spec).__name__}, expected the spec of a pyramid")
+    check_kind(spec, PyramidSpec, "spec", "the spec of a pyramid, pyramid.spec")
     if description is not None and not isinstance(description, str):
         raise ValueError(f"description: got {type(description).__name__}, expected text or None")
     arrays = _arrays("statistics", statistics)
@@ -116,6 +117,8 @@ def load_statistics(
 
     Source: `docs/conventions.md`, "Files of coefficients".
     """
+    check_path(path)
+    check_kind(spec, PyramidSpec | None, "spec", "the spec of a pyramid, pyramid.spec, or None")
     header, arrays = read_archive(path, CONTENT, VERSION)
     groups: dict[str, Any] = {}
     errors: dict[str, Any] = {}

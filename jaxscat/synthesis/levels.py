@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.fields.seeds import check_seeds
-from jaxscat.maps import check_map
+from jaxscat.maps import check_kind, check_map, to_real
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import starts_digest
 from jaxscat.minimization.result import Result
@@ -53,7 +53,8 @@ def prolong(
     Source: `docs/conventions.md`, "Downsampling" and "Upsampling".
     """
     start = check_map_of(start, pyramid.spec, name="start")
-    coarse = check_map(coarse, name="coarse", cells=np.size(coarse), allow_constant=True)
+    coarse = to_real(coarse, name="coarse")
+    coarse = check_map(coarse, name="coarse", cells=coarse.size, allow_constant=True)
     nsides = {level.npix: level.nside for level in pyramid.levels[pyramid.spec.own_scale + 1 :]}
     if coarse.size not in nsides:
         raise ValueError(
@@ -107,6 +108,7 @@ def synthesize_levels(
     Source: as `synthesize_many`.
     """
     listed = check_seeds(seeds)
+    check_kind(checkpoints, Checkpoints | None, "checkpoints", "Checkpoints, or None")
     _check_levels(targets, pyramids)
     check_form(form, pyramids[-1].spec)
     draw = draw_starts(start, listed, targets[-1], pyramids[-1])
@@ -149,6 +151,8 @@ def synthesize_levels(
 
 def _check_levels(targets: Sequence[Target], pyramids: Sequence[Pyramid]) -> None:
     """Refuse levels that do not follow one another with a `ValueError`."""
+    for name, each in (("targets", targets), ("pyramids", pyramids)):
+        check_kind(each, list | tuple, name, f"a list of {name}, one for each level")
     if len(targets) != len(pyramids) or not targets:
         raise ValueError(
             f"targets, pyramids: got {len(targets)} and {len(pyramids)}, expected as many of both, "

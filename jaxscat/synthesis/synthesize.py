@@ -10,7 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.fields.noise import noise
-from jaxscat.fields.seeds import check_seeds
+from jaxscat.fields.seeds import check_draw, check_seeds
+from jaxscat.maps import check_flag, check_kind, to_numpy
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import minimize, starts_digest
 from jaxscat.minimization.result import Result
@@ -149,6 +150,8 @@ def synthesize_many(
     Source: as `synthesize`; `docs/conventions.md`, "Ensembles".
     """
     listed = check_seeds(seeds)
+    check_flag(coupled, "coupled")
+    check_kind(checkpoints, Checkpoints | None, "checkpoints", "Checkpoints, or None")
     arguments = minimizer_options(
         options, "synthesize_many", batch_size=batch_size, devices=devices
     )
@@ -229,15 +232,16 @@ def draw_starts(
     """Return the function from a seed to its checked start, in the type of the pyramid.
 
     Raises:
-        ValueError: starts of another number than there are seeds, or none for a target of two
-            maps; when it is called, a bad start.
+        ValueError: starts of another number than there are seeds, a function of other arguments
+            than a seed, or none for a target of two maps; when it is called, a bad start.
     """
     spec = pyramid.spec
     draw: Callable[[int], Any]
     if callable(start):
+        check_draw(start)
         draw = start
     elif start is not None:
-        starts = np.asarray(start)
+        starts = to_numpy(start, name="start")
         if starts.ndim != 2 or len(starts) != len(seeds):
             raise ValueError(
                 f"start: got shape {starts.shape}, expected ({len(seeds)}, {spec.npix}): a "

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.fields.seeds import check_seed
-from jaxscat.maps import check_mask, cover_hidden, npix_to_nside
-from jaxscat.operators.pyramid import Pyramid, build_pyramid
+from jaxscat.maps import check_mask, cover_hidden, npix_to_nside, to_real
+from jaxscat.operators.pyramid import Pyramid, build_pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.checks import check_map_of
 from jaxscat.statistics.hidden import Hidden, check_hidden
@@ -81,11 +81,14 @@ def validate(
     """
     check_seed(seed)
     if pyramid is None:
-        pyramid = build_pyramid(npix_to_nside(np.size(original), name="original"))
+        original = to_real(original, name="original")
+        pyramid = build_pyramid(npix_to_nside(original.size, name="original"))
     if isinstance(controls, bool) or not isinstance(controls, int | np.integer) or controls < 0:
         raise ValueError(f"controls: got {controls!r}, expected an integer from 0 up")
     check_seed(seed + max(int(controls) - 1, 0), name="seed + controls - 1")
-    spec = pyramid.spec
+    spec = check_pyramid(pyramid)
+    synthesized = to_real(synthesized, name="synthesized")
+    start = None if start is None else to_real(start, name="start")
     if mask is not None:
         mask = check_mask(mask, spec.npix, patch=True).astype(np.float64)
     check_hidden(hidden, None if mask is None else jnp.asarray(mask))

@@ -282,3 +282,44 @@ def test_numbers_of_python_are_taken_as_arrays(target, pyramid, start):
         for form in (Diagonal(2.0, 1.0), diagonal(2.0, 1.0))
     )
     np.testing.assert_allclose(found.map, expected.map, rtol=1e-12)
+
+
+class Raised(Parametrization):
+    """A form with a plain number among its leaves, as an `equinox.Module` may have."""
+
+    offset: float
+    pixels: Pixels
+
+    @property
+    def size(self):
+        return self.pixels.size
+
+    def maps(self, parameters):
+        return self.pixels.maps(parameters) + self.offset
+
+    def parameters(self, maps):
+        return self.pixels.parameters(np.asarray(maps) - self.offset)
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+def test_numbers_of_python_are_leaves_like_arrays(target, pyramid, coupled):
+    start = np.random.default_rng(3).normal(size=(1, 192))
+    found = [
+        synthesize_many(
+            target,
+            pyramid,
+            [0],
+            start=start,
+            form=Raised(offset, Pixels(192)),
+            coupled=coupled,
+            max_steps=2,
+        ).map
+        for offset in (1.5, np.asarray(1.5))
+    ]
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_leaf_that_is_no_number_is_named(target, pyramid):
+    form = Raised("high", Pixels(192))
+    with pytest.raises(ValueError, match=r"^form.offset: got str, expected an array"):
+        synthesize_many(target, pyramid, [0], start=np.ones((1, 192)), form=form)

@@ -105,3 +105,32 @@ def test_maps_of_a_config_in_memory(plain):
     fewer = synthesize_seeds(short, [4])
     assert fewer.seeds == (4,) and fewer.steps.tolist() == [2]
     np.testing.assert_allclose(fewer.losses[0], result.losses[1, :3], rtol=1e-5)
+
+
+@pytest.mark.parametrize("gaussianize", [False, True])
+def test_a_large_mean_is_taken_off_and_added_back_in_float64(files, tmp_path, gaussianize):
+    map = np.load(files / "map.npy")
+    np.save(tmp_path / "map.npy", map + 1e6 * map.std())
+    settled = settings(files, synthesis={"gaussianize": gaussianize})
+    data = settled.data.model_copy(update={"path": str(tmp_path / "map.npy")})
+    raised = prepare(settled.model_copy(update={"data": data}))
+    assert raised.original.dtype == np.float64  # float32 would round it to a sixteenth
+    np.testing.assert_array_equal(raised.original, np.load(tmp_path / "map.npy"))
+    assert raised.working.values.dtype == np.float32
+    assert abs(raised.working.values.mean()) < 16 * raised.working.values.std()
+    plain = prepare(settled)
+    for name in ("s1", "s2", "s3", "s4"):
+        found, expected = (getattr(one.targets[0].mean, name) for one in (raised, plain))
+        assert np.linalg.norm(found - expected) < 1e-5 * np.linalg.norm(expected)
+    back = raised.restore(raised.working.values)
+    assert back.dtype == np.float64
+    assert np.abs(back - raised.original).max() < 1e-5 * map.std()
+    assert abs(raised.working.restored_start(3).mean() - raised.original.mean()) < map.std()
+
+
+def test_a_large_mean_of_the_second_map_is_left_to_the_target(files, tmp_path):
+    second = np.load(files / "second.npy")
+    np.save(tmp_path / "second.npy", second + 1e6)
+    prepared = prepare(settings(files, target={"second": str(tmp_path / "second.npy")}))
+    assert prepared.targets[0].second_offset is not None
+    np.testing.assert_array_equal(prepared.inputs.second, np.load(tmp_path / "second.npy"))

@@ -247,9 +247,23 @@ def test_traced_maps_of_wrong_shape_or_type_are_refused(pyramid, map):
         jax.jit(measure)(map, pyramid(2))
 
 
-@pytest.mark.parametrize("mask", [np.ones(47), np.ones((1, 1, 48)), np.ones(48, bool)])
+@pytest.mark.parametrize("mask", [np.ones(47), np.ones((1, 1, 48)), np.ones(48, complex)])
 def test_traced_masks_of_wrong_shape_or_type_are_refused(pyramid, mask):
     with pytest.raises(ValueError, match=r"^mask: got "):
         jax.jit(lambda map, mask, operators: measure(map, operators, mask=mask))(
             np.ones(48), mask, pyramid(2)
         )
+
+
+@pytest.mark.parametrize("kind", [bool, int, np.uint8, np.float16])
+def test_masks_of_any_real_type_are_taken_under_jit(pyramid, kind):
+    map = np.random.default_rng(0).normal(size=48)
+    mask = (np.arange(48) > 3).astype(kind)
+    expected = measure(map, pyramid(2), mask=mask, hidden="include", mask_threshold=1)
+    found = jax.jit(
+        lambda mask, least: measure(
+            map, pyramid(2), mask=mask, hidden="include", mask_threshold=least
+        )
+    )(mask, np.array(1))
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)

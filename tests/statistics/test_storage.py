@@ -154,7 +154,7 @@ BAD = {
         {"spec": dataclasses.replace(SPEC, orientations=4)},
         r"statistics: got S1 of shape \(3, 2\), expected \(3, 4\)",
     ),
-    "no spec": ({"spec": None}, "spec: got NoneType, expected the spec of a pyramid"),
+    "no spec": ({"spec": None}, "spec: got None, expected the spec of a pyramid"),
     "pairs": (
         {"statistics": dataclasses.replace(coefficients(), s3=np.zeros((5, 2, 2), complex))},
         r"statistics: got S3 of shape \(5, 2, 2\), expected \(6, 2, 2\)",
