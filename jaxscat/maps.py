@@ -71,7 +71,8 @@ def unseen_pixels(values: Float[np.ndarray, "*shape"]) -> np.ndarray:
 
 def describe(value: Any) -> str:
     """Return what a value is, for messages: short values themselves, others by their type."""
-    if value is None or isinstance(value, bool | int | float | str):
+    empty = isinstance(value, list | tuple | dict) and not value
+    if value is None or empty or isinstance(value, bool | int | float | str):
         return repr(value)
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} of shape {value.shape}"

@@ -67,7 +67,7 @@ class Pyramid(eqx.Module):
         Raises:
             ValueError: the pyramid has no such scale.
         """
-        if not maps.is_integer(scale) or not 0 <= scale < len(self.levels):
+        if not isinstance(scale, int | np.integer) or not 0 <= scale < len(self.levels):
             raise ValueError(
                 f"scale: got {maps.describe(scale)}, expected 0 to {len(self.levels) - 1}"
             )

@@ -153,3 +153,15 @@ def test_files_that_no_run_has_written_are_refused(tmp_path):
         save_maps(tmp_path / f"maps_00{number}.fits", {"ORIGINAL": ORIGINAL, "SEED_7": START})
     with pytest.raises(ValueError, match=r"maps_002.*seed 7, expected it only in .*maps_001"):
         find_run_maps(tmp_path)
+
+
+def test_maps_with_a_large_mean_are_kept_in_float64(tmp_path):
+    raised = {
+        seed: result._replace(map=result.map.astype(float) + 1e6)
+        for seed, result in made([3]).items()
+    }
+    original = ORIGINAL.astype(float) + 1e6
+    save_run_maps(tmp_path, original, START.astype(float) + 1e6, raised)
+    stored = find_run_maps(tmp_path)
+    np.testing.assert_array_equal(stored.original, original)
+    np.testing.assert_array_equal(stored.of_seed(3), raised[3].map)
