@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike
 
 UNSEEN = -1.6375e30  # value of pixels without data in HEALPix
 UNSEEN_TOLERANCE = 0.05  # relative: other programs round it
-# A mean of this many standard deviations costs float32 as much as its other rounding.
-_LARGE_MEAN = 16
 
 
 def is_nside(value: object) -> bool:
@@ -114,24 +112,6 @@ def check_callable(function: Any, arguments: int, name: str, expected: str) -> N
         ) from None
 
 
-def large_mean(map: Float[np.ndarray, " p"]) -> float:
-    """Return the mean of a map, rounded to float32, if float32 would lose digits to it, else zero.
-
-    It would if the magnitude of the mean is more than 16 standard deviations.
-
-    Source: `docs/conventions.md`, "Modulus".
-    """
-    largest = float(np.abs(map).max())
-    # Scaled first: squares of large numbers overflow.
-    scaled = map / largest if largest > 0 else map
-    mean = float(scaled.mean())
-    if not abs(mean) > _LARGE_MEAN * float(scaled.std()):
-        return 0.0
-    with np.errstate(over="ignore"):
-        offset = float(np.float32(largest * mean))
-    return offset if np.isfinite(offset) else 0.0
-
-
 def to_numpy(values: Any, *, name: str) -> np.ndarray:
     """Convert an array of any library to NumPy's, without losing what NumPy would drop.
 
@@ -150,10 +130,11 @@ def to_numpy(values: Any, *, name: str) -> np.ndarray:
         return np.asarray(values)
     except Exception as error:  # a conversion of another library can fail in any way
         kind = type(values)
+        of = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
         reason = (str(error).splitlines() or [""])[0]
         raise ValueError(
-            f"{name}: got {kind.__module__}.{kind.__qualname__}, which NumPy cannot convert "
-            f"({reason}), expected an array of real numbers"
+            f"{name}: got {of}{kind.__qualname__}, which NumPy cannot convert ({reason}), expected "
+            "an array of real numbers (of a torch tensor, tensor.detach().cpu().numpy())"
         ) from error
 
 
@@ -295,6 +276,7 @@ def cover_hidden(map: ArrayLike, mask: ArrayLike, *, name: str = "map") -> Any:
     values, seen = to_real(map, name=name), seen_pixels(mask)
     if values.shape != seen.shape or seen.all():
         return values
-    with np.errstate(invalid="ignore", over="ignore"):  # refused by the check of maps
-        mean = values[seen].mean(dtype=np.float64)
-    return np.where(seen, values, mean.astype(values.dtype))
+    shown = values[seen]
+    shown = shown[np.isfinite(shown) & ~unseen_pixels(shown)]  # others are for the checks to count
+    mean = shown.mean(dtype=np.float64) if shown.size else 0.0
+    return np.where(seen, values, np.asarray(mean, values.dtype))

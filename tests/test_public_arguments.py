@@ -228,7 +228,6 @@ def test_masked_arrays_in_lists_and_dictionaries_are_refused():
         lambda: jaxscat.make_target([MAP, hidden], PYRAMID, coarsest_nside=1),
         lambda: jaxscat.measure(MAP, PYRAMID, mask=[MASK, masked(MASK, True)]),
         lambda: jaxscat.validate(MAP, [MAP, hidden], pyramid=PYRAMID),
-        lambda: jaxscat.save_maps("a.fits", {"a": hidden}),
         lambda: jaxscat.synthesize_many(TARGET, PYRAMID, 2, start=lambda seed: hidden),
         lambda: jaxscat.minimize(TERM, {"a": hidden}),
         lambda: FORM.parameters(hidden),

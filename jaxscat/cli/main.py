@@ -45,7 +45,7 @@ from jaxscat.run.folder import REPORT, RunFolder
 from jaxscat.run.overrides import parse_overrides
 from jaxscat.run.provenance import describe_devices, versions
 from jaxscat.run.results import has_diverged
-from jaxscat.statistics.comparison import choose_errors, compare_statistics
+from jaxscat.statistics.comparison import choose_errors, common_scales, compare_statistics
 from jaxscat.statistics.storage import load_statistics, save_statistics
 from jaxscat.validation.ensemble import copy_test
 from jaxscat.validation.sky import sky_sentence
@@ -220,10 +220,13 @@ def measure_command(options: MeasureOptions) -> None:
                 stored.spec,
                 errors=stored.errors,
                 description=stored.description,
+                sky=stored.sky,
             )
             if options.figure is not None:
                 write_bytes(options.figure, picture)
         print_table(summary_table(stored))
+        if stored.sky is not None:
+            say(sky_sentence(stored.sky))
         more = "" if options.figure is None else f" and {options.figure}"
         say(f"wrote {options.output}{more}")
 
@@ -242,7 +245,12 @@ def compare(
         if figure is not None:
             check_output("figure", figure, [first, other], overwrite=overwrite, figure=True)
         one, two = load_statistics(first), load_statistics(other)
+        found = one.statistics.scales, two.statistics.scales
+        one, two = common_scales(one, two)
         rows = compare_statistics(one, two)
+        if found[0] != found[1]:
+            coarsest = one.spec.finest_nside >> (one.spec.scales - 1)
+            say(f"{found[0]} and {found[1]} scales; compared down to nside {coarsest}")
         print_table(comparison_table(rows, title=f"{other} against {first}"))
         if figure is not None:
             names = [str(first), str(other) if other != first else f"{other} (again)"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +15,24 @@ import typer
 
 from jaxscat.io.archive import check_archive_name, check_replaceable
 from jaxscat.io.formats import check_order
-from jaxscat.io.maps import in_precision
-from jaxscat.maps import npix_to_nside
+from jaxscat.io.masks import build_footprint
+from jaxscat.io.precision import in_precision
+from jaxscat.maps import npix_to_nside, seen_pixels
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.plotting import as_label
 from jaxscat.progress import Observer
 from jaxscat.run.inputs import MapSources, read_maps
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.errors import standard_error
+from jaxscat.statistics.hidden import HIDDEN
 from jaxscat.statistics.moments import ERROR_FORMULAS
 from jaxscat.statistics.scattering import measure
 from jaxscat.statistics.storage import StoredStatistics
+from jaxscat.validation.sky import describe_sky
 
 _CHOICES = {
     "unseen": ("refuse", "mask"),
+    "hidden": (*HIDDEN, "patch"),
     "geometry": ("exact", "foscat"),
     "precision": ("float32", "float64"),
     "zero_hits": ("data", "bad"),
@@ -53,6 +58,7 @@ class MeasureOptions:
         second_field, second_hdu: those of the second map; None takes those of the map.
         mask_field, mask_hdu: those of the mask.
         unseen: "refuse" pixels without data, or make them zeros of the "mask".
+        hidden: what becomes of pixels without weight: as for `measure`, or "patch".
         unit, bad_data, zero_hits: as for `load_sky`.
         select: places on other dimensions, as "time=0".
         error_formula: `formula` of `standard_error`.
@@ -83,6 +89,10 @@ class MeasureOptions:
     mask_field: Annotated[str | None, typer.Option(help="Column of the mask.")] = None
     mask_hdu: Annotated[str | None, typer.Option(help="Table of the mask.")] = None
     unseen: Annotated[str, typer.Option(help="Pixels without data: refuse or mask.")] = "refuse"
+    hidden: Annotated[
+        str,
+        typer.Option(help="Pixels without data or weight: exclude, interior, patch or include."),
+    ] = "exclude"
     unit: Annotated[str | None, typer.Option(help="Convert K, mK, uK into this unit.")] = None
     bad_data: Annotated[
         float | None, typer.Option(help="A further value of pixels without data.")
@@ -138,6 +148,7 @@ class MeasureOptions:
             mask_field=_number_or_name(self.mask_field),
             mask_hdu=_number_or_name(self.mask_hdu),
             unseen=self.unseen,
+            hidden=self.hidden,
             unit=self.unit,
             bad_data=self.bad_data,
             zero_hits=self.zero_hits,
@@ -152,6 +163,8 @@ class MeasureOptions:
             said.append(f"mask {self.mask}")
         if self.mask_threshold is not None:
             said.append(f"threshold {self.mask_threshold:g}")
+        if self.hidden != "exclude":
+            said.append(f"hidden pixels: {self.hidden}")
         if self.error_formula != "pixels":
             said.append(f"errors by {self.error_formula}'s formula")
         return ", ".join(said)
@@ -219,22 +232,32 @@ def measure_files(
     observer, precision = observer or Observer(), options.precision
     observer.stage(f"reading {options.description}")
     found = read_maps(options.sources)
-    map: Any = in_precision(found.map, precision, "map")
-    second = found.second
+    seen = None if found.mask is None else seen_pixels(found.mask)
+    cells = None
+    if options.hidden == "patch" and seen is not None and not seen.all():
+        cells = np.flatnonzero(seen)
+    map, second, mask = (
+        given if given is None or cells is None else given[..., cells]
+        for given in (found.map, found.second, found.mask)
+    )
+    hidden: Any = "exclude" if options.hidden == "patch" else options.hidden
     how: dict[str, Any] = {
         "second": None if second is None else in_precision(second, precision, "second"),
-        "mask": found.mask,
+        "mask": mask,
         "mask_threshold": options.mask_threshold,
+        "hidden": hidden,
         "both_triangles": options.both_triangles,
     }
+    map: Any = in_precision(map, precision, "map")
     observer.stage("building the wavelets")
     pyramid = build_pyramid(
-        npix_to_nside(map.size),
+        npix_to_nside(found.map.size),
         orientations=options.orientations,
         kernel_size=options.kernel_size,
         scales=options.scales,
         dtype=np.dtype(precision),
         geometry=options.geometry,  # pyright: ignore[reportArgumentType]  # checked
+        cell_ids=cells,
         progress=observer.building,
     )
     observer.stage("measuring")
@@ -242,9 +265,13 @@ def measure_files(
     _check_range(statistics, precision)
     observer.stage("working out standard errors")
     formula: Any = options.error_formula  # checked
-    errors = jax.block_until_ready(standard_error(map, pyramid, **how, formula=formula))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said already
+        errors = jax.block_until_ready(standard_error(map, pyramid, **how, formula=formula))
     description = options.description + ("" if found.unit is None else f", in {found.unit}")
-    return StoredStatistics(statistics, errors, pyramid.spec, description), found.unit
+    pyramid = pyramid.finest(statistics.scales)
+    sky = describe_sky(build_footprint(found.mask), pyramid, hidden)
+    return StoredStatistics(statistics, errors, pyramid.spec, description, sky), found.unit
 
 
 def _check_range(statistics: ScatteringCovariance, precision: str) -> None:

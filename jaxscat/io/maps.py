@@ -15,7 +15,7 @@ from jaxscat.io.formats import check_order, find_file, read_fields, read_npy, to
 from jaxscat.io.requests import FieldRequest, Reading
 from jaxscat.io.sky import Sky, read_sky, working_nside
 from jaxscat.io.writing import save_maps as save_maps
-from jaxscat.maps import check_map, check_mask, large_mean, to_real
+from jaxscat.maps import check_map, check_mask, to_real
 
 
 def load_map(
@@ -208,20 +208,3 @@ def _weigh(one: Field, unseen: str, bad_data: float | None, name: str) -> np.nda
         )
     one.values[one.missing] = 0.0
     return one.values
-
-
-def in_precision(map: np.ndarray, precision: str, name: str) -> np.ndarray:
-    """Convert a map [p] to a floating-point type, unless a large mean would cost float32 digits.
-
-    Such a map stays as it is; what measures it takes the mean off (see `large_mean`).
-
-    Raises `ValueError`, which begins with `name`, for values that overflow.
-    """
-    with np.errstate(over="ignore"):
-        rounded = map.astype(precision)
-    if not np.isfinite(rounded).all():
-        raise ValueError(
-            f"{name}: got values up to {np.abs(map).max():.3g}, which {precision} cannot hold, "
-            "expected smaller ones or precision float64"
-        )
-    return map if rounded.dtype == np.float32 and large_mean(map) else rounded

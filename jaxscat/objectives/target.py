@@ -18,7 +18,6 @@ from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
-from jaxscat.statistics.indices import scale_pairs, scale_triples
 from jaxscat.statistics.measurement import Mask, Measurement
 from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.reduction import ReducedCovariance, Reduction
@@ -180,18 +179,7 @@ def covariance_scales(spec: PyramidSpec, coarsest_nside: int | None) -> int:
 @partial(jax.jit, static_argnames="scales")
 def finest_covariances(statistics: ScatteringCovariance, scales: int) -> ScatteringCovariance:
     """Drop S3 (S3P) and S4 of all but the finest `scales` scales."""
-    pairs, triples = len(scale_pairs(scales)), len(scale_triples(scales, statistics.both_triangles))
-    s3p = statistics.s3p
-    return eqx.tree_at(
-        lambda groups: (groups.s3, groups.s4, groups.s3p),
-        statistics,
-        (
-            statistics.s3[..., :pairs, :, :],
-            statistics.s4[..., :triples, :, :, :],
-            None if s3p is None else s3p[..., :pairs, :, :],
-        ),
-        is_leaf=lambda leaf: leaf is None,
-    )
+    return statistics.finest(statistics.scales, scales)
 
 
 def positive(sigma: ScatteringCovariance | ReducedCovariance) -> Any:

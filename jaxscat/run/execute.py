@@ -13,7 +13,8 @@ import numpy as np
 
 from jaxscat.io.archive import check_replaceable, write_text
 from jaxscat.io.masks import build_footprint
-from jaxscat.maps import large_mean, npix_to_nside
+from jaxscat.io.precision import large_mean
+from jaxscat.maps import npix_to_nside
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config, load_config
 from jaxscat.run.folder import REPORT, RunFolder, write_json

@@ -13,8 +13,9 @@ import numpy as np
 from jaxscat.datasets.registry import dataset_names, dataset_path
 from jaxscat.io.agreement import check_same_frame, check_same_unit
 from jaxscat.io.formats import check_order
-from jaxscat.io.maps import in_precision, read_map, read_weights
+from jaxscat.io.maps import read_map, read_weights
 from jaxscat.io.masks import build_footprint, joint_mask
+from jaxscat.io.precision import in_precision
 from jaxscat.io.requests import Reading
 from jaxscat.io.sky import Sky
 from jaxscat.maps import cover_hidden, npix_to_nside
@@ -112,6 +113,7 @@ def read_maps(sources: MapSources) -> Maps:
                 stacklevel=2,
             )
         mask = joint_mask(mask, present, name)
+    missing = 0 if mask is None else int(np.sum(mask == 0))
     if sources.mask is not None:
         name = f"{sources.section}mask"
         order = check_order(sources.order)
@@ -130,6 +132,12 @@ def read_maps(sources: MapSources) -> Maps:
                 f"{map.size} as the map has"
             )
         mask = joint_mask(mask, given, name)
+    if missing and sources.hidden == "include":
+        option = f"{sources.section}hidden"
+        raise ValueError(
+            f"{option}: got 'include' for maps with {missing} pixels without data, which cannot be "
+            "read, expected 'exclude', 'interior' or 'patch'"
+        )
     if mask is not None and sources.hidden != "include":
         map = cover_hidden(map, mask)
         second = None if second is None else cover_hidden(second, mask)

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxscat.io.maps import load_map, load_mask, save_maps
-from jaxscat.maps import UNSEEN, large_mean, seen_pixels
+from jaxscat.io.precision import large_mean
+from jaxscat.maps import UNSEEN, seen_pixels
 from jaxscat.minimization.result import Result
 from jaxscat.run.folder import map_file_names, numbered_map_files
 

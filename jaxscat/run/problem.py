@@ -12,7 +12,8 @@ import numpy as np
 from jaxscat.fields.gaussianization import gaussianize
 from jaxscat.fields.noise import gaussian_noise, reference_noise, white_noise
 from jaxscat.io.masks import build_footprint
-from jaxscat.maps import large_mean, npix_to_nside
+from jaxscat.io.precision import large_mean
+from jaxscat.maps import npix_to_nside
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.parametrizations.harmonic import Harmonic, check_form_nside, harmonic_form

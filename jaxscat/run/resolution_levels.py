@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from jaxscat.maps import large_mean, seen_pixels
+from jaxscat.io.precision import large_mean
+from jaxscat.maps import seen_pixels
 from jaxscat.objectives.target import Target
 from jaxscat.operators.apply import downsample_map
 from jaxscat.operators.pyramid import Pyramid

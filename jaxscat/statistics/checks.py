@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat import maps
+from jaxscat.io.precision import large_mean
 from jaxscat.operators.spec import PyramidSpec
 
 
@@ -62,7 +63,7 @@ def prepare_map(map: ArrayLike, spec: PyramidSpec, *, name: str = "map") -> Prep
     values = check_map_of(map, spec, name=name)
     if values.dtype == np.dtype(spec.dtype) or spec.dtype != "float32":
         return PreparedMap(jnp.asarray(values, spec.dtype))
-    offset = maps.large_mean(values)
+    offset = large_mean(values)
     if offset == 0:
         return PreparedMap(_rounded(values, spec, name))
     return PreparedMap(_rounded(values - offset, spec, name), jnp.asarray(offset, spec.dtype))

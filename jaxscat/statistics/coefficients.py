@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import equinox as eqx
@@ -162,6 +163,25 @@ class ScatteringCovariance(AbstractCoefficients):
     def triples(self) -> list[tuple[int, int, int]]:
         """Scales `(j1, j2, j3)` along the first axis of S4."""
         return scale_triples(covariance_scales(self.s3.shape[-3]), self.both_triangles)
+
+    def finest(self, scales: int, pair_scales: int | None = None) -> "ScatteringCovariance":
+        """Return the coefficients of the finest scales only.
+
+        Args:
+            scales: number of scales of S1 and S2, at most those there are.
+            pair_scales: number of scales of S3 and S4; None for as many as there are.
+        """
+        there = covariance_scales(self.s3.shape[-3])
+        kept = min(there, scales) if pair_scales is None else min(there, pair_scales)
+        pairs, triples = len(scale_pairs(kept)), len(scale_triples(kept, self.both_triangles))
+        return replace(
+            self,
+            s1=self.s1[..., :scales, :],
+            s2=self.s2[..., :scales, :],
+            s3=self.s3[..., :pairs, :, :],
+            s4=self.s4[..., :triples, :, :, :],
+            s3p=None if self.s3p is None else self.s3p[..., :pairs, :, :],
+        )
 
     def _indices(self, group: str) -> Iterator[Index]:
         orientations = range(self.orientations)

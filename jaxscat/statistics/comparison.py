@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float
 
 from jaxscat.maps import check_kind
 from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.indices import covariance_scales
 from jaxscat.statistics.storage import StoredStatistics, spec_differences
 
 
@@ -37,15 +39,17 @@ def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[G
     """Compare two sets of coefficients group by group, in float64.
 
     Differences are in units of the errors of the first or, if it has none, of the other;
-    coefficients with zero error are ignored there.
+    coefficients with zero error are ignored there. Where one has more scales than the other, the
+    finest that both have are compared (see `common_scales`).
 
     Raises:
-        ValueError: the two differ in pyramid, kind, masks or scales; precisions may differ.
+        ValueError: the two differ in pyramid, kind or masks; precisions may differ.
     """
     for name, stored in (("one", one), ("other", other)):
         check_kind(
             stored, StoredStatistics, name, "StoredStatistics from load_statistics, errors included"
         )
+    one, other = common_scales(one, other)
     _check_alike(one, other)
     errors = choose_errors(one, other)
     names = one.statistics.names()
@@ -61,6 +65,26 @@ def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[G
         rows.append(GroupDifference(group, reference.size, relative, *in_errors))
         start += size
     return rows
+
+
+def common_scales(
+    one: StoredStatistics, other: StoredStatistics
+) -> tuple[StoredStatistics, StoredStatistics]:
+    """Return two sets of coefficients at the finest scales that both have, for S3 and S4 too.
+
+    Scales are missing where a pyramid has fewer, or hidden pixels have left too little.
+    """
+    scales = min(stored.statistics.scales for stored in (one, other))
+    pairs = min(covariance_scales(len(stored.statistics.pairs)) for stored in (one, other))
+    first, second = (
+        stored._replace(
+            statistics=stored.statistics.finest(scales, pairs),
+            errors=None if stored.errors is None else stored.errors.finest(scales, pairs),
+            spec=replace(stored.spec, scales=scales),
+        )
+        for stored in (one, other)
+    )
+    return first, second
 
 
 def choose_errors(one: StoredStatistics, other: StoredStatistics) -> ScatteringCovariance | None:
@@ -98,9 +122,6 @@ def _check_alike(one: StoredStatistics, other: StoredStatistics) -> None:
     }
     # The precision does not matter.
     different = {name: values for name, values in different.items() if name != "dtype"}
-    pairs = len(one.statistics.pairs), len(other.statistics.pairs)
-    if not different and pairs[0] != pairs[1]:
-        different = {"pairs of scales": pairs}
     if different:
         listed = "; ".join(f"{name} {a!r} and {b!r}" for name, (a, b) in different.items())
         raise ValueError(f"coefficients: got {listed}, expected the same in both files")

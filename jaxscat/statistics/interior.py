@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.resolution import downsample
@@ -31,6 +31,7 @@ class Coverage(NamedTuple):
     Attributes:
         sky: fraction of the pixels with weight; with several masks, one number for each.
         nsides: nside of every scale.
+        pixels: number of pixels of every scale.
         coefficients: fraction of the pixels of every scale where the wavelet coefficients (S1, S2)
             have weight and are undisturbed, `[J]` or `[M J]`.
         pairs: the same of the convolved moduli (S3, S4).
@@ -38,6 +39,7 @@ class Coverage(NamedTuple):
 
     sky: Float[np.ndarray, "*M"]
     nsides: tuple[int, ...]
+    pixels: Int[np.ndarray, " J"]
     coefficients: Float[np.ndarray, "*M J"]
     pairs: Float[np.ndarray, "*M J"]
 
@@ -46,10 +48,9 @@ class Coverage(NamedTuple):
 
         Enough are 20 pixels, in each of several masks.
         """
-        pixels = 12 * np.square(self.nsides)
         counts = []
         for left in (self.coefficients, self.pairs):
-            enough = (left * pixels >= LEAST_LEFT).reshape(-1, len(self.nsides)).all(axis=0)
+            enough = (left * self.pixels >= LEAST_LEFT).reshape(-1, len(self.nsides)).all(axis=0)
             counts.append(int(np.argmin(np.append(enough, False))))
         return counts[0], counts[1]
 
@@ -82,22 +83,23 @@ def coverage(mask: ArrayLike, pyramid: Pyramid) -> Coverage:
     assert weights is not None
     sky = np.asarray((np.asarray(weights) > 0).mean(axis=-1))
     nsides = tuple(level.nside for level in pyramid.levels)
-    found = [np.asarray(part, np.float64) for part in _left(weights, pyramid)]
+    pixels = np.array([level.npix for level in pyramid.levels])
+    found = [np.asarray(part) / pixels for part in _count_left(weights, pyramid)]
     if weights.ndim == 1:
         found = [part[0] for part in found]
-    return Coverage(sky, nsides, *found)
+    return Coverage(sky, nsides, pixels, *found)
 
 
 @jax.jit
-def _left(
+def _count_left(
     mask: Float[Array, "*M p"], pyramid: Pyramid
-) -> tuple[Float[Array, "M J"], Float[Array, "M J"]]:
-    scales = walk_weights(mask, pyramid, None, "interior")
-    fractions = [
-        [(part.rows > 0).mean((1, 2)) for part in weights if part.rows is not None]
-        for weights in scales
+) -> tuple[Int[Array, "M J"], Int[Array, "M J"]]:
+    """Count the pixels of every scale with weight, for S1 and S2 and for S3 and S4."""
+    counts = [
+        [(part.rows > 0).sum((1, 2)) for part in weights if part.rows is not None]
+        for weights in walk_weights(mask, pyramid, None, "interior")
     ]
-    coefficients, pairs = zip(*fractions, strict=True)
+    coefficients, pairs = zip(*counts, strict=True)
     return jnp.stack(coefficients, axis=1), jnp.stack(pairs, axis=1)
 
 

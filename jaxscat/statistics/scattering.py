@@ -38,7 +38,7 @@ def measure(
     Args:
         map: real NESTED map; on a patch, its pixels in the order of the pyramid's `cell_ids`. It
             is rounded to the type of the pyramid; a mean that is large beside its spread is taken
-            off before, if the map is float64 and not traced (`docs/conventions.md`, "Large means").
+            off before, if the map is float64 and not traced (`docs/conventions.md`, "Modulus").
         pyramid: operators for its nside.
         second: another map; then the coefficients are those of both together ("cross").
         mask: weights of the pixels in all means, none negative; with a leading axis `M`, several

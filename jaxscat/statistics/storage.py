@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,12 +25,14 @@ class StoredStatistics(NamedTuple):
         errors: their standard errors, or None.
         spec: spec of the pyramid of the measurement.
         description: the user's free text, or None.
+        sky: part of the sky and of every scale, as `jaxscat measure` describes it, or None.
     """
 
     statistics: ScatteringCovariance
     errors: ScatteringCovariance | None
     spec: PyramidSpec
     description: str | None
+    sky: Mapping[str, Any] | None = None
 
 
 def save_statistics(
@@ -39,6 +42,7 @@ def save_statistics(
     *,
     errors: ScatteringCovariance | None = None,
     description: str | None = None,
+    sky: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the coefficients of one map or of two to a `.npz` file, atomically.
 
@@ -48,6 +52,7 @@ def save_statistics(
         spec: spec of the pyramid they were measured with, `pyramid.spec`.
         errors: their errors from `standard_error`.
         description: free text, such as the name of the map.
+        sky: JSON-serializable values on the part of the sky, or None.
 
     Raises:
         ValueError: reduced coefficients, shapes that do not match each other or the spec, a name
@@ -74,6 +79,7 @@ def save_statistics(
     check_path(path)
     check_archive_name(path)
     check_kind(spec, PyramidSpec, "spec", "the spec of a pyramid, pyramid.spec")
+    check_kind(sky, Mapping | None, "sky", "a dictionary, or None")
     if description is not None and not isinstance(description, str):
         raise ValueError(f"description: got {type(description).__name__}, expected text or None")
     arrays = _arrays("statistics", statistics)
@@ -93,6 +99,7 @@ def save_statistics(
         "both_triangles": statistics.both_triangles,
         "spec": dataclasses.asdict(spec),
         "description": description,
+        **({} if sky is None else {"sky": dict(sky)}),
     }
     write_archive(path, CONTENT, VERSION, header, arrays)
 
@@ -143,7 +150,9 @@ def load_statistics(
             f"path: got {path}, measured with {_listed(different, 0)}; "
             f"expected {_listed(different, 1)}"
         )
-    return StoredStatistics(statistics, its_errors, found, header.get("description"))
+    return StoredStatistics(
+        statistics, its_errors, found, header.get("description"), header.get("sky")
+    )
 
 
 def spec_differences(one: PyramidSpec, other: PyramidSpec) -> dict[str, tuple[Any, Any]]:

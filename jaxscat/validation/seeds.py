@@ -55,7 +55,9 @@ class SeedValidation:
     @property
     def sky(self) -> dict[str, Any] | None:
         """How much of the sky and of every scale is compared (see `describe_sky`), or None."""
-        return describe_sky(self.comparison.reference)
+        reference = self.comparison.reference
+        measurement = reference.measurement
+        return describe_sky(reference.footprint, measurement.pyramid, measurement.hidden)
 
     def curves(self) -> dict[str, Curve]:
         """Collect all curves of the maps (see `build_curves`)."""

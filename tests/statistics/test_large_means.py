@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.maps import large_mean
+from jaxscat.io.precision import large_mean
 from jaxscat.objectives.make_target import make_target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.alignment import align_orientations
