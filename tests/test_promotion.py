@@ -4,27 +4,30 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 CALLS = """
 import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-jax.config.update("jax_enable_x64", sys.argv[1] == "float64")
+# Both precisions at once: arrays of the other one are about.
+jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 import jaxscat
 from jaxscat import *
 
-dtype, folder = sys.argv[1:]
+(folder,) = sys.argv[1:]
 generator = np.random.default_rng(0)
 map, other = generator.gamma(2.0, size=(2, 192))
 masks = generator.uniform(0.1, 1, (2, 192))
-for options in {}, {"kernel_size": 5, "orientations": 3}, {"cell_ids": np.arange(191, 64, -1)}:
-    pyramid = build_pyramid(4, scales=2, dtype=dtype, **options)
+for dtype, options in (
+    ("float32", {"scales": 2}),
+    ("float64", {"scales": 2, "kernel_size": 5}),
+    ("float64", {"scales": 2, "cell_ids": np.arange(191, 64, -1)}),
+):
+    pyramid = build_pyramid(4, orientations=2, dtype=dtype, **options)
     pixels = slice(0, pyramid.spec.npix)
     one, two, many = map[pixels], other[pixels], masks[:, pixels]
     hidden = np.arange(one.size) > 20
@@ -47,7 +50,7 @@ for options in {}, {"kernel_size": 5, "orientations": 3}, {"cell_ids": np.arange
     convolve_map(one, pyramid, scale)
     if scale == 0:
         upsample_map(downsample_map(one, pyramid), pyramid)
-    target = make_target(one, pyramid, coarsest_nside=2)
+    target = make_target(one, pyramid)
     start = jnp.asarray(np.roll(two, 3), dtype)
     jax.value_and_grad(map_loss)(start, pyramid, target), chi_square(statistics, target)
     jax.jvp(lambda x: measure(x, pyramid).s4, (start,), (start,))
@@ -55,7 +58,8 @@ for options in {}, {"kernel_size": 5, "orientations": 3}, {"cell_ids": np.arange
     mean_loss(np.stack([one, two]), pyramid, target)
     synthesize_many(target, pyramid, 2, batch_size=1, max_steps=2)
 
-pyramid = build_pyramid(4, dtype=dtype)
+dtype = "float32"
+pyramid = build_pyramid(4, orientations=2, dtype=dtype)
 three = np.stack([map, other, other[::-1]])
 for given, options in (
     (map, {"second": other + 1e4, "normalization": "own", "mask": masks}),
@@ -69,7 +73,7 @@ target = make_target(map, pyramid)
 for hold in True, False:
     form = harmonic_form(map, dtype=dtype, hold_spectrum=hold)
     synthesize(target, pyramid, gaussian_noise(map, 1), form=form, max_steps=2)
-coarse = build_pyramid(2, dtype=dtype)
+coarse = build_pyramid(2, orientations=2, dtype=dtype)
 small = make_target(np.asarray(downsample_map(map, pyramid)), coarse)
 checkpoints = Checkpoints(folder, every_steps=1)
 synthesize_levels(
@@ -89,10 +93,9 @@ jax.grad(lambda x: relation.inverse(relation.forward(x)).sum())(jnp.asarray(map,
 """
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_no_promotion_is_needed(dtype, tmp_path):
+def test_no_promotion_is_needed(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CALLS, dtype, str(tmp_path / "checkpoints")],
+        [sys.executable, "-W", "ignore", "-c", CALLS, str(tmp_path / "checkpoints")],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[1],

@@ -5,6 +5,7 @@ COMMAND is one of
 - foscat: jaxscat beside the installed FOSCAT;
 - statistics: the further statistics beside the plain ones, in both packages;
 - seeds: many seeds at once beside one alone;
+- hidden: what treatments of hidden pixels cost;
 - memory: the memory of a batch, predicted and measured;
 - checkouts: two checkouts of jaxscat side by side.
 
@@ -19,6 +20,7 @@ COMMANDS = {
     "foscat": "against_foscat",
     "statistics": "statistics_cost",
     "seeds": "seeds",
+    "hidden": "hidden_cost",
     "memory": "memory",
     "checkouts": "checkouts",
 }

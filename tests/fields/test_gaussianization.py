@@ -334,7 +334,7 @@ def test_validating_the_folder_again_makes_the_start_the_same_way(run):
         for quantity, values in report["distribution"].items():
             for name, value in values.items():
                 expected = row["validation"]["distribution"][quantity][name]
-                assert value == pytest.approx(expected, rel=1e-4, abs=1e-5)
+                assert value == pytest.approx(expected, rel=1e-4, abs=1e-5), (quantity, name)
         improvement = row["validation"]["scattering_improvement_pct"]
         assert report["scattering_improvement_pct"] == pytest.approx(improvement, rel=1e-3)
 
