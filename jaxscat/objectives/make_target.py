@@ -1,6 +1,7 @@
 """The target of a synthesis from the coefficients of a map, or of several, and their errors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import equinox as eqx
@@ -253,7 +254,9 @@ def _measure_with_error(
     reduction: Reduction | None,
 ) -> tuple[Any, Any]:
     """Return the coefficients of a map and their errors: measured, normalized, floored, reduced."""
-    mean = finest_covariances(measure_coefficients(map, measurement), scales)
+    # As the loss does, to the last bit.
+    constant = replace(measurement, constant_mask=True)
+    mean = finest_covariances(measure_coefficients(map, constant), scales)
     spread = positive(finest_covariances(measure_errors(map, measurement, formula), scales))
     if normalization is not None:
         power = normalization.power

@@ -101,6 +101,7 @@ class Target(eqx.Module):
             both_triangles=self.mean.both_triangles,
             hidden=self.hidden,
             pair_scales=self.covariance_scales if interior else None,
+            constant_mask=True,
             second_offset=self.second_offset,
         )
 

@@ -48,6 +48,7 @@ class Measurement(eqx.Module):
         both_triangles: whether S4 of two maps is measured for j1 > j2 too.
         pair_scales: number of scales, from the finest, at which the mask leaves enough for S3 and
             S4; None for all.
+        constant_mask: whether derivatives by the mask are never taken, which is faster.
     """
 
     pyramid: Pyramid
@@ -59,6 +60,7 @@ class Measurement(eqx.Module):
     hidden: Hidden = eqx.field(static=True, default="exclude")
     pair_scales: int | None = eqx.field(static=True, default=None)
     second_offset: Float[Array, ""] | None = None
+    constant_mask: bool = eqx.field(static=True, default=False)
 
     @property
     def covariances(self) -> int:
@@ -103,7 +105,7 @@ class Measurement(eqx.Module):
         if self.alignment is not None:
             return walk_aligned(maps, self.pyramid, masks, covariances, self.alignment)
         field = enter(standardize(maps), self.pyramid)
-        return walk_scales(field, self.pyramid, masks, covariances)
+        return walk_scales(field, self.pyramid, masks, covariances, weigh=self.constant_mask)
 
     def finest_weights(self) -> Weights:
         """Return the weights of the pixels at the finest scale."""
