@@ -17,6 +17,7 @@ from rich.table import Table
 from jaxscat.cli.interrupts import INTERRUPTED as INTERRUPTED
 
 BAD_INPUT, DIVERGED = 2, 1
+_WARNED: set[str] = set()  # a command is one process
 
 
 @contextmanager
@@ -101,8 +102,10 @@ def fail(text: str, code: int) -> NoReturn:
 
 
 def show_warning(message: Warning | str, *_: object) -> None:
-    """Print a warning in one line."""
-    show_line(f"warning: {message}")
+    """Print a warning in one line, each once: the parts of a run may give the same one."""
+    if (text := str(message)) not in _WARNED:
+        _WARNED.add(text)
+        show_line(f"warning: {text}")
 
 
 def show_line(text: str) -> None:

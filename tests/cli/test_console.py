@@ -81,3 +81,9 @@ def test_a_disk_that_is_full_is_an_error(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Full())
     with pytest.raises(OSError, match="No space left"):
         say("a")
+
+
+def test_a_warning_is_said_once(capsys):
+    for _ in range(2):
+        show_warning(UserWarning("nside 4 left out, where nothing is left"))
+    assert capsys.readouterr().err == "warning: nside 4 left out, where nothing is left\n"
