@@ -159,7 +159,9 @@ def to_real(values: ArrayLike, *, name: str = "map") -> Float[np.ndarray, "*shap
     return array.astype(np.float32 if array.dtype.itemsize == 4 else np.float64, copy=False)
 
 
-def check_finite(values: Float[np.ndarray, "*shape"], *, name: str, unseen: bool = False) -> None:
+def check_finite(
+    values: Float[np.ndarray, "*shape"], *, name: str, unseen: bool = False, hint: str = ""
+) -> None:
     """Check that no pixel is NaN, infinite or (unless `unseen` is true) UNSEEN.
 
     Raises ValueError, which begins with `name` and gives the number of such pixels.
@@ -171,7 +173,7 @@ def check_finite(values: Float[np.ndarray, "*shape"], *, name: str, unseen: bool
     ):
         if count:
             raise ValueError(
-                f"{name}: got {count} of {values.size} pixels {what}, expected finite values"
+                f"{name}: got {count} of {values.size} pixels {what}, expected finite values{hint}"
             )
 
 
@@ -208,7 +210,7 @@ def check_map(
             f"{name}: got {array.size} pixels (nside {found}), expected {12 * nside**2} "
             f"(nside {nside})"
         )
-    check_finite(array, name=name)
+    check_finite(array, name=name, hint=" (or a mask without weight in all of these pixels)")
     if not allow_constant and np.ptp(array) == 0:
         raise ValueError(
             f"{name}: got the same value {array[0]:g} in every pixel, expected a map that varies"

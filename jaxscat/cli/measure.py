@@ -57,7 +57,7 @@ class MeasureOptions:
         field, hdu: column (or variable) and table of the map, by number or by name.
         second_field, second_hdu: those of the second map; None takes those of the map.
         mask_field, mask_hdu: those of the mask.
-        unseen: "refuse" pixels without data, or make them zeros of the "mask".
+        unseen: "refuse" pixels without data, or give them weight zero in the "mask".
         hidden: what becomes of pixels without weight: as for `measure`, or "patch".
         unit, bad_data, zero_hits: as for `load_sky`.
         select: places on other dimensions, as "time=0".

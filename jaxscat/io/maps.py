@@ -78,8 +78,8 @@ def load_map(
     sky = read_map(source, nside, field, how)
     if sky.bad_pixels and unseen == "refuse":
         raise ValueError(
-            f"{sky.name}: got {sky.describe_bad_pixels()}, expected none; load_map_and_mask makes "
-            "zeros of the mask of them, and unseen='mean' of load_map fills them"
+            f"{sky.name}: got {sky.describe_bad_pixels()}, expected none; load_map_and_mask "
+            "gives them weight zero in its mask, and unseen='mean' of load_map fills them"
         )
     return sky.map
 

@@ -75,7 +75,8 @@ def make_target(
         sigma_floor: least sigma of a coefficient, in units of the root mean square of sigma over
             the orientations of the same group and scales.
         coarsest_nside: S3 and S4 count only at scales whose grid has at least this nside; None
-            for 8 (or the finest grid, where that is coarser), 1 for all. On coarser grids their
+            for 8 (or the finest grid, where that is coarser), 1 for all; hidden="interior" may
+            leave fewer. On coarser grids their
             number is so large beside that of the pixels that new maps become copies of the
             original.
         weights: "balanced" gives every group a fixed share of the loss; "plain" counts every
@@ -93,7 +94,8 @@ def make_target(
     Raises:
         ValueError: bad maps or masks (as `measure`), a constant map, an unknown sigma, weighting
             or normalization, a floor that is not from 0 up to 1, sigma "ensemble" of fewer than
-            two maps, a coefficient whose sigma is zero, or no scale as fine as `coarsest_nside`.
+            two maps, a coefficient whose sigma is zero, no scale as fine as `coarsest_nside`, or
+            one at which hidden pixels leave too little.
 
     Examples:
         >>> import jaxscat, numpy as np
@@ -152,7 +154,7 @@ def make_target(
         hidden=hidden,
         normalization=divisor,
         reduction=reduction,
-        alignment=alignment,
+        alignment=measurement.alignment,
         weights=weights,
         second_offset=measurement.second_offset,
     )
@@ -184,7 +186,12 @@ def _check_varying(
     What a mask hides is replaced before anything is checked.
     """
     if mask is not None:
-        map = cover_hidden(map, mask, name=name)
+        map = values = cover_hidden(map, mask, name=name)
+        if values.ndim == 1 and values.size and np.ptp(values) == 0:
+            raise ValueError(
+                f"{name}: got the same value {values[0]:g} in every pixel with weight, expected a map "
+                "that varies there"
+            )
     return check_map_of(map, spec, name=name, allow_constant=False)
 
 

@@ -84,7 +84,7 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """The original map: a dataset by name or a file by path (see `load_map`), not both.
 
-    `unseen` "refuse" refuses pixels without data, "mask" makes zeros of the mask of them. `field`
+    `unseen` "refuse" refuses pixels without data, "mask" gives them weight zero. `field`
     and `hdu` say which column (or variable) of which table is the map; `unit`, `bad_data`,
     `zero_hits` and `select` are those of `load_sky`.
     `transform` "standardise" subtracts the mean and divides by the standard deviation before
@@ -238,7 +238,7 @@ class Config(_Section):
         if target.mask_threshold is not None and target.mask is None and self.data.unseen != "mask":
             raise ValueError("target.mask_threshold only with target.mask or data.unseen = 'mask'")
         if target.hidden == "patch" and self.synthesis.form == "harmonic":
-            raise ValueError("synthesis.form = 'harmonic' only with maps of the whole sphere")
+            raise ValueError("synthesis.form = 'harmonic' only if target.hidden is not 'patch'")
         if target.hidden == "patch" and self.synthesis.hidden_part == "free":
             raise ValueError("synthesis.hidden_part = 'free' only if target.hidden is not 'patch'")
         if 2 * (target.harmonics or 0) > self.pyramid.orientations:

@@ -36,7 +36,7 @@ class MapSources:
         field, hdu: column (or variable) and table of the map, by number or by name.
         second_field, second_hdu: those of the second map; None takes those of the map.
         mask_field, mask_hdu: those of the mask.
-        unseen: "refuse" pixels without data, or make them zeros of the "mask".
+        unseen: "refuse" pixels without data, or give them weight zero in the "mask".
         hidden: what becomes of pixels without weight; unless they are to be "include"d, what stands
             there is replaced by the mean of the others.
         unit, bad_data, zero_hits, select: as for `load_sky`, for both maps; `bad_data` for the mask
@@ -259,8 +259,8 @@ def _read_map(
     if sky.bad_pixels and how.unseen == "refuse":
         option = "data.unseen = 'mask' (--data.unseen mask)" if how.section else "--unseen mask"
         raise ValueError(
-            f"{sky.name}: got {sky.describe_bad_pixels()}, expected none; {option} makes zeros of "
-            "the mask of them"
+            f"{sky.name}: got {sky.describe_bad_pixels()}, expected none; {option} gives "
+            "them weight zero"
         )
     return sky, None if sky.coverage.min() == 1.0 else sky.coverage
 

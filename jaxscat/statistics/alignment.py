@@ -67,6 +67,10 @@ class Alignment(eqx.Module):
     outer: tuple[Turn, ...]
     inner: tuple[Turn, ...]
 
+    def finest(self, scales: int) -> "Alignment":
+        """Return the rotations of the finest scales only."""
+        return Alignment(self.outer[:scales], self.inner[:scales])
+
 
 def align_orientations(
     map: Float[Array, " p"],

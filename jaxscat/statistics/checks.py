@@ -1,6 +1,6 @@
 """What `measure` is given: maps, masks and thresholds, checked as far as their values are known."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -94,7 +94,16 @@ def prepare_mask(
         _check_traced("mask", mask, [(spec.npix,), ("M", spec.npix)])
         return jnp.asarray(mask, spec.dtype)
     checked = maps.check_mask(mask, spec.npix, patch=spec.cell_count is not None)
-    return jnp.asarray(checked, spec.dtype)
+    with np.errstate(over="ignore"):
+        rounded = checked.astype(spec.dtype)
+        held = np.isfinite(rounded.sum()) and not ((rounded == 0) & (checked > 0)).any()
+    if not held:
+        raise ValueError(
+            f"mask: got weights from {checked[checked > 0].min():.3g} to {checked.max():.3g}, "
+            f"which {spec.dtype} cannot hold, expected them divided by the largest (only ratios "
+            "matter), and zeros for the smallest"
+        )
+    return jnp.asarray(rounded)
 
 
 def prepare_threshold(
@@ -139,7 +148,7 @@ def stack_maps(
     return pixels, jnp.stack([none if map.offset is None else map.offset for map in prepared])
 
 
-def is_known(*values: Array | None) -> bool:
+def is_known(*values: Any) -> bool:
     """Say whether no value is traced by a transformation of JAX."""
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 

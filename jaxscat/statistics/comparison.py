@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -40,7 +41,8 @@ def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[G
 
     Differences are in units of the errors of the first or, if it has none, of the other;
     coefficients with zero error are ignored there. Where one has more scales than the other, the
-    finest that both have are compared (see `common_scales`).
+    finest that both have are compared (see `common_scales`). Warns where hidden pixels alone make
+    a difference.
 
     Raises:
         ValueError: the two differ in pyramid, kind or masks; precisions may differ.
@@ -49,6 +51,8 @@ def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[G
         check_kind(
             stored, StoredStatistics, name, "StoredStatistics from load_statistics, errors included"
         )
+    if (said := _describe_hidden(one, other)) is not None:
+        warnings.warn(f"coefficients: {said}", stacklevel=2)
     one, other = common_scales(one, other)
     _check_alike(one, other)
     errors = choose_errors(one, other)
@@ -85,6 +89,22 @@ def common_scales(
         for stored in (one, other)
     )
     return first, second
+
+
+def _describe_hidden(one: StoredStatistics, other: StoredStatistics) -> str | None:
+    """Say why two sets may differ by their hidden pixels alone; None if they do not."""
+    first, second = (
+        None if stored.sky is None else stored.sky.get("hidden") for stored in (one, other)
+    )
+    if first != second:
+        names = [f"{name!r}" if name else "none are hidden" for name in (first, second)]
+        return f"hidden pixels are treated differently: {names[0]} and {names[1]}"
+    if first in ("exclude", "include", "patch") and one.sky != other.sky:
+        return (
+            f"both have hidden pixels of their own, which leave their mark with {first!r}; measure "
+            "both with 'interior' to compare them"
+        )
+    return None
 
 
 def choose_errors(one: StoredStatistics, other: StoredStatistics) -> ScatteringCovariance | None:

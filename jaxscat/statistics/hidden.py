@@ -18,7 +18,7 @@ HIDDEN = get_args(Hidden)
 LEAST_PIXELS = 100
 
 
-def check_hidden(hidden: object, mask: Array | None) -> None:
+def check_hidden(hidden: object, mask: ArrayLike | None) -> None:
     """Refuse an unknown treatment of hidden pixels, and a known mask that hides nearly all.
 
     Raises:
@@ -26,7 +26,11 @@ def check_hidden(hidden: object, mask: Array | None) -> None:
             hides others.
     """
     if hidden not in HIDDEN:
-        raise ValueError(f"hidden: got {hidden!r}, expected one of {list(HIDDEN)}")
+        patch = "; a patch is measured by a pyramid of its pixels, build_pyramid(cell_ids=...)"
+        raise ValueError(
+            f"hidden: got {hidden!r}, expected one of {list(HIDDEN)}"
+            f"{patch if hidden == 'patch' else ''}"
+        )
     if hidden == "include" or mask is None or not is_known(mask):
         return
     seen = seen_pixels(mask)

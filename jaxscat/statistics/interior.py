@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.resolution import downsample
 from jaxscat.operators.stencil import convolve
 from jaxscat.operators.table import DenseTable, SparseTable
@@ -79,8 +79,9 @@ def coverage(mask: ArrayLike, pyramid: Pyramid) -> Coverage:
 
     Source: `docs/conventions.md`, "Hidden pixels".
     """
-    weights = prepare_mask(mask, pyramid.spec)
-    assert weights is not None
+    weights = prepare_mask(mask, check_pyramid(pyramid))
+    if weights is None:
+        raise ValueError("mask: got None, expected weights of the pixels")
     sky = np.asarray((np.asarray(weights) > 0).mean(axis=-1))
     nsides = tuple(level.nside for level in pyramid.levels)
     pixels = np.array([level.npix for level in pyramid.levels])

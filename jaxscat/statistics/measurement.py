@@ -155,11 +155,14 @@ def build_measurement(
             f"alignment: got {alignment!r}, expected what align_orientations returns, or None"
         )
     weights = prepare_mask(mask, spec)
-    check_hidden(hidden, weights)
+    check_hidden(hidden, mask)
     threshold = prepare_threshold(mask_threshold, weights, spec)
     pair_scales = None
-    if hidden == "interior" and weights is not None and is_known(weights):
-        pyramid, pair_scales = _kept_scales(weights, pyramid)
+    if hidden == "interior" and mask is not None and is_known((mask, pyramid)):
+        # Known masks are known inside a jitted function, too.
+        with jax.ensure_compile_time_eval():
+            pyramid, pair_scales = _kept_scales(mask, pyramid)
+        alignment = alignment and alignment.finest(len(pyramid.levels))
     if weights is not None and threshold is not None and is_known(weights, threshold):
         _check_weight_of_scales(weights, pyramid, threshold)
     other = None
@@ -178,7 +181,7 @@ def build_measurement(
     )
 
 
-def _kept_scales(mask: Array, pyramid: Pyramid) -> tuple[Pyramid, int]:
+def _kept_scales(mask: ArrayLike, pyramid: Pyramid) -> tuple[Pyramid, int]:
     """Return the scales of which a mask leaves enough, and at how many of them S3 and S4.
 
     Warns of those that are left out.

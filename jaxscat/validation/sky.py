@@ -51,12 +51,13 @@ def sky_sentence(sky: Mapping[str, Any]) -> str:
     scales = sky["scales"]
     if sky["hidden"] == "patch":
         listed = ", ".join(f"nside {row['nside']}: {_percent(row['pairs'])}" for row in scales)
-        return f"{start} Pixels of the patch at {listed}."
+        return f"{start} Its pixels are, of the whole sphere, at {listed}."
     listed = ", ".join(
         f"nside {row['nside']}: {_percent(row['coefficients'])} / {_percent(row['pairs'])}"
         for row in scales
     )
-    return f"{start} Undisturbed by them for S1, S2 / S3, S4 at {listed}."
+    rest = "No other scale is measured." if sky["hidden"] == "interior" else "The others count too."
+    return f"{start} Undisturbed by them are, of S1, S2 / S3, S4, at {listed}. {rest}"
 
 
 def _percent(fraction: float) -> str:

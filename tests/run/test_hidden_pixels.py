@@ -174,7 +174,7 @@ def test_patch_of_a_map_without_holes_is_the_whole_sphere(tmp_path):
     [
         (
             {"target": {"hidden": "patch"}, "synthesis": {"form": "harmonic"}},
-            "synthesis.form = 'harmonic' only with maps of the whole sphere",
+            "synthesis.form = 'harmonic' only if target.hidden is not 'patch'",
         ),
         (
             {"target": {"hidden": "patch"}, "synthesis": {"hidden_part": "free"}},

@@ -1,4 +1,5 @@
 import dataclasses
+import warnings
 
 import jax
 import numpy as np
@@ -116,3 +117,27 @@ def test_what_was_not_measured_alike_is_refused(case):
     other, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
         compare_statistics(stored(), other)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("exclude", "interior", "treated differently: 'exclude' and 'interior'"),
+        ("exclude", None, "treated differently: 'exclude' and none are hidden"),
+        ("exclude", "exclude", "of their own, which leave their mark with 'exclude'"),
+        ("interior", "interior", None),
+    ],
+)
+def test_differences_that_hidden_pixels_make_are_warned_of(first, second, message):
+    skies = [
+        None if hidden is None else {"hidden": hidden, "sky_fraction": 0.5 + 0.1 * n}
+        for n, hidden in enumerate((first, second))
+    ]
+    one, other = (stored()._replace(sky=sky) for sky in skies)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        compare_statistics(one, other)
+    assert [message in str(one.message) for one in caught] == ([True] if message else [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compare_statistics(one, one)

@@ -207,3 +207,20 @@ def test_validation_sees_only_what_is_seen(pyramid):
         controls=1,
     )
     assert found == expected
+
+
+@pytest.mark.parametrize("factor", [3e38, 1e-50])
+def test_weights_that_float32_cannot_hold_are_refused(pyramids, factor):
+    single = jaxscat.build_pyramid(NSIDE, scales=1, orientations=1)
+    with pytest.raises(ValueError, match=r"^mask: got weights from .* which float32 cannot hold"):
+        jaxscat.measure(MAP, single, mask=MASK * factor)
+
+
+def test_a_map_that_is_constant_where_it_is_seen_is_refused(pyramid):
+    with pytest.raises(ValueError, match=r"^map: got the same value 1 in every pixel with weight"):
+        jaxscat.make_target(np.where(MASK > 0, 1.0, MAP), pyramid, mask=MASK)
+
+
+def test_a_patch_is_another_pyramid(pyramid):
+    with pytest.raises(ValueError, match=r"expected one of .*; a patch is measured by a pyramid"):
+        jaxscat.measure(MAP, pyramid, mask=MASK, hidden="patch")

@@ -1,6 +1,7 @@
 """The pixels that hidden ones disturb, and coefficients under different masks."""
 
 import healpy
+import jax
 import numpy as np
 import pytest
 
@@ -166,3 +167,31 @@ def test_homogeneous_fields_have_the_same_coefficients_under_any_mask(pyramids):
     inside = [value for (hidden, *_), value in away.items() if hidden == "interior"]
     assert max(inside) < 3, away
     assert away["exclude", "disc", "S1"] > 6, away
+
+
+@pytest.mark.filterwarnings("ignore:mask. .* left out")
+def test_known_masks_are_known_inside_jit(pyramid):
+    """So that the same scales are left out, which a mask that is an operand cannot say."""
+    map, seen = np.random.default_rng(0).gamma(2.0, size=NPIX), cap()
+    expected = jaxscat.measure(map, pyramid, mask=seen, hidden="interior")
+    found = jax.jit(lambda map: jaxscat.measure(map, pyramid, mask=seen, hidden="interior"))(map)
+    assert found.scales == expected.scales < 5
+    np.testing.assert_allclose(found.ravel(), expected.ravel(), rtol=1e-12, atol=1e-15)
+    traced = jax.jit(lambda map, seen: jaxscat.measure(map, pyramid, mask=seen, hidden="interior"))
+    assert np.isnan(traced(map, seen.astype(float)).s2[-1]).all()
+
+
+@pytest.mark.filterwarnings("ignore:mask. .* left out")
+def test_alignments_lose_the_scales_that_are_left_out(pyramid):
+    map, seen = np.random.default_rng(0).gamma(2.0, size=NPIX), cap()
+    alignment = jaxscat.align_orientations(map, pyramid, mask=seen, hidden="interior")
+    how = {"mask": seen, "hidden": "interior", "alignment": alignment}
+    found = jaxscat.measure(map, pyramid, **how)
+    assert found.scales < 5 and np.isfinite(found.ravel()).all()
+    target = jaxscat.make_target(map, pyramid, **how)
+    assert float(jaxscat.map_loss(map, pyramid, target)) == 0.0
+
+
+def test_no_mask_has_no_coverage(pyramid):
+    with pytest.raises(ValueError, match=r"^mask: got None, expected weights"):
+        jaxscat.coverage(None, pyramid)
