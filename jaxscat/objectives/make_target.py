@@ -189,8 +189,8 @@ def _check_varying(
         map = values = cover_hidden(map, mask, name=name)
         if values.ndim == 1 and values.size and np.ptp(values) == 0:
             raise ValueError(
-                f"{name}: got the same value {values[0]:g} in every pixel with weight, expected a map "
-                "that varies there"
+                f"{name}: got the same value {values[0]:g} in every pixel with weight, expected a "
+                "map that varies there"
             )
     return check_map_of(map, spec, name=name, allow_constant=False)
 
