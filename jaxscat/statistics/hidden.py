@@ -91,7 +91,7 @@ def prepare_shown(
     """
     if mask is None or hidden == "include":
         return prepare_map(map, spec, name=name)
-    if is_known(map, mask):  # pyright: ignore[reportArgumentType]
+    if is_known(map, mask):
         map = cover_hidden(map, mask, name=name)
     prepared = prepare_map(map, spec, name=name)
     return prepared._replace(pixels=cover(prepared.pixels, mask))

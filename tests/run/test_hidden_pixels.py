@@ -17,6 +17,7 @@ NPIX = 768
 GENERATOR = np.random.default_rng(0)
 MAP, SECOND = GENERATOR.gamma(2.0, size=(2, NPIX))
 SEEN = np.arange(NPIX) < 600
+WEIGHTS = np.random.default_rng(5).random(NPIX)
 
 
 def write_map(path, map=MAP, hidden=UNSEEN, seen=SEEN):
@@ -107,7 +108,7 @@ def test_what_stands_in_hidden_pixels_changes_no_bit(tmp_path, changes, without_
     for place, (other, beside) in enumerate([(UNSEEN, np.nan), (np.nan, UNSEEN)]):
         folder = tmp_path / str(place)
         folder.mkdir()
-        weights = np.clip(GENERATOR_OF_WEIGHTS.copy(), 0.2, 1)
+        weights = np.maximum(WEIGHTS, 0.2)
         np.save(folder / "mask.npy", weights * (np.arange(NPIX) >= 40))
         target = {
             "second": str(write_map(folder / "second.fits", SECOND, beside)),
@@ -134,9 +135,6 @@ def test_what_stands_in_hidden_pixels_changes_no_bit(tmp_path, changes, without_
         if name != "MASK_1":
             np.testing.assert_array_equal(one[0][name][hidden], np.float32(UNSEEN))
     assert one[1:] == two[1:]
-
-
-GENERATOR_OF_WEIGHTS = np.random.default_rng(5).random(NPIX)
 
 
 def test_hidden_part_is_free_on_request_and_it_is_said(tmp_path, without_figures):
@@ -195,7 +193,7 @@ def test_masks_that_leave_too_little_are_refused_before_anything_is_compiled(tmp
     path = write_map(tmp_path / "map.fits")
     with pytest.raises(ValueError, match=r"^target.hidden: got 'include' for maps with 168 pixels"):
         prepare(settings(path, target={"hidden": "include"}))
-    scattered = write_map(tmp_path / "scattered.fits", seen=GENERATOR_OF_WEIGHTS < 0.7)
+    scattered = write_map(tmp_path / "scattered.fits", seen=WEIGHTS < 0.7)
     with pytest.raises(ValueError, match=r"^mask: got one that leaves 0 % of the finest scale"):
         prepare(settings(scattered, target={"hidden": "interior"}))
     interior = {"hidden": "interior", "coarsest_nside": 4}

@@ -78,14 +78,11 @@ def test_a_mask_that_hides_nothing_changes_nothing(pyramid):
 
 def test_a_patch_of_the_pixels_with_data_is_another_way(pyramids):
     """Both keep hidden pixels out; far from the edge they agree."""
-    cells = np.flatnonzero(MASK > 0)
-    inner = (np.arange(NPIX) < 128).astype(float)  # two base faces of the first eight
     patch = jaxscat.build_pyramid(16, scales=1, dtype="float64", cell_ids=np.arange(2000))
     whole = pyramids(16, scales=1)
     map = np.random.default_rng(0).gamma(2.0, size=3072)
     mask = (np.arange(3072) < 2000).astype(float)
     left = jaxscat.measure(map, whole, mask=mask, hidden="interior")
-    assert cells.size == 500 and inner.sum() == 128
     one_sided = jaxscat.measure(map[:2000], patch)
     np.testing.assert_allclose(left.s2, one_sided.s2, rtol=0.1)
     assert not np.allclose(left.s2, one_sided.s2, rtol=1e-6)
