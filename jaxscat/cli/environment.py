@@ -20,6 +20,9 @@ def accept_any_text() -> None:
             stream.reconfigure(errors="replace")
 
 
+_made_homes: list[Path] = []
+
+
 def ensure_home() -> None:
     """Give this process an empty home folder where it has none that can be used.
 
@@ -35,7 +38,13 @@ def ensure_home() -> None:
         return
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     os.environ["HOME"] = home
+    _made_homes.append(Path(home))
     warnings.warn(f"{reason}; caches are off (downloads are not kept)", stacklevel=2)
+
+
+def in_temporary_home(path: Path) -> bool:
+    """Tell whether a path is in a home folder that `ensure_home` has made."""
+    return any(path.is_relative_to(home) for home in _made_homes)
 
 
 def _find_fault() -> str | None:

@@ -1,4 +1,4 @@
-"""The settings of JAX before its first computation: platform, precision, other processes."""
+"""The settings of JAX before its first computation: platform, precision, processes, cache."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+
+from jaxscat.cli.compilation_cache import keep_programs
 
 # JAX's names of the platforms that a config names.
 PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
@@ -45,7 +47,7 @@ def read_cluster(
 
 
 def configure(platform: str, precision: str, cluster: dict[str, Any] | None = None) -> None:
-    """Set the platform, the precision and the cluster of JAX before its first computation.
+    """Set platform, precision, cluster and compilation cache of JAX before its first computation.
 
     Raises `ValueError` where JAX has no such platform, which names the setting or the variable of
     the environment that asks for it, or cannot bring the processes together.
@@ -60,6 +62,7 @@ def configure(platform: str, precision: str, cluster: dict[str, Any] | None = No
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise ValueError(f"JAX cannot bring the processes together: {reason}") from None
     require_devices(platform)
+    keep_programs()
 
 
 def reach_coordinator(cluster: Mapping[str, Any] | None, seconds: float = 300.0) -> None:

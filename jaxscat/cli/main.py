@@ -10,6 +10,7 @@ import jax
 import typer
 from rich.table import Table
 
+from jaxscat.cli.compilation_cache import find_cache, with_cache_option
 from jaxscat.cli.console import (
     DIVERGED,
     INTERRUPTED,
@@ -26,13 +27,13 @@ from jaxscat.cli.interrupts import interrupts
 from jaxscat.cli.jax_setup import configure, reach_coordinator, read_cluster, require_devices
 from jaxscat.cli.measure import MeasureOptions, check_output, measure_files, split_masks
 from jaxscat.cli.options import with_options
+from jaxscat.cli.outcome import show_outcome
 from jaxscat.cli.progress import show_nothing, show_progress
 from jaxscat.cli.tables import (
     comparison_table,
     describe_copies,
     describe_independence,
     ensemble_table,
-    result_tables,
     summary_table,
     validation_table,
 )
@@ -40,7 +41,7 @@ from jaxscat.datasets.registry import dataset_names, dataset_path, describe
 from jaxscat.io.archive import write_bytes
 from jaxscat.plotting import as_label, plot_coefficients, render_figure, write_figure
 from jaxscat.run.config import load_config
-from jaxscat.run.execute import Outcome, run_experiment, validate_run
+from jaxscat.run.execute import run_experiment, validate_run
 from jaxscat.run.folder import REPORT, RunFolder
 from jaxscat.run.overrides import parse_overrides
 from jaxscat.run.provenance import describe_devices, versions
@@ -82,6 +83,7 @@ def main() -> None:
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     options_metavar="[--section.key value ...] [OPTIONS]",
 )
+@with_cache_option
 def run(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The experiment.")],
@@ -138,7 +140,7 @@ def run(
                     fail("interrupted; --resume goes on with it", INTERRUPTED)
                 raise
         if first:
-            _show_outcome(outcome)
+            show_outcome(outcome)
     if not outcome.computed:
         return
     if outcome.status == "interrupted":
@@ -155,23 +157,8 @@ def _download(name: str) -> None:
         dataset_path(name)
 
 
-def _show_outcome(outcome: Outcome) -> None:
-    """Print the tables of a run and where its results are."""
-    if not outcome.computed:
-        say(f"{outcome.folder} is finished; nothing to do")
-        return
-    for table in result_tables(outcome.results):
-        print_table(table)
-    if "ensemble" in outcome.results:
-        say(describe_independence(outcome.results["ensemble"]))
-    reports = [row["validation"] for row in outcome.results["seeds"]]
-    say(describe_copies(copy_test(reports)))
-    if "sky" in outcome.results:
-        say(sky_sentence(outcome.results["sky"]))
-    say(f"wrote {outcome.folder}; the report is {outcome.folder / 'report.html'}")
-
-
 @app.command()
+@with_cache_option
 def validate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
 ) -> None:
@@ -194,6 +181,7 @@ def validate(
 
 
 @app.command("measure")
+@with_cache_option
 @with_options(MeasureOptions)
 def measure_command(options: MeasureOptions) -> None:
     """Measure the scattering covariance of a map, or of two, with standard errors."""
@@ -278,7 +266,7 @@ def datasets() -> None:
 
 @app.command()
 def info() -> None:
-    """Show the versions of what jaxscat stands on and the devices it would use."""
+    """Show the versions of what jaxscat stands on, its devices, and where it keeps programs."""
     with errors_in_one_line():
         for name, version in versions().items():
             say(f"{name:10} {version or 'not installed'}")
@@ -287,6 +275,7 @@ def info() -> None:
         say(f"{'platform':10} {device['platform']}")
         for index, kind in enumerate(device["devices"]):
             say(f"{f'device {index}':10} {kind}")
+        say(f"{'programs':10} {find_cache().describe()}")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,25 @@
+"""What a run has come to, on the terminal."""
+
+from __future__ import annotations
+
+from jaxscat.cli.console import print_table, say
+from jaxscat.cli.tables import describe_copies, describe_independence, result_tables
+from jaxscat.run.execute import Outcome
+from jaxscat.validation.ensemble import copy_test
+from jaxscat.validation.sky import sky_sentence
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """Print the tables of a run and where its results are."""
+    if not outcome.computed:
+        say(f"{outcome.folder} is finished; nothing to do")
+        return
+    for table in result_tables(outcome.results):
+        print_table(table)
+    if "ensemble" in outcome.results:
+        say(describe_independence(outcome.results["ensemble"]))
+    reports = [row["validation"] for row in outcome.results["seeds"]]
+    say(describe_copies(copy_test(reports)))
+    if "sky" in outcome.results:
+        say(sky_sentence(outcome.results["sky"]))
+    say(f"wrote {outcome.folder}; the report is {outcome.folder / 'report.html'}")
