@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +29,8 @@ REFINEMENT = 3  # particles per grid cell and axis
 FLOOR = 0.5  # density, in units of the mean, that softens the logarithm in empty voids
 LARGEST_NSIDE = 64
 DEFAULT_SEED = 20260101
+# So few columns that BLAS multiplies them in one thread: the planes have threads already.
+_COLUMNS = 1024
 
 
 def transfer_function(k: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
@@ -84,20 +90,25 @@ def displacement_field(seed: int) -> Float[np.ndarray, "3 g g g"]:
     modes *= (GRID / BOX) ** 1.5 / square
     modes[0, 0, 0] = 0.0
     field = np.empty((3, GRID, GRID, GRID))
-    for axis, direction in enumerate(directions):
-        field[axis] = np.fft.irfftn(1j * direction * modes, s=(GRID, GRID, GRID), axes=(0, 1, 2))
+
+    def differentiate(axis: int) -> None:
+        gradient = 1j * directions[axis] * modes
+        field[axis] = np.fft.irfftn(gradient, s=(GRID, GRID, GRID), axes=(0, 1, 2))
+
+    with ThreadPoolExecutor(_threads()) as pool:
+        list(pool.map(differentiate, range(3)))
     return field
 
 
 def shell_particles(
     displacement: Float[np.ndarray, "3 g g g"],
-) -> Iterator[Float[np.ndarray, "3 n"]]:
-    """Yield the particles near the shell, plane by plane: positions in Mpc/h from the observer.
+) -> Iterator[Callable[[], Float[np.ndarray, "3 n"]]]:
+    """Yield functions that place the particles near the shell, one for every plane of the grid.
 
-    The result is float64, `REFINEMENT` cubed particles per cell of the displacement grid that
-    overlaps the shell. Their displacements are interpolated linearly between the corners of the
-    cell, as in the dark-matter sheet of Abel, Hahn & Kaehler 2012, MNRAS 427, 61, so that shot
-    noise is negligible.
+    Their results are positions in Mpc/h from the observer, float64: `REFINEMENT` cubed particles
+    per cell of the displacement grid that overlaps the shell. Their displacements are interpolated
+    linearly between the corners of the cell, as in the dark-matter sheet of Abel, Hahn & Kaehler
+    2012, MNRAS 427, 61, so that shot noise is negligible.
     """
     cell = BOX / GRID
     lattice = (np.arange(GRID + 1) - 0.5 * GRID) * cell
@@ -110,19 +121,36 @@ def shell_particles(
         moved[0] += lattice[i : i + 2, None, None]
         moved[1] += lattice[None, :, None]
         moved[2] += lattice[None, None, :]
-        corners = np.stack(
-            [
-                moved[:, a, b : b + GRID, c : c + GRID].reshape(3, -1)
-                for a in (0, 1)
-                for b in (0, 1)
-                for c in (0, 1)
-            ]
-        )
-        corners -= BOX * np.round(corners[0] / BOX)  # periodic wrapping of whole cells
-        radius = np.sqrt((corners**2).sum(axis=1))
-        near = (radius.min(axis=0) < RADIUS + DEPTH) & (radius.max(axis=0) > RADIUS - DEPTH)
-        particles = shares @ corners[:, :, near].reshape(8, -1)
-        yield particles.reshape(REFINEMENT**3, 3, -1).swapaxes(0, 1).reshape(3, -1)
+        yield functools.partial(_place, moved, shares)
+
+
+def _place(
+    moved: Float[np.ndarray, "3 2 h h"], shares: Float[np.ndarray, "r 8"]
+) -> Float[np.ndarray, "3 n"]:
+    """Place the particles of one plane of cells, given the places of its corners."""
+
+    def corners(values: np.ndarray) -> list[np.ndarray]:
+        sides = (slice(None, -1), slice(1, None))
+        return [values[..., a, sides[b], sides[c]] for a in (0, 1) for b in (0, 1) for c in (0, 1)]
+
+    wrap = np.round(moved[:, 0, :-1, :-1] / BOX)  # periodic wrapping of whole cells
+    # Radii of corners, which cells share; those of cells that are wrapped come to lie elsewhere.
+    radii = corners(np.sqrt((moved**2).sum(axis=0)))
+    wrapped = wrap.any(axis=0)
+    near = (functools.reduce(np.minimum, radii) < RADIUS + DEPTH) & (
+        functools.reduce(np.maximum, radii) > RADIUS - DEPTH
+    )
+    rows, columns = np.nonzero(near | wrapped)
+    found = np.stack([corner[:, rows, columns] for corner in corners(moved)])
+    found -= BOX * wrap[:, rows, columns]
+    radius = np.sqrt((found**2).sum(axis=1))
+    near = (radius.min(axis=0) < RADIUS + DEPTH) & (radius.max(axis=0) > RADIUS - DEPTH)
+    found = found[:, :, near].reshape(8, -1)
+    particles = np.empty((REFINEMENT**3, found.shape[1]))
+    for begin in range(0, found.shape[1], _COLUMNS):
+        part = slice(begin, begin + _COLUMNS)
+        np.matmul(shares, found[:, part], out=particles[:, part])
+    return particles.reshape(REFINEMENT**3, 3, -1).swapaxes(0, 1).reshape(3, -1)
 
 
 def shell_density(nside: int, seed: int) -> Float[np.ndarray, " p"]:
@@ -134,15 +162,29 @@ def shell_density(nside: int, seed: int) -> Float[np.ndarray, " p"]:
     """
     import healpy  # here, because importing it loads matplotlib
 
-    mass = np.zeros(12 * nside**2)
-    for positions in shell_particles(displacement_field(seed)):
+    def project(place: Callable[[], Float[np.ndarray, "3 n"]]) -> Float[np.ndarray, " p"]:
+        positions = place()
         radius = np.sqrt((positions**2).sum(axis=0))
         near = np.abs(radius - RADIUS) < DEPTH
         positions, radius = positions[:, near], radius[near]
         weight = np.cos(0.5 * np.pi * (radius - RADIUS) / DEPTH) ** 2 / radius**2
         pixel = healpy.vec2pix(nside, *positions, nest=True)
-        mass += np.bincount(pixel, weights=weight, minlength=mass.size)
+        return np.bincount(pixel, weights=weight, minlength=12 * nside**2)
+
+    mass = np.zeros(12 * nside**2)
+    planes = shell_particles(displacement_field(seed))
+    with ThreadPoolExecutor(_threads()) as pool:
+        while several := list(itertools.islice(planes, 16)):  # not all of them in memory at once
+            for part in pool.map(project, several):  # in their order, so that sums repeat
+                mass += part
     return mass / mass.mean()
+
+
+def _threads() -> int:
+    """Return the number of threads to share work among: NumPy lets others go on meanwhile."""
+    available = getattr(os, "sched_getaffinity", None)
+    cores = os.cpu_count() or 1 if available is None else len(available(0))
+    return min(cores, 4)
 
 
 def cosmic_web_map(nside: int = 64, seed: int = DEFAULT_SEED) -> Float[np.ndarray, " p"]:
