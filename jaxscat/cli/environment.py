@@ -1,8 +1,9 @@
-"""What a command needs of its surroundings: a home folder, and streams that take any text."""
+"""What a command needs of its surroundings: a home folder, streams that take any text."""
 
 from __future__ import annotations
 
 import atexit
+import gc
 import io
 import os
 import shutil
@@ -10,6 +11,8 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+
+_made_homes: list[Path] = []
 
 
 def accept_any_text() -> None:
@@ -20,7 +23,14 @@ def accept_any_text() -> None:
             stream.reconfigure(errors="replace")
 
 
-_made_homes: list[Path] = []
+def collect_rarely() -> None:
+    """Search for objects that can be freed less often than Python does by default.
+
+    Traces and figures are made of millions of objects, few of which can: the searches would take a
+    twentieth of the time of a short run. What modules hold is searched no more.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def ensure_home() -> None:

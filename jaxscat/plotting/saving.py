@@ -27,7 +27,15 @@ def render_figure(figure: Figure, format: str) -> bytes:
     Raises `ValueError` for an unknown format and for text that matplotlib cannot typeset.
     """
     stream = io.BytesIO()
-    figure.savefig(stream, format=format)
+    engine = figure.get_layout_engine()
+    if format == "png" and engine is not None:
+        # For a layout of its own, matplotlib would draw all of it twice.
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+    try:
+        figure.savefig(stream, format=format)
+    finally:
+        figure.set_layout_engine(engine)
     return stream.getvalue()
 
 
