@@ -25,6 +25,9 @@ if "XLA_FLAGS" not in os.environ:
 # takes a thousand times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Commands would keep programs in the home folder, and go on to do so after their test.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "0"
+
 import jax
 import numpy as np
 import pytest
@@ -126,6 +129,9 @@ def target(pyramid, original):
 
 class NoFigure:
     def savefig(self, file, **_):
+        pass
+
+    def get_layout_engine(self):
         pass
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,16 +29,24 @@ def render_figure(figure: Figure, format: str) -> bytes:
     Raises `ValueError` for an unknown format and for text that matplotlib cannot typeset.
     """
     stream = io.BytesIO()
-    engine = figure.get_layout_engine()
-    if format == "png" and engine is not None:
-        # For a layout of its own, matplotlib would draw all of it twice.
-        engine.execute(figure)
-        figure.set_layout_engine(None)
-    try:
+    with _laid_out(figure) if format == "png" else contextlib.nullcontext():
         figure.savefig(stream, format=format)
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Lay a figure out: matplotlib draws all of it twice where it has to do that itself."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        yield
+        return
+    engine.execute(figure)
+    figure.set_layout_engine(None)
+    try:
+        yield
     finally:
         figure.set_layout_engine(engine)
-    return stream.getvalue()
 
 
 def figure_png(figure: Figure) -> bytes:

@@ -1,3 +1,4 @@
+import gc
 import io
 import os
 import sys
@@ -5,13 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from jaxscat.cli.environment import accept_any_text, ensure_home
+from jaxscat.cli.environment import (
+    accept_any_text,
+    collect_rarely,
+    ensure_home,
+    in_temporary_home,
+)
 
 
 @pytest.fixture
 def exits(monkeypatch):
     """What is to be called at the end of the process."""
     calls = []
+    monkeypatch.setattr("jaxscat.cli.environment._made_homes", [])
     monkeypatch.setattr("atexit.register", lambda *call, **options: calls.append((call, options)))
     return calls
 
@@ -19,6 +26,7 @@ def exits(monkeypatch):
 def test_a_home_folder_is_left_alone(monkeypatch, tmp_path, exits, recwarn):
     monkeypatch.setenv("HOME", str(tmp_path))
     ensure_home()
+    assert not in_temporary_home(tmp_path)
     assert os.environ["HOME"] == str(tmp_path) and not exits and not recwarn.list
 
 
@@ -42,6 +50,7 @@ def test_without_a_home_folder_there_is_an_empty_one_until_the_end(
     with pytest.warns(UserWarning, match=r"no home folder: .*; caches are off"):
         ensure_home()
     made = Path.home()
+    assert in_temporary_home(made / ".cache") and not in_temporary_home(made.parent)
     assert made.is_dir() and not list(made.iterdir()) and made.stat().st_mode & 0o777 == 0o700
     ((function, *arguments), options) = exits[0]
     (made / "cache").touch()
@@ -67,3 +76,14 @@ def test_characters_that_cannot_be_shown_are_replaced(monkeypatch, encoding, err
     sys.stdout.flush()
     expected = {"ascii": "1 ? 2 ? bad?", "latin-1": "1 ± 2 ? bad?", "utf-8": "1 ± 2 │ bad?"}
     assert raw.getvalue().decode(encoding) == expected[encoding] + "\n"
+
+
+def test_garbage_is_collected_rarely_and_still_is():
+    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
+    gc.set_threshold(700, 10, 10)
+    try:
+        collect_rarely()
+        assert gc.isenabled() and gc.get_threshold()[0] > 700
+        assert gc.get_freeze_count() > frozen
+    finally:
+        gc.set_threshold(*thresholds)

@@ -36,6 +36,7 @@ from jaxscat.cli import main as cli
 from jaxscat.run import report, results
 class NoFigure:
     savefig = lambda self, file, **_: None
+    get_layout_engine = lambda self: None
 results.plot_summary = results.plot_ensemble = lambda *_, **__: NoFigure()
 results.validate_seeds = partial(results.validate_seeds, controls=2)
 report.plot_validation = lambda *_, **__: None

@@ -1,3 +1,4 @@
+import io
 import os
 
 import pytest
@@ -25,6 +26,22 @@ def test_bytes_that_are_no_text_and_line_breaks_become_question_marks():
     assert as_label("bad\udcff\nname\t.npy") == "bad?" + "?name?.npy"
     assert as_label("étoile 漢字") == "étoile 漢字"
     render_figure(drawn("bad\udcff"), "png")
+
+
+@pytest.mark.parametrize("layout", ["constrained", None])
+def test_a_figure_is_laid_out_as_matplotlib_does_it(layout):
+    def draw():
+        figure = Figure(layout=layout)
+        for axes in figure.subplots(1, 2):
+            axes.set_ylabel("a label")
+        return figure
+
+    stream = io.BytesIO()
+    draw().savefig(stream, format="png")
+    figure = draw()
+    engine = figure.get_layout_engine()
+    assert render_figure(figure, "png") == stream.getvalue()
+    assert figure.get_layout_engine() is engine
 
 
 def test_a_figure_that_cannot_be_drawn_leaves_what_is_there(tmp_path):

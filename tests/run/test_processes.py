@@ -41,6 +41,7 @@ from jaxscat.run import report as run_report
 from jaxscat.run import results as run_results
 class NoFigure:
     savefig = lambda self, file, **_: None
+    get_layout_engine = lambda self: None
 run_results.plot_summary = run_results.plot_ensemble = lambda *_, **__: NoFigure()
 run_report.plot_validation = lambda *_, **__: None
 run_report.validation_figures = lambda *_, **__: {}
