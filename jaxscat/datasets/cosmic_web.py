@@ -135,22 +135,29 @@ def _place(
 
     wrap = np.round(moved[:, 0, :-1, :-1] / BOX)  # periodic wrapping of whole cells
     # Radii of corners, which cells share; those of cells that are wrapped come to lie elsewhere.
-    radii = corners(np.sqrt((moved**2).sum(axis=0)))
+    radii = corners(_norm(moved))
     wrapped = wrap.any(axis=0)
     near = (functools.reduce(np.minimum, radii) < RADIUS + DEPTH) & (
         functools.reduce(np.maximum, radii) > RADIUS - DEPTH
     )
     rows, columns = np.nonzero(near | wrapped)
-    found = np.stack([corner[:, rows, columns] for corner in corners(moved)])
-    found -= BOX * wrap[:, rows, columns]
-    radius = np.sqrt((found**2).sum(axis=1))
+    found = np.stack([corner[:, rows, columns] for corner in corners(moved)], axis=1)
+    found -= BOX * wrap[:, None, rows, columns]
+    radius = _norm(found)
     near = (radius.min(axis=0) < RADIUS + DEPTH) & (radius.max(axis=0) > RADIUS - DEPTH)
-    found = found[:, :, near].reshape(8, -1)
+    found = found[:, :, near].swapaxes(0, 1).reshape(8, -1)
     particles = np.empty((REFINEMENT**3, found.shape[1]))
     for begin in range(0, found.shape[1], _COLUMNS):
         part = slice(begin, begin + _COLUMNS)
         np.matmul(shares, found[:, part], out=particles[:, part])
     return particles.reshape(REFINEMENT**3, 3, -1).swapaxes(0, 1).reshape(3, -1)
+
+
+def _norm(vectors: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "*n"]:
+    square = vectors[0] * vectors[0]
+    square += vectors[1] * vectors[1]
+    square += vectors[2] * vectors[2]
+    return np.sqrt(square, out=square)
 
 
 def shell_density(nside: int, seed: int) -> Float[np.ndarray, " p"]:
@@ -164,9 +171,9 @@ def shell_density(nside: int, seed: int) -> Float[np.ndarray, " p"]:
 
     def project(place: Callable[[], Float[np.ndarray, "3 n"]]) -> Float[np.ndarray, " p"]:
         positions = place()
-        radius = np.sqrt((positions**2).sum(axis=0))
-        near = np.abs(radius - RADIUS) < DEPTH
-        positions, radius = positions[:, near], radius[near]
+        radius = _norm(positions)
+        near = np.flatnonzero(np.abs(radius - RADIUS) < DEPTH)
+        positions, radius = positions.take(near, axis=1), radius.take(near)
         weight = np.cos(0.5 * np.pi * (radius - RADIUS) / DEPTH) ** 2 / radius**2
         pixel = healpy.vec2pix(nside, *positions, nest=True)
         return np.bincount(pixel, weights=weight, minlength=12 * nside**2)
