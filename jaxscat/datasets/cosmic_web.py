@@ -153,7 +153,8 @@ def _place(
     return particles.reshape(REFINEMENT**3, 3, -1).swapaxes(0, 1).reshape(3, -1)
 
 
-def _norm(vectors: Float[np.ndarray, "3 ..."]) -> Float[np.ndarray, "..."]:
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    """Return the lengths of vectors [3, ...]."""
     square = vectors[0] * vectors[0]
     square += vectors[1] * vectors[1]
     square += vectors[2] * vectors[2]
