@@ -17,6 +17,9 @@ def main() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
+    # Threads of healpy that wait in a loop would take the cores from others that they wait for:
+    # beside another busy process, the validation of a small map takes ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         from jaxscat.cli.main import main as run
     except (ValueError, RuntimeError) as error:

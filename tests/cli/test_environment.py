@@ -1,6 +1,7 @@
 import gc
 import io
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -87,3 +88,17 @@ def test_garbage_is_collected_rarely_and_still_is():
         assert gc.get_freeze_count() > frozen
     finally:
         gc.set_threshold(*thresholds)
+
+
+@pytest.mark.parametrize("chosen", [None, "active"])
+def test_threads_of_healpy_do_not_wait_in_a_loop_unless_the_user_says_so(chosen):
+    code = (
+        "import os, jaxscat_command, jaxscat.cli.main as cli\n"
+        "cli.main = lambda: print(os.environ['OMP_WAIT_POLICY'])\n"
+        "jaxscat_command.main()"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    env |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    env |= {} if chosen is None else {"OMP_WAIT_POLICY": chosen}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.stdout == (chosen or "passive") + "\n", done.stderr
