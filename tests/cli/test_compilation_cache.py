@@ -179,7 +179,8 @@ def test_loaded_programs_measure_the_same_to_the_last_bit(command, tmp_path):
     assert found[0] == found[1] == found[2]
 
 
-def test_the_option_switches_the_cache_off(unset):
+def test_the_option_switches_the_cache_off(unset, monkeypatch, tmp_path):
+    monkeypatch.setattr(compilation_cache, "_home", lambda: tmp_path)
     app = typer.Typer()
     seen = []
 
