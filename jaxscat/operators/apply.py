@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float, Int
 
@@ -62,13 +63,14 @@ def convolve_level(
     maps: Float[Array, "*batch p"], level: Level, spec: PyramidSpec
 ) -> Complex[Array, "*batch L p"]:
     """Correlate maps of ascending pixels with the wavelets of one level, without checks."""
-    out = stencil.convolve(_folded(maps, spec), level.stencil)[:, :, :, :, 0]
+    out = stencil.convolve(_folded(maps, spec), level.stencil)
     source, parity = true_orientations(spec.orientations, spec.sectors)
-    sectors = jnp.arange(spec.sectors)[:, None]
+    sectors = jnp.arange(spec.sectors)
     # From the orientations of each sector to the gauge of the sphere, with conjugates.
-    out = out.transpose(1, 2, 4, 3, 0)[:, source, sectors]
-    out = out.at[1].multiply(jnp.asarray(parity, out.dtype)[:, :, None, None])
-    out = unfold(out.transpose(0, 3, 2, 4, 1))
+    out = out[source.T, sectors]  # orientation, sector, part, map, row
+    signs = jnp.asarray(np.stack([np.ones_like(parity), parity], 2), out.dtype)
+    out = out * signs.transpose(1, 0, 2)[..., None, None]
+    out = unfold(out.transpose(2, 3, 0, 1, 4), spec.row_major)
     return jax.lax.complex(out[0], out[1]).reshape(*maps.shape[:-1], *out.shape[2:])
 
 
@@ -110,8 +112,8 @@ def downsample_level(
 ) -> Float[Array, "*batch q"]:
     """Downsample maps of ascending pixels to half the nside of a level, without checks."""
     assert level.downsampling is not None
-    field = resolution.downsample(_folded(maps, spec), level.downsampling, level.slots)
-    return _unfolded(field, maps.shape[:-1])
+    field = resolution.downsample(_folded(maps, spec), level.downsampling)
+    return _unfolded(field, maps.shape[:-1], spec)
 
 
 def upsample_map(
@@ -154,8 +156,8 @@ def upsample_level(
 ) -> Float[Array, "*batch p"]:
     """Upsample maps of ascending pixels to the nside of a level, without checks."""
     assert level.downsampling is not None
-    field = resolution.upsample(_folded(maps, spec), level.downsampling, level.slots)
-    return _unfolded(field, maps.shape[:-1])
+    field = resolution.upsample(_folded(maps, spec), level.downsampling)
+    return _unfolded(field, maps.shape[:-1], spec)
 
 
 def downsample_to(
@@ -249,11 +251,13 @@ def restore_order(
 
 def _folded(
     maps: Float[Array, "*batch p"], spec: PyramidSpec
-) -> Float[Array, "rows fields 1 sectors"]:
+) -> Float[Array, "channels sectors rows"]:
     maps = maps.reshape(-1, maps.shape[-1])
-    return fold(maps, spec.sectors).transpose(1, 0, 2)[:, :, None, :]
+    return fold(maps, spec.sectors, spec.row_major)
 
 
-def _unfolded(field: Float[Array, "rows fields 1 sectors"], batch: tuple[int, ...]) -> Array:
-    maps = unfold(field[:, :, 0].transpose(1, 0, 2))
+def _unfolded(
+    field: Float[Array, "channels sectors rows"], batch: tuple[int, ...], spec: PyramidSpec
+) -> Array:
+    maps = unfold(field, spec.row_major)
     return maps.reshape(*batch, maps.shape[-1])

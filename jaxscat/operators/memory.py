@@ -9,9 +9,11 @@ import numpy as np
 
 from jaxscat.operators.spec import PyramidSpec
 
-# Maximum number of pixels in a stencil row, and of rows that contain a pixel, for every kernel
-# size; measured over nside 1 to 128 and 1 to 8 orientations.
-_WIDTHS = {3: (23, 26), 5: (55, 57), 7: (94, 96)}
+# Maximum number of pixels that a block of a stencil reads, and of blocks that read a pixel, for
+# every kernel size; measured over nside 8 to 64 and 1 to 8 orientations.
+_WIDTHS = {3: (36, 10), 5: (72, 19), 7: (118, 31)}
+# The same of downsampling.
+_DOWNSAMPLING_WIDTHS = (64, 4)
 
 # Linux only.
 _MEMORY_FIGURES = Path("/proc/meminfo")
@@ -35,14 +37,14 @@ def table_bytes(spec: PyramidSpec) -> int:
     Source: measured widths of the tables; `docs/conventions.md`, "Memory".
     """
     real = np.dtype(spec.dtype).itemsize
-    entry = 4 + 2 * spec.orientations * real
+    union, reads = _WIDTHS[spec.kernel_size]
+    outputs = 2 * spec.orientations
+    of_stencil = union * (outputs * real + 1) + 4 * reads
+    union, reads = _DOWNSAMPLING_WIDTHS
+    of_downsampling = union * (real + 1) / 4 + 4 * reads
     finest = spec.npix * (4 if spec.upsampled else 1)
-    total = 0
-    for j in range(spec.scales):
-        rows = (finest >> 2 * j) // spec.sectors
-        total += rows * sum(_WIDTHS[spec.kernel_size]) * entry
-        total += (rows // 4) * 20 * (4 + 4 * real)
-    return total
+    rows = sum((finest >> 2 * j) // spec.sectors for j in range(spec.scales))
+    return int(rows * (of_stencil + of_downsampling))
 
 
 def available_bytes() -> int | None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -14,10 +14,11 @@ from jaxtyping import Array, Int
 from jaxscat import maps
 from jaxscat.operators import cells as patches
 from jaxscat.operators import memory
+from jaxscat.operators.entries import Grid
+from jaxscat.operators.product import Table
 from jaxscat.operators.resolution import build_downsampling
-from jaxscat.operators.spec import Geometry, PyramidSpec, check_spec
+from jaxscat.operators.spec import Geometry, Layout, PyramidSpec, check_spec
 from jaxscat.operators.stencil import build_stencil
-from jaxscat.operators.table import DenseTable, SparseTable
 
 
 class Level(eqx.Module):
@@ -27,15 +28,12 @@ class Level(eqx.Module):
         stencil: the oriented wavelet.
         downsampling: downsampling to half the nside; None at the coarsest scale, unless maps are
             upsampled to that scale.
-        slots: positions of a patch's pixels among all children of the coarser level; None if
-            every child is in the patch, as on the full sky.
         cells: pixels of a patch, ascending; None is the full sky.
         nside: resolution of the level.
     """
 
-    stencil: SparseTable | DenseTable
-    downsampling: SparseTable | DenseTable | None
-    slots: Int[Array, " p"] | None
+    stencil: Table
+    downsampling: Table | None
     cells: Int[Array, " p"] | None
     nside: int = eqx.field(static=True)
 
@@ -102,6 +100,7 @@ def build_pyramid(
     dtype: DTypeLike = jnp.float32,
     geometry: Geometry = "exact",
     cell_ids: ArrayLike | None = None,
+    layout: Layout | Literal["auto"] = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Pyramid:
     """Build the wavelet operators of all scales for maps of a given nside.
@@ -118,6 +117,10 @@ def build_pyramid(
         geometry: "exact", or "foscat" to reproduce the float32 rounding of the FOSCAT package.
         cell_ids: NESTED pixel indices of a patch, in the order of the values of its maps; None is
             the full sky. The pyramid serves maps of these pixels only.
+        layout: how the operators are laid out in memory. "rows" gathers rows of pixels; "faces"
+            (not for patches) shifts slices of the base faces, which reads no indices. Results are
+            the same up to rounding. "auto" is "faces" on TPUs (for kernels of 3 pixels and 1, 2 or
+            4 orientations) and "rows" elsewhere.
         progress: called with the number of pixels done and the total.
 
     Returns:
@@ -152,7 +155,7 @@ def build_pyramid(
         cells, order = patches.check_cells(cell_ids, nside)
         if cells.size == 12 * nside**2:  # the full sky, however its pixels are ordered
             cells = None
-    spec = check_spec(nside, orientations, kernel_size, scales, dtype, geometry, cells)
+    spec = check_spec(nside, orientations, kernel_size, scales, dtype, geometry, cells, layout)
     memory.require(memory.table_bytes(spec), f"build_pyramid(nside={spec.nside})")
     exact = spec.geometry == "exact"
     weights_type = np.dtype(spec.dtype)
@@ -172,14 +175,14 @@ def build_pyramid(
     levels = []
     for j, ids in enumerate(at_level):
         level_nside = spec.finest_nside >> j
+        grid = Grid(level_nside, spec.sectors, spec.row_major, ids)
         stencil = build_stencil(
-            level_nside, spec.orientations, spec.kernel_size, exact, weights_type, advance, ids
+            grid, spec.orientations, spec.kernel_size, exact, weights_type, advance
         )
-        downsampling = slots = None
+        downsampling = None
         if j + 1 < spec.scales or (j == 0 and spec.upsampled):
-            downsampling = build_downsampling(level_nside, spec.sectors, exact, weights_type, ids)
-            slots = None if ids is None else patches.block_slots(ids)
-        levels.append(Level(stencil, downsampling, _indices(slots), _indices(ids), level_nside))
+            downsampling = build_downsampling(grid, exact, weights_type)
+        levels.append(Level(stencil, downsampling, _indices(ids), level_nside))
     return Pyramid(levels=tuple(levels), order=_indices(order), spec=spec)
 
 

@@ -3,102 +3,76 @@
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from jaxscat.operators import healpix, symmetry
-from jaxscat.operators.cells import find
+from jaxscat.operators import healpix
+from jaxscat.operators.cells import block_slots, find
 from jaxscat.operators.cells import parents as cell_parents
-from jaxscat.operators.sparse import apply_matrix, apply_transpose
-from jaxscat.operators.table import DenseTable, SparseTable, pad_transpose, tabulate
+from jaxscat.operators.entries import Entries, Grid, Shape
+from jaxscat.operators.product import Table, collect, spread
+from jaxscat.operators.table import tabulate
 
-# Coarse pixels whose weights are computed in one piece.
-_ROWS_AT_A_TIME = 1 << 14
+# How many pixels a coarse pixel's neighbours reach beyond a face.
+_HALO = 2
 
 
 def downsample(
-    field: Float[Array, "fine_rows fields channels sectors"],
-    downsampling: SparseTable | DenseTable,
-    slots: Int[Array, " fine_rows"] | None = None,
-) -> Float[Array, "coarse_rows fields channels sectors"]:
+    field: Float[Array, "channels sectors fine_rows"], downsampling: Table
+) -> Float[Array, "channels sectors coarse_rows"]:
     """Downsample folded fields to half their nside.
 
     Args:
         field: fine fields.
         downsampling: table from `build_downsampling`.
-        slots: positions of the rows among all children of the coarse rows; None if all children
-            are present.
     """
-    rows, *rest = field.shape
-    if slots is not None:
-        rows = 4 * downsampling.rows
-        blocks = jnp.zeros((rows, *rest), field.dtype)
-        field = blocks.at[slots].set(field, unique_indices=True, indices_are_sorted=True)
-    return apply_transpose(downsampling, field.reshape(rows // 4, 4, *rest))
+    # Of one orientation and one part.
+    return spread(downsampling, field)[0, :, 0].swapaxes(0, 1)
 
 
 def upsample(
-    field: Float[Array, "coarse_rows fields channels sectors"],
-    downsampling: SparseTable | DenseTable,
-    slots: Int[Array, " fine_rows"] | None = None,
-) -> Float[Array, "fine_rows fields channels sectors"]:
+    field: Float[Array, "channels sectors coarse_rows"], downsampling: Table
+) -> Float[Array, "channels sectors fine_rows"]:
     """Upsample folded fields to twice their nside, with downsampling's transpose, normalised.
 
     Args:
         field: coarse fields.
         downsampling: table from `build_downsampling`.
-        slots: as for `downsample`.
     """
-    rows, *_, sectors = field.shape
-    total = apply_matrix(downsampling, jnp.ones((rows, 1, 1, sectors), field.dtype))
-    # Children outside the patch have no weight; they are dropped below.
-    upsampled = apply_matrix(downsampling, field) / jnp.where(total > 0, total, 1)
-    upsampled = upsampled.reshape(4 * rows, *field.shape[1:])
-    return upsampled if slots is None else upsampled[slots]
+
+    def distribute(field: Array) -> Array:
+        return collect(downsampling, field.swapaxes(0, 1)[None, :, None])
+
+    return distribute(field) / distribute(jnp.ones_like(field[:1]))
 
 
-def build_downsampling(
-    nside: int,
-    sectors: int,
-    exact: bool = True,
-    dtype: DTypeLike = np.float32,
-    cells: Int[np.ndarray, " p"] | None = None,
-) -> SparseTable | DenseTable:
-    """Tabulate the downsampling from `nside` to half of it, on the host.
-
-    The table maps coarse pixels to the four NESTED children of every coarse pixel, which is
-    upsampling before its rows are normalised; `downsample` applies its transpose.
+def build_downsampling(grid: Grid, exact: bool = True, dtype: DTypeLike = np.float32) -> Table:
+    """Tabulate the downsampling from a grid to half its nside, on the host.
 
     Args:
-        nside: resolution of the fine map, at least 2.
-        sectors: number of sectors of the fold.
+        grid: pixels of the fine map, of nside 2 at least.
         exact: weights in float64; False rounds them to float32 as the FOSCAT package does.
         dtype: type of the weights.
-        cells: pixels of the fine map if it is a patch, ascending; None is the full sky.
 
     Source: `docs/conventions.md`, "Downsampling" and "Partial sky".
     """
-    coarse = nside // 2
-    above = None if cells is None else cell_parents(cells)
-    pixels = np.arange(12 * coarse**2) if above is None else above
-    parents = healpix.parents_with_neighbours(coarse, pixels)
-    weights = np.empty((9, pixels.size, 4), dtype=dtype)
-    for start in range(0, pixels.size, _ROWS_AT_A_TIME):
-        part = slice(start, start + _ROWS_AT_A_TIME)
-        children = 4 * parents[part, :, None] + np.arange(4)
-        angle = healpix.angular_distance(coarse, pixels[part, None, None], nside, children)
-        shares = np.exp(-2 * (angle / healpix.resolution(coarse)) ** 2)
-        if cells is not None:
-            shares = np.where(find(cells, children)[1], shares, 0.0)
-        shares /= shares.sum(axis=(1, 2), keepdims=True)
+    above = None if grid.cells is None else cell_parents(grid.cells)
+    coarse = grid._replace(nside=grid.nside // 2, cells=above)
+    pixels = coarse.pixels
+
+    def compute(part: slice) -> Entries:
+        own = pixels[part]
+        parents = healpix.parents_with_neighbours(coarse.nside, own)
+        children = (4 * parents[:, :, None] + np.arange(4)).reshape(own.size, -1)
+        angle = healpix.angular_distance(coarse.nside, own[:, None], grid.nside, children)
+        shares = np.exp(-2 * (angle / healpix.resolution(coarse.nside)) ** 2)
+        if grid.cells is not None:
+            shares = np.where(find(grid.cells, children)[1], shares, 0.0)
+        shares /= shares.sum(axis=1, keepdims=True)
         if not exact:
             shares = shares.astype(np.float32)
-        weights[:, part] = shares.transpose(1, 0, 2)
-    # Transposed: for every parent, the coarse pixels that average over its children.
-    rows, entries = parents.T, np.ones((9, pixels.size), dtype=bool)
-    if above is not None:
-        rows, entries = find(above, rows)
-    takers, shares = pad_transpose(rows, weights, entries, pixels.size)
-    used = (shares != 0).any(axis=2)
-    first = slice(None) if above is not None else symmetry.sector_pixels(coarse, sectors)
-    shares = jnp.asarray(shares[:, first])
-    return tabulate(coarse, pixels[takers[:, first]], shares, used[:, first], sectors, above)
+        rows, shifts = grid.locate(children)
+        return Entries(part.start, rows, shifts, shares, np.zeros(rows.shape[1], dtype=int))
+
+    shape = Shape(1, 1, coarse.rows, grid.rows, grid.sectors, np.dtype(dtype))
+    slots = None if above is None else block_slots(above)
+    return tabulate(compute, grid, shape, slots, _HALO)

@@ -16,6 +16,9 @@ from jaxscat.operators.wavelet import wavelet_kernel
 
 Geometry = Literal["exact", "foscat"]
 
+# How the operators are laid out in memory; "auto" is resolved when a pyramid is built.
+Layout = Literal["rows", "faces"]
+
 _LARGEST_PATCH_NSIDE = 8192
 
 
@@ -32,6 +35,7 @@ class PyramidSpec:
         dtype: name of the floating-point type of the weights.
         cells: checksum of the pixels of a patch; None is the full sky.
         cell_count: number of pixels of the patch; None is the full sky.
+        layout: "rows" (gathered rows) or "faces" (shifted slices of base faces).
     """
 
     nside: int
@@ -42,6 +46,12 @@ class PyramidSpec:
     dtype: str
     cells: str | None = None
     cell_count: int | None = None
+    layout: Layout = "rows"
+
+    @property
+    def row_major(self) -> bool:
+        """Whether the pixels of base faces are ordered by row and column, not NESTED."""
+        return self.layout == "faces"
 
     @property
     def npix(self) -> int:
@@ -79,6 +89,7 @@ def check_spec(
     dtype: DTypeLike = jnp.float32,
     geometry: Geometry = "exact",
     cells: Int[np.ndarray, " p"] | None = None,
+    layout: Layout | Literal["auto"] = "rows",
 ) -> PyramidSpec:
     """Validate the arguments of `build_pyramid` and return the spec.
 
@@ -114,6 +125,14 @@ def check_spec(
         raise ValueError(f"dtype: got {name}, expected float32 or float64")
     if jax.dtypes.canonicalize_dtype(name) != np.dtype(name):
         raise ValueError("dtype: got float64, expected float32 unless jax_enable_x64 is set")
+    if layout not in ("auto", "rows", "faces"):
+        raise ValueError(f"layout: got {layout!r}, expected 'auto', 'rows' or 'faces'")
+    if layout == "faces" and cells is not None:
+        raise ValueError("layout: got 'faces' for a patch, expected 'rows' (or 'auto')")
+    if layout == "auto":
+        # Other stencils do not fit around the corners of faces.
+        fits = cells is None and kernel_size == 3 and orientations in (1, 2, 4)
+        layout = "faces" if fits and jax.default_backend() == "tpu" else "rows"
     return PyramidSpec(
         nside=nside,
         orientations=int(orientations),
@@ -123,6 +142,7 @@ def check_spec(
         dtype=name,
         cells=None if cells is None else patches.digest(nside, cells),
         cell_count=None if cells is None else cells.size,
+        layout=layout,
     )
 
 

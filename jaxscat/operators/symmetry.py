@@ -2,14 +2,19 @@
 
 HEALPix is invariant under a quarter turn about its axis, and so is the wavelet gauge, except that
 orientation `l` becomes `l + L / 2`. Operators are therefore tabulated for the pixels of one sector
-only, and a map is *folded*: `[npix]` becomes `[row, sector]` with `npix / sectors` rows.
+only, and a map is *folded*: `[npix]` becomes `[sector, row]` with `npix / sectors` rows.
 See `docs/conventions.md`, "Sectors".
 """
 
+from typing import TypeVar
+
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 FACE_ROWS = 3  # HEALPix has 12 base faces: 4 around each of north, equator and south.
+
+_AnyArray = TypeVar("_AnyArray", Array, np.ndarray)
 
 
 def sector_count(orientations: int, exact: bool) -> int:
@@ -23,40 +28,99 @@ def sector_count(orientations: int, exact: bool) -> int:
     return 4 if orientations % 2 == 0 else 2
 
 
-def sector_pixels(nside: int, sectors: int) -> Int[np.ndarray, " rows"]:
-    """Return the NESTED pixels of the first sector, one per row of a folded map."""
-    rows = 12 * nside**2 // sectors
-    per_face_row = rows // FACE_ROWS
-    row = np.arange(rows)
-    return (row // per_face_row) * (per_face_row * sectors) + row % per_face_row
+def sector_pixels(nside: int, sectors: int, row_major: bool = False) -> Int[np.ndarray, " rows"]:
+    """Return the NESTED pixels of the first sector, one per row of a folded map.
+
+    Args:
+        nside: resolution.
+        sectors: number of sectors.
+        row_major: order the pixels of every base face by row and column, not NESTED.
+    """
+    return fold(np.arange(12 * nside**2), sectors, row_major)[0]
 
 
 def locate(
-    nside: int, pixels: Int[np.ndarray, "*shape"], sectors: int
+    nside: int, pixels: Int[np.ndarray, "*shape"], sectors: int, row_major: bool = False
 ) -> tuple[Int[np.ndarray, "*shape"], Int[np.ndarray, "*shape"]]:
     """Return the row and the sector of NESTED pixels."""
     per_face_row = 12 * nside**2 // (sectors * FACE_ROWS)
     face_row, within = np.divmod(pixels, per_face_row * sectors)
     sector, position = np.divmod(within, per_face_row)
+    if row_major:
+        face, nested = np.divmod(position, nside**2)
+        order = np.empty(nside**2, dtype=np.int64)
+        order[to_row_major(np.arange(nside**2), nside)] = np.arange(nside**2)
+        position = face * nside**2 + order[nested]
     return face_row * per_face_row + position, sector
 
 
-def fold(maps: Float[Array, "*batch p"], sectors: int) -> Float[Array, "*batch rows sectors"]:
-    """Arrange the pixels of NESTED maps by row and sector."""
+def fold(
+    maps: _AnyArray, sectors: int, row_major: bool = False
+) -> Float[_AnyArray, "*batch sectors rows"]:
+    """Arrange the pixels of NESTED maps by sector and row.
+
+    Args:
+        maps: `[*batch p]`, of JAX or NumPy.
+        sectors: number of sectors.
+        row_major: order the pixels of every base face by row and column, not NESTED.
+    """
     *batch, npix = maps.shape
-    if sectors == 1:  # a patch does not have three whole rows of faces
-        return maps[..., None]
-    split = maps.reshape(*batch, FACE_ROWS, sectors, npix // (FACE_ROWS * sectors))
-    return split.swapaxes(-1, -2).reshape(*batch, npix // sectors, sectors)
+    if sectors == 1 and not row_major:  # a patch does not have three whole rows of faces
+        return maps[..., None, :]
+    split = maps.reshape(*batch, FACE_ROWS, sectors, -1)
+    if row_major:
+        split = to_row_major(split, round((npix // 12) ** 0.5))
+    return split.swapaxes(-2, -3).reshape(*batch, sectors, npix // sectors)
 
 
-def unfold(folded: Float[Array, "*batch rows sectors"]) -> Float[Array, "*batch p"]:
+def unfold(folded: _AnyArray, row_major: bool = False) -> Float[_AnyArray, "*batch p"]:
     """Arrange the pixels of folded maps in NESTED order; the inverse of `fold`."""
-    *batch, rows, sectors = folded.shape
-    if sectors == 1:
-        return folded[..., 0]
-    split = folded.reshape(*batch, FACE_ROWS, rows // FACE_ROWS, sectors)
-    return split.swapaxes(-1, -2).reshape(*batch, rows * sectors)
+    *batch, sectors, rows = folded.shape
+    if sectors == 1 and not row_major:
+        return folded[..., 0, :]
+    split = folded.reshape(*batch, sectors, FACE_ROWS, -1).swapaxes(-2, -3)
+    if row_major:
+        split = from_row_major(split, round((sectors * rows // 12) ** 0.5))
+    return split.reshape(*batch, rows * sectors)
+
+
+def to_row_major(pixels: _AnyArray, nside: int) -> _AnyArray:
+    """Order the pixels of base faces, `[*batch faces*nside^2]`, by row (y) and column (x).
+
+    NESTED indices interleave the bits of y and x; squares of four are merged step by step.
+    """
+    shape, side = pixels.shape, 1
+    while side < nside:
+        split = pixels.reshape(*shape[:-1], -1, 2, 2, side, side)
+        pixels = split.swapaxes(-2, -3)
+        side *= 2
+    return pixels.reshape(shape)
+
+
+def from_row_major(pixels: _AnyArray, nside: int) -> _AnyArray:
+    """Order the pixels of base faces NESTED; the inverse of `to_row_major`."""
+    shape, side = pixels.shape, nside
+    while side > 1:
+        side //= 2
+        split = pixels.reshape(*shape[:-1], -1, 2, side, 2, side)
+        pixels = split.swapaxes(-2, -3)
+    return pixels.reshape(shape)
+
+
+def turn_orientations(
+    field: Float[Array, "*batch L sectors rows"],
+) -> Float[Array, "*batch L sectors rows"]:
+    """Count the orientations of every sector as the whole sphere does.
+
+    For fields that are the same after half a turn, such as moduli.
+    """
+    orientations, sectors = field.shape[-3:-1]
+    if sectors < 4 or orientations == 1:  # whole half-turns
+        return field
+    half = orientations // 2
+    turned = jnp.concatenate([field[..., half:, :, :], field[..., :half, :, :]], axis=-3)
+    odd = np.arange(sectors)[:, None] % 2 == 1
+    return jnp.where(odd, turned, field)
 
 
 def true_orientations(
@@ -77,22 +141,3 @@ def true_orientations(
         source[sector, position[sector]] = np.arange(orientations)
         parity[sector, position[sector]] = 1.0 - 2.0 * (half_turns[sector] % 2)
     return source, parity
-
-
-def seen_columns(channels: int, sectors: int) -> Int[np.ndarray, "sectors columns"]:
-    """Return the permutation of a row's columns from one sector's gauge to another's.
-
-    Args:
-        channels: number of orientations of the field, or 1 if it has none.
-        sectors: number of sectors.
-
-    Returns:
-        for every shift, the source of each column (`channel * sectors + sector`) of a row, as
-        read by the sector `shift` places before.
-    """
-    columns = np.arange(channels * sectors).reshape(channels, sectors)
-    turn = 2 * channels // sectors if channels > 1 else 0
-    seen = [
-        np.roll(np.roll(columns, shift * turn, axis=0), -shift, axis=1) for shift in range(sectors)
-    ]
-    return np.stack(seen).reshape(sectors, -1)

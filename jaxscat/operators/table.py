@@ -1,153 +1,196 @@
 """Tables of constant sparse matrices between folded fields, built on the host."""
 
-import equinox as eqx
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxscat.operators import symmetry
-from jaxscat.operators.cells import find
+from jaxscat.operators.dense import DenseTable
+from jaxscat.operators.entries import ROWS_AT_A_TIME, Entries, Grid, Shape, in_pieces
+from jaxscat.operators.face_table import build_faces
+from jaxscat.operators.faces import FaceTable
+from jaxscat.operators.rows import BLOCK, RowTable
 
-
-class SparseTable(eqx.Module):
-    """Padded indices and weights of a sparse matrix between folded fields, and of its transpose.
-
-    Indices refer to the rows of the input field, followed by its halo: copies of rows of other
-    sectors.
-
-    Attributes:
-        indices: `[k, out_rows]`, input rows of every output row.
-        weights: `[k, out_rows, outputs]`, zero where padded.
-        transposed_indices: `[k', in_rows + halo]`, output rows of every input row.
-        transposed_weights: `[k', in_rows + halo, outputs]`, zero where padded.
-        halo_rows: input rows copied to the halo.
-        halo_shifts: number of sectors between a copied row and the row that reads it; the last
-            entry, 0, is for the padding of `repeats`.
-        repeated_rows: the distinct rows of `halo_rows`, ascending.
-        repeats: `[c, repeated]`, positions in the halo of the copies of every repeated row; padded
-            with the length of the halo.
-    """
-
-    indices: Int[Array, "k out_rows"]
-    weights: Float[Array, "k out_rows outputs"]
-    transposed_indices: Int[Array, "kt extended_rows"]
-    transposed_weights: Float[Array, "kt extended_rows outputs"]
-    halo_rows: Int[Array, " halo"]
-    halo_shifts: Int[Array, " halo_and_one"]
-    repeated_rows: Int[Array, " repeated"]
-    repeats: Int[Array, "copies repeated"]
-
-    @property
-    def rows(self) -> int:
-        """Number of rows that the matrix writes."""
-        return self.weights.shape[1]
-
-
-class DenseTable(eqx.Module):
-    """Dense matrix between folded fields, for the coarsest grids.
-
-    Attributes:
-        weights: `[out_rows, outputs, shift, in_rows]`; the shift is the number of sectors between
-            the output row and the input row.
-    """
-
-    weights: Float[Array, "out_rows outputs sectors in_rows"]
-
-    @property
-    def rows(self) -> int:
-        """Number of rows that the matrix writes."""
-        return self.weights.shape[0]
-
-
-# Number of pixels (nside 4) up to which a matrix product is faster than gathers, and compiles fast.
+# Number of pixels of a grid up to which a matrix product is faster than gathers, and compiles fast.
 _DENSE_PIXELS = 192
+# The same where there are units for matrix products and gathers are slow.
+_DENSE_PIXELS_OF_FACES = 768
 
 
 def tabulate(
-    nside: int,
-    pixels: Int[np.ndarray, "k rows"],
-    weights: Float[Array, "k rows outputs"],
-    used: np.ndarray,
-    sectors: int,
-    cells: Int[np.ndarray, " p"] | None = None,
-) -> SparseTable | DenseTable:
-    """Tabulate a sparse matrix, given the input pixels of every output row of the first sector.
+    compute: Callable[[slice], Entries],
+    grid: Grid,
+    shape: Shape,
+    slots: Int[np.ndarray, " rows"] | None = None,
+    halo: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> RowTable | FaceTable | DenseTable:
+    """Tabulate a sparse matrix, given the entries of the output rows of the first sector.
 
     Args:
-        nside: resolution of the input map.
-        pixels: NESTED input pixels.
-        weights: their weights, zero where unused; already on the device, so that there is no
-            second copy of the largest array.
-        used: boolean, false where an entry is padding.
-        sectors: number of sectors of the fold.
-        cells: pixels of the input map if it is a patch, ascending (then there is one sector).
+        compute: entries of some output rows.
+        grid: pixels of the input field.
+        shape: size of the matrix.
+        slots: positions of the output rows among all children of their parents; None if they are
+            in blocks of four already.
+        halo: width of the halo of faces.
+        progress: called with the number of output rows finished since the last call.
+
+    Raises:
+        ValueError: the layout does not have such a matrix.
     """
-    values = np.asarray(weights)  # a view, not a copy
-    if cells is None:
-        rows, sector = symmetry.locate(nside, pixels, sectors)
-        in_rows = 12 * nside**2 // sectors
-    else:
-        rows, sector, in_rows = find(cells, pixels)[0], np.zeros_like(pixels), cells.size
-    sector = np.where(used, sector, 0)
-    rows = np.where(used, rows, 0).astype(np.int32)
-    if in_rows * sectors <= _DENSE_PIXELS:
-        dense = np.zeros((values.shape[1], sectors, in_rows, values.shape[2]), values.dtype)
-        out_rows = np.broadcast_to(np.arange(values.shape[1]), rows.shape)
-        np.add.at(dense, (out_rows[used], sector[used], rows[used]), values[used])
-        return DenseTable(weights=jnp.asarray(dense.transpose(0, 3, 1, 2)))
-    away = sector > 0
-    halo, position = np.unique(sector[away] * in_rows + rows[away], return_inverse=True)
-    rows[away] = in_rows + position
-    halo_shifts, halo_rows = np.divmod(halo, in_rows)
-    repeated, copies = np.unique(halo_rows, return_inverse=True)
-    repeats = np.full((max(sectors - 1, 1), repeated.size), halo.size)
-    repeats[halo_shifts - 1, copies] = np.arange(halo.size)
-    extended = in_rows + halo.size
-    transposed_indices, transposed_weights = pad_transpose(rows, values, used, extended)
-    integers = {
-        "indices": rows,
-        "transposed_indices": transposed_indices,
-        "halo_rows": halo_rows,
-        "halo_shifts": np.append(halo_shifts, 0),
-        "repeated_rows": repeated,
-        "repeats": repeats,
-    }
-    return SparseTable(
-        weights=weights,
-        transposed_weights=jnp.asarray(transposed_weights),
-        **{name: jnp.asarray(array, dtype=jnp.int32) for name, array in integers.items()},
+
+    def advance(done: int) -> None:
+        if progress is not None:
+            progress(done)
+
+    most = _DENSE_PIXELS_OF_FACES if grid.row_major else _DENSE_PIXELS
+    if shape.in_rows * shape.sectors <= most:
+        table = _build_dense(compute(slice(0, shape.rows)), shape)
+        advance(shape.rows)
+        return table
+    if grid.row_major:
+        return build_faces(compute, grid, shape, halo, advance)
+    return _build_rows(compute, shape, slots, advance)
+
+
+def _build_dense(entries: Entries, shape: Shape) -> DenseTable:
+    size = (shape.orientations, shape.rows, shape.sectors, shape.in_rows)
+    row = np.arange(shape.rows)[:, None]
+    flat = np.ravel_multi_index(
+        np.broadcast_arrays(entries.orientations, row, entries.shifts, entries.rows), size
+    )
+    first = np.stack(
+        [
+            np.bincount(flat.ravel(), part.ravel(), minlength=int(np.prod(size))).reshape(size)
+            for part in entries.parts
+        ],
+        axis=1,
+    )
+    # The other sectors read the sectors beside them alike.
+    dense = np.stack([np.roll(first, sector, axis=3) for sector in range(shape.sectors)], axis=1)
+    return DenseTable(jnp.asarray(dense, shape.dtype))
+
+
+def _build_rows(
+    compute: Callable[[slice], Entries],
+    shape: Shape,
+    slots: Int[np.ndarray, " rows"] | None,
+    advance: Callable[[int], None],
+) -> RowTable:
+    place = np.arange(shape.rows) if slots is None else slots
+    blocks = int(place[-1]) // BLOCK + 1
+    outputs = shape.orientations * shape.parts * BLOCK
+    read = np.full((blocks, 0), -1, dtype=np.int32)
+    weights = np.zeros((blocks, 0, outputs), dtype=shape.dtype)
+
+    def convert(entries: Entries) -> tuple[np.ndarray, np.ndarray]:
+        own = place[entries.start : entries.start + entries.rows.shape[0]]
+        return _blocks(entries, own, shape)
+
+    starts = np.searchsorted(place, range(0, BLOCK * blocks, ROWS_AT_A_TIME))
+    for part, (codes, values) in in_pieces(compute, starts.tolist(), shape.rows, convert):
+        missing = codes.shape[1] - read.shape[1]
+        if missing > 0:  # almost always at the first piece only, before anything is written
+            read = np.pad(read, ((0, 0), (0, missing)), constant_values=-1)
+            wider = np.zeros((blocks, read.shape[1], outputs), dtype=shape.dtype)
+            wider[:, : weights.shape[1]] = weights
+            weights = wider
+        first = int(place[part.start]) // BLOCK
+        own = slice(first, first + codes.shape[0])
+        read[own, : codes.shape[1]] = codes
+        weights[own, : codes.shape[1]] = values
+        advance(part.stop - part.start)
+    if (read >= 0).all():  # the padding of the transpose needs a place of zero weight
+        read = np.pad(read, ((0, 0), (0, 1)), constant_values=-1)
+        weights = np.pad(weights, ((0, 0), (0, 1), (0, 0)))
+    indices = _index(read, shape)
+    return RowTable(
+        weights=jnp.asarray(weights),
+        **{name: _indices(values) for name, values in indices.items()},
+        slots=None if slots is None else _indices(slots),
+        orientations=shape.orientations,
+        parts=shape.parts,
+        in_rows=shape.in_rows,
     )
 
 
-def pad_transpose(
-    indices: Int[np.ndarray, "k out_rows"],
-    weights: Float[np.ndarray, "k out_rows outputs"],
-    used: np.ndarray,
-    extended_rows: int,
-) -> tuple[Int[np.ndarray, "kt extended_rows"], Float[np.ndarray, "kt extended_rows outputs"]]:
-    """Transpose the padded tables of a sparse matrix, on the host.
+def _blocks(
+    entries: Entries, place: Int[np.ndarray, " n"], shape: Shape
+) -> tuple[Int[np.ndarray, "blocks union"], Float[np.ndarray, "blocks union outputs"]]:
+    """Return the inputs of every block (-1 where padded), and the weights of its outputs."""
+    first = place[0] // BLOCK
+    count = place[-1] // BLOCK + 1 - first
+    codes = np.where(entries.values == 0, -1, entries.shifts * shape.in_rows + entries.rows)
+    width = codes.shape[1]
+    by_place = np.full((count * BLOCK, width), -1, dtype=np.int32)
+    by_place[place - first * BLOCK] = codes
+    by_block = by_place.reshape(count, BLOCK * width)
+    # Sorting brings entries of one pixel together; each distinct pixel gets the next slot.
+    order = np.argsort(by_block, axis=1, kind="stable")
+    codes = np.take_along_axis(by_block, order, axis=1)
+    kept = codes >= 0
+    fresh = np.diff(codes, axis=1, prepend=-1) != 0
+    slot = np.cumsum(fresh & kept, axis=1) - 1
+    union = int(slot.max()) + 1
+    row = np.broadcast_to(np.arange(count)[:, None], codes.shape)
+    found = np.full((count, union), -1, dtype=np.int32)
+    found[row[kept], slot[kept]] = codes[kept]
+    child, entry = np.divmod(order[kept], width)
+    output = entries.orientations[entry] * len(entries.parts) * BLOCK + child
+    outputs = shape.orientations * shape.parts * BLOCK
+    source = np.full(count * BLOCK, 0)
+    source[place - first * BLOCK] = np.arange(place.size)
+    source = source[row[kept] * BLOCK + child]
+    weights = np.zeros((count, union, outputs), dtype=shape.dtype)
+    for part, values in enumerate(entries.parts):
+        flat = (row[kept] * union + slot[kept]) * outputs + output + part * BLOCK
+        sums = np.bincount(flat, values[source, entry], minlength=weights.size)
+        weights += sums.reshape(weights.shape).astype(shape.dtype)
+    return found, weights
 
-    Args:
-        indices: input row of every entry.
-        weights: weights of every entry.
-        used: boolean `[k, out_rows]`, false where an entry is padding.
-        extended_rows: number of input rows including the halo.
-    """
-    counts = np.zeros(extended_rows, dtype=np.int64)
-    for k in range(indices.shape[0]):
-        counts += np.bincount(indices[k][used[k]], minlength=extended_rows)
-    transposed_indices = np.zeros((int(counts.max()), extended_rows), dtype=np.int32)
-    transposed_weights = np.zeros((*transposed_indices.shape, weights.shape[2]), weights.dtype)
-    filled = np.zeros(extended_rows, dtype=np.int64)
-    for k in range(indices.shape[0]):  # one at a time, to keep temporary arrays small
-        out_rows = np.flatnonzero(used[k])
-        target = indices[k, out_rows]
-        order = np.argsort(target, kind="stable")
-        out_rows, target = out_rows[order], target[order]
-        first = np.flatnonzero(np.diff(target, prepend=-1))
-        sizes = np.diff(first, append=target.size)
-        slot = filled[target] + np.arange(target.size) - np.repeat(first, sizes)
-        transposed_indices[slot, target] = out_rows
-        transposed_weights[slot, target] = weights[k, out_rows]
-        filled[target[first]] += sizes
-    return transposed_indices, transposed_weights
+
+def _index(read: Int[np.ndarray, "blocks union"], shape: Shape) -> dict[str, np.ndarray]:
+    """Number the rows that are read, and list where each of them is read (see `RowTable`)."""
+    used = read >= 0
+    indices = np.where(used, read, 0)
+    codes = np.unique(indices[indices >= shape.in_rows])
+    in_halo = shape.in_rows + np.searchsorted(codes, indices)
+    indices = np.where(indices >= shape.in_rows, in_halo, indices).astype(np.int32)
+    shifts, rows = np.divmod(codes, shape.in_rows)
+    places = np.flatnonzero(used)
+    of = indices.ravel()[places]
+    order = np.argsort(of, kind="stable")
+    free = int(np.argmin(used))
+    positions = _by_row(of[order], places[order], shape.in_rows + codes.size, free)
+    repeated, copies = np.unique(rows, return_inverse=True)
+    # The copy of a row for a sector stands in the halo of the sector that reads it.
+    readers = (np.arange(shape.sectors) - shifts[:, None]) % shape.sectors
+    repeats = np.full(
+        (max(shape.sectors - 1, 1), repeated.size, shape.sectors), codes.size * shape.sectors
+    )
+    repeats[shifts - 1, copies] = np.arange(codes.size)[:, None] * shape.sectors + readers
+    source = (np.arange(shape.sectors)[:, None] + shifts) % shape.sectors
+    return {
+        "indices": indices,
+        "positions": positions,
+        "halo": source * shape.in_rows + rows,
+        "repeated_rows": repeated,
+        "repeats": repeats,
+    }
+
+
+def _by_row(
+    rows: Int[np.ndarray, " n"], values: Int[np.ndarray, " n"], count: int, padding: int
+) -> Int[np.ndarray, "most count"]:
+    """Arrange values by their rows, which are ascending, in a padded table."""
+    counts = np.bincount(rows, minlength=count)
+    first = np.cumsum(counts) - counts
+    table = np.full((int(counts.max()), count), padding, dtype=np.int32)
+    table[np.arange(rows.size) - np.repeat(first, counts), rows] = values
+    return table
+
+
+def _indices(values: np.ndarray) -> Array:
+    return jnp.asarray(values, dtype=jnp.int32)

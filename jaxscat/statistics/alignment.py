@@ -11,6 +11,7 @@ from jaxtyping import Array, Complex, Float, Int
 
 from jaxscat.operators.apply import convolve_level, downsample_level
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
+from jaxscat.operators.spec import PyramidSpec
 from jaxscat.operators.symmetry import unfold
 from jaxscat.statistics.checks import prepare_mask, stack_maps
 from jaxscat.statistics.hidden import Hidden, check_hidden, prepare_shown
@@ -186,11 +187,11 @@ def walk_aligned(
             fields = jnp.concatenate([fields, again], axis=2)
         parts = jnp.concatenate([fields.real, fields.imag], axis=2)
         yield Scale(
-            weights=_unfolded_weights(weights.weights),
-            pair_weights=_unfolded_weights(weights.pair_weights),
-            coefficients=_rows_first(coefficients),
-            newest=newest.transpose(2, 0, 1)[..., None],
-            convolved=parts.transpose(0, 1, 3, 2)[:, :, None],
+            weights=_unfolded_weights(weights.weights, spec),
+            pair_weights=_unfolded_weights(weights.pair_weights, spec),
+            coefficients=_in_parts(coefficients),
+            newest=newest[:, :, None],
+            convolved=parts[:, :, None],
         )
         if scale + 1 < len(pyramid.levels):
             field = downsample_level(field, level, spec)
@@ -209,12 +210,12 @@ def _check_fit(alignment: Alignment, pyramid: Pyramid) -> None:
         )
 
 
-def _rows_first(coefficients: Complex[Array, "m L p"]) -> Float[Array, "p 2 L m 1"]:
+def _in_parts(coefficients: Complex[Array, "m L p"]) -> Float[Array, "L 1 2 m p"]:
     parts = jnp.stack([coefficients.real, coefficients.imag])
-    return parts.transpose(3, 0, 2, 1)[..., None]
+    return parts.transpose(2, 0, 1, 3)[:, None]
 
 
-def _unfolded_weights(weights: Weights) -> Weights:
+def _unfolded_weights(weights: Weights, spec: PyramidSpec) -> Weights:
     if weights.rows is None:
         return weights
-    return Weights(unfold(weights.rows.swapaxes(-1, -2))[:, None], weights.total)
+    return Weights(unfold(weights.rows, spec.row_major)[:, None], weights.total)

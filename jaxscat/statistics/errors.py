@@ -125,7 +125,7 @@ def _standard_error(
     return gather_scales(s0, s1, groups, both_triangles, common_unit(maps))
 
 
-def _error_of_real(field: Float[Array, "rows L sectors"], weights: Weights) -> Float[Array, "M L"]:
+def _error_of_real(field: Float[Array, "L sectors rows"], weights: Weights) -> Float[Array, "M L"]:
     mean = combine_orientations(weights.mean(field))
     square = combine_orientations(weights.mean(field**2))
     return standard_error_of_mean(mean, square, weights.divisor(mean))
@@ -147,14 +147,14 @@ def _error_of_s2(
 
 
 def _squared_moduli(
-    fields: Float[Array, "m L sectors rows 2X"],
-) -> Float[Array, "m L sectors rows 2X"]:
-    real, imaginary = jnp.split(fields, 2, axis=-1)
-    return jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=-1)
+    fields: Float[Array, "m L sectors 2X rows"],
+) -> Float[Array, "m L sectors 2X rows"]:
+    real, imaginary = jnp.split(fields, 2, axis=-2)
+    return jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=-2)
 
 
 def _plain_squares(
-    fields: Float[Array, "m L sectors rows 2X"],
-) -> Float[Array, "m L sectors rows 2X"]:
-    real, imaginary = jnp.split(fields, 2, axis=-1)
-    return jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-1)
+    fields: Float[Array, "m L sectors 2X rows"],
+) -> Float[Array, "m L sectors 2X rows"]:
+    real, imaginary = jnp.split(fields, 2, axis=-2)
+    return jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-2)

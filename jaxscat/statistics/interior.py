@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxscat.operators.product import Table
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.resolution import downsample
 from jaxscat.operators.stencil import convolve
-from jaxscat.operators.table import DenseTable, SparseTable
 from jaxscat.statistics.checks import prepare_mask
 from jaxscat.statistics.hidden import Hidden, footprint
 from jaxscat.statistics.scales import Field, ScaleWeights, Weights, enter, walk_masks
@@ -117,9 +116,9 @@ def walk_weights(
         yield ScaleWeights(*(_restrict(weights, share <= _UNDISTURBED) for share in shares))
 
 
-def _restrict(weights: Weights, kept: Bool[Array, "rows 1 1 sectors"]) -> Weights:
+def _restrict(weights: Weights, kept: Bool[Array, "1 sectors rows"]) -> Weights:
     assert weights.rows is not None
-    rows = jnp.where(kept[:, 0, 0].T, weights.rows, 0)
+    rows = jnp.where(kept, weights.rows, 0)
     return Weights(rows, rows.sum((1, 2)))
 
 
@@ -133,21 +132,18 @@ def _disturbance(mask: Float[Array, "*M p"], pyramid: Pyramid) -> Iterator[tuple
     field = enter(hidden[None], pyramid)
     moduli = jnp.zeros_like(field)
     for scale, level in enumerate(pyramid.levels):
-        stencil = _absolute(level.stencil)
+        stencil = level.stencil.absolute()
         coefficients = _share(field, stencil)
         moduli = jnp.maximum(moduli, coefficients)
         yield coefficients, jnp.maximum(_share(moduli, stencil), coefficients)
         if scale + 1 < len(pyramid.levels):
             assert level.downsampling is not None
-            field = downsample(field, level.downsampling, level.slots)
-            moduli = downsample(moduli, level.downsampling, level.slots)
+            field = downsample(field, level.downsampling)
+            moduli = downsample(moduli, level.downsampling)
 
 
-def _share(field: Field, stencil: SparseTable | DenseTable) -> Field:
+def _share(field: Field, stencil: Table) -> Field:
     """Return the share of a field in the weight of stencils, the largest of all orientations."""
-    whole = convolve(jnp.ones_like(field), stencil).sum(1)
-    return (convolve(field, stencil).sum(1) / whole).max(1)
-
-
-def _absolute(stencil: SparseTable | DenseTable) -> SparseTable | DenseTable:
-    return eqx.tree_at(lambda table: table.weights, stencil, jnp.abs(stencil.weights))
+    whole = convolve(jnp.ones_like(field), stencil).sum(2)
+    shares = (convolve(field, stencil).sum(2) / whole).max(0)
+    return shares.swapaxes(0, 1)

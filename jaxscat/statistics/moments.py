@@ -57,7 +57,7 @@ def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 @jax.custom_jvp
 def gram(
-    fields: Float[Array, "*batch rows x"], weights: Float[Array, "*#batch rows"] | None
+    fields: Float[Array, "*batch x rows"], weights: Float[Array, "*#batch rows"] | None
 ) -> Float[Array, "*batch x x"]:
     """Return the Gram matrix of fields: weighted sums over rows of all pairwise products.
 
@@ -80,15 +80,15 @@ def _gram_jvp(primals, tangents):
 
 
 def products(
-    left: Float[Array, "*batch rows x"],
-    right: Float[Array, "*batch rows y"],
+    left: Float[Array, "*batch x rows"],
+    right: Float[Array, "*batch y rows"],
     weights: Float[Array, "*#batch rows"] | None,
 ) -> Float[Array, "*batch x y"]:
     """Return the weighted sums over rows of the products of every `left` with every `right`."""
     if weights is not None:
         missing = tuple(range(right.ndim - 1 - weights.ndim))
-        right = jnp.expand_dims(weights, (*missing, -1)) * right
-    return jnp.einsum("...rx,...ry->...xy", left, right, precision="highest")
+        right = jnp.expand_dims(weights, (*missing, -2)) * right
+    return jnp.einsum("...xr,...yr->...xy", left, right, precision="highest")
 
 
 @partial(jax.jit, static_argnames="formula")

@@ -1,6 +1,6 @@
 """Wavelet coefficients, convolved moduli and masks of maps, scale by scale.
 
-Fields are folded, `[row, field, orientation, sector]`; `docs/conventions.md`, "Sectors".
+Fields are folded, `[channel, sector, row]`; `docs/conventions.md`, "Sectors".
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from jaxtyping import Array, Float
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.resolution import downsample, upsample
 from jaxscat.operators.stencil import convolve
-from jaxscat.operators.symmetry import fold, unfold
+from jaxscat.operators.symmetry import fold, turn_orientations, unfold
 from jaxscat.statistics.moments import gram, modulus, products
 
 # Rows per block of sums; the number of rows of a full sky is 3, 6 or 12 times a power of four.
 _BLOCK_ROWS = 48
 
-Field = Float[Array, "rows fields 1 sectors"]
+Field = Float[Array, "channels sectors rows"]
 
 
 class Weights(NamedTuple):
@@ -29,18 +29,17 @@ class Weights(NamedTuple):
     rows: Float[Array, "M sectors rows"] | None
     total: Float[Array, " M"]
 
-    def mean(self, field: Float[Array, "rows *rest sectors"]) -> Float[Array, "M *rest sectors"]:
+    def mean(self, field: Float[Array, "*rest sectors rows"]) -> Float[Array, "M *rest sectors"]:
         """Return weighted sums over rows, divided by the total weight of all sectors."""
         if self.rows is None:
-            return field.sum(0)[None] / self.total[0]
-        field = jnp.moveaxis(field, (-1, 0), (0, 1))
-        sums = jnp.einsum("msr,sr...->m...s", self.rows, field, precision="highest")
+            return field.sum(-1)[None] / self.total[0]
+        sums = jnp.einsum("msr,...sr->m...s", self.rows, field, precision="highest")
         return sums / self.divisor(sums)
 
     def products(
         self,
-        left: Float[Array, "L sectors *blocks rows X"],
-        right: Float[Array, "L sectors *blocks rows Y"] | None = None,
+        left: Float[Array, "L sectors *blocks X rows"],
+        right: Float[Array, "L sectors *blocks Y rows"] | None = None,
     ) -> Float[Array, "M L sectors *blocks X Y"]:
         """Return the weighted sums of the products of every `left` with every `right`, normalized.
 
@@ -55,16 +54,19 @@ class Weights(NamedTuple):
 
     def precise_products(
         self,
-        left: Float[Array, "L sectors rows X"],
-        right: Float[Array, "L sectors rows Y"] | None = None,
+        left: Float[Array, "L sectors X rows"],
+        right: Float[Array, "L sectors Y rows"] | None = None,
     ) -> Float[Array, "M L sectors X Y"]:
         """Return `products`, summed in blocks of rows, which is more precise in float32."""
-        orientations, sectors, count, _ = left.shape
-        block = gcd(count, _BLOCK_ROWS)
-        rows = None if self.rows is None else self.rows.reshape(-1, sectors, count // block, block)
-        shape = (orientations, sectors, count // block, block, -1)
-        right = None if right is None else right.reshape(shape)
-        return Weights(rows, self.total).products(left.reshape(shape), right).sum(3)
+        block = gcd(left.shape[-1], _BLOCK_ROWS)
+
+        def in_blocks(fields: Array) -> Array:
+            return fields.reshape(*fields.shape[:-1], -1, block).swapaxes(-2, -3)
+
+        rows = self.rows
+        rows = None if rows is None else rows.reshape(*rows.shape[:-1], -1, block)
+        right = None if right is None else in_blocks(right)
+        return Weights(rows, self.total).products(in_blocks(left), right).sum(3)
 
     def divisor(self, array: Float[Array, "M *rest"]) -> Array:
         """Return the total weights, reshaped to divide an array."""
@@ -92,26 +94,26 @@ class Scale(NamedTuple):
 
     weights: Weights
     pair_weights: Weights
-    coefficients: Float[Array, "rows 2 L m sectors"]
-    newest: Float[Array, "rows m L sectors"]
-    convolved: Float[Array, "m L sectors rows 2X"]
+    coefficients: Float[Array, "L sectors 2 m rows"]
+    newest: Float[Array, "m L sectors rows"]
+    convolved: Float[Array, "m L sectors 2X rows"]
 
 
 def enter(maps: Float[Array, "m p"], pyramid: Pyramid) -> Field:
     """Convert maps to fields of the finest scale: sort, fold, and upsample for large kernels."""
     if pyramid.order is not None:
         maps = maps[:, pyramid.order]
-    field = fold(maps, pyramid.spec.sectors).transpose(1, 0, 2)[:, :, None, :]
+    field = fold(maps, pyramid.spec.sectors, pyramid.spec.row_major)
     if not pyramid.spec.upsampled:
         return field
     finest = pyramid.levels[0]
     assert finest.downsampling is not None
-    return upsample(field, finest.downsampling, finest.slots)
+    return upsample(field, finest.downsampling)
 
 
 def enter_flat(maps: Float[Array, "m p"], pyramid: Pyramid) -> Float[Array, "m q"]:
     """Convert maps to maps of ascending pixels at the finest scale, not folded."""
-    return unfold(enter(maps, pyramid)[:, :, 0].transpose(1, 0, 2))
+    return unfold(enter(maps, pyramid), pyramid.spec.row_major)
 
 
 def standardization(maps: Float[Array, "m p"]) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
@@ -170,11 +172,10 @@ def walk_masks(
     for scale, level in enumerate(pyramid.levels):
         if threshold is not None:
             field = jnp.where(field <= threshold[scale], 0.0, field)
-        rows = field[:, :, 0, :].transpose(1, 2, 0)
-        yield Weights(rows, rows.sum((1, 2)))
+        yield Weights(field, field.sum((1, 2)))
         if scale + 1 < len(pyramid.levels):
             assert level.downsampling is not None
-            field = downsample(field, level.downsampling, level.slots)
+            field = downsample(field, level.downsampling)
 
 
 def walk_scales(
@@ -197,46 +198,42 @@ def walk_scales(
             derivatives are lost: sums of products then need no weights, which saves a third of
             the time.
     """
-    orientations, sectors = pyramid.spec.orientations, pyramid.spec.sectors
-    count = field.shape[1]
-    moduli = jnp.zeros((field.shape[0], count, 0, orientations, sectors), field.dtype)
+    count = field.shape[0]
+
+    def split(fields: Array) -> Array:
+        return fields.reshape(*fields.shape[:-2], count, -1, fields.shape[-1])
+
+    # Every map, followed by its moduli of finer scales.
     for scale, (level, weights) in enumerate(zip(pyramid.levels, masks, strict=True)):
-        coefficients = convolve(field, level.stencil)
-        newest = modulus(coefficients[:, 0, :, :, 0], coefficients[:, 1, :, :, 0])
-        newest = newest.transpose(0, 2, 1, 3)
-        convolved = coefficients
+        convolved = split(convolve(field, level.stencil))
+        coefficients = convolved[:, :, :, :, 0]
+        newest = jnp.moveaxis(modulus(coefficients[:, :, 0], coefficients[:, :, 1]), 2, 0)
         if scale < covariances:
-            moduli = jnp.concatenate([moduli, newest[:, :, None]], axis=2)
-            again = convolve(_as_fields(moduli), level.stencil)
-            again = again.reshape(*again.shape[:3], count, -1, sectors)
-            convolved = jnp.concatenate([coefficients, again], axis=4)
-        # Matrix products want pixels by fields; the barrier keeps XLA from carrying that layout
-        # back into the gathers of the convolution.
-        convolved = convolved.transpose(3, 2, 5, 0, 1, 4)
-        convolved = convolved.reshape(*convolved.shape[:4], -1)
+            moduli = turn_orientations(newest)
+            again = split(convolve(moduli.reshape(-1, *moduli.shape[2:]), level.stencil))
+            convolved = jnp.concatenate([convolved, again], axis=4)
+            each = field.reshape(count, -1, *field.shape[1:])
+            field = jnp.concatenate([each, moduli], axis=1).reshape(-1, *field.shape[1:])
+        convolved = jnp.moveaxis(convolved, 3, 0)
+        convolved = convolved.reshape(*convolved.shape[:3], -1, convolved.shape[-1])
         if weigh:
             weights, convolved = _weigh(weights, convolved)
+        # Made once, in the order that matrix products want.
         convolved = jax.lax.optimization_barrier(convolved)
-        yield Scale(*weights, coefficients[:, :, :, :, 0], newest, convolved)
+        yield Scale(*weights, coefficients, newest, convolved)
         if scale + 1 < len(pyramid.levels):
+            if scale + 1 == covariances:
+                field = field.reshape(count, -1, *field.shape[1:])[:, 0]
             assert level.downsampling is not None
-            field = downsample(field, level.downsampling, level.slots)
-            if scale + 1 < covariances:
-                coarse = downsample(_as_fields(moduli), level.downsampling, level.slots)
-                moduli = coarse.reshape(-1, *moduli.shape[1:])
+            field = downsample(field, level.downsampling)
 
 
 def _weigh(
-    weights: ScaleWeights, convolved: Float[Array, "m L sectors rows X"]
-) -> tuple[ScaleWeights, Float[Array, "m L sectors rows X"]]:
+    weights: ScaleWeights, convolved: Float[Array, "m L sectors X rows"]
+) -> tuple[ScaleWeights, Float[Array, "m L sectors X rows"]]:
     """Move the weights of a single mask for S3 and S4 into the fields."""
     rows, total = weights.pair_weights
     if rows is None or rows.shape[0] > 1:
         return weights, convolved
     roots = jnp.sqrt(jax.lax.stop_gradient(rows[0]))
-    return weights._replace(pair_weights=Weights(None, total)), convolved * roots[:, :, None]
-
-
-def _as_fields(moduli: Float[Array, "rows m j L sectors"]) -> Float[Array, "rows fields L sectors"]:
-    rows, maps, scales, *rest = moduli.shape
-    return moduli.reshape(rows, maps * scales, *rest)
+    return weights._replace(pair_weights=Weights(None, total)), convolved * roots[:, None, :]

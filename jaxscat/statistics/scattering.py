@@ -145,7 +145,7 @@ def measure_scales(
 
 
 def products_of_pairs(
-    fields: Float[Array, "m L sectors rows 2X"], sum_products: Callable[..., Array]
+    fields: Float[Array, "m L sectors 2X rows"], sum_products: Callable[..., Array]
 ) -> tuple[Float[Array, "M 2 L X X"], Float[Array, "M 2 L 1 X"] | None]:
     """Return the mean products of all pairs of fields, for two maps of the first with the second.
 
@@ -160,9 +160,9 @@ def products_of_pairs(
     if fields.shape[0] == 1:
         return combine_products(sum_products(fields[0])), None
     first, second = fields
-    size = first.shape[-1] // 2
-    direct = combine_products(sum_products(first[..., ::size], second))
-    exchanged = combine_products(sum_products(second[..., ::size], first))
+    size = first.shape[-2] // 2
+    direct = combine_products(sum_products(first[..., ::size, :], second))
+    exchanged = combine_products(sum_products(second[..., ::size, :], first))
     pairs = combine_products(sum_products(first, second))
     return jnp.concatenate([direct, pairs[..., 1:, :]], axis=-2), exchanged
 
@@ -173,23 +173,23 @@ def common_unit(maps: Float[Array, "m p"]) -> Float[Array, ""]:
     return units[0] if units.size == 1 else jnp.sqrt(units[0] * units[1])
 
 
-def newest_modulus(scale: Scale) -> Float[Array, "rows L sectors"]:
+def newest_modulus(scale: Scale) -> Float[Array, "L sectors rows"]:
     """Return the field whose mean is S1: the modulus, or for two maps the signed root.
 
     Source: `docs/conventions.md`, "Two maps".
     """
-    if scale.newest.shape[1] == 1:
-        return scale.newest[:, 0]
+    if scale.newest.shape[0] == 1:
+        return scale.newest[0]
     return signed_root(real_product(scale))
 
 
-def real_product(scale: Scale) -> Float[Array, "rows L sectors"]:
+def real_product(scale: Scale) -> Float[Array, "L sectors rows"]:
     """Return the real part of the coefficients of one map times the conjugate of the other's.
 
     Of a single map it is the squared modulus.
     """
-    first, second = scale.coefficients[:, :, :, 0], scale.coefficients[:, :, :, -1]
-    return first[:, 0] * second[:, 0] + first[:, 1] * second[:, 1]
+    product = scale.coefficients[:, :, :, 0] * scale.coefficients[:, :, :, -1]
+    return product[:, :, 0] + product[:, :, 1]
 
 
 def mean_and_error(
@@ -205,11 +205,11 @@ def mean_and_error(
     field: Field = enter(maps, pyramid)
     base = None if offsets is None else offsets[0]
     if maps.shape[0] == 1:
-        pixels = field[:, 0, 0]
+        pixels = field[0]
     else:
         common, (_, unit) = common_unit(maps), standardization(maps)
-        scaled = field / unit[None, :, None, None]
-        first, second = scaled[:, 0, 0], scaled[:, 1, 0]
+        scaled = field / unit[:, None, None]
+        first, second = scaled
         root = signed_root(first * second)
         if offsets is not None:
             one, other = offsets / unit

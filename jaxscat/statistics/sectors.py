@@ -23,9 +23,8 @@ def combine_products(
 ) -> Float[Array, "*batch 2 L X Y"]:
     """Sum products of convolved fields over sectors, as real and imaginary part of `a conj(b)`.
 
-    The fields are the map, followed by one modulus per scale and orientation: `X = 1 + scales * L`
-    (1 for the map alone), real parts before imaginary parts. The axis `L` is the orientation of
-    the convolution; half a turn conjugates both factors.
+    Of the fields, the real parts stand before the imaginary parts. The axis `L` is the orientation
+    of the convolution; half a turn conjugates both factors.
     """
     orientations, sectors = sums.shape[-4:-2]
     left, right = sums.shape[-2] // 2, sums.shape[-1] // 2
@@ -34,25 +33,9 @@ def combine_products(
     product = np.array([[[1, 0], [0, 1]], [[0, -1], [1, 0]]])
     signs = np.stack([np.ones_like(parity), parity])
     combine = np.einsum("csk,skl,cij->cklsij", signs, turn, product)
-    return jnp.einsum(
-        "cklsij,sax,sby,...lsixjy->...ckab",
-        jnp.asarray(combine, sums.dtype),
-        jnp.asarray(_turned_fields(left, turn), sums.dtype),
-        jnp.asarray(_turned_fields(right, turn), sums.dtype),
-        sums.reshape(*sums.shape[:-2], 2, left, 2, right),
-        precision="highest",
-    )
-
-
-def _turned_fields(size: int, turn: np.ndarray) -> np.ndarray:
-    """Return, for every sector, the matrix that rotates the moduli and keeps the map."""
-    sectors, orientations, _ = turn.shape
-    fields = np.zeros((sectors, size, size))
-    fields[:, 0, 0] = 1
-    for start in range(1, size, orientations):
-        scale = slice(start, start + orientations)
-        fields[:, scale, scale] = turn
-    return fields
+    split = sums.reshape(*sums.shape[:-2], 2, left, 2, right)
+    combine = jnp.asarray(combine, sums.dtype)
+    return jnp.einsum("cklsij,...lsixjy->...ckxy", combine, split, precision="highest")
 
 
 def _turns(orientations: int, sectors: int) -> tuple[np.ndarray, np.ndarray]:

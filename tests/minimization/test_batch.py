@@ -83,8 +83,9 @@ def test_starts_may_be_drawn_or_given(target, pyramid, original, kind):
 
 
 def test_lanes_go_on_in_a_smaller_batch_once_most_have_ended(target, pyramid, original):
-    """Three of four start at the solution; nothing changes for the fourth."""
-    starts = np.stack([original] * 3 + [white_noise(original, 1).astype(float)])
+    """Three of four start where losses are not finite; nothing changes for the fourth."""
+    lost = np.full(NPIX, 1e300) + noise(1, NPIX)
+    starts = np.stack([lost] * 3 + [white_noise(original, 1).astype(float)])
     options = {**OPTIONS, "max_steps": 60, "chunk_steps": 5, "gradient_tolerance": 1e-3}
     before = jaxscat.minimization.lanes.advance._cache_size()
     found = synthesize_many(target, pyramid, 4, start=starts, **options)

@@ -158,7 +158,7 @@ def test_a_lane_that_ends_changes_no_more_and_the_others_go_on(problem):
     starts = jnp.stack([jnp.asarray(solution), 1e200 * starts[0], starts[1]])
     lanes, count = begun(starts), 0
     while int(lanes.status[0]) == RUNNING:
-        lanes, *_ = run(problem, lanes, 2, tolerance=1e-2)
+        lanes, *_ = run(problem, lanes, 2, tolerance=1e-9)
         count += 2
     first = on_host(lanes)
     assert first.status[0] in (CONVERGED, NO_PROGRESS)
@@ -166,7 +166,7 @@ def test_a_lane_that_ends_changes_no_more_and_the_others_go_on(problem):
     np.testing.assert_allclose(first.point[0], starts[0], rtol=1e-9)
     np.testing.assert_array_equal(first.best[1], starts[1])
     assert not np.isfinite(first.best_loss[1])
-    lanes, _, evaluations = run(problem, lanes, 4, tolerance=1e-2)
+    lanes, _, evaluations = run(problem, lanes, 4, tolerance=1e-9)
     last = on_host(lanes)
     ended = jax.tree.map(lambda leaf: leaf[:2], (first.point, first.loss, first.step))
     assert_equal(ended, jax.tree.map(lambda leaf: leaf[:2], (last.point, last.loss, last.step)))
@@ -176,7 +176,7 @@ def test_a_lane_that_ends_changes_no_more_and_the_others_go_on(problem):
     # Its numbers are those without the others.
     alone = begun(starts[2:])
     for _ in range(count + 4):
-        alone, *_ = run(problem, alone, 1, tolerance=1e-2)
+        alone, *_ = run(problem, alone, 1, tolerance=1e-9)
     np.testing.assert_allclose(last.point[2], alone.point[0], rtol=1e-6, atol=1e-8)
 
 

@@ -127,7 +127,8 @@ def test_loss_of_the_fine_scales_does_not_compute_the_coarse_ones():
         .cost_analysis()["flops"]
         for coarsest, target in targets.items()
     }
-    assert cost[None] == cost[8] < 0.6 * cost[1]
+    # The coarsest grids are dense products, which count many zeros.
+    assert cost[None] == cost[8] < 0.7 * cost[1]
 
 
 @pytest.mark.parametrize("coarsest", [8, 3, 0, -1, 1.0, True, "1"])

@@ -1,10 +1,16 @@
 """What the tests of several operators need."""
 
+import functools
 import os
 from pathlib import Path
 
+import healpy
 import numpy as np
 import pytest
+
+from jaxscat.operators import table
+from jaxscat.operators.entries import Entries, Grid, Shape
+from jaxscat.operators.product import spread
 
 
 @pytest.fixture(scope="session")
@@ -19,15 +25,106 @@ def foscat_numbers():
     return folder
 
 
-@pytest.fixture(scope="session")
-def random_entries():
-    """Makes entries of a random sparse matrix: pixels, weights and which of them are used."""
+class Problem:
+    """A sparse matrix of random weights: its entries, its table and the dense matrix.
 
-    def make(nside, *, width=6, rows=5, outputs=3, seed=0):
-        generator = np.random.default_rng(seed)
-        pixels = generator.integers(0, 12 * nside**2, (width, rows))
-        used = generator.random((width, rows)) < 0.8
-        weights = generator.standard_normal((width, rows, outputs)) * used[:, :, None]
-        return np.where(used, pixels, 0), weights, used
+    Attributes:
+        dense: `[orientation, sector, part, row, sector that is read, row that is read]`.
+    """
+
+    def __init__(self, kind, sectors, orientations=2, parts=2, nside=4, halo=2, step=1):
+        generator = np.random.default_rng(7)
+        self.grid = Grid(nside, sectors, row_major=kind == "faces")
+        self.slots = np.array([1, 2, 4, 7, 8, 9, 10, 11, 14]) if kind == "slots" else None
+        self.halo = halo
+        if kind == "faces":
+            pixels = self._around(step)
+        else:
+            pixels = generator.integers(0, 12 * nside**2, (9 if kind == "slots" else 12, 8))
+        used = (generator.random(pixels.shape) < 0.9) & (pixels >= 0)
+        values = generator.standard_normal(pixels.shape) * used
+        if parts == 2:
+            values = values + 1j * generator.standard_normal(pixels.shape) * used
+        rows, shifts = self.grid.locate(np.where(used, pixels, 0))
+        orientation = np.arange(pixels.shape[1]) % orientations
+        self.entries = Entries(0, rows, shifts, values, orientation)
+        in_rows = self.grid.rows
+        size = len(pixels), in_rows, sectors
+        self.shape = Shape(orientations, parts, *size, np.dtype(np.float64))
+        self.dense = self._dense()
+        few = 10**6 if kind == "dense" else 0
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("_DENSE_PIXELS", "_DENSE_PIXELS_OF_FACES"):
+                patch.setattr(table, name, few)
+            self.table = self.tabulate()
+
+    def compute(self, rows):
+        """The entries of some rows."""
+        parts = (of[rows] for of in (self.entries.rows, self.entries.shifts, self.entries.values))
+        return Entries(rows.start, *parts, self.entries.orientations)
+
+    def tabulate(self, **changes):
+        shape = self.shape._replace(**changes)
+        return table.tabulate(self.compute, self.grid, shape, self.slots, self.halo)
+
+    def _around(self, step):
+        """Every pixel of the first sector and its neighbours, or their children; -1 is none."""
+        nside = self.grid.nside // step
+        own = self.grid._replace(nside=nside).pixels
+        near = healpy.get_all_neighbours(nside, own, nest=True)
+        pixels = np.concatenate([own[None], near]).T
+        if step == 2:
+            children = 4 * pixels[..., None] + np.arange(4)
+            pixels = np.where(pixels[..., None] < 0, -1, children).reshape(own.size, -1)
+        return pixels
+
+    def _dense(self):
+        orientations, parts, rows, in_rows, sectors, _ = self.shape
+        dense = np.zeros((orientations, sectors, parts, rows, sectors, in_rows))
+        for (row, entry), value in np.ndenumerate(self.entries.values):
+            at, shift = self.entries.rows[row, entry], self.entries.shifts[row, entry]
+            numbers = (value.real, value.imag)[:parts]
+            for sector in range(sectors):
+                place = self.entries.orientations[entry], sector
+                dense[*place, :, row, (sector + shift) % sectors, at] += numbers
+        return dense
+
+    @property
+    def matrix(self):
+        """The matrix between one flat field and its flat outputs."""
+        orientations, sectors, parts, rows, *_ = self.dense.shape
+        return self.dense.reshape(orientations * sectors * parts * rows, -1)
+
+    def fields(self, seed=0, channels=3, batch=()):
+        shape = (*batch, channels, self.shape.sectors, self.shape.in_rows)
+        return np.random.default_rng(seed).standard_normal(shape)
+
+    def outputs(self, seed=0, channels=3, batch=()):
+        shape = *self.dense.shape[:3], channels, self.shape.rows
+        return np.random.default_rng(seed).standard_normal((*batch, *shape))
+
+
+@pytest.fixture(scope="session")
+def problems():
+    """Makes a random matrix of one kind (rows, slots, dense, faces), once in a process."""
+    return functools.cache(Problem)
+
+
+@pytest.fixture
+def no_dense_tables(monkeypatch):
+    """Grids have tables of their layout however small they are."""
+    for name in ("_DENSE_PIXELS", "_DENSE_PIXELS_OF_FACES"):
+        monkeypatch.setattr(table, name, 0)
+
+
+@pytest.fixture(scope="session")
+def matrix_of():
+    """Makes the dense matrix of any table, `[orientation, sector, part, row, sector, row]`."""
+
+    def make(table, sectors):
+        units = np.eye(sectors * table.in_rows).reshape(-1, sectors, table.in_rows)
+        return np.moveaxis(np.asarray(spread(table, units)), 3, -1).reshape(
+            table.orientations, sectors, table.parts, table.rows, sectors, table.in_rows
+        )
 
     return make

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxscat.operators.apply import convolve_map, downsample_map, upsample_map
+from jaxscat.operators.faces import FaceTable
 from jaxscat.operators.pyramid import build_pyramid
 
 FUNCTIONS = [convolve_map, downsample_map, upsample_map]
@@ -223,3 +224,43 @@ def test_coarsest_scale_has_no_step(pyramid, function):
         function(np.zeros(12), pyramid, 3)
     with pytest.raises(ValueError, match="scale: got 0, expected a pyramid of two scales or more"):
         function(random_maps(function), build_pyramid(8, scales=1))
+
+
+# From two orientations on there are four sectors; the rounded geometry has one.
+@pytest.mark.parametrize(
+    ("orientations", "geometry"), [(1, "exact"), (2, "exact"), (4, "exact"), (4, "foscat")]
+)
+def test_faces_are_rows_in_another_order(orientations, geometry):
+    rows, faces = (
+        build_pyramid(
+            16,
+            orientations=orientations,
+            scales=3,
+            geometry=geometry,
+            dtype="float64",
+            layout=layout,
+        )
+        for layout in ("rows", "faces")
+    )
+    assert isinstance(faces.levels[0].stencil, FaceTable)
+    for scale, function in [(0, f) for f in FUNCTIONS] + [(1, f) for f in FUNCTIONS]:
+        npix = (3 if function is upsample_map else 12) * (16 >> scale) ** 2
+        maps = np.random.default_rng(scale).standard_normal((2, npix))
+        found, expected = (function(maps, operators, scale) for operators in (faces, rows))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_gradients_of_faces_are_those_of_rows(function):
+    maps = np.random.default_rng(5).standard_normal(768 if function is upsample_map else 3072)
+
+    def total(maps, operators):
+        return jnp.sum(jnp.sin(jnp.abs(function(maps, operators)) ** 2))
+
+    slopes = [
+        jax.grad(total)(
+            maps, build_pyramid(16, orientations=1, scales=2, dtype="float64", layout=layout)
+        )
+        for layout in ("rows", "faces")
+    ]
+    np.testing.assert_allclose(*slopes, rtol=0, atol=1e-13)

@@ -8,7 +8,9 @@ import pytest
 
 from jaxscat.operators import pyramid
 from jaxscat.operators.apply import convolve_map, upsample_map
+from jaxscat.operators.faces import FaceTable
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.operators.rows import RowTable
 from jaxscat.operators.spec import PyramidSpec, check_spec
 
 
@@ -87,6 +89,7 @@ REFUSED = {
     "kernel_size": [1, 2, 4, 6, 9, 0, -3, "3"],
     "scales": [0, -1, 5, 2.0, "2", True],
     "geometry": ["cosmo", "Exact", "", None],
+    "layout": ["columns", "Rows", "", None, 1],
     "dtype": ["float16", "int32", "complex64", bool, "bfloat16", "nonsense", None],
 }
 
@@ -99,6 +102,40 @@ def test_argument_out_of_range_is_named(function, name, value):
     arguments = {"nside": 8, name: value}
     with pytest.raises(ValueError, match=rf"^{name}: got .*, expected "):
         function(**arguments)
+
+
+@pytest.mark.parametrize("cells", [[0], range(100)])
+def test_patches_have_no_faces(cells):
+    with pytest.raises(ValueError, match=r"^layout: got 'faces' for a patch, expected 'rows' \(or"):
+        build_pyramid(8, cell_ids=cells, layout="faces")
+    assert build_pyramid(8, cell_ids=cells).spec.layout == "rows"
+
+
+def test_all_pixels_in_any_order_are_no_patch_and_have_faces():
+    ids = np.random.default_rng(0).permutation(192)
+    operators = build_pyramid(4, cell_ids=ids, layout="faces")
+    assert operators.spec.layout == "faces"
+    assert np.array_equal(operators.pixels(), ids)
+
+
+@pytest.mark.parametrize(
+    ("backend", "expected"), [("cpu", "rows"), ("gpu", "rows"), ("tpu", "faces")]
+)
+def test_layout_is_that_of_the_device_unless_it_is_named(monkeypatch, backend, expected):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert check_spec(8, layout="auto").layout == expected
+    assert check_spec(8, layout="auto", cells=np.arange(9)).layout == "rows"
+    assert build_pyramid(2).spec.layout == expected
+    for layout in ("rows", "faces"):
+        assert check_spec(8, layout=layout).layout == layout
+        assert check_spec(8, layout=layout).row_major == (layout == "faces")
+
+
+def test_layouts_have_their_tables():
+    kinds = {"rows": RowTable, "faces": FaceTable}
+    for layout, kind in kinds.items():
+        level = build_pyramid(32, scales=2, layout=layout).levels[0]
+        assert isinstance(level.stencil, kind) and isinstance(level.downsampling, kind)
 
 
 def test_scales_that_are_too_many_are_told_how_many_there_are():
@@ -134,7 +171,9 @@ def test_levels_go_from_fine_to_coarse(scales, geometry, kernel_size):
     ]
     assert operators.spec.scales == len(expected)
     assert operators.order is None
-    assert all(level.slots is None and level.cells is None for level in operators.levels)
+    assert all(level.cells is None for level in operators.levels)
+    tables = [table for level in operators.levels for table in (level.stencil, level.downsampling)]
+    assert all(table.slots is None for table in tables if isinstance(table, RowTable))
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5])

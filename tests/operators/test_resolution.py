@@ -6,9 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.operators import resolution
+from jaxscat.operators import entries, face_table, resolution, table
 from jaxscat.operators.apply import downsample_map, upsample_map
+from jaxscat.operators.entries import Grid
 from jaxscat.operators.pyramid import build_pyramid
+from jaxscat.operators.symmetry import fold, unfold
 
 OWN = Path(__file__).parents[1] / "golden"
 ROUNDING = 36 * np.finfo(float).eps  # of a sum over the 36 entries of a row
@@ -172,12 +174,37 @@ def test_children_outside_a_patch_leave_their_weight_to_the_others(patch):
 
 
 @pytest.mark.parametrize(
-    ("nside", "sectors", "cells"), [(8, 4, None), (16, 4, None), (8, 1, PATCHES["ragged"])]
+    ("nside", "sectors", "row_major", "cells"),
+    [
+        (8, 4, False, None),
+        (16, 4, False, None),
+        (8, 1, False, PATCHES["ragged"]),
+        (16, 2, True, None),
+    ],
 )
-def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside, sectors, cells):
-    whole = resolution.build_downsampling(nside, sectors, dtype=np.float64, cells=cells)
-    monkeypatch.setattr(resolution, "_ROWS_AT_A_TIME", 7)
-    pieces = resolution.build_downsampling(nside, sectors, dtype=np.float64, cells=cells)
+def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside, sectors, row_major, cells):
+    grid = Grid(nside, sectors, row_major, cells)
+    whole = resolution.build_downsampling(grid, dtype=np.float64)
+    for module in (entries, face_table, table):
+        monkeypatch.setattr(module, "ROWS_AT_A_TIME", 8)
+    pieces = resolution.build_downsampling(grid, dtype=np.float64)
     assert jax.tree.structure(whole) == jax.tree.structure(pieces)
     for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(pieces), strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("row_major", [False, True])
+@pytest.mark.parametrize("sectors", [1, 2, 4])
+def test_folded_fields_are_downsampled_and_upsampled_channel_by_channel(sectors, row_major):
+    down = resolution.build_downsampling(Grid(16, sectors, row_major), dtype=np.float64)
+    fine = np.random.default_rng(1).standard_normal((3, 3072))
+    coarse = np.random.default_rng(2).standard_normal((3, 768))
+    found = resolution.downsample(fold(fine, sectors, row_major), down)
+    assert found.shape == (3, sectors, 768 // sectors)
+    matrix = dense_downsampling(16)
+    found = unfold(np.asarray(found), row_major)
+    assert np.abs(found - fine @ matrix.T).max() <= 1e-13
+    found = resolution.upsample(fold(coarse, sectors, row_major), down)
+    assert found.shape == (3, sectors, 3072 // sectors)
+    found = unfold(np.asarray(found), row_major)
+    assert np.abs(found - coarse @ (matrix / matrix.sum(0))).max() <= 1e-13

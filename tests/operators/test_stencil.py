@@ -6,10 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.operators import stencil
+from jaxscat.operators import entries, face_table, stencil, table
 from jaxscat.operators.apply import convolve_map
+from jaxscat.operators.entries import Grid
 from jaxscat.operators.pyramid import build_pyramid
-from jaxscat.operators.symmetry import fold, sector_pixels
+from jaxscat.operators.symmetry import fold, sector_count, sector_pixels
 
 OWN = Path(__file__).parents[1] / "golden"
 
@@ -139,13 +140,25 @@ def test_rows_sum_to_zero_and_a_constant_map_gives_nothing(geometry, scale):
 SOME = np.flatnonzero(np.random.default_rng(0).random(768) < 0.4)  # of the pixels of nside 8
 
 
-@pytest.mark.parametrize(("nside", "cells"), [(4, None), (8, None), (8, SOME)])
+def small_pieces(monkeypatch, rows):
+    """Let tables be built from the entries of a few rows at a time."""
+    for module in (entries, face_table, table):
+        monkeypatch.setattr(module, "ROWS_AT_A_TIME", rows)
+
+
+@pytest.mark.parametrize(
+    ("nside", "cells", "row_major"),
+    [(4, None, False), (8, None, False), (8, SOME, False), (8, None, True)],
+)
 @pytest.mark.parametrize("exact", [True, False])
-def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside, cells, exact):
+def test_table_made_piece_by_piece_is_the_same(
+    no_dense_tables, monkeypatch, nside, cells, row_major, exact
+):
     # With two orientations later rows are longer than the first: the table grows on the way.
-    whole = stencil.build_stencil(nside, 2, 3, exact=exact, dtype=np.float64, cells=cells)
-    monkeypatch.setattr(stencil, "_ROWS_AT_A_TIME", 1)
-    pieces = stencil.build_stencil(nside, 2, 3, exact=exact, dtype=np.float64, cells=cells)
+    grid = Grid(nside, 4 if cells is None and exact else 1, row_major, cells)
+    whole = stencil.build_stencil(grid, 2, 3, exact=exact, dtype=np.float64)
+    small_pieces(monkeypatch, 4)
+    pieces = stencil.build_stencil(grid, 2, 3, exact=exact, dtype=np.float64)
     assert jax.tree.structure(whole) == jax.tree.structure(pieces)
     for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(pieces), strict=True):
         assert np.array_equal(one, other)
@@ -153,31 +166,36 @@ def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside, cells, exact)
 
 @pytest.mark.parametrize(("orientations", "exact"), [(4, True), (3, True), (4, False)])
 def test_progress_counts_every_pixel_once(monkeypatch, orientations, exact):
-    monkeypatch.setattr(stencil, "_ROWS_AT_A_TIME", 100)
+    small_pieces(monkeypatch, 100)
     steps = []
-    stencil.build_stencil(8, orientations, 3, exact=exact, progress=steps.append)
+    grid = Grid(8, sector_count(orientations, exact))
+    stencil.build_stencil(grid, orientations, 3, exact=exact, progress=steps.append)
     assert len(steps) > 1
     assert sum(steps) == 768
 
 
 def test_progress_on_a_patch_counts_its_pixels_once(monkeypatch):
-    monkeypatch.setattr(stencil, "_ROWS_AT_A_TIME", 100)
+    small_pieces(monkeypatch, 100)
     steps = []
-    stencil.build_stencil(8, 4, 5, cells=SOME, progress=steps.append)
-    assert steps == [100, 100, SOME.size - 200]
+    stencil.build_stencil(Grid(8, 1, cells=SOME), 4, 5, progress=steps.append)
+    # Pieces are of the blocks of four, of which some pixels are missing.
+    blocks = [
+        np.isin(SOME // 4, np.unique(SOME // 4)[at : at + 25]).sum() for at in range(0, 192, 25)
+    ]
+    assert steps == [count for count in blocks if count]
 
 
 @pytest.fixture(scope="module", params=[3, 5, 7], ids="K{}".format)
 def patch_and_sphere(request):
     """Pixels of a patch, and the wavelet of one nside on it and on the full sky, dense."""
     ids = np.flatnonzero(healpy.pix2vec(8, np.arange(768), nest=True)[0] > -0.1)
-    patch = stencil.build_stencil(8, 2, request.param, dtype=np.float64, cells=ids)
-    sphere = stencil.build_stencil(8, 2, request.param, exact=True, dtype=np.float64)
+    patch = stencil.build_stencil(Grid(8, 1, cells=ids), 2, request.param, dtype=np.float64)
+    sphere = stencil.build_stencil(Grid(8, 4), 2, request.param, dtype=np.float64)
 
     def dense(table, npix, sectors):
-        units = fold(np.eye(npix), sectors).transpose(1, 0, 2)[:, :, None]
-        out = np.asarray(stencil.convolve(units, table))[:, :, :, :, 0, 0]  # of the first sector
-        return (out[:, 0] + 1j * out[:, 1]).transpose(1, 0, 2)
+        units = fold(np.eye(npix), sectors)
+        out = np.asarray(stencil.convolve(units, table))[:, 0]  # of the first sector
+        return (out[:, 0] + 1j * out[:, 1]).swapaxes(1, 2)
 
     first = sector_pixels(8, 4)
     rows = np.flatnonzero(np.isin(ids, first))
@@ -207,25 +225,24 @@ def test_rows_at_the_border_of_a_patch_sum_to_zero(patch_and_sphere):
 def test_point_that_sees_no_pixel_of_a_patch_falls_on_its_centre():
     # Two pixels at opposite ends of the sky: every point but the centre is lost.
     ids = np.array([5, 700])
-    table = stencil.build_stencil(8, 4, 3, dtype=np.float64, cells=ids)
-    out = np.asarray(stencil.convolve(np.eye(2)[:, :, None, None], table))
+    table = stencil.build_stencil(Grid(8, 1, cells=ids), 4, 3, dtype=np.float64)
+    out = np.asarray(stencil.convolve(np.eye(2)[:, None], table))
     assert np.abs(out).max() < 2e-15
     # Two neighbours: what one loses to the other stands in its own column.
     ids = np.array([0, int(healpy.get_all_neighbours(8, 0, nest=True)[0])])
-    table = stencil.build_stencil(8, 1, 3, dtype=np.float64, cells=np.sort(ids))
-    out = np.asarray(stencil.convolve(np.eye(2)[:, :, None, None], table))
-    assert np.abs(out.sum(0)).max() > 0.01
+    table = stencil.build_stencil(Grid(8, 1, cells=np.sort(ids)), 1, 3, dtype=np.float64)
+    out = np.asarray(stencil.convolve(np.eye(2)[:, None], table))
+    assert np.abs(out.sum(-1)).max() > 0.01
 
 
-def test_real_and_imaginary_parts_stand_on_their_own_axis():
-    operators = pyramid(8)
-    field = np.random.default_rng(0).standard_normal((192, 2, 4, 4))
-    out = np.asarray(stencil.convolve(field, operators.levels[0].stencil))
-    assert out.shape == (192, 2, 4, 2, 4, 4)
-    # In the first sector orientations are those of the sphere; a plain map has one channel.
-    single = np.asarray(stencil.convolve(field[:, :1, :1], operators.levels[0].stencil))
-    map = field[:, 0, 0].reshape(3, 64, 4).swapaxes(1, 2).reshape(-1)
-    first = np.arange(768).reshape(3, 4, 64)[:, 0].ravel()
-    expected = np.asarray(convolve_map(map, operators))[:, first].T
-    assert np.array_equal(single[:, 0, :, 0, 0, 0], expected.real)
-    assert np.array_equal(single[:, 1, :, 0, 0, 0], expected.imag)
+@pytest.mark.parametrize("row_major", [False, True])
+def test_real_and_imaginary_parts_stand_on_their_own_axis(row_major):
+    table = stencil.build_stencil(Grid(8, 4, row_major), 4, 3, dtype=np.float64)
+    maps = np.random.default_rng(0).standard_normal((2, 768))
+    out = np.asarray(stencil.convolve(fold(maps, 4, row_major), table))
+    assert out.shape == (4, 4, 2, 2, 192)  # orientation, sector, part, map, row
+    # In the first sector orientations are those of the sphere.
+    first = sector_pixels(8, 4, row_major)
+    expected = np.asarray(convolve_map(maps, pyramid(8)))[..., first].swapaxes(0, 1)
+    np.testing.assert_allclose(out[:, 0, 0], expected.real, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(out[:, 0, 1], expected.imag, rtol=0, atol=1e-15)

@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import inspect
 import json
 
 import jax
@@ -51,8 +52,11 @@ def rewrite_header(path, change):
     header = json.loads(str(arrays.pop("header")))
     for name in ("content", "format", "sha256"):
         del header[name]
-    change(header)
-    write_archive(path, "pyramid", 2, header, arrays)
+    if "arrays" in inspect.signature(change).parameters:
+        change(arrays, header)
+    else:
+        change(header)
+    write_archive(path, "pyramid", 3, header, arrays)
 
 
 RAGGED = np.random.default_rng(0).permutation(768)[:300]
@@ -71,6 +75,9 @@ RAGGED = np.random.default_rng(0).permutation(768)[:300]
         {"nside": 8, "cell_ids": np.arange(300)},
         {"nside": 8, "kernel_size": 5, "scales": 5, "cell_ids": RAGGED},
         {"nside": 8, "cell_ids": np.arange(768)[::-1]},
+        {"nside": 16, "layout": "faces", "dtype": "float64"},
+        {"nside": 16, "layout": "faces", "orientations": 1, "geometry": "foscat", "scales": 2},
+        {"nside": 1, "layout": "faces"},
     ],
     ids=lambda arguments: " ".join(
         f"{name} {np.size(of) if name == 'cell_ids' else of}" for name, of in arguments.items()
@@ -93,7 +100,7 @@ def test_ragged_patch_comes_back_with_its_pixels_and_their_order(tmp_path):
     assert np.array_equal(loaded.pixels(), RAGGED)
     assert np.array_equal(RAGGED[loaded.order], ascending)
     blocks = 4 * np.unique(RAGGED // 4)[:, None] + np.arange(4)
-    assert np.array_equal(blocks.ravel()[loaded.levels[0].slots], ascending)
+    assert np.array_equal(blocks.ravel()[loaded.levels[0].stencil.slots], ascending)
     assert np.array_equal(loaded.levels[0].cells, ascending)
 
 
@@ -225,10 +232,10 @@ def test_damaged_headers_inside_are_refused(path, damage):
         load_pyramid(path)
 
 
-@pytest.mark.parametrize("found", [0, 1, 3, "2", None])
+@pytest.mark.parametrize("found", [0, 1, 2, 4, "3", None])
 def test_another_format_is_refused_with_its_number(path, found):
     rewrite(path, lambda _, header: header.update(format=found))
-    with pytest.raises(ValueError, match=f"path: got .* of format {found}, expected format 2"):
+    with pytest.raises(ValueError, match=f"path: got .* of format {found}, expected format 3"):
         load_pyramid(path)
 
 
@@ -237,18 +244,18 @@ def test_file_of_the_first_format_is_refused_by_its_number(path, pyramid):
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files if name != "header"}
     spec = dataclasses.asdict(pyramid.spec)
-    del spec["cells"], spec["cell_count"]
+    del spec["cells"], spec["cell_count"], spec["layout"]
     digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
     header = {"format": 1, "spec": spec, "sha256": digest.hexdigest()}
     np.savez(path, header=np.array(json.dumps(header)), **arrays)
-    with pytest.raises(ValueError, match="path: got .*npz of format 1, expected format 2"):
+    with pytest.raises(ValueError, match="path: got .*npz of format 1, expected format 3"):
         load_pyramid(path)
 
 
 def test_archive_of_something_else_is_refused_by_name(path):
-    write_archive(path, "scattering covariance", 2, {"spec": {}}, {})
+    write_archive(path, "scattering covariance", 3, {"spec": {}}, {})
     with pytest.raises(ValueError, match="a scattering covariance file, expected a pyramid file"):
         load_pyramid(path)
 
@@ -271,13 +278,19 @@ CHANGES = {
     ],
     "part of a stencil": lambda arrays, _: arrays.pop("0/stencil/indices"),
     "unknown part": lambda arrays, _: arrays.update({"0/stencil/more": np.zeros(3)}),
-    "slots of a patch": lambda arrays, _: arrays.update({"0/slots": np.arange(768)}),
+    "slots of a patch": lambda arrays, _: arrays.update({"0/stencil/slots": np.arange(768)}),
     "cells of a patch": lambda arrays, _: arrays.update({"0/cells": np.arange(768)}),
     "an order": lambda arrays, _: arrays.update({"order": np.arange(768)}),
     "other type of weights": lambda _, header: header["spec"].update(dtype="float64"),
     "other nside": lambda _, header: header["spec"].update(nside=16),
     "other orientations": lambda _, header: header["spec"].update(orientations=2),
     "other kernel": lambda _, header: header["spec"].update(kernel_size=5),
+    "other layout": lambda _, header: header["spec"].update(layout="faces"),
+    "no tables": lambda _, header: header.pop("tables"),
+    "table of another kind": lambda _, header: header["tables"]["0/stencil"].update(
+        kind="DenseTable"
+    ),
+    "table of more rows": lambda _, header: header["tables"]["0/stencil"].update(in_rows=193),
     "other geometry": lambda _, header: header["spec"].update(geometry="foscat"),
     "fewer scales": lambda _, header: header["spec"].update(scales=3),
     "some patch": lambda _, header: header["spec"].update(cells="0" * 16, cell_count=768),
@@ -334,6 +347,118 @@ def test_header_that_names_a_patch_without_its_pixels_is_refused(path, change):
     rewrite_header(path, lambda header: header["spec"].update(change))
     with pytest.raises(ValueError, match="path: got .*, whose header names a patch without its"):
         load_pyramid(path)
+
+
+def of_table(change, name="0/stencil"):
+    return lambda header: change(header["tables"][name])
+
+
+# Of a file whose checksum is right: a header that another program wrote, or one with a mistake.
+TABLES = {
+    "none": lambda header: header.pop("tables"),
+    "a list": lambda header: header.update(tables=[]),
+    "a null": lambda header: header.update(tables=None),
+    "no stencil": lambda header: header["tables"].pop("1/stencil"),
+    "no downsampling": lambda header: header["tables"].pop("0/downsampling"),
+    "stencil is a number": lambda header: header["tables"].update({"0/stencil": 7}),
+    "no kind": of_table(lambda table: table.pop("kind")),
+    "unknown kind": of_table(lambda table: table.update(kind="SparseTable")),
+    "kind is a list": of_table(lambda table: table.update(kind=[])),
+    "no orientations": of_table(lambda table: table.pop("orientations")),
+    "one field more": of_table(lambda table: table.update(width=3)),
+    "parts are a word": of_table(lambda table: table.update(parts="two")),
+}
+
+# Tables that could be put together, and would not be those of the spec.
+MISFITS = {
+    "other orientations": of_table(lambda table: table.update(orientations=8)),
+    "other rows": of_table(lambda table: table.update(in_rows=7)),
+    "dense table without weights": lambda header: header["tables"].update(
+        {"0/stencil": {"kind": "DenseTable"}, "0/downsampling": {"kind": "DenseTable"}}
+    ),
+    "no indices": lambda arrays, header: arrays.pop("0/stencil/indices"),
+    "no weights": lambda arrays, header: arrays.pop("2/stencil/weights"),
+    "flat weights": lambda arrays, header: arrays.update(
+        {"0/stencil/weights": arrays["0/stencil/weights"].ravel()}
+    ),
+    "weights of another type": lambda arrays, header: arrays.update(
+        {"0/stencil/weights": arrays["0/stencil/weights"].astype(np.float64)}
+    ),
+    "an array too many": lambda arrays, header: arrays.update({"0/stencil/more": np.zeros(3)}),
+    "fewer scales than levels": lambda header: header["spec"].update(scales=3),
+    "more scales than levels": lambda header: header["spec"].update(nside=16, scales=5),
+    "other layout": lambda header: header["spec"].update(layout="faces"),
+}
+
+
+@pytest.mark.parametrize("change", TABLES)
+def test_header_whose_tables_are_not_those_of_a_pyramid_is_refused(path, change):
+    rewrite_header(path, TABLES[change])
+    with pytest.raises(ValueError, match="^path: got .*operators.npz, "):
+        load_pyramid(path)
+
+
+@pytest.mark.parametrize("change", MISFITS)
+def test_tables_that_do_not_fit_the_spec_are_refused(path, change):
+    rewrite_header(path, MISFITS[change])
+    with pytest.raises(ValueError, match="^path: got .*operators.npz, "):
+        load_pyramid(path)
+
+
+FACES = {
+    "no offsets": lambda table: table.pop("offsets"),
+    "offsets are a number": lambda table: table.update(offsets=7),
+    "an offset is a number": lambda table: table.update(offsets=[7, *table["offsets"][1:]]),
+    "an offset of three": lambda table: table.update(offsets=[[0, 0, 0], *table["offsets"][1:]]),
+    "one offset fewer": lambda table: table.update(offsets=table["offsets"][1:]),
+    "an offset beyond the halo": lambda table: table.update(
+        offsets=[[-9, 0], *table["offsets"][1:]]
+    ),
+    "no halo": lambda table: table.pop("halo"),
+    "other halo": lambda table: table.update(halo=2),
+    "other step": lambda table: table.update(step=2),
+}
+
+
+@pytest.fixture(scope="module")
+def pyramid_of_faces():
+    return build_pyramid(16, orientations=1, scales=2, layout="faces")
+
+
+@pytest.mark.parametrize("change", FACES)
+def test_tables_of_faces_that_do_not_fit_are_refused(tmp_path, pyramid_of_faces, change):
+    path = tmp_path / "operators.npz"
+    save_pyramid(path, pyramid_of_faces)
+    rewrite_header(path, of_table(FACES[change]))
+    with pytest.raises(ValueError, match="^path: got .*operators.npz, "):
+        load_pyramid(path)
+
+
+def test_loaded_faces_share_the_compiled_functions(tmp_path, pyramid_of_faces):
+    map = np.random.default_rng(0).standard_normal(3072).astype(np.float32)
+    expected = convolve_map(map, pyramid_of_faces)
+    save_pyramid(tmp_path / "operators.npz", pyramid_of_faces)
+    before = apply._convolve._cache_size()
+    loaded = load_pyramid(tmp_path / "operators.npz")
+    assert np.array_equal(convolve_map(map, loaded), expected)
+    assert apply._convolve._cache_size() == before
+
+
+def test_header_names_the_tables(path, pyramid):
+    with np.load(path) as file:
+        header = json.loads(str(file["header"]))
+        names = set(file.files)
+    assert header["format"] == 3
+    scales = range(4)
+    assert set(header["tables"]) == {
+        *(f"{scale}/stencil" for scale in scales),
+        *(f"{scale}/downsampling" for scale in scales[:3]),
+    }
+    assert header["tables"]["0/stencil"] == {
+        "kind": "RowTable", "orientations": 4, "parts": 2, "in_rows": 192,
+    }  # fmt: skip
+    assert header["tables"]["2/stencil"] == {"kind": "DenseTable"}
+    assert {"2/stencil/weights", "0/stencil/halo", "0/downsampling/positions"} < names
 
 
 def test_float64_weights_without_x64_are_refused(tmp_path):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.operators import symmetry
+from jaxscat.operators import stencil, symmetry
 from jaxscat.operators.apply import convolve_map
 from jaxscat.operators.pyramid import build_pyramid
 
@@ -33,27 +33,60 @@ def test_sectors_exist_where_a_turn_is_a_whole_number_of_orientations(orientatio
 
 
 @pytest.mark.parametrize(("nside", "sectors"), GRIDS)
-def test_unfold_undoes_fold(nside, sectors):
+@pytest.mark.parametrize("row_major", [False, True])
+def test_unfold_undoes_fold(nside, sectors, row_major):
     maps = np.random.default_rng(0).standard_normal((2, 3, 12 * nside**2))
-    folded = symmetry.fold(jnp.asarray(maps), sectors)
-    assert folded.shape == (2, 3, 12 * nside**2 // sectors, sectors)
+    folded = symmetry.fold(jnp.asarray(maps), sectors, row_major)
+    assert folded.shape == (2, 3, sectors, 12 * nside**2 // sectors)
+    assert np.array_equal(folded, symmetry.fold(maps, sectors, row_major))
+    assert np.array_equal(symmetry.unfold(folded, row_major), maps)
+
+
+def test_patch_of_any_size_is_one_sector():
+    maps = np.random.default_rng(0).standard_normal((2, 7))
+    folded = symmetry.fold(maps, 1)
+    assert np.array_equal(folded, maps[:, None])
     assert np.array_equal(symmetry.unfold(folded), maps)
 
 
 @pytest.mark.parametrize(("nside", "sectors"), GRIDS)
-def test_locate_finds_pixels_where_fold_puts_them(nside, sectors):
+@pytest.mark.parametrize("row_major", [False, True])
+def test_locate_finds_pixels_where_fold_puts_them(nside, sectors, row_major):
     pixels = np.arange(12 * nside**2)
-    folded = symmetry.fold(pixels, sectors)
-    assert np.array_equal(folded[symmetry.locate(nside, pixels, sectors)], pixels)
-    assert np.array_equal(symmetry.sector_pixels(nside, sectors), folded[:, 0])
+    folded = symmetry.fold(pixels, sectors, row_major)
+    rows, found = symmetry.locate(nside, pixels, sectors, row_major)
+    assert np.array_equal(folded[found, rows], pixels)
+    assert np.array_equal(symmetry.sector_pixels(nside, sectors, row_major), folded[0])
 
 
 @pytest.mark.parametrize(("nside", "sectors"), GRIDS)
-def test_pixels_of_a_row_are_turns_of_each_other(nside, sectors):
-    folded = symmetry.fold(np.arange(12 * nside**2), sectors)
+@pytest.mark.parametrize("row_major", [False, True])
+def test_pixels_of_a_row_are_turns_of_each_other(nside, sectors, row_major):
+    folded = symmetry.fold(np.arange(12 * nside**2), sectors, row_major)
     for sector in range(sectors):
         to = turned(nside, sector * 2 * np.pi / sectors)
-        assert np.array_equal(folded[:, sector], to[folded[:, 0]])
+        assert np.array_equal(folded[sector], to[folded[0]])
+
+
+@pytest.mark.parametrize("nside", [1, 2, 8])
+def test_rows_and_columns_of_faces_are_those_of_healpy(nside):
+    x, y, face = healpy.pix2xyf(nside, np.arange(12 * nside**2), nest=True)
+    ordered = symmetry.to_row_major(np.arange(12 * nside**2), nside)
+    assert np.array_equal(ordered[(face * nside + y) * nside + x], np.arange(12 * nside**2))
+    fields = np.random.default_rng(0).standard_normal((2, 3, 2 * nside**2))
+    assert np.array_equal(
+        symmetry.from_row_major(symmetry.to_row_major(fields, nside), nside), fields
+    )
+
+
+@pytest.mark.parametrize("sectors", [1, 2, 4])
+def test_sectors_hold_whole_faces_row_after_row(sectors):
+    folded = symmetry.fold(np.arange(12 * 64), sectors, True)
+    x, y, face = healpy.pix2xyf(8, folded.reshape(sectors, 3, -1, 8, 8), nest=True)
+    assert np.array_equal(x, np.broadcast_to(np.arange(8), x.shape))
+    assert np.array_equal(y, np.broadcast_to(np.arange(8)[:, None], y.shape))
+    expected = np.arange(12).reshape(3, sectors, -1).swapaxes(0, 1)
+    assert np.array_equal(face[..., 0, 0], expected)
 
 
 @pytest.mark.parametrize("orientations", [2, 4, 8])
@@ -93,21 +126,21 @@ def test_true_orientations_of_three():
     assert parity.tolist() == [[1, 1, 1], [-1, -1, -1]]
 
 
-@pytest.mark.parametrize(("channels", "sectors"), [(1, 4), (2, 4), (4, 4), (8, 4), (3, 2), (4, 1)])
-def test_row_seen_from_another_sector_has_the_true_orientations(channels, sectors):
-    orientations = channels if channels > 1 else sectors  # any number of whole turns will do
-    step = 2 * orientations // sectors if channels > 1 else 0
-    # True orientation and sector of every column: what no observer disagrees about.
-    truth = {
-        channel * sectors + sector: ((channel + sector * step) % channels, sector)
-        for channel in range(channels)
-        for sector in range(sectors)
-    }
-    seen = symmetry.seen_columns(channels, sectors)
-    assert seen.shape == (sectors, channels * sectors)
-    for shift in range(sectors):
-        for column, found in enumerate(seen[shift]):
-            channel, sector = divmod(column, sectors)
-            # The observer in `sector` calls the true orientation by its own number.
-            true_channel = (channel + sector * step) % channels
-            assert truth[found] == (true_channel, (sector + shift) % sectors)
+@pytest.mark.parametrize("orientations", [1, 2, 3, 4, 8])
+def test_turned_orientations_are_those_of_the_sphere(orientations):
+    sectors = symmetry.sector_count(orientations, exact=True)
+    field = np.random.default_rng(3).standard_normal((2, orientations, sectors, 5))
+    found = symmetry.turn_orientations(jnp.asarray(field))
+    source, _ = symmetry.true_orientations(orientations, sectors)
+    for sector in range(sectors):
+        assert np.array_equal(found[:, :, sector], field[:, source[sector], sector])
+
+
+def test_modulus_of_a_turned_map_is_turned():
+    # Folded moduli in the gauge of the sectors, brought to that of the sphere.
+    map = np.random.default_rng(4).standard_normal(768)
+    own = np.asarray(stencil.convolve(symmetry.fold(map, 4)[None], pyramid(4).levels[0].stencil))
+    modulus = np.hypot(own[:, :, 0, 0], own[:, :, 1, 0])
+    found = symmetry.unfold(symmetry.turn_orientations(jnp.asarray(modulus)))
+    expected = np.abs(convolve_map(map, pyramid(4)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)

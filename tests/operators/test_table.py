@@ -2,128 +2,141 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.operators import symmetry
-from jaxscat.operators.resolution import build_downsampling
-from jaxscat.operators.stencil import build_stencil
-from jaxscat.operators.table import DenseTable, SparseTable, pad_transpose, tabulate
+from jaxscat.operators import entries, face_table, table
+from jaxscat.operators.dense import DenseTable
+from jaxscat.operators.entries import Entries, Grid, Shape
+from jaxscat.operators.faces import FaceTable
+from jaxscat.operators.rows import RowTable
+from jaxscat.operators.table import tabulate
 
-TABLES = {
-    "random, 4 sectors": 4,
-    "random, 2 sectors": 2,
-    "random, 1 sector": 1,
-    "stencil": 4,
-    "downsampling": 4,
-}
-
-
-@pytest.fixture(scope="module", params=TABLES)
-def table(request, random_entries):
-    if request.param == "stencil":
-        return build_stencil(8, 4, 3, dtype=np.float64)
-    if request.param == "downsampling":
-        return build_downsampling(16, 4, dtype=np.float64)
-    pixels, weights, used = random_entries(8, width=9, rows=30)
-    return tabulate(8, pixels, weights, used, TABLES[request.param])
+KINDS = {"rows": RowTable, "slots": RowTable, "dense": DenseTable, "faces": FaceTable}
+CASES = [
+    ("rows", 4, 2, 2),
+    ("rows", 2, 3, 1),
+    ("slots", 1, 2, 2),
+    ("dense", 4, 2, 2),
+    ("dense", 1, 1, 1),
+    ("faces", 4, 2, 2),
+    ("faces", 2, 1, 1, 8, 2, 2),
+]
 
 
-def matrix(indices, weights, columns):
-    """Dense matrix `[row, column, output]` of padded indices and weights."""
-    indices, weights = np.asarray(indices), np.asarray(weights)
-    dense = np.zeros((indices.shape[1], columns, weights.shape[2]))
-    for row, column in zip(indices, weights, strict=True):
-        dense[np.arange(indices.shape[1]), row] += column
-    return dense
+@pytest.fixture(params=CASES, ids=str)
+def problem(request, problems, monkeypatch):
+    few = 10**6 if request.param[0] == "dense" else 0
+    for name in ("_DENSE_PIXELS", "_DENSE_PIXELS_OF_FACES"):
+        monkeypatch.setattr(table, name, few)
+    problem = problems(*request.param)
+    assert isinstance(problem.table, KINDS[request.param[0]])
+    return problem
 
 
-def test_transposed_table_is_the_transpose(table):
-    forward = matrix(table.indices, table.weights, table.transposed_indices.shape[1])
-    back = matrix(table.transposed_indices, table.transposed_weights, table.indices.shape[1])
-    assert np.abs(forward).max() > 0
-    np.testing.assert_allclose(back.transpose(1, 0, 2), forward, rtol=0, atol=1e-15)
+def assert_same(one, other):
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for first, second in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        assert first.dtype == second.dtype
+        assert np.array_equal(first, second)
 
 
-def test_indices_are_int32_and_inside_the_rows_they_count(table):
-    in_rows = table.transposed_indices.shape[1] - table.halo_rows.shape[0]
-    bounds = {
-        "indices": table.transposed_indices.shape[1],
-        "transposed_indices": table.indices.shape[1],
-        "halo_rows": in_rows,
-        "repeated_rows": in_rows,
-        "repeats": table.halo_rows.shape[0] + 1,
-    }
-    for name, bound in bounds.items():
-        values = np.asarray(getattr(table, name))
-        assert values.dtype == np.int32, name
-        assert values.size == 0 or (values.min() >= 0 and values.max() < bound), name
-    assert table.halo_shifts.dtype == np.int32
-    assert table.halo_shifts[-1] == 0
+def test_table_holds_the_entries_it_was_made_of(problem, matrix_of):
+    found = matrix_of(problem.table, problem.shape.sectors)
+    np.testing.assert_allclose(found, problem.dense, rtol=0, atol=1e-15)
 
 
-def test_halo_lists_every_repeated_row_once_for_a_shift(table):
-    rows, shifts = np.asarray(table.halo_rows), np.asarray(table.halo_shifts)[:-1]
-    assert np.all(shifts > 0)
-    assert len(set(zip(rows, shifts, strict=True))) == rows.size
-    repeated = np.asarray(table.repeated_rows)
-    assert np.array_equal(repeated, np.unique(rows))
-    copies = np.asarray(table.repeats)
-    for column, row in enumerate(repeated):
-        found = copies[:, column]
-        assert sorted(found[found < rows.size]) == np.flatnonzero(rows == row).tolist()
+def test_sizes_are_those_of_the_matrix(problem):
+    made, shape = problem.table, problem.shape
+    assert (made.orientations, made.parts) == (shape.orientations, shape.parts)
+    assert (made.rows, made.in_rows) == (shape.rows, shape.in_rows)
 
 
-@pytest.mark.parametrize("nside", [2, 4, 8])
-@pytest.mark.parametrize("sectors", [1, 2, 4])
-def test_table_holds_the_entries_it_was_made_of(random_entries, nside, sectors):
-    pixels, weights, used = random_entries(nside, width=9, rows=30, seed=nside)
-    table = tabulate(nside, pixels, weights, used, sectors)
-    in_rows = 12 * nside**2 // sectors
-    expected = np.zeros((30, sectors, in_rows, 3))
-    position = {
-        p: where for where, p in np.ndenumerate(symmetry.fold(np.arange(12 * nside**2), sectors))
-    }
-    for k, row in zip(*np.nonzero(used), strict=True):
-        source, shift = position[pixels[k, row]]
-        expected[row, shift, source] += weights[k, row]
-    if nside <= 4:
-        assert isinstance(table, DenseTable)
-        found = np.asarray(table.weights).transpose(0, 2, 3, 1)
-    else:
-        assert isinstance(table, SparseTable)
-        halo = table.halo_rows.shape[0]
-        extended = matrix(table.indices, table.weights, in_rows + halo)
-        found = np.zeros_like(expected)
-        found[:, 0] = extended[:, :in_rows]
-        for place, (row, shift) in enumerate(
-            zip(np.asarray(table.halo_rows), np.asarray(table.halo_shifts)[:-1], strict=True)
-        ):
-            found[:, shift, row] += extended[:, in_rows + place]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_are_rounded_to_their_type(problem, dtype):
+    made = problem.tabulate(dtype=np.dtype(dtype))
+    leaves = jax.tree.leaves(made)
+    assert {leaf.dtype.name for leaf in leaves} <= {dtype, "int32"}
+    assert np.array_equal(made.weights, np.asarray(problem.table.weights).astype(dtype))
 
 
-def test_entries_of_one_pixel_are_added():
-    pixels = np.full((3, 1), 7)
-    weights = np.array([1.0, 2.0, 4.0]).reshape(3, 1, 1)
-    table = tabulate(2, pixels, weights, np.array([[True], [True], [False]]), 1)
-    assert np.asarray(table.weights)[0, 0, 0, 7] == 3.0
-    assert np.asarray(table.weights).sum() == 3.0
+def test_pieces_of_any_size_make_the_same_table(problem, monkeypatch):
+    for module in (entries, face_table, table):
+        if hasattr(module, "ROWS_AT_A_TIME"):
+            monkeypatch.setattr(module, "ROWS_AT_A_TIME", 4)
+    assert_same(problem.tabulate(), problem.table)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("nside", [4, 8])
-def test_weights_keep_their_type(random_entries, nside, dtype):
-    pixels, weights, used = random_entries(nside)
-    table = tabulate(nside, pixels, weights.astype(dtype), used, 4)
-    floats = [leaf for leaf in jax.tree.leaves(table) if leaf.dtype.kind == "f"]
-    assert floats and all(leaf.dtype == dtype for leaf in floats)
+def test_table_grows_where_later_rows_read_more(monkeypatch, problems, matrix_of):
+    monkeypatch.setattr(table, "_DENSE_PIXELS", 0)
+    monkeypatch.setattr(table, "ROWS_AT_A_TIME", 4)
+    problem = problems("rows", 4, 2, 2)
+    few = problem.entries.values.copy()
+    few[:4, 2:] = 0
+    before, after = problem.entries, problem.entries._replace(values=few)
+
+    def compute(rows):
+        parts = (of[rows] for of in after[1:4])
+        return Entries(rows.start, *parts, after.orientations)
+
+    made = tabulate(compute, problem.grid, problem.shape)
+    found = matrix_of(made, 4)
+    np.testing.assert_allclose(found[:, :, :, 4:], problem.dense[:, :, :, 4:], rtol=0, atol=1e-15)
+    assert np.count_nonzero(found[:, 0, :, :4]) <= 2 * 8 < np.count_nonzero(before.values[:4])
 
 
-def test_pad_transpose_leaves_padding_at_zero():
-    indices = np.array([[0, 2, 2], [2, 0, 1]])
-    used = np.array([[True, True, True], [True, False, True]])
-    weights = np.array([[1.0, 2.0, 3.0], [4.0, 9.0, 5.0]])[:, :, None]
-    back_indices, back_weights = pad_transpose(indices, weights, used, 4)
-    assert back_indices.shape == (3, 4) and back_weights.shape == (3, 4, 1)
-    expected = np.zeros((4, 3))
-    expected[0, 0], expected[1, 2], expected[2] = 1.0, 5.0, [4.0, 2.0, 3.0]
-    assert np.array_equal(matrix(back_indices, back_weights, 3)[:, :, 0], expected)
-    assert np.count_nonzero(back_weights) == 5
+def test_progress_counts_every_row_once(problem):
+    steps = []
+    made = tabulate(
+        problem.compute, problem.grid, problem.shape, problem.slots, problem.halo, steps.append
+    )
+    assert sum(steps) == problem.shape.rows
+    assert_same(made, problem.table)
+
+
+def itself(nside, sectors, row_major):
+    """The identity of one grid."""
+    grid = Grid(nside, sectors, row_major)
+
+    def compute(part):
+        rows = np.arange(grid.rows)[part, None]
+        return Entries(part.start, rows, 0 * rows, np.ones(rows.shape), np.zeros(1, int))
+
+    shape = Shape(1, 1, grid.rows, grid.rows, sectors, np.dtype(np.float64))
+    return tabulate(compute, grid, shape, halo=1)
+
+
+@pytest.mark.parametrize("sectors", [1, 4])
+@pytest.mark.parametrize(
+    ("row_major", "kinds"),
+    [
+        (False, {4: DenseTable, 8: RowTable, 16: RowTable}),
+        (True, {4: DenseTable, 8: DenseTable, 16: FaceTable}),
+    ],
+)
+def test_grids_of_few_pixels_have_dense_tables(sectors, row_major, kinds):
+    for nside, kind in kinds.items():
+        made = itself(nside, sectors, row_major)
+        assert type(made) is kind
+        field = np.random.default_rng(0).standard_normal((2, sectors, 12 * nside**2 // sectors))
+        found = np.asarray(jax.jit(type(made).spread)(made, field))
+        assert np.array_equal(found[0, :, 0].swapaxes(0, 1), field)
+
+
+@pytest.mark.parametrize("no_dense_table", [False, True])
+def test_entries_of_one_pixel_are_added_and_zeros_are_none(monkeypatch, matrix_of, no_dense_table):
+    if no_dense_table:
+        monkeypatch.setattr(table, "_DENSE_PIXELS", 0)
+    rows = np.array([[7, 7, 9], [3, 7, 3], [0, 0, 0], [1, 2, 3]])
+    values = np.array([[1.0, 2.0, 0.0], [4.0, 8.0, 16.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    orientations = np.array([0, 0, 1])
+    made = tabulate(
+        lambda part: Entries(part.start, rows[part], 0 * rows[part], values[part], orientations),
+        Grid(2, 1),
+        Shape(2, 1, 4, 48, 1, np.dtype(np.float64)),
+    )
+    found = matrix_of(made, 1)[:, 0, 0, :, 0]
+    expected = np.zeros((2, 4, 48))
+    expected[0, 0, 7], expected[0, 1, 3], expected[0, 1, 7] = 3, 4, 8
+    expected[1, 1, 3], expected[0, 3, 1], expected[0, 3, 2], expected[1, 3, 3] = 16, 1, 1, 1
+    assert np.array_equal(found, expected)
+    if no_dense_table:
+        # 3, 7, 1 and 2 and a place for padding: pixel 9 is no entry.
+        assert made.indices.shape[1] - (np.asarray(made.weights) == 0).all(-1).sum() == 4

@@ -111,7 +111,7 @@ def test_new_maps_can_be_asked_to_agree_with_what_is_undisturbed(pyramid):
     seen = cap().astype(float)
     target = jaxscat.make_target(map, pyramid, mask=seen, hidden="interior")
     assert target.mean.scales < 5
-    assert float(jaxscat.map_loss(map, pyramid, target)) == 0.0
+    assert float(jaxscat.map_loss(map, pyramid, target)) < 1e-25  # rounding errors, squared
     result = jaxscat.synthesize(target, pyramid, other, max_steps=3)
     assert result.losses[-1] < result.losses[0]
     np.testing.assert_allclose(result.map[seen == 0], other[seen == 0], rtol=1e-6)
@@ -189,7 +189,7 @@ def test_alignments_lose_the_scales_that_are_left_out(pyramid):
     found = jaxscat.measure(map, pyramid, **how)
     assert found.scales < 5 and np.isfinite(found.ravel()).all()
     target = jaxscat.make_target(map, pyramid, **how)
-    assert float(jaxscat.map_loss(map, pyramid, target)) == 0.0
+    assert float(jaxscat.map_loss(map, pyramid, target)) < 1e-25  # rounding errors, squared
 
 
 def test_no_mask_has_no_coverage(pyramid):

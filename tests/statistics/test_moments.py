@@ -52,14 +52,14 @@ def test_safe_sqrt_and_its_gradient():
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gram_and_its_derivatives_are_those_of_a_plain_einsum(generator, weighted):
-    fields, tangent = generator.standard_normal((2, 3, 7, 4))
+    fields, tangent = generator.standard_normal((2, 3, 4, 7))
     weights = generator.random((3, 7)) if weighted else None
     cotangent = generator.standard_normal((3, 4, 4))
 
     def plain(fields):
         if weights is None:
-            return jnp.einsum("brx,bry->bxy", fields, fields)
-        return jnp.einsum("br,brx,bry->bxy", weights, fields, fields)
+            return jnp.einsum("bxr,byr->bxy", fields, fields)
+        return jnp.einsum("br,bxr,byr->bxy", weights, fields, fields)
 
     def ours(fields):
         return gram(fields, weights)

@@ -26,11 +26,10 @@ def test_orientations_are_summed_in_the_gauge_of_the_sphere(orientations, sector
 
 
 @pytest.mark.parametrize(("orientations", "sectors"), CASES)
-@pytest.mark.parametrize("scales", [1, 2])
-def test_products_are_those_of_whole_complex_fields(orientations, sectors, scales):
+def test_products_are_those_of_whole_complex_fields(orientations, sectors):
     generator = np.random.default_rng(1)
-    rows, size = 6, 1 + scales * orientations
-    # Whole fields `[sector, row, orientation l3, field]`: the map, then moduli by scale and l.
+    rows, size = 6, 5
+    # Whole fields `[sector, row, orientation l3, field]`.
     shape = (2, sectors, rows, orientations, size)
     whole = np.array([1, 1j]) @ generator.standard_normal(shape).reshape(2, -1)
     whole = whole.reshape(shape[1:])
@@ -39,11 +38,8 @@ def test_products_are_those_of_whole_complex_fields(orientations, sectors, scale
     seen = np.zeros_like(whole)
     for sector in range(sectors):
         turned = [inside(k, sector, orientations, sectors) for k in range(orientations)]
-        columns = [0] + [
-            1 + scale * orientations + true for scale in range(scales) for true, _ in turned
-        ]
         for orientation, (true, conjugated) in enumerate(turned):
-            field = whole[sector, :, true][:, columns]
+            field = whole[sector, :, true]
             seen[sector, :, orientation] = field.conj() if conjugated else field
     parts = np.concatenate([seen.real, seen.imag], axis=-1)
     sums = np.einsum("srkx,srky->ksxy", parts, parts)

@@ -118,7 +118,16 @@ def test_another_spec_is_refused_with_every_field_that_differs(path):
     )
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(PyramidSpec)])
+FIELDS = [field.name for field in dataclasses.fields(PyramidSpec) if field.name != "layout"]
+
+
+def test_coefficients_belong_to_pyramids_of_both_layouts(path):
+    other = dataclasses.replace(SPEC, layout="faces")
+    assert load_statistics(path, other).spec == SPEC
+    assert spec_differences(SPEC, other) == {}
+
+
+@pytest.mark.parametrize("field", FIELDS)
 def test_every_field_of_a_spec_is_stored_and_compared(path, field):
     other = dataclasses.replace(SPEC, **{field: "other"})
     assert spec_differences(SPEC, other) == {field: (getattr(SPEC, field), "other")}
