@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Inexact, Int
 
 from jaxscat.operators import symmetry
 from jaxscat.operators.cells import find
@@ -35,7 +35,7 @@ class Entries(NamedTuple):
     start: int
     rows: Int[np.ndarray, "n entries"]
     shifts: Int[np.ndarray, "n entries"]
-    values: Float[np.ndarray, "n entries"]
+    values: Inexact[np.ndarray, "n entries"]
     orientations: Int[np.ndarray, " entries"]
 
     @property

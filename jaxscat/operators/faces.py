@@ -33,6 +33,8 @@ class FaceTable(eqx.Module):
             the first of its children.
         halo: width of the halo.
         step: input pixels per output pixel: 1, or 2 for downsampling.
+
+    Source: `docs/conventions.md`, "Layouts".
     """
 
     weights: Float[Array, "shifts L parts faces y wide_x"]

@@ -7,15 +7,13 @@ Source: Gorski et al. 2005, ApJ 622, 759, figures 3 and 4; `docs/conventions.md`
 """
 
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
 from jaxscat.operators.symmetry import FACE_ROWS
-
-_AnyArray = TypeVar("_AnyArray", Array, np.ndarray)
 
 _NORTH, _EQUATOR, _SOUTH = range(FACE_ROWS)
 

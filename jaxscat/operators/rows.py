@@ -37,6 +37,8 @@ class RowTable(eqx.Module):
         slots: positions of the output rows in the blocks, if some blocks have fewer than four.
         orientations, parts: numbers of outputs of a row.
         in_rows: number of rows that the matrix reads.
+
+    Source: `docs/conventions.md`, "Layouts".
     """
 
     indices: Int[Array, "blocks union"]

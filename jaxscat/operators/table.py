@@ -13,9 +13,9 @@ from jaxscat.operators.faces import FaceTable
 from jaxscat.operators.rows import BLOCK, RowTable
 
 # Number of pixels of a grid up to which a matrix product is faster than gathers, and compiles fast.
-_DENSE_PIXELS = 192
+DENSE_PIXELS = 192
 # The same where there are units for matrix products and gathers are slow.
-_DENSE_PIXELS_OF_FACES = 768
+DENSE_PIXELS_OF_FACES = 768
 
 
 def tabulate(
@@ -45,7 +45,7 @@ def tabulate(
         if progress is not None:
             progress(done)
 
-    most = _DENSE_PIXELS_OF_FACES if grid.row_major else _DENSE_PIXELS
+    most = DENSE_PIXELS_OF_FACES if grid.row_major else DENSE_PIXELS
     if shape.in_rows * shape.sectors <= most:
         table = _build_dense(compute(slice(0, shape.rows)), shape)
         advance(shape.rows)

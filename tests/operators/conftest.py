@@ -54,7 +54,7 @@ class Problem:
         self.dense = self._dense()
         few = 10**6 if kind == "dense" else 0
         with pytest.MonkeyPatch.context() as patch:
-            for name in ("_DENSE_PIXELS", "_DENSE_PIXELS_OF_FACES"):
+            for name in ("DENSE_PIXELS", "DENSE_PIXELS_OF_FACES"):
                 patch.setattr(table, name, few)
             self.table = self.tabulate()
 
@@ -113,7 +113,7 @@ def problems():
 @pytest.fixture
 def no_dense_tables(monkeypatch):
     """Grids have tables of their layout however small they are."""
-    for name in ("_DENSE_PIXELS", "_DENSE_PIXELS_OF_FACES"):
+    for name in ("DENSE_PIXELS", "DENSE_PIXELS_OF_FACES"):
         monkeypatch.setattr(table, name, 0)
 
 

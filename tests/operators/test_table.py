@@ -24,7 +24,7 @@ CASES = [
 @pytest.fixture(params=CASES, ids=str)
 def problem(request, problems, monkeypatch):
     few = 10**6 if request.param[0] == "dense" else 0
-    for name in ("_DENSE_PIXELS", "_DENSE_PIXELS_OF_FACES"):
+    for name in ("DENSE_PIXELS", "DENSE_PIXELS_OF_FACES"):
         monkeypatch.setattr(table, name, few)
     problem = problems(*request.param)
     assert isinstance(problem.table, KINDS[request.param[0]])
@@ -65,7 +65,7 @@ def test_pieces_of_any_size_make_the_same_table(problem, monkeypatch):
 
 
 def test_table_grows_where_later_rows_read_more(monkeypatch, problems, matrix_of):
-    monkeypatch.setattr(table, "_DENSE_PIXELS", 0)
+    monkeypatch.setattr(table, "DENSE_PIXELS", 0)
     monkeypatch.setattr(table, "ROWS_AT_A_TIME", 4)
     problem = problems("rows", 4, 2, 2)
     few = problem.entries.values.copy()
@@ -123,7 +123,7 @@ def test_grids_of_few_pixels_have_dense_tables(sectors, row_major, kinds):
 @pytest.mark.parametrize("no_dense_table", [False, True])
 def test_entries_of_one_pixel_are_added_and_zeros_are_none(monkeypatch, matrix_of, no_dense_table):
     if no_dense_table:
-        monkeypatch.setattr(table, "_DENSE_PIXELS", 0)
+        monkeypatch.setattr(table, "DENSE_PIXELS", 0)
     rows = np.array([[7, 7, 9], [3, 7, 3], [0, 0, 0], [1, 2, 3]])
     values = np.array([[1.0, 2.0, 0.0], [4.0, 8.0, 16.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     orientations = np.array([0, 0, 1])
