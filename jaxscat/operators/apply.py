@@ -4,7 +4,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float, Int
 
@@ -12,7 +11,7 @@ from jaxscat.maps import describe, is_integer, to_numpy
 from jaxscat.operators import resolution, stencil
 from jaxscat.operators.pyramid import Level, Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
-from jaxscat.operators.symmetry import fold, true_orientations, unfold
+from jaxscat.operators.symmetry import fold, unfold
 
 
 def convolve_map(
@@ -64,13 +63,7 @@ def convolve_level(
 ) -> Complex[Array, "*batch L p"]:
     """Correlate maps of ascending pixels with the wavelets of one level, without checks."""
     out = stencil.convolve(_folded(maps, spec), level.stencil)
-    source, parity = true_orientations(spec.orientations, spec.sectors)
-    sectors = jnp.arange(spec.sectors)
-    # From the orientations of each sector to the gauge of the sphere, with conjugates.
-    out = out[source.T, sectors]  # orientation, sector, part, map, row
-    signs = jnp.asarray(np.stack([np.ones_like(parity), parity], 2), out.dtype)
-    out = out * signs.transpose(1, 0, 2)[..., None, None]
-    out = unfold(out.transpose(2, 3, 0, 1, 4), spec.row_major)
+    out = unfold(out.transpose(1, 2, 0, 3, 4), spec.row_major)
     return jax.lax.complex(out[0], out[1]).reshape(*maps.shape[:-1], *out.shape[2:])
 
 

@@ -40,12 +40,12 @@ class DenseTable(eqx.Module):
 
     def spread(
         self, field: Float[Array, "channels sectors in_rows"]
-    ) -> Float[Array, "L sectors parts channels out_rows"]:
+    ) -> Float[Array, "L parts channels sectors out_rows"]:
         """Apply the matrix."""
-        return jnp.einsum("lspoti,cti->lspco", self.weights, field, precision="highest")
+        return jnp.einsum("lspoti,cti->lpcso", self.weights, field, precision="highest")
 
     def collect(
-        self, fields: Float[Array, "L sectors parts channels out_rows"]
+        self, fields: Float[Array, "L parts channels sectors out_rows"]
     ) -> Float[Array, "channels sectors in_rows"]:
         """Apply the transpose of the matrix."""
-        return jnp.einsum("lspoti,lspco->cti", self.weights, fields, precision="highest")
+        return jnp.einsum("lspoti,lpcso->cti", self.weights, fields, precision="highest")

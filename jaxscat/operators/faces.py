@@ -70,7 +70,7 @@ class FaceTable(eqx.Module):
 
     def spread(
         self, field: Float[Array, "channels sectors in_rows"], in_blocks: bool = False
-    ) -> Float[Array, "L sectors parts channels out_rows"]:
+    ) -> Float[Array, "L parts channels sectors out_rows"]:
         """Apply the matrix."""
         channels, sectors, _ = field.shape
         padded = self._pad(field)
@@ -85,21 +85,19 @@ class FaceTable(eqx.Module):
         entries = self._flat_weights(), jnp.asarray(self._starts())
         total = jax.lax.scan(add, total, entries, unroll=_UNROLLED)[0]
         side, wide = self.weights.shape[-2:]
-        total = total.reshape(self.orientations, self.parts, channels, sectors, faces, side, wide)
-        total = total[..., :side].transpose(0, 3, 1, 2, 4, 5, 6)
-        return total.reshape(*total.shape[:4], self.rows)
+        total = total.reshape(outputs, channels * sectors, faces, side, wide)[..., :side]
+        return total.reshape(self.orientations, self.parts, channels, sectors, self.rows)
 
     def collect(
-        self, fields: Float[Array, "L sectors parts channels out_rows"], in_blocks: bool = False
+        self, fields: Float[Array, "L parts channels sectors out_rows"], in_blocks: bool = False
     ) -> Float[Array, "channels sectors in_rows"]:
         """Apply the transpose of the matrix."""
-        _, sectors, _, channels, _ = fields.shape
+        _, _, channels, sectors, _ = fields.shape
         weights = self._flat_weights()
         _, outputs, faces, length = weights.shape
         side, wide = self.weights.shape[-2:]
-        fields = fields.reshape(*fields.shape[:-1], faces, side, side)
-        fields = jnp.pad(fields, [(0, 0)] * 6 + [(0, wide - side)])
-        fields = fields.transpose(0, 2, 3, 1, 4, 5, 6)
+        fields = fields.reshape(outputs, channels * sectors, faces, side, side)
+        fields = jnp.pad(fields, [(0, 0)] * 4 + [(0, wide - side)])
         fields = fields.reshape(outputs, channels * sectors, faces, length)
 
         def add(total: Array, entry: tuple[Array, Array]) -> tuple[Array, None]:

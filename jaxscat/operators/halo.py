@@ -60,49 +60,53 @@ def pad_faces(
             face, `[sectors, face rows, faces, 4, halo, halo]` flattened.
     """
     numpy: Any = np if isinstance(faces, np.ndarray) else jnp
-    channels, *blocks, nside, _ = faces.shape
+    channels, sectors, rows, count, nside, _ = faces.shape
+    # Arrays of few axes are compiled fastest.
+    faces = faces.reshape(channels, -1, nside, nside)
     low, high = slice(None, halo), slice(-halo, None)
-    # Of every face the strips along its four edges: distance from the edge, place along it.
+    # Of every face the lines along its four edges.
     along = [
-        numpy.flip(faces[..., high], -1).swapaxes(-1, -2),
+        faces[..., high].swapaxes(-1, -2),
         faces[..., low].swapaxes(-1, -2),
-        numpy.flip(faces[..., high, :], -2),
+        faces[..., high, :],
         faces[..., low, :],
     ]
-    strips = numpy.stack(along, 4).reshape(channels, -1, halo, nside)
-    source = _strip_sources(blocks[0], blocks[2])
+    lines = numpy.stack(along, 2).reshape(channels, -1, nside)
+    source = _line_sources(sectors, count, halo)
     if numpy is np:
-        strips = strips[:, source]
+        lines = lines[:, source]
     else:
         # A product with ones and zeros is exact, and no gather.
         choose = jnp.asarray(np.eye(source.size)[source], faces.dtype)
-        strips = jnp.einsum("yx,cxdt->cydt", choose, strips, precision="highest")
-    strips = strips.reshape(channels, *blocks, 4, halo, nside)
-    squares = corner_pixels(faces, halo)[:, corners].reshape(channels, *blocks, 4, halo, halo)
+        lines = jnp.einsum("yx,cxt->cyt", choose, lines, precision="highest")
+    strips = lines.reshape(channels, -1, 4, halo, nside)
+    squares = corner_pixels(faces, halo)[:, corners].reshape(channels, -1, 4, halo, halo)
 
     def row(*parts: Any) -> Any:
         return numpy.concatenate(parts, -1)
 
-    def side(number: int) -> Any:
-        return strips[..., number, :, :]
-
-    down, up = numpy.flip(side(3), -2), side(2)
-    left, right = numpy.flip(side(1), -2).swapaxes(-1, -2), side(0).swapaxes(-1, -2)
-    return numpy.concatenate(
+    left, right = strips[:, :, 1].swapaxes(-1, -2), strips[:, :, 0].swapaxes(-1, -2)
+    padded = numpy.concatenate(
         [
-            row(squares[..., 0, :, :], down, squares[..., 1, :, :]),
+            row(squares[:, :, 0], strips[:, :, 3], squares[:, :, 1]),
             row(left, faces, right),
-            row(squares[..., 2, :, :], up, squares[..., 3, :, :]),
+            row(squares[:, :, 2], strips[:, :, 2], squares[:, :, 3]),
         ],
         -2,
     )
+    return padded.reshape(channels, sectors, rows, count, *padded.shape[-2:])
 
 
 @cache
-def _strip_sources(sectors: int, count: int) -> Int[np.ndarray, " strips"]:
-    """Return which strip of which face lies beyond every edge of every face, flattened."""
-    shape = sectors, FACE_ROWS, count, 4
+def _line_sources(sectors: int, count: int, halo: int) -> Int[np.ndarray, " lines"]:
+    """Return which line of pixels stands in every line of the halo.
+
+    Lines are along edges, in the order of y or x: `[sectors, face rows, faces, 4 edges, halo]`.
+    """
+    shape = sectors, FACE_ROWS, count, 4, halo
     strips = np.arange(np.prod(shape)).reshape(shape)
+    # Inside a face as in its halo, the last line is the nearest to an edge, or the first is.
+    strips[:, :, :, ::2] = strips[:, :, :, ::2, ::-1]
     sources = np.empty(shape, dtype=int)
     opposite = (1, 0, 3, 2)
     across = (2, 3, 0, 1)
@@ -110,6 +114,7 @@ def _strip_sources(sectors: int, count: int) -> Int[np.ndarray, " strips"]:
         for number, (other, east, turned) in enumerate(sides):
             edge = across[number] if turned else opposite[number]
             sources[:, face_row, :, number] = _beside(strips[:, other, :, edge], east)
+    sources[:, :, :, 1::2] = sources[:, :, :, 1::2, ::-1]
     return sources.ravel()
 
 

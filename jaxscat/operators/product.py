@@ -22,7 +22,7 @@ Table = RowTable | FaceTable | DenseTable
 
 def spread(
     table: Table, field: Float[Array, "channels sectors in_rows"]
-) -> Float[Array, "L sectors parts channels out_rows"]:
+) -> Float[Array, "L parts channels sectors out_rows"]:
     """Apply a sparse matrix: every output is a weighted sum of pixels of the field.
 
     Each channel of the field is one field by itself. A wavelet has `L` orientations (in the gauge
@@ -36,7 +36,7 @@ def spread(
 
 
 def collect(
-    table: Table, fields: Float[Array, "L sectors parts channels out_rows"]
+    table: Table, fields: Float[Array, "L parts channels sectors out_rows"]
 ) -> Float[Array, "channels sectors in_rows"]:
     """Apply the transpose of the matrix of `spread`."""
     table = jax.lax.stop_gradient(table)
@@ -65,13 +65,13 @@ def _collect_in_blocks(fields: Array, *leaves: Array, structure: Any) -> Array:
 def _spread_shape(field: Any, *leaves: Any, structure: Any) -> Any:
     table = jax.tree.unflatten(structure, leaves)
     channels, sectors, _ = field.shape
-    shape = (table.orientations, sectors, table.parts, channels, table.rows)
+    shape = (table.orientations, table.parts, channels, sectors, table.rows)
     return field.update(shape=shape)
 
 
 def _collect_shape(fields: Any, *leaves: Sequence[Any], structure: Any) -> Any:
     table = jax.tree.unflatten(structure, leaves)
-    _, sectors, _, channels, _ = fields.shape
+    _, _, channels, sectors, _ = fields.shape
     return fields.update(shape=(channels, sectors, table.in_rows))
 
 
@@ -80,7 +80,7 @@ _spread = linear_primitive(
     _spread_leaves,
     _spread_shape,
     lambda: _collect,
-    axes=(0, 3),
+    axes=(0, 2),
     on_cpu=_spread_in_blocks,
 )
 _collect = linear_primitive(
@@ -88,6 +88,6 @@ _collect = linear_primitive(
     _collect_leaves,
     _collect_shape,
     lambda: _spread,
-    axes=(3, 0),
+    axes=(2, 0),
     on_cpu=_collect_in_blocks,
 )

@@ -26,7 +26,7 @@ def downsample(
         downsampling: table from `build_downsampling`.
     """
     # Of one orientation and one part.
-    return spread(downsampling, field)[0, :, 0].swapaxes(0, 1)
+    return spread(downsampling, field)[0, 0]
 
 
 def upsample(
@@ -40,7 +40,7 @@ def upsample(
     """
 
     def distribute(field: Array) -> Array:
-        return collect(downsampling, field.swapaxes(0, 1)[None, :, None])
+        return collect(downsampling, field[None, None])
 
     return distribute(field) / distribute(jnp.ones_like(field[:1]))
 

@@ -63,7 +63,7 @@ class RowTable(eqx.Module):
 
     def spread(
         self, field: Float[Array, "channels sectors in_rows"], in_blocks: bool = False
-    ) -> Float[Array, "L sectors parts channels out_rows"]:
+    ) -> Float[Array, "L parts channels sectors out_rows"]:
         """Apply the matrix.
 
         Args:
@@ -80,7 +80,7 @@ class RowTable(eqx.Module):
             out = jnp.einsum("bcu,buo->bco", read, weights, precision="highest")
             out = jax.lax.optimization_barrier(out)
             out = out.reshape(-1, channels, sectors, self.orientations, self.parts, BLOCK)
-            out = out.transpose(3, 2, 4, 1, 0, 5)
+            out = out.transpose(3, 4, 1, 2, 0, 5)
             return out.reshape(*out.shape[:4], -1)
 
         group = self._group(channels * sectors) if in_blocks else None
@@ -88,7 +88,7 @@ class RowTable(eqx.Module):
         return out if self.slots is None else out[..., self.slots]
 
     def collect(
-        self, fields: Float[Array, "L sectors parts channels out_rows"], in_blocks: bool = False
+        self, fields: Float[Array, "L parts channels sectors out_rows"], in_blocks: bool = False
     ) -> Float[Array, "channels sectors in_rows"]:
         """Apply the transpose of the matrix.
 
@@ -99,8 +99,8 @@ class RowTable(eqx.Module):
         if self.slots is not None:
             blocks = jnp.zeros((*fields.shape[:-1], BLOCK * self.indices.shape[0]), fields.dtype)
             fields = blocks.at[..., self.slots].set(fields, unique_indices=True)
-        _, sectors, _, channels, _ = fields.shape
-        split = fields.reshape(*fields.shape[:-1], -1, BLOCK).transpose(4, 3, 1, 0, 2, 5)
+        _, _, channels, sectors, _ = fields.shape
+        split = fields.reshape(*fields.shape[:-1], -1, BLOCK).transpose(4, 2, 3, 0, 1, 5)
         split = split.reshape(split.shape[0], channels * sectors, -1)
         split = jax.lax.optimization_barrier(split)
         read = jnp.einsum("buo,bco->buc", self.weights, split, precision="highest")

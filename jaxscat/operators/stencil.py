@@ -8,8 +8,10 @@ from jaxtyping import Array, Float, Int
 
 from jaxscat.operators import healpix
 from jaxscat.operators.cells import block_slots, find
+from jaxscat.operators.dense import DenseTable
 from jaxscat.operators.entries import Entries, Grid, Shape
 from jaxscat.operators.product import Table, spread
+from jaxscat.operators.symmetry import turn_coefficients
 from jaxscat.operators.table import tabulate
 from jaxscat.operators.wavelet import wavelet_kernel
 
@@ -19,12 +21,13 @@ _HALOS = {3: 3, 5: 5, 7: 7}
 
 def convolve(
     field: Float[Array, "channels sectors rows"], stencil: Table
-) -> Float[Array, "L sectors 2 channels rows"]:
+) -> Float[Array, "L 2 channels sectors rows"]:
     """Correlate folded fields with the wavelet in every orientation.
 
-    Orientations are in the gauge of each sector; axis 2 holds the real and the imaginary part.
+    Orientations are those of the whole sphere; axis 1 holds the real and the imaginary part.
     """
-    return spread(stencil, field)
+    coefficients = spread(stencil, field)
+    return coefficients if isinstance(stencil, DenseTable) else turn_coefficients(coefficients)
 
 
 def build_stencil(
@@ -64,7 +67,15 @@ def build_stencil(
 
     shape = Shape(orientations, 2, grid.rows, grid.rows, grid.sectors, np.dtype(dtype))
     slots = None if grid.cells is None else block_slots(grid.cells)
-    return tabulate(compute, grid, shape, slots, _HALOS[kernel_size], advance)
+    table = tabulate(compute, grid, shape, slots, _HALOS[kernel_size], advance)
+    return _turned(table) if isinstance(table, DenseTable) else table
+
+
+def _turned(table: DenseTable) -> DenseTable:
+    """Return the matrix whose outputs are those of the sphere's orientations, not of sectors'."""
+    columns = table.weights.transpose(0, 2, 4, 5, 1, 3)
+    fields = turn_coefficients(columns.reshape(*columns.shape[:2], -1, *columns.shape[4:]))
+    return DenseTable(fields.reshape(columns.shape).transpose(0, 4, 1, 5, 2, 3))
 
 
 def _entries(

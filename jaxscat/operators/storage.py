@@ -19,7 +19,7 @@ from jaxscat.operators.rows import RowTable
 from jaxscat.operators.spec import PyramidSpec, check_spec
 from jaxscat.operators.table_checks import check_table
 
-_CONTENT, _FORMAT = "pyramid", 3
+_CONTENT, _FORMAT = "pyramid", 4
 
 _KINDS = {kind.__name__: kind for kind in (RowTable, FaceTable, DenseTable)}
 

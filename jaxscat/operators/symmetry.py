@@ -107,20 +107,26 @@ def from_row_major(pixels: _AnyArray, nside: int) -> _AnyArray:
     return pixels.reshape(shape)
 
 
-def turn_orientations(
-    field: Float[Array, "*batch L sectors rows"],
-) -> Float[Array, "*batch L sectors rows"]:
+def turn_coefficients(
+    fields: Float[Array, "L 2 channels sectors rows"],
+) -> Float[Array, "L 2 channels sectors rows"]:
     """Count the orientations of every sector as the whole sphere does.
 
-    For fields that are the same after half a turn, such as moduli.
+    Args:
+        fields: wavelet coefficients in the gauge of each sector, real and imaginary parts.
     """
-    orientations, sectors = field.shape[-3:-1]
-    if sectors < 4 or orientations == 1:  # whole half-turns
-        return field
-    half = orientations // 2
-    turned = jnp.concatenate([field[..., half:, :, :], field[..., :half, :, :]], axis=-3)
-    odd = np.arange(sectors)[:, None] % 2 == 1
-    return jnp.where(odd, turned, field)
+    orientations, *_, sectors, _ = fields.shape
+    if sectors == 1:
+        return fields
+    source, parity = true_orientations(orientations, sectors)
+    turned = [np.flatnonzero(source[sector] != source[0]) for sector in range(sectors)]
+    if any(places.size for places in turned):  # by half of the orientations
+        half = orientations // 2
+        other = jnp.concatenate([fields[half:], fields[:half]])
+        odd = np.array([places.size > 0 for places in turned])
+        fields = jnp.where(odd[:, None], other, fields)
+    signs = np.stack([np.ones_like(parity), parity]).transpose(2, 0, 1)
+    return fields * jnp.asarray(signs, fields.dtype)[:, :, None, :, None]
 
 
 def true_orientations(

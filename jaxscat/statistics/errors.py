@@ -22,7 +22,6 @@ from jaxscat.statistics.scattering import (
     products_of_pairs,
     real_product,
 )
-from jaxscat.statistics.sectors import combine_orientations
 
 
 def standard_error(
@@ -99,12 +98,13 @@ def _standard_error(
     for scale in measurement.walk(maps, measurement.covariances):
         weights, covariances = scale.pair_weights, len(groups) < measurement.covariances
         s1.append(_error_of_real(newest_modulus(scale), scale.weights))
-        means = products_of_pairs(scale.convolved, weights.precise_products)
+        precise_products = partial(weights.products, in_steps=True)
+        means = products_of_pairs(scale.convolved, precise_products)
         if formula == "foscat":
-            squares = products_of_pairs(_plain_squares(scale.convolved), weights.precise_products)
+            squares = products_of_pairs(_plain_squares(scale.convolved), precise_products)
         else:
             powers = _squared_moduli(scale.convolved)
-            pairs, exchanged = products_of_pairs(powers, weights.precise_products)
+            pairs, exchanged = products_of_pairs(powers, precise_products)
             # Real, without parity: combined as real parts.
             squares = pairs[:, :1], None if exchanged is None else exchanged[:, :1]
         mean_groups = cut_products(*means, both_triangles, covariances)
@@ -126,8 +126,8 @@ def _standard_error(
 
 
 def _error_of_real(field: Float[Array, "L sectors rows"], weights: Weights) -> Float[Array, "M L"]:
-    mean = combine_orientations(weights.mean(field))
-    square = combine_orientations(weights.mean(field**2))
+    mean = weights.mean(field)
+    square = weights.mean(field**2)
     return standard_error_of_mean(mean, square, weights.divisor(mean))
 
 
@@ -147,14 +147,14 @@ def _error_of_s2(
 
 
 def _squared_moduli(
-    fields: Float[Array, "m L sectors 2X rows"],
-) -> Float[Array, "m L sectors 2X rows"]:
+    fields: Float[Array, "m L 2X pixels"],
+) -> Float[Array, "m L 2X pixels"]:
     real, imaginary = jnp.split(fields, 2, axis=-2)
     return jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=-2)
 
 
 def _plain_squares(
-    fields: Float[Array, "m L sectors 2X rows"],
-) -> Float[Array, "m L sectors 2X rows"]:
+    fields: Float[Array, "m L 2X pixels"],
+) -> Float[Array, "m L 2X pixels"]:
     real, imaginary = jnp.split(fields, 2, axis=-2)
     return jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-2)

@@ -9,10 +9,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxscat.operators.product import Table
+from jaxscat.operators.product import Table, spread
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.resolution import downsample
-from jaxscat.operators.stencil import convolve
 from jaxscat.statistics.checks import prepare_mask
 from jaxscat.statistics.hidden import Hidden, footprint
 from jaxscat.statistics.scales import Field, ScaleWeights, Weights, enter, walk_masks
@@ -144,6 +143,5 @@ def _disturbance(mask: Float[Array, "*M p"], pyramid: Pyramid) -> Iterator[tuple
 
 def _share(field: Field, stencil: Table) -> Field:
     """Return the share of a field in the weight of stencils, the largest of all orientations."""
-    whole = convolve(jnp.ones_like(field), stencil).sum(2)
-    shares = (convolve(field, stencil).sum(2) / whole).max(0)
-    return shares.swapaxes(0, 1)
+    whole = spread(stencil, jnp.ones_like(field)).sum(1)
+    return (spread(stencil, field).sum(1) / whole).max(0)

@@ -1,5 +1,6 @@
 """Masked means of products of fields, and their standard errors."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -13,6 +14,9 @@ ERROR_FORMULAS = ("pixels", "foscat")
 
 # Added under the square root of a squared modulus: FOSCAT's value.
 _MODULUS_FLOOR = 1e-16
+
+# Of one sum of products that is made step by step.
+_PIXELS_OF_A_STEP = 256
 
 
 def modulus(real: Float[Array, "*shape"], imaginary: Float[Array, "*shape"]) -> Array:
@@ -57,9 +61,9 @@ def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 @jax.custom_jvp
 def gram(
-    fields: Float[Array, "*batch x rows"], weights: Float[Array, "*#batch rows"] | None
+    fields: Float[Array, "*batch x pixels"], weights: Float[Array, " pixels"] | None
 ) -> Float[Array, "*batch x x"]:
-    """Return the Gram matrix of fields: weighted sums over rows of all pairwise products.
+    """Return the Gram matrix of fields: weighted sums over pixels of all pairwise products.
 
     Its symmetry halves the work of the reverse pass.
     """
@@ -80,15 +84,60 @@ def _gram_jvp(primals, tangents):
 
 
 def products(
-    left: Float[Array, "*batch x rows"],
-    right: Float[Array, "*batch y rows"],
-    weights: Float[Array, "*#batch rows"] | None,
+    left: Float[Array, "*batch x pixels"],
+    right: Float[Array, "*batch y pixels"],
+    weights: Float[Array, " pixels"] | None,
 ) -> Float[Array, "*batch x y"]:
-    """Return the weighted sums over rows of the products of every `left` with every `right`."""
+    """Return the weighted sums over pixels of the products of every `left` with every `right`."""
     if weights is not None:
-        missing = tuple(range(right.ndim - 1 - weights.ndim))
-        right = jnp.expand_dims(weights, (*missing, -2)) * right
-    return jnp.einsum("...xr,...yr->...xy", left, right, precision="highest")
+        right = weights * right
+    return jnp.einsum("...xp,...yp->...xy", left, right, precision="highest")
+
+
+def gram_in_steps(
+    fields: Float[Array, "*batch x pixels"], weights: Float[Array, " pixels"] | None
+) -> Float[Array, "*batch x x"]:
+    """Return `gram`, summed step by step (see `products_in_steps`)."""
+    return _in_steps(gram, fields, weights=weights)
+
+
+def products_in_steps(
+    left: Float[Array, "*batch x pixels"],
+    right: Float[Array, "*batch y pixels"],
+    weights: Float[Array, " pixels"] | None,
+) -> Float[Array, "*batch x y"]:
+    """Return `products`, summed over some pixels at a time.
+
+    Errors of rounding do not grow with the number of pixels, and TPUs compile it fast.
+    """
+    return _in_steps(products, left, right, weights=weights)
+
+
+def _in_steps(
+    sums: Callable[..., Array], *fields: Float[Array, "*batch x pixels"], weights: Array | None
+) -> Array:
+    operands = (*fields, weights)
+    pixels = fields[0].shape[-1]
+    if pixels <= _PIXELS_OF_A_STEP:
+        return sums(*operands)
+    missing = -pixels % _PIXELS_OF_A_STEP
+
+    def split(operand: Array) -> Float[Array, "steps *batch x some"]:
+        padded = jnp.pad(operand, [(0, 0)] * (operand.ndim - 1) + [(0, missing)])
+        return jnp.moveaxis(padded.reshape(*operand.shape[:-1], -1, _PIXELS_OF_A_STEP), -2, 0)
+
+    return jax.lax.map(lambda step: sums(*step), jax.tree.map(split, operands)).sum(0)
+
+
+def combine_parts(sums: Float[Array, "M L 2X 2Y"]) -> Float[Array, "M 2 L X Y"]:
+    """Return sums of products of convolved fields as real and imaginary part of `a conj(b)`.
+
+    Of the fields, the real parts stand before the imaginary parts.
+    """
+    left, right = (size // 2 for size in sums.shape[-2:])
+    real = sums[..., :left, :right] + sums[..., left:, right:]
+    imaginary = sums[..., left:, :right] - sums[..., :left, right:]
+    return jnp.stack([real, imaginary], axis=1)
 
 
 @partial(jax.jit, static_argnames="formula")

@@ -4,7 +4,6 @@ Fields are folded, `[channel, sector, row]`; `docs/conventions.md`, "Sectors".
 """
 
 from collections.abc import Iterator
-from math import gcd
 from typing import NamedTuple
 
 import jax
@@ -14,11 +13,8 @@ from jaxtyping import Array, Float
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.resolution import downsample, upsample
 from jaxscat.operators.stencil import convolve
-from jaxscat.operators.symmetry import fold, turn_orientations, unfold
-from jaxscat.statistics.moments import gram, modulus, products
-
-# Rows per block of sums; the number of rows of a full sky is 3, 6 or 12 times a power of four.
-_BLOCK_ROWS = 48
+from jaxscat.operators.symmetry import fold, unfold
+from jaxscat.statistics.moments import gram, gram_in_steps, modulus, products, products_in_steps
 
 Field = Float[Array, "channels sectors rows"]
 
@@ -29,44 +25,37 @@ class Weights(NamedTuple):
     rows: Float[Array, "M sectors rows"] | None
     total: Float[Array, " M"]
 
-    def mean(self, field: Float[Array, "*rest sectors rows"]) -> Float[Array, "M *rest sectors"]:
-        """Return weighted sums over rows, divided by the total weight of all sectors."""
+    def mean(self, field: Float[Array, "*rest sectors rows"]) -> Float[Array, "M *rest"]:
+        """Return weighted means over all pixels."""
         if self.rows is None:
-            return field.sum(-1)[None] / self.total[0]
-        sums = jnp.einsum("msr,...sr->m...s", self.rows, field, precision="highest")
+            return field.sum(-1).sum(-1)[None] / self.total[0]
+        sums = jnp.einsum("msr,...sr->m...s", self.rows, field, precision="highest").sum(-1)
         return sums / self.divisor(sums)
 
     def products(
         self,
-        left: Float[Array, "L sectors *blocks X rows"],
-        right: Float[Array, "L sectors *blocks Y rows"] | None = None,
-    ) -> Float[Array, "M L sectors *blocks X Y"]:
-        """Return the weighted sums of the products of every `left` with every `right`, normalized.
+        left: Float[Array, "L X pixels"],
+        right: Float[Array, "L Y pixels"] | None = None,
+        *,
+        in_steps: bool = False,
+    ) -> Float[Array, "M L X Y"]:
+        """Return the weighted mean of the products of every `left` with every `right`.
 
-        Without `right`, the pairs are those of the fields of `left`.
+        Args:
+            left, right: fields; without `right`, the pairs are those of the fields of `left`.
+            in_steps: sum some pixels after the others, which is more precise in float32.
         """
 
         def sum_pairs(weights: Array | None) -> Array:
-            return gram(left, weights) if right is None else products(left, right, weights)
+            if right is None:
+                return (gram_in_steps if in_steps else gram)(left, weights)
+            return (products_in_steps if in_steps else products)(left, right, weights)
 
-        sums = sum_pairs(None)[None] if self.rows is None else jax.vmap(sum_pairs)(self.rows)
+        if self.rows is None:
+            sums = sum_pairs(None)[None]
+        else:
+            sums = jax.vmap(sum_pairs)(self.rows.reshape(self.rows.shape[0], -1))
         return sums / self.divisor(sums)
-
-    def precise_products(
-        self,
-        left: Float[Array, "L sectors X rows"],
-        right: Float[Array, "L sectors Y rows"] | None = None,
-    ) -> Float[Array, "M L sectors X Y"]:
-        """Return `products`, summed in blocks of rows, which is more precise in float32."""
-        block = gcd(left.shape[-1], _BLOCK_ROWS)
-
-        def in_blocks(fields: Array) -> Array:
-            return fields.reshape(*fields.shape[:-1], -1, block).swapaxes(-2, -3)
-
-        rows = self.rows
-        rows = None if rows is None else rows.reshape(*rows.shape[:-1], -1, block)
-        right = None if right is None else in_blocks(right)
-        return Weights(rows, self.total).products(in_blocks(left), right).sum(3)
 
     def divisor(self, array: Float[Array, "M *rest"]) -> Array:
         """Return the total weights, reshaped to divide an array."""
@@ -94,9 +83,9 @@ class Scale(NamedTuple):
 
     weights: Weights
     pair_weights: Weights
-    coefficients: Float[Array, "L sectors 2 m rows"]
+    coefficients: Float[Array, "L 2 m sectors rows"]
     newest: Float[Array, "m L sectors rows"]
-    convolved: Float[Array, "m L sectors 2X rows"]
+    convolved: Float[Array, "m L 2X pixels"]
 
 
 def enter(maps: Float[Array, "m p"], pyramid: Pyramid) -> Field:
@@ -201,25 +190,25 @@ def walk_scales(
     count = field.shape[0]
 
     def split(fields: Array) -> Array:
-        return fields.reshape(*fields.shape[:-2], count, -1, fields.shape[-1])
+        return fields.reshape(*fields.shape[:-3], count, -1, *fields.shape[-2:])
 
     # Every map, followed by its moduli of finer scales.
     for scale, (level, weights) in enumerate(zip(pyramid.levels, masks, strict=True)):
         convolved = split(convolve(field, level.stencil))
-        coefficients = convolved[:, :, :, :, 0]
-        newest = jnp.moveaxis(modulus(coefficients[:, :, 0], coefficients[:, :, 1]), 2, 0)
+        coefficients = convolved[:, :, :, 0]
+        newest = modulus(coefficients[:, 0], coefficients[:, 1]).swapaxes(0, 1)
         if scale < covariances:
-            moduli = turn_orientations(newest)
-            again = split(convolve(moduli.reshape(-1, *moduli.shape[2:]), level.stencil))
-            convolved = jnp.concatenate([convolved, again], axis=4)
+            again = split(convolve(newest.reshape(-1, *field.shape[1:]), level.stencil))
+            convolved = jnp.concatenate([convolved, again], axis=3)
             each = field.reshape(count, -1, *field.shape[1:])
-            field = jnp.concatenate([each, moduli], axis=1).reshape(-1, *field.shape[1:])
-        convolved = jnp.moveaxis(convolved, 3, 0)
-        convolved = convolved.reshape(*convolved.shape[:3], -1, convolved.shape[-1])
+            field = jnp.concatenate([each, newest], axis=1).reshape(-1, *field.shape[1:])
+        convolved = jnp.moveaxis(convolved, 2, 0)
+        convolved = convolved.reshape(*convolved.shape[:2], -1, level.npix)
         if weigh:
             weights, convolved = _weigh(weights, convolved)
-        # Made once, in the order that matrix products want.
-        convolved = jax.lax.optimization_barrier(convolved)
+        if not pyramid.spec.row_major:
+            # Made once, in the order that matrix products of CPUs and GPUs want.
+            convolved = jax.lax.optimization_barrier(convolved)
         yield Scale(*weights, coefficients, newest, convolved)
         if scale + 1 < len(pyramid.levels):
             if scale + 1 == covariances:
@@ -229,11 +218,11 @@ def walk_scales(
 
 
 def _weigh(
-    weights: ScaleWeights, convolved: Float[Array, "m L sectors X rows"]
-) -> tuple[ScaleWeights, Float[Array, "m L sectors X rows"]]:
+    weights: ScaleWeights, convolved: Float[Array, "m L X pixels"]
+) -> tuple[ScaleWeights, Float[Array, "m L X pixels"]]:
     """Move the weights of a single mask for S3 and S4 into the fields."""
     rows, total = weights.pair_weights
     if rows is None or rows.shape[0] > 1:
         return weights, convolved
     roots = jnp.sqrt(jax.lax.stop_gradient(rows[0]))
-    return weights._replace(pair_weights=Weights(None, total)), convolved * roots[:, None, :]
+    return weights._replace(pair_weights=Weights(None, total)), convolved * roots.reshape(-1)

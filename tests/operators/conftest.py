@@ -92,15 +92,15 @@ class Problem:
     @property
     def matrix(self):
         """The matrix between one flat field and its flat outputs."""
-        orientations, sectors, parts, rows, *_ = self.dense.shape
-        return self.dense.reshape(orientations * sectors * parts * rows, -1)
+        return self.dense.swapaxes(1, 2).reshape(-1, self.shape.sectors * self.shape.in_rows)
 
     def fields(self, seed=0, channels=3, batch=()):
         shape = (*batch, channels, self.shape.sectors, self.shape.in_rows)
         return np.random.default_rng(seed).standard_normal(shape)
 
     def outputs(self, seed=0, channels=3, batch=()):
-        shape = *self.dense.shape[:3], channels, self.shape.rows
+        orientations, parts, rows, _, sectors, _ = self.shape
+        shape = orientations, parts, channels, sectors, rows
         return np.random.default_rng(seed).standard_normal((*batch, *shape))
 
 
@@ -123,8 +123,12 @@ def matrix_of():
 
     def make(table, sectors):
         units = np.eye(sectors * table.in_rows).reshape(-1, sectors, table.in_rows)
-        return np.moveaxis(np.asarray(spread(table, units)), 3, -1).reshape(
-            table.orientations, sectors, table.parts, table.rows, sectors, table.in_rows
+        return (
+            np.asarray(spread(table, units))
+            .transpose(0, 3, 1, 4, 2)
+            .reshape(
+                *(table.orientations, sectors, table.parts, table.rows, sectors, table.in_rows)
+            )
         )
 
     return make

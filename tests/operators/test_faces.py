@@ -43,13 +43,11 @@ def slow_spread(table, field):
     shape = channels, sectors, 3, faces // 3, side, side
     padded = pad_faces(field.reshape(shape), table.halo, np.asarray(table.corners))
     padded = padded.reshape(channels, sectors, faces, *padded.shape[-2:])
-    out = np.zeros((2, sectors, 1, channels, faces, SIDE, SIDE))
+    out = np.zeros((2, 1, channels, sectors, faces, SIDE, SIDE))
     for weights, (dy, dx) in zip(np.asarray(table.weights), table.offsets, strict=True):
         for y, x in np.ndindex(SIDE, SIDE):
             read = padded[..., table.step * y + dy + table.halo, table.step * x + dx + table.halo]
-            out[..., y, x] += (
-                weights[:, None, :, None, :, y, x] * read.swapaxes(0, 1)[None, :, None]
-            )
+            out[..., y, x] += weights[:, :, None, None, :, y, x] * read
     return out.reshape(*out.shape[:4], -1)
 
 
@@ -67,7 +65,7 @@ def test_spread_is_the_sum_over_shifted_pixels(table):
 
 def test_collect_is_the_adjoint(table):
     field = fields_of(table, 1)
-    shape = 2, sectors_of(table), 1, 3, table.rows
+    shape = 2, 1, 3, sectors_of(table), table.rows
     out = np.random.default_rng(2).standard_normal(shape)
     forward = np.vdot(slow_spread(table, field), out)
     back = np.vdot(field, collect(table, out))

@@ -55,11 +55,11 @@ def close(found, expected, bound=1e-13):
 
 
 def exact_spread(problem, field):
-    return np.einsum("lspoti,cti->lspco", problem.dense, field)
+    return np.einsum("lspoti,cti->lpcso", problem.dense, field)
 
 
 def exact_collect(problem, fields):
-    return np.einsum("lspoti,lspco->cti", problem.dense, fields)
+    return np.einsum("lspoti,lpcso->cti", problem.dense, fields)
 
 
 def test_spread_is_the_matrix(problem):

@@ -194,7 +194,7 @@ def patch_and_sphere(request):
 
     def dense(table, npix, sectors):
         units = fold(np.eye(npix), sectors)
-        out = np.asarray(stencil.convolve(units, table))[:, 0]  # of the first sector
+        out = np.asarray(stencil.convolve(units, table))[..., 0, :]  # of the first sector
         return (out[:, 0] + 1j * out[:, 1]).swapaxes(1, 2)
 
     first = sector_pixels(8, 4)
@@ -240,9 +240,8 @@ def test_real_and_imaginary_parts_stand_on_their_own_axis(row_major):
     table = stencil.build_stencil(Grid(8, 4, row_major), 4, 3, dtype=np.float64)
     maps = np.random.default_rng(0).standard_normal((2, 768))
     out = np.asarray(stencil.convolve(fold(maps, 4, row_major), table))
-    assert out.shape == (4, 4, 2, 2, 192)  # orientation, sector, part, map, row
-    # In the first sector orientations are those of the sphere.
+    assert out.shape == (4, 2, 2, 4, 192)  # orientation, part, map, sector, row
     first = sector_pixels(8, 4, row_major)
     expected = np.asarray(convolve_map(maps, pyramid(8)))[..., first].swapaxes(0, 1)
-    np.testing.assert_allclose(out[:, 0, 0], expected.real, rtol=0, atol=1e-15)
-    np.testing.assert_allclose(out[:, 0, 1], expected.imag, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(out[:, 0, :, 0], expected.real, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(out[:, 1, :, 0], expected.imag, rtol=0, atol=1e-15)

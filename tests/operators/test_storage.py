@@ -56,7 +56,7 @@ def rewrite_header(path, change):
         change(arrays, header)
     else:
         change(header)
-    write_archive(path, "pyramid", 3, header, arrays)
+    write_archive(path, "pyramid", 4, header, arrays)
 
 
 RAGGED = np.random.default_rng(0).permutation(768)[:300]
@@ -232,10 +232,10 @@ def test_damaged_headers_inside_are_refused(path, damage):
         load_pyramid(path)
 
 
-@pytest.mark.parametrize("found", [0, 1, 2, 4, "3", None])
+@pytest.mark.parametrize("found", [0, 1, 2, 3, 5, "4", None])
 def test_another_format_is_refused_with_its_number(path, found):
     rewrite(path, lambda _, header: header.update(format=found))
-    with pytest.raises(ValueError, match=f"path: got .* of format {found}, expected format 3"):
+    with pytest.raises(ValueError, match=f"path: got .* of format {found}, expected format 4"):
         load_pyramid(path)
 
 
@@ -250,7 +250,7 @@ def test_file_of_the_first_format_is_refused_by_its_number(path, pyramid):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
     header = {"format": 1, "spec": spec, "sha256": digest.hexdigest()}
     np.savez(path, header=np.array(json.dumps(header)), **arrays)
-    with pytest.raises(ValueError, match="path: got .*npz of format 1, expected format 3"):
+    with pytest.raises(ValueError, match="path: got .*npz of format 1, expected format 4"):
         load_pyramid(path)
 
 
@@ -448,7 +448,7 @@ def test_header_names_the_tables(path, pyramid):
     with np.load(path) as file:
         header = json.loads(str(file["header"]))
         names = set(file.files)
-    assert header["format"] == 3
+    assert header["format"] == 4
     scales = range(4)
     assert set(header["tables"]) == {
         *(f"{scale}/stencil" for scale in scales),

@@ -127,20 +127,23 @@ def test_true_orientations_of_three():
 
 
 @pytest.mark.parametrize("orientations", [1, 2, 3, 4, 8])
-def test_turned_orientations_are_those_of_the_sphere(orientations):
+def test_turned_coefficients_are_those_of_the_sphere(orientations):
     sectors = symmetry.sector_count(orientations, exact=True)
-    field = np.random.default_rng(3).standard_normal((2, orientations, sectors, 5))
-    found = symmetry.turn_orientations(jnp.asarray(field))
-    source, _ = symmetry.true_orientations(orientations, sectors)
+    fields = np.random.default_rng(3).standard_normal((orientations, 2, 3, sectors, 5))
+    found = np.asarray(symmetry.turn_coefficients(jnp.asarray(fields)))
     for sector in range(sectors):
-        assert np.array_equal(found[:, :, sector], field[:, source[sector], sector])
+        for orientation in range(orientations):
+            half_turns, true = divmod(
+                orientation + 2 * orientations * sector // sectors, orientations
+            )
+            conjugate = [1, -1 if half_turns % 2 else 1]
+            expected = fields[orientation, :, :, sector] * np.reshape(conjugate, (2, 1, 1))
+            assert np.array_equal(found[true, :, :, sector], expected)
 
 
-def test_modulus_of_a_turned_map_is_turned():
-    # Folded moduli in the gauge of the sectors, brought to that of the sphere.
+def test_folded_coefficients_are_those_of_the_whole_map():
     map = np.random.default_rng(4).standard_normal(768)
-    own = np.asarray(stencil.convolve(symmetry.fold(map, 4)[None], pyramid(4).levels[0].stencil))
-    modulus = np.hypot(own[:, :, 0, 0], own[:, :, 1, 0])
-    found = symmetry.unfold(symmetry.turn_orientations(jnp.asarray(modulus)))
-    expected = np.abs(convolve_map(map, pyramid(4)))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
+    own = stencil.convolve(symmetry.fold(map, 4)[None], pyramid(4).levels[0].stencil)
+    found = symmetry.unfold(np.asarray(own)[:, :, 0])
+    expected = np.asarray(convolve_map(map, pyramid(4)))
+    np.testing.assert_allclose(found[:, 0] + 1j * found[:, 1], expected, rtol=0, atol=1e-14)

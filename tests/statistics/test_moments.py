@@ -3,7 +3,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.statistics.moments import gram, modulus, safe_sqrt, standard_error_of_mean
+from jaxscat.statistics.moments import (
+    combine_parts,
+    gram,
+    gram_in_steps,
+    modulus,
+    products_in_steps,
+    safe_sqrt,
+    standard_error_of_mean,
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +58,23 @@ def test_safe_sqrt_and_its_gradient():
     np.testing.assert_allclose(gradient, [0.25, 1, 0, 0], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("pixels", [7, 700])
+@pytest.mark.parametrize("sum_products", [gram, gram_in_steps])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_gram_and_its_derivatives_are_those_of_a_plain_einsum(generator, weighted):
-    fields, tangent = generator.standard_normal((2, 3, 4, 7))
-    weights = generator.random((3, 7)) if weighted else None
+def test_gram_and_its_derivatives_are_those_of_a_plain_einsum(
+    generator, weighted, sum_products, pixels
+):
+    fields, tangent = generator.standard_normal((2, 3, 4, pixels))
+    weights = generator.random(pixels) if weighted else None
     cotangent = generator.standard_normal((3, 4, 4))
 
     def plain(fields):
         if weights is None:
             return jnp.einsum("bxr,byr->bxy", fields, fields)
-        return jnp.einsum("br,bxr,byr->bxy", weights, fields, fields)
+        return jnp.einsum("r,bxr,byr->bxy", weights, fields, fields)
 
     def ours(fields):
-        return gram(fields, weights)
+        return sum_products(fields, weights)
 
     np.testing.assert_allclose(ours(fields), plain(fields), rtol=1e-13, atol=1e-13)
     for value, expected in zip(
@@ -75,7 +87,30 @@ def test_gram_and_its_derivatives_are_those_of_a_plain_einsum(generator, weighte
         jax.jvp(jax.grad(lambda x, f=f: jnp.sum(cotangent * f(x) ** 2)), (fields,), (tangent,))[1]
         for f in (ours, plain)
     )
-    np.testing.assert_allclose(hessian, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(hessian, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+
+
+def test_sums_in_steps_are_of_all_pairs(generator):
+    left, right = generator.standard_normal((3, 2, 700)), generator.standard_normal((3, 4, 700))
+    weights = generator.random(700)
+    expected = np.einsum("bxr,byr,r->bxy", left, right, weights)
+    found = products_in_steps(left, right, weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_sums_in_steps_round_less(generator):
+    fields = (1 + generator.random((1, 2, 1 << 20))).astype(np.float32)
+    exact = np.einsum("bxr,byr->bxy", fields, fields, dtype=np.float64)
+    np.testing.assert_allclose(gram_in_steps(fields, None), exact, rtol=1e-6)
+
+
+def test_parts_are_those_of_a_product_with_a_conjugate(generator):
+    left, right = (generator.standard_normal((1, 3, 2 * n, 7)) for n in (5, 2))
+    sums = np.einsum("mlxr,mlyr->mlxy", left, right)
+    one, other = left[:, :, :5] + 1j * left[:, :, 5:], right[:, :, :2] + 1j * right[:, :, 2:]
+    expected = np.einsum("mlxr,mlyr->mlxy", one, other.conj())
+    found = np.asarray(combine_parts(sums))
+    np.testing.assert_allclose(found[:, 0] + 1j * found[:, 1], expected, rtol=0, atol=1e-13)
 
 
 def test_standard_error_of_four_numbers():
