@@ -128,7 +128,8 @@ def build_pyramid(
 
     Raises:
         ValueError: an argument is outside its range, float64 is requested without x64, or the
-            tables do not fit into this machine's memory (the message says how much they need).
+            tables do not fit into this machine's memory (the message says how much they need,
+            and which nside would fit).
 
     Examples:
         >>> import jaxscat
@@ -156,7 +157,7 @@ def build_pyramid(
         if cells.size == 12 * nside**2:  # the full sky, however its pixels are ordered
             cells = None
     spec = check_spec(nside, orientations, kernel_size, scales, dtype, geometry, cells, layout)
-    memory.require(memory.table_bytes(spec), f"build_pyramid(nside={spec.nside})")
+    memory.require(spec)
     exact = spec.geometry == "exact"
     weights_type = np.dtype(spec.dtype)
     at_level = _cells_of_levels(spec, cells)
