@@ -146,9 +146,7 @@ def _taken_apart(table: Table) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, arrays
 
 
-def _put_together(
-    tables: dict[str, dict[str, Any]], arrays: dict[str, Any], name: str
-) -> Table:
+def _put_together(tables: dict[str, dict[str, Any]], arrays: dict[str, Any], name: str) -> Table:
     static = dict(tables[name])
     kind = _KINDS[static.pop("kind")]
     if "offsets" in static:
