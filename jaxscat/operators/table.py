@@ -21,7 +21,7 @@ DENSE_PIXELS = 192
 DENSE_PIXELS_OF_FACES = 768
 
 # Rows computed in one piece, so that building needs little more memory than the table itself.
-ROWS_AT_A_TIME = 1 << 10
+ROWS_AT_A_TIME = 1 << 9
 
 # Bytes, of XLA's buffers on CPUs.
 _ALIGNMENT = 64
