@@ -12,6 +12,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from jaxscat.run.kept_pyramids import TEMPORARY_HOME
+
 _made_homes: list[Path] = []
 
 
@@ -42,7 +44,7 @@ def ensure_home() -> None:
     if reason is None:
         return
     try:
-        home = tempfile.mkdtemp(prefix="jaxscat-home-")
+        home = tempfile.mkdtemp(prefix=TEMPORARY_HOME)
     except OSError as error:
         warnings.warn(f"{reason}, and no temporary one can be made: {error}", stacklevel=2)
         return

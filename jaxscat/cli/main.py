@@ -43,6 +43,7 @@ from jaxscat.plotting import as_label, plot_coefficients, render_figure, write_f
 from jaxscat.run.config import load_config
 from jaxscat.run.execute import run_experiment, validate_run
 from jaxscat.run.folder import REPORT, RunFolder
+from jaxscat.run.kept_pyramids import describe_kept
 from jaxscat.run.overrides import parse_overrides
 from jaxscat.run.provenance import describe_devices, versions
 from jaxscat.run.results import has_diverged
@@ -267,7 +268,7 @@ def datasets() -> None:
 
 @app.command()
 def info() -> None:
-    """Show the versions of what jaxscat stands on, its devices, and where it keeps programs."""
+    """Show the versions of what jaxscat stands on, its devices, and the folders of its caches."""
     with errors_in_one_line():
         for name, version in versions().items():
             say(f"{name:10} {version or 'not installed'}")
@@ -277,6 +278,7 @@ def info() -> None:
         for index, kind in enumerate(device["devices"]):
             say(f"{f'device {index}':10} {kind}")
         say(f"{'programs':10} {find_cache().describe()}")
+        say(f"{'pyramids':10} {describe_kept()}")
 
 
 @app.callback(invoke_without_command=True)

@@ -18,10 +18,10 @@ from jaxscat.io.formats import check_order
 from jaxscat.io.masks import build_footprint
 from jaxscat.io.precision import in_precision
 from jaxscat.maps import npix_to_nside, seen_pixels
-from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.plotting import as_label
 from jaxscat.progress import Observer
 from jaxscat.run.inputs import MapSources, read_maps
+from jaxscat.run.kept_pyramids import provide_pyramid
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.errors import standard_error
 from jaxscat.statistics.hidden import HIDDEN
@@ -62,6 +62,7 @@ class MeasureOptions:
         unit, bad_data, zero_hits: as for `load_sky`.
         select: places on other dimensions, as "time=0".
         error_formula: `formula` of `standard_error`.
+        pyramid_cache: keep the pyramid in the user's cache folder, and load it from there.
         figure: file for a figure of the coefficients, or None.
         overwrite: whether output and figure may replace files.
     """
@@ -109,6 +110,7 @@ class MeasureOptions:
     both_triangles: Annotated[
         bool, typer.Option("--both-triangles", help="S4 of two maps with j1 > j2 too.")
     ] = False
+    pyramid_cache: Annotated[bool, typer.Option(help="Keep wavelets, and use those kept.")] = False
     figure: Annotated[Path | None, typer.Option(help="Draw them (.png, .pdf, .svg).")] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that are there.")
@@ -250,13 +252,14 @@ def measure_files(
     }
     map: Any = in_precision(map, precision, "map")
     observer.stage("building the wavelets")
-    pyramid = build_pyramid(
+    pyramid = provide_pyramid(
         npix_to_nside(found.map.size),
+        keep=options.pyramid_cache,
         orientations=options.orientations,
         kernel_size=options.kernel_size,
         scales=options.scales,
         dtype=np.dtype(precision),
-        geometry=options.geometry,  # pyright: ignore[reportArgumentType]  # checked
+        geometry=options.geometry,
         cell_ids=cells,
         progress=observer.building,
     )

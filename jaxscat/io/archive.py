@@ -151,7 +151,8 @@ def read_archive(
     if not path.is_file():
         raise FileNotFoundError(f"path: got {path}, which is no file, expected a {content} file")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: of a damaged archive, NumPy would leave it open.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(str(arrays.pop("header")))
         found = header["format"]

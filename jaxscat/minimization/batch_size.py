@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from math import ceil, log
 
 # Fraction of the free memory that a batch may take: the host needs some between two chunks.
 _SHARE = 0.85
@@ -55,8 +56,9 @@ def choose_batch(
     takes = f"{_mebibytes(needed)} on each device, where {_mebibytes(limit)} can be used"
     if size == 0:
         raise ValueError(
-            f"pyramid: not even one map fits: {wanted} at once take {takes}; expected a smaller "
-            "nside, fewer corrections (memory), or with coupled=True fewer seeds"
+            f"pyramid: not even one map fits: {wanted} at once take {takes}; expected "
+            f"{_describe_fitting(bytes_of(1), limit)}, fewer corrections (memory), or with "
+            "coupled=True fewer seeds"
         )
     raise ValueError(
         f"batch_size: got {asked}, but {wanted} maps take {takes}; expected at most {size}"
@@ -89,6 +91,13 @@ def _largest(wanted: int, limit: int, bytes_of: Callable[[int], int | None], clo
     if closely and fits + 1 < over and (bytes_of(fits + 1) or 0) <= limit:
         return fits + 1
     return fits
+
+
+def _describe_fitting(needed: int | None, limit: int) -> str:
+    """Say which nside would do where one map takes more than the limit: half takes a quarter."""
+    if not needed or limit <= 0:
+        return "a smaller nside"
+    return f"an nside {2 ** ceil(log(needed / limit, 4))} times smaller"
 
 
 def _mebibytes(number: int) -> str:

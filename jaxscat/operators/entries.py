@@ -1,7 +1,8 @@
 """The entries of a constant sparse matrix between folded fields, on the host."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
@@ -11,11 +12,11 @@ from jaxtyping import Float, Inexact, Int
 from jaxscat.operators import symmetry
 from jaxscat.operators.cells import find
 
-# Rows computed in one piece, so that building needs little more memory than the table itself.
-ROWS_AT_A_TIME = 1 << 13
-
 # Pieces computed at once: NumPy and healpy leave Python's lock for most of the time.
 _THREADS = 4
+
+# Pieces that are begun before the first of them is taken.
+_WAITING = 2 * _THREADS
 
 _Result = TypeVar("_Result")
 
@@ -116,14 +117,23 @@ def in_pieces(
         rows: number of output rows.
         convert: what is made of the entries of a piece, on the same thread.
     """
-    bounds = [*starts, rows]
-    parts = [slice(*pair) for pair in pairwise(bounds)]
 
     def one(part: slice) -> _Result:
         return convert(compute(part))
 
     with ThreadPoolExecutor(_THREADS) as threads:
-        # A few at a time: results that wait take memory.
-        for first in range(0, len(parts), _THREADS):
-            several = parts[first : first + _THREADS]
-            yield from zip(several, threads.map(one, several), strict=True)
+        begun: deque[tuple[slice, Future[_Result]]] = deque()
+        try:
+            for pair in pairwise([*starts, rows]):
+                # A few at a time: results that wait take memory.
+                if len(begun) == _WAITING:
+                    part, result = begun.popleft()
+                    yield part, result.result()
+                part = slice(*pair)
+                begun.append((part, threads.submit(one, part)))
+            while begun:
+                part, result = begun.popleft()
+                yield part, result.result()
+        finally:
+            for _, result in begun:
+                result.cancel()

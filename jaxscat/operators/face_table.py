@@ -7,10 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxscat.operators.entries import ROWS_AT_A_TIME, Entries, Grid, Shape, in_pieces
+from jaxscat.operators.entries import Entries, Grid, Shape, in_pieces
 from jaxscat.operators.faces import FaceTable
 from jaxscat.operators.halo import beyond_corners, corner_pixels, corner_squares, pad_faces
 from jaxscat.operators.symmetry import FACE_ROWS
+
+# Rows computed in one piece. Where strays go depends on it.
+ROWS_AT_A_TIME = 1 << 13
 
 # Shifts that fewer pixels need are left to the corners of the halo.
 _FEW_PIXELS = 12

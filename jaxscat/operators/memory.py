@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,15 +132,40 @@ def _read_figures(path: Path) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}
 
 
-def require(needed: int, what: str) -> None:
-    """Check that tables fit into the available memory, where it is known.
+def require(spec: PyramidSpec) -> None:
+    """Check that the tables of a pyramid fit into the available memory, where it is known.
 
     Raises:
-        ValueError: less is available than twice `needed`, the peak while tables are built.
+        ValueError: less is available than twice their size, the peak while tables are built; the
+            message says which nside, or how many pixels of a patch, would fit.
     """
-    free = available_bytes()
+    needed, free = table_bytes(spec), available_bytes()
     if free is not None and 2 * needed > free:
         raise ValueError(
-            f"{what}: its tables take {needed / 2**30:.1f} GiB and building them up to twice "
-            f"that, but {free / 2**30:.1f} GiB are free; take a smaller nside or fewer orientations"
+            f"build_pyramid(nside={spec.nside}): its tables take {needed / 2**30:.1f} GiB and "
+            f"building them up to twice that, but {free / 2**30:.1f} GiB are free; expected "
+            f"{_describe_fitting(spec, free)}"
         )
+
+
+def _describe_fitting(spec: PyramidSpec, free: int) -> str:
+    """Say what would fit into some free bytes with the other arguments of a pyramid."""
+
+    def fits(smaller: PyramidSpec) -> bool:
+        return 2 * table_bytes(smaller) <= free
+
+    if spec.cell_count is not None:
+        # Nearly proportional to the number of pixels.
+        count = spec.cell_count * free // (2 * table_bytes(spec))
+        while count and not fits(dataclasses.replace(spec, cell_count=count)):
+            count = count * 9 // 10
+        most = f"a patch of at most {count} pixels, " if count else ""
+        return f"{most}fewer orientations or a smaller kernel"
+    smaller = spec
+    while smaller.nside > 1:
+        halved = smaller.nside // 2
+        most = halved.bit_length() + spec.upsampled
+        smaller = dataclasses.replace(spec, nside=halved, scales=min(spec.scales, most))
+        if fits(smaller):
+            return f"at most nside {halved}, fewer orientations or a smaller kernel"
+    return "more memory: not even nside 1 fits"

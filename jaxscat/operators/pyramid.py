@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -128,7 +128,8 @@ def build_pyramid(
 
     Raises:
         ValueError: an argument is outside its range, float64 is requested without x64, or the
-            tables do not fit into this machine's memory (the message says how much they need).
+            tables do not fit into this machine's memory (the message says how much they need,
+            and which nside would fit).
 
     Examples:
         >>> import jaxscat
@@ -147,6 +148,55 @@ def build_pyramid(
     Source: Delouis et al. 2022, A&A 668, A122, section 2; `docs/conventions.md`, "Wavelet" to
     "Upsampling".
     """
+    plan = plan_pyramid(
+        nside,
+        orientations=orientations,
+        kernel_size=kernel_size,
+        scales=scales,
+        dtype=dtype,
+        geometry=geometry,
+        cell_ids=cell_ids,
+        layout=layout,
+        progress=progress,
+    )
+    return build_planned(plan, progress)
+
+
+class Plan(NamedTuple):
+    """What a pyramid is built from: arguments that have been checked.
+
+    Attributes:
+        spec: specification of the pyramid.
+        cells: pixels of a patch, ascending; None is the full sky.
+        order: `order` of the pyramid.
+    """
+
+    spec: PyramidSpec
+    cells: Int[np.ndarray, " p"] | None
+    order: Int[np.ndarray, " p"] | None
+
+    def put_in_order(self, levels: tuple[Level, ...]) -> Pyramid:
+        """Return the pyramid of some levels, for maps whose pixels are in the order of the plan."""
+        return Pyramid(levels, _indices(self.order), self.spec)
+
+
+def plan_pyramid(
+    nside: int,
+    *,
+    orientations: int = 4,
+    kernel_size: int = 3,
+    scales: int | None = None,
+    dtype: DTypeLike = jnp.float32,
+    geometry: Geometry = "exact",
+    cell_ids: ArrayLike | None = None,
+    layout: Layout | Literal["auto"] = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> Plan:
+    """Check the arguments of `build_pyramid`.
+
+    Raises:
+        ValueError: as `build_pyramid`.
+    """
     nside = maps.check_nside(nside)
     if progress is not None:
         maps.check_callable(progress, 2, "progress", "a function of the pixels done and in total")
@@ -156,10 +206,16 @@ def build_pyramid(
         if cells.size == 12 * nside**2:  # the full sky, however its pixels are ordered
             cells = None
     spec = check_spec(nside, orientations, kernel_size, scales, dtype, geometry, cells, layout)
-    memory.require(memory.table_bytes(spec), f"build_pyramid(nside={spec.nside})")
+    memory.require(spec)
+    return Plan(spec, cells, order)
+
+
+def build_planned(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Pyramid:
+    """Build the pyramid of a plan; `progress` is called as by `build_pyramid`."""
+    spec = plan.spec
     exact = spec.geometry == "exact"
     weights_type = np.dtype(spec.dtype)
-    at_level = _cells_of_levels(spec, cells)
+    at_level = _cells_of_levels(spec, plan.cells)
     total = sum(
         12 * (spec.finest_nside >> j) ** 2 if ids is None else ids.size
         for j, ids in enumerate(at_level)
@@ -183,7 +239,7 @@ def build_pyramid(
         if j + 1 < spec.scales or (j == 0 and spec.upsampled):
             downsampling = build_downsampling(grid, exact, weights_type)
         levels.append(Level(stencil, downsampling, _indices(ids), level_nside))
-    return Pyramid(levels=tuple(levels), order=_indices(order), spec=spec)
+    return plan.put_in_order(tuple(levels))
 
 
 def check_pyramid(pyramid: Any, *, name: str = "pyramid") -> PyramidSpec:

@@ -88,7 +88,8 @@ def _entries(
 ) -> Entries:
     """Compute the pixels and weights of some rows, over all orientations."""
     kernel = wavelet_kernel(kernel_size)
-    seen, weights = [], []
+    size = (pixels.size, orientations, kernel.size, 4)
+    seen, weights = np.empty(size, dtype=np.int64), np.empty(size, dtype=kernel.dtype)
     for orientation in range(orientations):
         theta, phi = healpix.stencil_points(
             grid.nside, pixels, orientation, orientations, kernel_size, single_precision=not exact
@@ -96,11 +97,11 @@ def _entries(
         columns, shares = healpix.interpolation(grid.nside, theta, phi, single_precision=not exact)
         if grid.cells is not None:
             columns, shares = _inside(columns, shares, grid.cells)
-        seen.append(columns.transpose(1, 2, 0).reshape(pixels.size, -1))
-        weights.append((shares * kernel).transpose(1, 2, 0).reshape(pixels.size, -1))
-    rows, shifts = grid.locate(np.concatenate(seen, axis=1))
-    orientation = np.repeat(np.arange(orientations), seen[0].shape[1])
-    return Entries(start, rows, shifts, np.concatenate(weights, axis=1), orientation)
+        seen[:, orientation] = columns.transpose(1, 2, 0)
+        weights[:, orientation] = (shares * kernel).transpose(1, 2, 0)
+    rows, shifts = grid.locate(seen.reshape(pixels.size, -1))
+    orientation = np.repeat(np.arange(orientations), kernel.size * 4)
+    return Entries(start, rows, shifts, weights.reshape(pixels.size, -1), orientation)
 
 
 def _inside(

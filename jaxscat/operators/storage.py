@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Array
 
@@ -19,7 +19,8 @@ from jaxscat.operators.rows import RowTable
 from jaxscat.operators.spec import PyramidSpec, check_spec
 from jaxscat.operators.table_checks import check_table
 
-_CONTENT, _FORMAT = "pyramid", 4
+FORMAT = 4
+_CONTENT = "pyramid"
 
 _KINDS = {kind.__name__: kind for kind in (RowTable, FaceTable, DenseTable)}
 
@@ -52,7 +53,7 @@ def save_pyramid(path: str | os.PathLike[str], pyramid: Pyramid) -> None:
     if pyramid.order is not None:
         arrays["order"] = np.asarray(pyramid.order)
     header = {"spec": dataclasses.asdict(pyramid.spec), "tables": tables}
-    write_archive(path, _CONTENT, _FORMAT, header, arrays)
+    write_archive(path, _CONTENT, FORMAT, header, arrays)
 
 
 def load_pyramid(path: str | os.PathLike[str]) -> Pyramid:
@@ -67,7 +68,7 @@ def load_pyramid(path: str | os.PathLike[str]) -> Pyramid:
             weights while x64 is off.
     """
     check_path(path)
-    header, arrays = read_archive(path, _CONTENT, _FORMAT)
+    header, arrays = read_archive(path, _CONTENT, FORMAT)
     spec = _checked_spec(header, Path(path))
     try:
         levels = [_level(header["tables"], arrays, spec, scale) for scale in range(spec.scales)]
@@ -101,13 +102,17 @@ def _checked_spec(header: dict, path: Path) -> PyramidSpec:
     return spec
 
 
-def _array(arrays: dict[str, np.ndarray], name: str) -> Array | None:
-    return jnp.asarray(arrays[name]) if name in arrays else None
+def _array(arrays: dict[str, Any], name: str) -> Array | None:
+    """Put an array on the device, and drop the one on the host, so that it is there once."""
+    if name not in arrays:
+        return None
+    arrays[name] = jax.device_put(arrays[name])
+    return arrays[name]
 
 
 def _level(
     tables: dict[str, dict[str, Any]],
-    arrays: dict[str, np.ndarray],
+    arrays: dict[str, Any],
     spec: PyramidSpec,
     scale: int,
 ) -> Level:
@@ -141,9 +146,7 @@ def _taken_apart(table: Table) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, arrays
 
 
-def _put_together(
-    tables: dict[str, dict[str, Any]], arrays: dict[str, np.ndarray], name: str
-) -> Table:
+def _put_together(tables: dict[str, dict[str, Any]], arrays: dict[str, Any], name: str) -> Table:
     static = dict(tables[name])
     kind = _KINDS[static.pop("kind")]
     if "offsets" in static:

@@ -44,8 +44,10 @@ def locate(
 ) -> tuple[Int[np.ndarray, "*shape"], Int[np.ndarray, "*shape"]]:
     """Return the row and the sector of NESTED pixels."""
     per_face_row = 12 * nside**2 // (sectors * FACE_ROWS)
-    face_row, within = np.divmod(pixels, per_face_row * sectors)
-    sector, position = np.divmod(within, per_face_row)
+    # All are powers of two: shifts and masks are quotients and remainders, without the divisions.
+    bits, sector_bits = per_face_row.bit_length() - 1, sectors.bit_length() - 1
+    face_row, position = pixels >> (bits + sector_bits), pixels & (per_face_row - 1)
+    sector = (pixels >> bits) & (sectors - 1)
     if row_major:
         face, nested = np.divmod(position, nside**2)
         order = np.empty(nside**2, dtype=np.int64)

@@ -1,13 +1,16 @@
 """Tables of constant sparse matrices between folded fields, built on the host."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Inexact, Int
 
 from jaxscat.operators.dense import DenseTable
-from jaxscat.operators.entries import ROWS_AT_A_TIME, Entries, Grid, Shape, in_pieces
+from jaxscat.operators.entries import Entries, Grid, Shape, in_pieces
 from jaxscat.operators.face_table import build_faces
 from jaxscat.operators.faces import FaceTable
 from jaxscat.operators.rows import BLOCK, RowTable
@@ -16,6 +19,12 @@ from jaxscat.operators.rows import BLOCK, RowTable
 DENSE_PIXELS = 192
 # The same where there are units for matrix products and gathers are slow.
 DENSE_PIXELS_OF_FACES = 768
+
+# Rows computed in one piece, so that building needs little more memory than the table itself.
+ROWS_AT_A_TIME = 1 << 9
+
+# Bytes, of XLA's buffers on CPUs.
+_ALIGNMENT = 64
 
 
 def tabulate(
@@ -83,7 +92,7 @@ def _build_rows(
     blocks = int(place[-1]) // BLOCK + 1
     outputs = shape.orientations * shape.parts * BLOCK
     read = np.full((blocks, 0), -1, dtype=np.int32)
-    weights = np.zeros((blocks, 0, outputs), dtype=shape.dtype)
+    weights = _zeros((blocks, 0, outputs), shape.dtype)
 
     def convert(entries: Entries) -> tuple[np.ndarray, np.ndarray]:
         own = place[entries.start : entries.start + entries.rows.shape[0]]
@@ -91,23 +100,19 @@ def _build_rows(
 
     starts = np.searchsorted(place, range(0, BLOCK * blocks, ROWS_AT_A_TIME))
     for part, (codes, values) in in_pieces(compute, starts.tolist(), shape.rows, convert):
-        missing = codes.shape[1] - read.shape[1]
-        if missing > 0:  # almost always at the first piece only, before anything is written
-            read = np.pad(read, ((0, 0), (0, missing)), constant_values=-1)
-            wider = np.zeros((blocks, read.shape[1], outputs), dtype=shape.dtype)
-            wider[:, : weights.shape[1]] = weights
-            weights = wider
         first = int(place[part.start]) // BLOCK
+        missing = codes.shape[1] - read.shape[1]
+        if missing > 0:  # almost always at the first pieces only, before much is written
+            read, weights = _widened(read, weights, missing, first)
         own = slice(first, first + codes.shape[0])
         read[own, : codes.shape[1]] = codes
         weights[own, : codes.shape[1]] = values
         advance(part.stop - part.start)
     if (read >= 0).all():  # the padding of the transpose needs a place of zero weight
-        read = np.pad(read, ((0, 0), (0, 1)), constant_values=-1)
-        weights = np.pad(weights, ((0, 0), (0, 1), (0, 0)))
+        read, weights = _widened(read, weights, 1, blocks)
     indices = _index(read, shape)
     return RowTable(
-        weights=jnp.asarray(weights),
+        weights=jax.device_put(weights),
         **{name: _indices(values) for name, values in indices.items()},
         slots=None if slots is None else _indices(slots),
         orientations=shape.orientations,
@@ -116,39 +121,73 @@ def _build_rows(
     )
 
 
+def _widened(
+    read: Int[np.ndarray, "blocks union"],
+    weights: Float[np.ndarray, "blocks union outputs"],
+    more: int,
+    written: int,
+) -> tuple[Int[np.ndarray, "blocks wider"], Float[np.ndarray, "blocks wider outputs"]]:
+    """Give every block room for more inputs; all but the first blocks are still empty."""
+    blocks, union, outputs = weights.shape
+    wider = _zeros((blocks, union + more, outputs), weights.dtype)
+    wider[:written, :union] = weights[:written]
+    return np.pad(read, ((0, 0), (0, more)), constant_values=-1), wider
+
+
+def _zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return zeros in memory that JAX takes over on a CPU; it copies what is aligned otherwise."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(size + _ALIGNMENT, dtype=np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
 def _blocks(
     entries: Entries, place: Int[np.ndarray, " n"], shape: Shape
 ) -> tuple[Int[np.ndarray, "blocks union"], Float[np.ndarray, "blocks union outputs"]]:
     """Return the inputs of every block (-1 where padded), and the weights of its outputs."""
     first = place[0] // BLOCK
-    count = place[-1] // BLOCK + 1 - first
+    count = int(place[-1] // BLOCK + 1 - first)
+    slots = place - first * BLOCK
     codes = np.where(entries.values == 0, -1, entries.shifts * shape.in_rows + entries.rows)
-    width = codes.shape[1]
-    by_place = np.full((count * BLOCK, width), -1, dtype=np.int32)
-    by_place[place - first * BLOCK] = codes
-    by_block = by_place.reshape(count, BLOCK * width)
-    # Sorting brings entries of one pixel together; each distinct pixel gets the next slot.
-    order = np.argsort(by_block, axis=1, kind="stable")
-    codes = np.take_along_axis(by_block, order, axis=1)
-    kept = codes >= 0
-    fresh = np.diff(codes, axis=1, prepend=-1) != 0
-    slot = np.cumsum(fresh & kept, axis=1) - 1
+    codes = _by_block(codes, slots, count, -1)
+    # Sorting brings entries of one pixel together; each distinct pixel gets the next slot. The last
+    # bits of a key tell where in the block it was, so that equal pixels stay in order.
+    size = codes.shape[1]
+    bits = (size - 1).bit_length()
+    keys = np.sort((codes << bits) | np.arange(size), axis=1)
+    codes, order = keys >> bits, keys & ((1 << bits) - 1)
+    fresh = (np.diff(codes, axis=1, prepend=-1) != 0) & (codes >= 0)
+    slot = np.maximum(np.cumsum(fresh, axis=1) - 1, 0)  # what is no entry adds zero to the first
     union = int(slot.max()) + 1
-    row = np.broadcast_to(np.arange(count)[:, None], codes.shape)
+    row, column = np.nonzero(fresh)
     found = np.full((count, union), -1, dtype=np.int32)
-    found[row[kept], slot[kept]] = codes[kept]
-    child, entry = np.divmod(order[kept], width)
-    output = entries.orientations[entry] * len(entries.parts) * BLOCK + child
-    outputs = shape.orientations * shape.parts * BLOCK
-    source = np.full(count * BLOCK, 0)
-    source[place - first * BLOCK] = np.arange(place.size)
-    source = source[row[kept] * BLOCK + child]
-    weights = np.zeros((count, union, outputs), dtype=shape.dtype)
-    for part, values in enumerate(entries.parts):
-        flat = (row[kept] * union + slot[kept]) * outputs + output + part * BLOCK
-        sums = np.bincount(flat, values[source, entry], minlength=weights.size)
-        weights += sums.reshape(weights.shape).astype(shape.dtype)
-    return found, weights
+    found[row, slot[row, column]] = codes[row, column]
+    child = np.arange(BLOCK)[:, None]
+    output = (entries.orientations * BLOCK + child).ravel()
+    outputs = shape.orientations * BLOCK
+    flat = (np.arange(count)[:, None] * union + slot) * outputs + output[order]
+    values = np.take_along_axis(_by_block(entries.values, slots, count, 0), order, axis=1)
+    weights = np.empty((count, union, shape.orientations, shape.parts, BLOCK), dtype=shape.dtype)
+    for part, numbers in enumerate(entries._replace(values=values).parts):
+        sums = np.bincount(flat.ravel(), numbers.ravel(), minlength=count * union * outputs)
+        weights[:, :, :, part] = sums.reshape(count, union, shape.orientations, BLOCK)
+    return found, weights.reshape(count, union, -1)
+
+
+def _by_block(
+    values: Inexact[np.ndarray, "n entries"] | Int[np.ndarray, "n entries"],
+    slots: Int[np.ndarray, " n"],
+    count: int,
+    padding: int,
+) -> Any:
+    """Arrange the entries of rows by blocks, `[blocks, entries of all rows of a block]`."""
+    rows = count * BLOCK
+    if slots.size < rows:
+        padded = np.full((rows, values.shape[1]), padding, dtype=values.dtype)
+        padded[slots] = values
+        values = padded
+    return values.reshape(count, -1)
 
 
 def _index(read: Int[np.ndarray, "blocks union"], shape: Shape) -> dict[str, np.ndarray]:
@@ -193,4 +232,4 @@ def _by_row(
 
 
 def _indices(values: np.ndarray) -> Array:
-    return jnp.asarray(values, dtype=jnp.int32)
+    return jax.device_put(values.astype(np.int32, copy=False))

@@ -214,12 +214,16 @@ class CheckpointConfig(_Section):
 
 
 class RunConfig(_Section):
-    """The name of the run, and the platform and the precision of its computations."""
+    """The name of the run, and the platform and the precision of its computations.
+
+    With `pyramid_cache` wavelets are kept in the user's cache folder, and loaded from there.
+    """
 
     # No default here: `load_config` takes the file's own name.
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     precision: Literal["float32", "float64"] = "float32"
     platform: Literal["default", "cpu", "gpu", "tpu"] = "default"
+    pyramid_cache: bool = False
 
 
 class Config(_Section):

@@ -162,10 +162,13 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
     _check_precision(config)
     for name in REPORT:
         check_replaceable(folder / name, name="folder")
-    observer.stage("validating")
+    observer.stage("building the wavelets")
     working = build_working_map(config, stored.original, build_footprint(stored.mask))
     cells = find_cells(config, stored.mask)
-    pyramid = build_run_pyramid(config, npix_to_nside(stored.original.size), cells=cells)
+    pyramid = build_run_pyramid(
+        config, npix_to_nside(stored.original.size), cells=cells, progress=observer.building
+    )
+    observer.stage("validating")
     exact = large_mean(stored.original) != 0
     maps = {
         seed: map if exact else map.astype(np.float32)

@@ -139,8 +139,9 @@ def prepare(
         given = working.values, inputs.mask, inputs.second
         values, mask, second = (select_cells(map, cells) for map in given)
         target = build_run_target(config, values, pyramid, mask=mask, second=second)
-        coarser = build_coarser_levels(config, values, pyramid, mask=mask, second=second)
-        targets, pyramids = coarser
+        targets, pyramids = build_coarser_levels(
+            config, values, pyramid, mask=mask, second=second, observer=observer
+        )
         form = _build_form(config, working)
     return Prepared(config, inputs, working, cells, [*pyramids, pyramid], [*targets, target], form)
 

@@ -11,6 +11,7 @@ from jaxscat.objectives.target import Target
 from jaxscat.operators.apply import downsample_map
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.spec import PyramidSpec
+from jaxscat.progress import Observer
 from jaxscat.run.config import Config
 from jaxscat.run.targets import build_run_pyramid, build_run_target, treat_hidden
 
@@ -22,16 +23,19 @@ def build_coarser_levels(
     *,
     mask: np.ndarray | None = None,
     second: np.ndarray | None = None,
+    observer: Observer | None = None,
 ) -> tuple[list[Target], list[Pyramid]]:
     """Build targets and pyramids from `synthesis.first_nside` to half the nside of the run.
 
     Original, mask and second map ([p], masks [M p]) are downsampled by the pyramid of the run,
     with hidden pixels left out of the averages unless the config includes them.
-    Without `first_nside` both lists are empty.
+    Without `first_nside` both lists are empty. `observer` receives the stages and the progress of
+    the wavelets.
 
     Raises `ValueError` for a `first_nside` that is not below the nside of the run or is not among
     the scales of its pyramid, and as `build_pyramid` and `make_target`.
     """
+    observer = observer or Observer()
     first, nside = config.synthesis.first_nside, pyramid.spec.nside
     if first is None:
         return [], []
@@ -58,7 +62,10 @@ def build_coarser_levels(
         mask = None if mask is None else _downsample(mask, pyramid, own + step)
         level = _shift_scales(config, step + 1, pyramid.spec)
         cells = pyramid.pixels(own + step + 1) if patch else None
-        coarse = build_run_pyramid(level, nside >> (step + 1), cells=cells)
+        coarser = nside >> (step + 1)
+        observer.stage(f"building the wavelets of nside {coarser}")
+        coarse = build_run_pyramid(level, coarser, cells=cells, progress=observer.building)
+        observer.stage(f"measuring the map at nside {coarser}")
         other = maps[1] if len(maps) > 1 else None
         target = build_run_target(level, maps[0], coarse, mask=mask, second=other)
         targets.insert(0, target)

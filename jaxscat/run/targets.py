@@ -12,8 +12,9 @@ from jaxtyping import Array
 from jaxscat.maps import seen_pixels
 from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.target import Target
-from jaxscat.operators.pyramid import Pyramid, build_pyramid
+from jaxscat.operators.pyramid import Pyramid
 from jaxscat.run.config import Config, TargetConfig
+from jaxscat.run.kept_pyramids import provide_pyramid
 from jaxscat.statistics.alignment import align_orientations
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.hidden import Hidden
@@ -29,11 +30,13 @@ def build_run_pyramid(
 ) -> Pyramid:
     """Build the wavelets of a config for maps of an nside, or for some of their pixels, `cells`.
 
-    `progress` is called as by `build_pyramid`. Raises `ValueError` as `build_pyramid`.
+    With `run.pyramid_cache` they are loaded if they have been built before. `progress` is called
+    as by `build_pyramid`. Raises `ValueError` as `build_pyramid`.
     """
     settings = config.pyramid
-    return build_pyramid(
+    return provide_pyramid(
         nside,
+        keep=config.run.pyramid_cache,
         orientations=settings.orientations,
         kernel_size=settings.kernel_size,
         scales=settings.scales,

@@ -508,6 +508,21 @@ def test_datasets_and_info():
     told = invoke("info")
     assert told.exit_code == 0
     assert jax.__version__ in told.stdout and jax.devices()[0].device_kind in told.stdout
+    assert re.search(
+        rf"^pyramids +.*{re.escape(os.sep)}pyramids \(\d+ pyramids, ", told.stdout, re.M
+    )
+
+
+def test_measure_keeps_its_wavelets_when_asked(project, monkeypatch):
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(project / "cache"))
+    words = ["--scales", 1, "--orientations", 1, "--overwrite"]
+    plain = measured("map.npy", "-o", "a.npz", *words)[1]
+    assert not (project / "cache" / "pyramids").exists()
+    for _ in range(2):
+        kept = measured("map.npy", "-o", "a.npz", *words, "--pyramid-cache")[1]
+        np.testing.assert_array_equal(kept.statistics.s2, plain.statistics.s2)
+    assert len(list((project / "cache" / "pyramids").iterdir())) == 1
+    assert "(1 pyramids, " in invoke("info").stdout
 
 
 def test_help_and_version():

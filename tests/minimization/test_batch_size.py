@@ -100,6 +100,18 @@ def test_not_even_one_map(asked):
         choose_batch(4, 100, lambda lanes: 1000 * lanes, asked=asked)
 
 
+# 85 % of the free bytes hold what a map of half the nside takes, a quarter; or of a quarter of it.
+@pytest.mark.parametrize(("room", "times"), [(999, 2), (250, 2), (249, 4), (63, 4), (62, 8)])
+def test_nside_that_would_fit_is_named(room, times):
+    with pytest.raises(ValueError, match=f"expected an nside {times} times smaller, fewer"):
+        choose_batch(4, room / 0.85 + 0.5, lambda lanes: 1000 * lanes, asked=None)
+
+
+def test_no_room_at_all():
+    with pytest.raises(ValueError, match="expected a smaller nside, fewer"):
+        choose_batch(4, 0, lambda lanes: 1000 * lanes, asked=None)
+
+
 @pytest.mark.parametrize("place", [None, 0], ids=["default", "named"])
 def test_a_step_is_compiled_once_and_counts_what_it_carries_once(target, pyramid, place, caplog):
     devices = Devices(None if place is None else jax.devices()[:1])

@@ -68,3 +68,13 @@ def test_an_error_in_a_piece_is_raised():
 
     with pytest.raises(ZeroDivisionError):
         list(in_pieces(compute, [0, 1, 2, 3], 4, lambda values: values))
+
+
+def test_pieces_wait_for_who_takes_them():
+    begun = []
+    pieces = in_pieces(lambda part: begun.append(part), range(100), 100, lambda values: values)
+    for taken in range(1, 5):
+        next(pieces)
+        assert len(begun) < 20 + taken  # results that wait take memory
+    pieces.close()
+    assert len(begun) < 30

@@ -4,7 +4,7 @@ import healpy
 import numpy as np
 import pytest
 
-from jaxscat.operators import entries, face_table
+from jaxscat.operators import face_table
 from jaxscat.operators.entries import Entries, Grid, Shape
 from jaxscat.operators.face_table import build_faces
 from jaxscat.operators.faces import FaceTable
@@ -160,8 +160,7 @@ def test_downsampling_is_the_dense_matrix(no_dense_tables, matrix_of, reference,
 def test_pieces_make_the_same_table_and_are_counted(monkeypatch):
     local = Local(4, 4, STRAYS["three"][:1], halo=2)
     whole, steps = local.build(), []
-    for module in (entries, face_table):
-        monkeypatch.setattr(module, "ROWS_AT_A_TIME", 7)
+    monkeypatch.setattr(face_table, "ROWS_AT_A_TIME", 7)
     pieces = local.build(steps.append)
     assert steps == [7, 7, 7, 7, 7, 7, 6]
     assert pieces.offsets == whole.offsets

@@ -1,4 +1,5 @@
 import os
+import re
 import time
 
 import healpy
@@ -110,14 +111,63 @@ def test_nside_that_cannot_fit_is_refused_at_once_with_the_figure(monkeypatch):
     with pytest.raises(ValueError, match=rf"nside=16384.*{figure}.*are free") as caught:
         build_pyramid(16384)
     assert time.monotonic() - start < 1
-    assert "smaller nside" in str(caught.value)
+    # The estimates at the ends of what is said to fit, from outside of the module.
+    largest = int(re.search(r"at most nside (\d+)", str(caught.value))[1])
+    free = memory.available_bytes()
+    assert 2 * memory.table_bytes(check_spec(largest // 2)) < free
+    assert 2 * memory.table_bytes(check_spec(largest * 4)) > free
 
 
 def test_limit_is_twice_the_tables(monkeypatch):
-    monkeypatch.setattr(memory, "available_bytes", lambda: 2000)
-    memory.require(1000, "tables")
-    with pytest.raises(ValueError, match="tables: its tables take 0.0 GiB"):
-        memory.require(1001, "tables")
+    spec = check_spec(256)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2 * memory.table_bytes(spec))
+    memory.require(spec)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2 * memory.table_bytes(spec) - 1)
+    with pytest.raises(ValueError, match="nside=256.: its tables take 0.3 GiB"):
+        memory.require(spec)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"scales": 3},
+        {"orientations": 8, "dtype": "float64"},
+        {"kernel_size": 7},
+        {"geometry": "foscat"},
+        {"layout": "faces"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("fitting", [1, 4, 64])
+def test_largest_nside_that_fits_is_named(monkeypatch, arguments, fitting):
+    def needed(nside):
+        scales = min(arguments.get("scales", 99), check_spec(nside, **named).scales)
+        return 2 * memory.table_bytes(check_spec(nside, **named, scales=scales))
+
+    named = {name: value for name, value in arguments.items() if name != "scales"}
+    for free in (needed(fitting), needed(2 * fitting) - 1):
+        monkeypatch.setattr(memory, "available_bytes", lambda free=free: free)
+        with pytest.raises(ValueError, match=rf"expected at most nside {fitting}, fewer"):
+            memory.require(check_spec(1024, **arguments))
+    monkeypatch.setattr(memory, "available_bytes", lambda: needed(1) - 1)
+    with pytest.raises(ValueError, match="expected more memory: not even nside 1 fits"):
+        memory.require(check_spec(1024, **arguments))
+
+
+def test_number_of_pixels_of_a_patch_that_fits_is_named(monkeypatch):
+    cells = np.arange(10**6)
+    for free in (10**6, 10**7, 10**8):
+        monkeypatch.setattr(memory, "available_bytes", lambda free=free: free)
+        with pytest.raises(ValueError, match="a patch of at most") as caught:
+            build_pyramid(1024, cell_ids=cells, scales=2)
+        most = int(re.search(r"at most (\d+) pixels", str(caught.value))[1])
+        memory.require(check_spec(1024, cells=cells[:most], scales=2))
+        with pytest.raises(ValueError, match="nside=1024"):
+            memory.require(check_spec(1024, cells=cells[: 2 * most], scales=2))
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1)
+    with pytest.raises(ValueError, match="expected fewer orientations"):
+        build_pyramid(1024, cell_ids=cells)
 
 
 def test_building_asks_for_the_memory_of_all_scales(monkeypatch):

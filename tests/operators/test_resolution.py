@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.operators import entries, face_table, resolution, table
+from jaxscat.operators import face_table, resolution, table
 from jaxscat.operators.apply import downsample_map, upsample_map
 from jaxscat.operators.entries import Grid
 from jaxscat.operators.pyramid import build_pyramid
@@ -185,7 +185,7 @@ def test_children_outside_a_patch_leave_their_weight_to_the_others(patch):
 def test_table_made_piece_by_piece_is_the_same(monkeypatch, nside, sectors, row_major, cells):
     grid = Grid(nside, sectors, row_major, cells)
     whole = resolution.build_downsampling(grid, dtype=np.float64)
-    for module in (entries, face_table, table):
+    for module in (face_table, table):
         monkeypatch.setattr(module, "ROWS_AT_A_TIME", 8)
     pieces = resolution.build_downsampling(grid, dtype=np.float64)
     assert jax.tree.structure(whole) == jax.tree.structure(pieces)

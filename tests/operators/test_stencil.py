@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.operators import entries, face_table, stencil, table
+from jaxscat.operators import face_table, stencil, table
 from jaxscat.operators.apply import convolve_map
 from jaxscat.operators.entries import Grid
 from jaxscat.operators.pyramid import build_pyramid
@@ -142,7 +142,7 @@ SOME = np.flatnonzero(np.random.default_rng(0).random(768) < 0.4)  # of the pixe
 
 def small_pieces(monkeypatch, rows):
     """Let tables be built from the entries of a few rows at a time."""
-    for module in (entries, face_table, table):
+    for module in (face_table, table):
         monkeypatch.setattr(module, "ROWS_AT_A_TIME", rows)
 
 

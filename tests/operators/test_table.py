@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.operators import entries, face_table, table
+from jaxscat.operators import face_table, table
 from jaxscat.operators.dense import DenseTable
 from jaxscat.operators.entries import Entries, Grid, Shape
 from jaxscat.operators.faces import FaceTable
@@ -58,9 +58,8 @@ def test_weights_are_rounded_to_their_type(problem, dtype):
 
 
 def test_pieces_of_any_size_make_the_same_table(problem, monkeypatch):
-    for module in (entries, face_table, table):
-        if hasattr(module, "ROWS_AT_A_TIME"):
-            monkeypatch.setattr(module, "ROWS_AT_A_TIME", 4)
+    for module in (face_table, table):
+        monkeypatch.setattr(module, "ROWS_AT_A_TIME", 4)
     assert_same(problem.tabulate(), problem.table)
 
 
@@ -140,3 +139,19 @@ def test_entries_of_one_pixel_are_added_and_zeros_are_none(monkeypatch, matrix_o
     if no_dense_table:
         # 3, 7, 1 and 2 and a place for padding: pixel 9 is no entry.
         assert made.indices.shape[1] - (np.asarray(made.weights) == 0).all(-1).sum() == 4
+
+
+def test_weights_are_in_memory_once(monkeypatch):
+    """A CPU takes over the memory they were gathered in, whatever its place and their type."""
+    if jax.default_backend() != "cpu":
+        pytest.skip("weights are on another device")
+    for dtype in ("float32", "float64"):
+        for size in (1, 3, 10**6):
+            host = table._zeros((size, 2), np.dtype(dtype))
+            assert host.shape == (size, 2)
+            assert not host.any()
+            assert jax.device_put(host).unsafe_buffer_pointer() == host.ctypes.data
+    made, put = [], jax.device_put
+    monkeypatch.setattr(jax, "device_put", lambda array: made.append(array) or put(array))
+    weights = itself(8, 4, False).weights
+    assert weights.unsafe_buffer_pointer() in {array.ctypes.data for array in made}

@@ -52,6 +52,32 @@ def assert_same_target(found, expected):
             np.testing.assert_allclose(group, other.groups()[name], rtol=1e-9, atol=1e-12)
 
 
+class Parts(Observer):
+    """Records stages, and the last number of parts of each and their total."""
+
+    def __init__(self):
+        self.stages = {}
+
+    def stage(self, name):
+        self.name = name
+        self.stages[name] = None
+
+    def building(self, done, total):
+        self.stages[self.name] = (done, total)
+
+
+def test_progress_of_the_wavelets_of_every_level_is_told(original, pyramid):
+    observer = Parts()
+    build_coarser_levels(settings(), original, pyramid, observer=observer)
+    # Two scales at nside 4 and one at nside 2.
+    assert observer.stages == {
+        "building the wavelets of nside 4": (240, 240),
+        "measuring the map at nside 4": None,
+        "building the wavelets of nside 2": (48, 48),
+        "measuring the map at nside 2": None,
+    }
+
+
 def halved(reference, map, nside):
     """A map of half the nside, by the dense matrix."""
     return np.asarray(map) @ reference.downsampling_matrix(nside).T
