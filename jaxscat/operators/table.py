@@ -105,7 +105,7 @@ def _build_rows(
     if (read >= 0).all():  # the padding of the transpose needs a place of zero weight
         read = np.pad(read, ((0, 0), (0, 1)), constant_values=-1)
         weights = np.pad(weights, ((0, 0), (0, 1), (0, 0)))
-    indices = _index(read, shape)
+    indices = number_rows(read, shape)
     return RowTable(
         weights=jnp.asarray(weights),
         **{name: _indices(values) for name, values in indices.items()},
@@ -151,7 +151,7 @@ def _blocks(
     return found, weights
 
 
-def _index(read: Int[np.ndarray, "blocks union"], shape: Shape) -> dict[str, np.ndarray]:
+def number_rows(read: Int[np.ndarray, "blocks union"], shape: Shape) -> dict[str, np.ndarray]:
     """Number the rows that are read, and list where each of them is read (see `RowTable`)."""
     used = read >= 0
     indices = np.where(used, read, 0)
