@@ -33,9 +33,8 @@ def shard_pyramid(
     Args:
         pyramid: operators of the full sky. Where they do not fit on one device, build or load them
             on the host, within `with jax.default_device(jax.devices("cpu")[0])`.
-        devices: devices of this process, all of one kind; None takes all of the default kind. Any
-            power of two will do as long as each has some lines of every base face, and so will
-            three times that.
+        devices: devices of this process, all of one kind; None takes all of the default kind. Their
+            number has to divide the finest scale, as a power of two does, or three times one.
 
     Returns:
         the pyramid on the devices, with the same specification.
