@@ -37,6 +37,7 @@ from jaxscat.operators.batching import grouped_vmap as grouped_vmap
 from jaxscat.operators.pyramid import Pyramid as Pyramid
 from jaxscat.operators.pyramid import build_pyramid as build_pyramid
 from jaxscat.operators.pyramid_cache import cached_pyramid as cached_pyramid
+from jaxscat.operators.shard import shard_pyramid as shard_pyramid
 from jaxscat.operators.spec import PyramidSpec as PyramidSpec
 from jaxscat.operators.storage import load_pyramid as load_pyramid
 from jaxscat.operators.storage import save_pyramid as save_pyramid

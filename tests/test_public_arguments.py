@@ -70,6 +70,7 @@ def calls():
             {"folder": "kept", "nside": 2, "orientations": 2, "kernel_size": 3, "scales": 1}
             | {"dtype": "float64", "geometry": "exact", "cell_ids": [1, 2], "progress": None},
         ),
+        (j.shard_pyramid, {"pyramid": PYRAMID, "devices": jax.local_devices()}),
         (PYRAMID.pixels, {"scale": 0}),
         (j.convolve_map, {"maps": MAP, "pyramid": PYRAMID, "scale": 0}),
         (j.downsample_map, {"maps": MAP, "pyramid": PYRAMID, "scale": 0}),

@@ -24,6 +24,11 @@ class Devices:
     Lanes are changed by the functions of `jaxscat.minimization.lanes`, on every device for its own
     lanes, by `jax.shard_map`. No device waits for another before `advance` has ended.
 
+    Args:
+        devices: those over which lanes are sharded; None for the default one.
+        shared: the devices among which the operators of the loss are shared; they advance all
+            lanes together.
+
     Attributes:
         count: number of devices.
 
@@ -33,9 +38,11 @@ class Devices:
     def __init__(
         self,
         devices: Sequence[jax.Device] | None = None,  # pyright: ignore[reportInvalidTypeForm]
+        shared: Mesh | None = None,
     ) -> None:
         # One device needs no mesh, and the default device may be one that JAX was told.
         given = [] if devices is None else list(devices)
+        self._shared = None if shared is None else NamedSharding(shared, _WHOLE)
         self._mesh = Mesh(np.asarray(given), (_AXIS,)) if len(given) > 1 else None
         self._device = given[0] if len(given) == 1 else None
         self.count = max(1, len(given))
@@ -55,7 +62,7 @@ class Devices:
         """Put a pytree whose leading axis counts lanes on the devices, each its own lanes."""
         if self._mesh is not None:
             return jax.device_put(tree, NamedSharding(self._mesh, _LANES))
-        return jax.device_put(tree, self._device)
+        return jax.device_put(tree, self._shared or self._device)
 
     def begin(
         self, starts: Float[np.ndarray, "B n"], used: Bool[np.ndarray, " B"], minimizer: Minimizer
@@ -108,6 +115,8 @@ class Devices:
         sharding = None
         if self._mesh is not None:
             sharding = NamedSharding(self._mesh, _LANES)
+        elif self._shared is not None:
+            sharding = self._shared
         elif self._device is not None:
             sharding = SingleDeviceSharding(self._device)
         lanes = jax.tree.map(
@@ -129,7 +138,7 @@ class Devices:
         """Return the number of free bytes on each device, or None if it is not known."""
         if self.platform == "cpu":
             free = available_bytes()
-            return None if free is None else free // self.count
+            return None if free is None else free // len(self._all())
         figures = [device.memory_stats() for device in self._all()]
         if not all(stats and "bytes_limit" in stats for stats in figures):
             return None
@@ -138,7 +147,7 @@ class Devices:
     def _all(self) -> list[Any]:
         if self._mesh is not None:
             return list(self._mesh.devices.flat)
-        return list(jax.device_put(np.int32(0), self._device).devices())
+        return list(self.shard(np.int32(0)).devices())
 
     def _sharded_advance(self, chunk: int) -> Any:
         specs = (_LANES, _WHOLE, _WHOLE)
@@ -173,3 +182,28 @@ def local_devices() -> list[Any] | None:
     devices = jax.local_devices()
     chosen = jax.config.jax_default_device is not None  # pyright: ignore
     return None if chosen or len(devices) == 1 else devices
+
+
+def choose_devices(devices: Sequence[Any] | None, problem: Problem, count: int) -> Devices:
+    """Return the devices over which lanes are sharded, at most as many as there are lanes.
+
+    Args:
+        devices: those that were asked for, or None for all of this process.
+        problem: a loss that is on several devices itself has all lanes on each of them.
+        count: number of lanes.
+
+    Raises:
+        ValueError: devices were asked for, but the loss is on several itself.
+    """
+    placed = [getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(problem)]
+    meshes = [sharding.mesh for sharding in placed if isinstance(sharding, NamedSharding)]
+    shared = next((mesh for mesh in meshes if isinstance(mesh, Mesh) and mesh.size > 1), None)
+    if shared is not None:
+        if devices is not None:
+            raise ValueError(
+                f"devices: got {len(devices)} for lanes of a loss that is on several devices "
+                "itself, expected None"
+            )
+        return Devices(shared=shared)
+    chosen = local_devices() if devices is None else list(devices)
+    return Devices(None if chosen is None else chosen[:count])

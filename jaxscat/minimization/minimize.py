@@ -15,7 +15,7 @@ from jaxscat.fields.seeds import check_draw, check_seeds
 from jaxscat.maps import check_callable, check_kind, describe, to_numpy
 from jaxscat.minimization.batch import Batch
 from jaxscat.minimization.checkpoints import Checkpoints
-from jaxscat.minimization.devices import Devices, local_devices
+from jaxscat.minimization.devices import choose_devices
 from jaxscat.minimization.lane import Minimizer, build_limits, check_count
 from jaxscat.minimization.lbfgs import LBFGS
 from jaxscat.minimization.problem import (
@@ -153,8 +153,7 @@ def minimize(
         checked = check_maps(maps, parametrization, dtype, names[number])
         return check_parameters(parametrization, checked, names[number]).astype(dtype)
 
-    chosen = local_devices() if batching.devices is None else list(batching.devices)
-    devices = Devices(None if chosen is None else chosen[: len(listed)])
+    devices = choose_devices(batching.devices, problem, len(listed))
     if checkpoints is not None:
         checkpoints = checkpoints.of(
             {

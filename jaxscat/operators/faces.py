@@ -56,8 +56,8 @@ class FaceTable(eqx.Module):
     @property
     def rows(self) -> int:
         """Number of rows that the matrix writes."""
-        faces, side, _ = self.weights.shape[3:]
-        return faces * side**2
+        faces, lines, _ = self.weights.shape[3:]
+        return faces * lines * self._side
 
     @property
     def in_rows(self) -> int:
@@ -84,8 +84,9 @@ class FaceTable(eqx.Module):
         total = jnp.zeros((outputs, channels * sectors, faces, length), field.dtype)
         entries = self._flat_weights(), jnp.asarray(self._starts())
         total = jax.lax.scan(add, total, entries, unroll=_UNROLLED)[0]
-        side, wide = self.weights.shape[-2:]
-        total = total.reshape(outputs, channels * sectors, faces, side, wide)[..., :side]
+        lines, wide = self.weights.shape[-2:]
+        total = total.reshape(outputs, channels * sectors, faces, lines, wide)
+        total = total[..., : self._side]
         return total.reshape(self.orientations, self.parts, channels, sectors, self.rows)
 
     def collect(
@@ -95,9 +96,9 @@ class FaceTable(eqx.Module):
         _, _, channels, sectors, _ = fields.shape
         weights = self._flat_weights()
         _, outputs, faces, length = weights.shape
-        side, wide = self.weights.shape[-2:]
-        fields = fields.reshape(outputs, channels * sectors, faces, side, side)
-        fields = jnp.pad(fields, [(0, 0)] * 4 + [(0, wide - side)])
+        lines, wide = self.weights.shape[-2:]
+        fields = fields.reshape(outputs, channels * sectors, faces, lines, self._side)
+        fields = jnp.pad(fields, [(0, 0)] * 4 + [(0, wide - self._side)])
         fields = fields.reshape(outputs, channels * sectors, faces, length)
 
         def add(total: Array, entry: tuple[Array, Array]) -> tuple[Array, None]:
@@ -113,16 +114,22 @@ class FaceTable(eqx.Module):
         total = jax.lax.scan(add, total, entries, unroll=_UNROLLED)[0]
         return jax.linear_transpose(self._pad, shape)(total)[0]
 
+    @property
+    def _side(self) -> int:
+        """Number of output pixels along x."""
+        return self.weights.shape[-1] - 2 * self.halo // self.step
+
     def _flat_weights(self) -> Float[Array, "shifts outputs faces length"]:
         shifts, *_, faces, side, wide = self.weights.shape
         return self.weights.reshape(shifts, -1, faces, side * wide)
 
     def _starts(self) -> Int[np.ndarray, " shifts"]:
         """Return where the slices of all shifts begin in `_pad`."""
-        wide = self.weights.shape[-1]
+        lines, wide = self.weights.shape[-2:]
+        high = lines + wide - self._side
         at = np.array(self.offsets) + self.halo
         (phase_y, phase_x), (y, x) = (at % self.step).T, (at // self.step).T
-        return (phase_y * self.step + phase_x) * wide**2 + y * wide + x
+        return (phase_y * self.step + phase_x) * high * wide + y * wide + x
 
     def _pad(
         self, field: Float[Array, "channels sectors in_rows"]

@@ -16,8 +16,10 @@ from jaxscat.operators.dense import DenseTable
 from jaxscat.operators.faces import FaceTable
 from jaxscat.operators.linear_primitive import linear_primitive
 from jaxscat.operators.rows import RowTable
+from jaxscat.operators.shared_faces import SharedFaceTable
+from jaxscat.operators.shared_rows import SharedRowTable
 
-Table = RowTable | FaceTable | DenseTable
+Table = RowTable | FaceTable | DenseTable | SharedRowTable | SharedFaceTable
 
 
 def spread(

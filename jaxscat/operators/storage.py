@@ -16,6 +16,7 @@ from jaxscat.operators.faces import FaceTable
 from jaxscat.operators.product import Table
 from jaxscat.operators.pyramid import Level, Pyramid
 from jaxscat.operators.rows import RowTable
+from jaxscat.operators.shard import is_shared
 from jaxscat.operators.spec import PyramidSpec, check_spec
 from jaxscat.operators.table_checks import check_table
 
@@ -33,13 +34,15 @@ def save_pyramid(path: str | os.PathLike[str], pyramid: Pyramid) -> None:
         pyramid: operators.
 
     Raises:
-        ValueError: no path, a name with another suffix than .npz, no pyramid, or what is there is
-            no regular file.
+        ValueError: no path, a name with another suffix than .npz, no pyramid or one that
+            is shared among devices, or what is there is no regular file.
         OSError: the folder is missing or cannot be written.
     """
     check_path(path)
     check_archive_name(path)
     check_kind(pyramid, Pyramid, "pyramid", "a Pyramid from jaxscat.build_pyramid")
+    if is_shared(pyramid):
+        raise ValueError("pyramid: got one that is shared among devices, expected one that is not")
     arrays, tables = {}, {}
     for scale, level in enumerate(pyramid.levels):
         for operator in ("stencil", "downsampling"):

@@ -110,7 +110,7 @@ def _build_rows(
         advance(part.stop - part.start)
     if (read >= 0).all():  # the padding of the transpose needs a place of zero weight
         read, weights = _widened(read, weights, 1, blocks)
-    indices = _index(read, shape)
+    indices = number_rows(read, shape)
     return RowTable(
         weights=jax.device_put(weights),
         **{name: _indices(values) for name, values in indices.items()},
@@ -190,7 +190,7 @@ def _by_block(
     return values.reshape(count, -1)
 
 
-def _index(read: Int[np.ndarray, "blocks union"], shape: Shape) -> dict[str, np.ndarray]:
+def number_rows(read: Int[np.ndarray, "blocks union"], shape: Shape) -> dict[str, np.ndarray]:
     """Number the rows that are read, and list where each of them is read (see `RowTable`)."""
     used = read >= 0
     indices = np.where(used, read, 0)

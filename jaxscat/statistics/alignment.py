@@ -191,7 +191,7 @@ def walk_aligned(
             pair_weights=_unfolded_weights(weights.pair_weights, spec),
             coefficients=_in_parts(coefficients),
             newest=newest[:, :, None],
-            convolved=parts,
+            convolved=parts[:, :, :, None],
         )
         if scale + 1 < len(pyramid.levels):
             field = downsample_level(field, level, spec)

@@ -147,14 +147,14 @@ def _error_of_s2(
 
 
 def _squared_moduli(
-    fields: Float[Array, "m L 2X pixels"],
-) -> Float[Array, "m L 2X pixels"]:
-    real, imaginary = jnp.split(fields, 2, axis=-2)
-    return jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=-2)
+    fields: Float[Array, "m L 2X sectors rows"],
+) -> Float[Array, "m L 2X sectors rows"]:
+    real, imaginary = jnp.split(fields, 2, axis=2)
+    return jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=2)
 
 
 def _plain_squares(
-    fields: Float[Array, "m L 2X pixels"],
-) -> Float[Array, "m L 2X pixels"]:
-    real, imaginary = jnp.split(fields, 2, axis=-2)
-    return jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-2)
+    fields: Float[Array, "m L 2X sectors rows"],
+) -> Float[Array, "m L 2X sectors rows"]:
+    real, imaginary = jnp.split(fields, 2, axis=2)
+    return jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=2)

@@ -61,7 +61,7 @@ def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 @jax.custom_jvp
 def gram(
-    fields: Float[Array, "*batch x pixels"], weights: Float[Array, " pixels"] | None
+    fields: Float[Array, "*batch x sectors rows"], weights: Float[Array, "sectors rows"] | None
 ) -> Float[Array, "*batch x x"]:
     """Return the Gram matrix of fields: weighted sums over pixels of all pairwise products.
 
@@ -84,27 +84,27 @@ def _gram_jvp(primals, tangents):
 
 
 def products(
-    left: Float[Array, "*batch x pixels"],
-    right: Float[Array, "*batch y pixels"],
-    weights: Float[Array, " pixels"] | None,
+    left: Float[Array, "*batch x sectors rows"],
+    right: Float[Array, "*batch y sectors rows"],
+    weights: Float[Array, "sectors rows"] | None,
 ) -> Float[Array, "*batch x y"]:
     """Return the weighted sums over pixels of the products of every `left` with every `right`."""
     if weights is not None:
         right = weights * right
-    return jnp.einsum("...xp,...yp->...xy", left, right, precision="highest")
+    return jnp.einsum("...xsr,...ysr->...xy", left, right, precision="highest")
 
 
 def gram_in_steps(
-    fields: Float[Array, "*batch x pixels"], weights: Float[Array, " pixels"] | None
+    fields: Float[Array, "*batch x sectors rows"], weights: Float[Array, "sectors rows"] | None
 ) -> Float[Array, "*batch x x"]:
     """Return `gram`, summed step by step (see `products_in_steps`)."""
     return _in_steps(gram, fields, weights=weights)
 
 
 def products_in_steps(
-    left: Float[Array, "*batch x pixels"],
-    right: Float[Array, "*batch y pixels"],
-    weights: Float[Array, " pixels"] | None,
+    left: Float[Array, "*batch x sectors rows"],
+    right: Float[Array, "*batch y sectors rows"],
+    weights: Float[Array, "sectors rows"] | None,
 ) -> Float[Array, "*batch x y"]:
     """Return `products`, summed over some pixels at a time.
 
@@ -114,17 +114,20 @@ def products_in_steps(
 
 
 def _in_steps(
-    sums: Callable[..., Array], *fields: Float[Array, "*batch x pixels"], weights: Array | None
+    sums: Callable[..., Array],
+    *fields: Float[Array, "*batch x sectors rows"],
+    weights: Array | None,
 ) -> Array:
     operands = (*fields, weights)
-    pixels = fields[0].shape[-1]
+    pixels = fields[0].shape[-2] * fields[0].shape[-1]
     if pixels <= _PIXELS_OF_A_STEP:
         return sums(*operands)
     missing = -pixels % _PIXELS_OF_A_STEP
 
-    def split(operand: Array) -> Float[Array, "steps *batch x some"]:
-        padded = jnp.pad(operand, [(0, 0)] * (operand.ndim - 1) + [(0, missing)])
-        return jnp.moveaxis(padded.reshape(*operand.shape[:-1], -1, _PIXELS_OF_A_STEP), -2, 0)
+    def split(operand: Array) -> Float[Array, "steps *batch x 1 some"]:
+        flat = operand.reshape(*operand.shape[:-2], 1, -1)
+        flat = jnp.pad(flat, [(0, 0)] * (flat.ndim - 1) + [(0, missing)])
+        return jnp.moveaxis(flat.reshape(*flat.shape[:-1], -1, _PIXELS_OF_A_STEP), -2, 0)
 
     return jax.lax.map(lambda step: sums(*step), jax.tree.map(split, operands)).sum(0)
 

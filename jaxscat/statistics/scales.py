@@ -34,8 +34,8 @@ class Weights(NamedTuple):
 
     def products(
         self,
-        left: Float[Array, "L X pixels"],
-        right: Float[Array, "L Y pixels"] | None = None,
+        left: Float[Array, "L X sectors rows"],
+        right: Float[Array, "L Y sectors rows"] | None = None,
         *,
         in_steps: bool = False,
     ) -> Float[Array, "M L X Y"]:
@@ -51,10 +51,7 @@ class Weights(NamedTuple):
                 return (gram_in_steps if in_steps else gram)(left, weights)
             return (products_in_steps if in_steps else products)(left, right, weights)
 
-        if self.rows is None:
-            sums = sum_pairs(None)[None]
-        else:
-            sums = jax.vmap(sum_pairs)(self.rows.reshape(self.rows.shape[0], -1))
+        sums = sum_pairs(None)[None] if self.rows is None else jax.vmap(sum_pairs)(self.rows)
         return sums / self.divisor(sums)
 
     def divisor(self, array: Float[Array, "M *rest"]) -> Array:
@@ -85,7 +82,7 @@ class Scale(NamedTuple):
     pair_weights: Weights
     coefficients: Float[Array, "L 2 m sectors rows"]
     newest: Float[Array, "m L sectors rows"]
-    convolved: Float[Array, "m L 2X pixels"]
+    convolved: Float[Array, "m L 2X sectors rows"]
 
 
 def enter(maps: Float[Array, "m p"], pyramid: Pyramid) -> Field:
@@ -203,12 +200,11 @@ def walk_scales(
             each = field.reshape(count, -1, *field.shape[1:])
             field = jnp.concatenate([each, newest], axis=1).reshape(-1, *field.shape[1:])
         convolved = jnp.moveaxis(convolved, 2, 0)
-        convolved = convolved.reshape(*convolved.shape[:2], -1, level.npix)
+        convolved = convolved.reshape(*convolved.shape[:2], -1, *field.shape[1:])
         if weigh:
             weights, convolved = _weigh(weights, convolved)
-        if not pyramid.spec.row_major:
-            # Made once, in the order that matrix products of CPUs and GPUs want.
-            convolved = jax.lax.optimization_barrier(convolved)
+        # Made once, in the order that matrix products want.
+        convolved = jax.lax.optimization_barrier(convolved)
         yield Scale(*weights, coefficients, newest, convolved)
         if scale + 1 < len(pyramid.levels):
             if scale + 1 == covariances:
@@ -218,11 +214,11 @@ def walk_scales(
 
 
 def _weigh(
-    weights: ScaleWeights, convolved: Float[Array, "m L X pixels"]
-) -> tuple[ScaleWeights, Float[Array, "m L X pixels"]]:
+    weights: ScaleWeights, convolved: Float[Array, "m L X sectors rows"]
+) -> tuple[ScaleWeights, Float[Array, "m L X sectors rows"]]:
     """Move the weights of a single mask for S3 and S4 into the fields."""
     rows, total = weights.pair_weights
     if rows is None or rows.shape[0] > 1:
         return weights, convolved
     roots = jnp.sqrt(jax.lax.stop_gradient(rows[0]))
-    return weights._replace(pair_weights=Weights(None, total)), convolved * roots.reshape(-1)
+    return weights._replace(pair_weights=Weights(None, total)), convolved * roots

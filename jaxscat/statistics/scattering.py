@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.operators.shard import is_shared
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import cut_products, gather_scales
@@ -133,7 +134,7 @@ def measure_scales(
     s1, groups = [], []
     both_triangles = measurement.both_triangles
     # For TPUs: they compile products over many pixels slowly.
-    in_steps = measurement.pyramid.spec.row_major
+    in_steps = measurement.pyramid.spec.row_major and not is_shared(measurement.pyramid)
     for scale in measurement.walk(maps, covariances):
         s1.append(scale.weights.mean(newest_modulus(scale)))
         sum_products = partial(scale.pair_weights.products, in_steps=in_steps)
@@ -147,7 +148,7 @@ def measure_scales(
 
 
 def products_of_pairs(
-    fields: Float[Array, "m L 2X pixels"], sum_products: Callable[..., Array]
+    fields: Float[Array, "m L 2X sectors rows"], sum_products: Callable[..., Array]
 ) -> tuple[Float[Array, "M 2 L X X"], Float[Array, "M 2 L 1 X"] | None]:
     """Return the mean products of all pairs of fields, for two maps of the first with the second.
 
@@ -162,9 +163,9 @@ def products_of_pairs(
     if fields.shape[0] == 1:
         return combine_parts(sum_products(fields[0])), None
     first, second = fields
-    size = first.shape[-2] // 2
-    direct = combine_parts(sum_products(first[..., ::size, :], second))
-    exchanged = combine_parts(sum_products(second[..., ::size, :], first))
+    size = first.shape[1] // 2
+    direct = combine_parts(sum_products(first[:, ::size], second))
+    exchanged = combine_parts(sum_products(second[:, ::size], first))
     pairs = combine_parts(sum_products(first, second))
     return jnp.concatenate([direct, pairs[..., 1:, :]], axis=-2), exchanged
 

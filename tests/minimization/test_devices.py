@@ -20,7 +20,7 @@ SCRIPT = """
     import numpy as np
 
     jax.config.update("jax_enable_x64", True)
-    from jaxscat import Checkpoints, build_pyramid, make_target, synthesize_many
+    from jaxscat import Checkpoints, build_pyramid, make_target, shard_pyramid, synthesize_many
     from jaxscat.minimization import devices
     from jaxscat.parametrizations.parametrization import Parametrization
     from jaxscat.minimization.devices import Devices
@@ -135,6 +135,24 @@ SCRIPT = """
         found, calls = run(10, **asked)
         single, _ = run(10, **asked, devices=first)
         report["options"] = difference(found, single) | {"calls": calls, "status": found.status}
+        # Operators that are shared among all devices: they advance every lane together.
+        whole = build_pyramid(8, scales=1, orientations=2, dtype="float64", layout="rows")
+        shared = shard_pyramid(whole)
+        original = np.random.default_rng(0).gamma(2.0, size=768)
+        target = make_target(original, whole, coarsest_nside=1, weights="plain")
+        counts = [devices.batched.advance._cache_size()]
+        seen["calls"] = []
+        found = synthesize_many(target, shared, 3, batch_size=2, **options)
+        calls = list(dict.fromkeys(seen["calls"]))
+        counts.append(devices.batched.advance._cache_size())
+        single = synthesize_many(target, whole, 3, batch_size=2, devices=first, **options)
+        counts.append(devices.batched.advance._cache_size())
+        report["shared operators"] = difference(found, single) | {
+            "calls": calls, "programs": np.diff(counts).tolist()}
+        try:
+            synthesize_many(target, shared, 3, devices=first, **options)
+        except ValueError as problem:
+            report["refused"] = str(problem)
     report["donated"] = seen["donated"]
     report["warnings"] = [str(warning.message) for warning in caught]
     print(json.dumps(report))
@@ -157,8 +175,8 @@ def report(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def assert_equal(row, seeds):
-    assert row["shape"] == [seeds, 48]
+def assert_equal(row, seeds, pixels=48):
+    assert row["shape"] == [seeds, pixels]
     assert row["statuses"]
     assert row["maps"] <= 1e-8
 
@@ -193,6 +211,15 @@ def test_coupled_maps_are_on_one_device(report):
     row = report["coupled"]
     assert_equal(row, 3)
     assert row["calls"] == [[[0], 1]]
+
+
+def test_devices_that_share_operators_advance_all_lanes_together(report):
+    row = report["shared operators"]
+    assert_equal(row, 3, pixels=768)
+    assert {tuple(places) for places, _ in row["calls"]} == {tuple(ALL)}
+    # Lanes stay where they are, so that a width is compiled once, as on one device.
+    assert row["programs"][0] == row["programs"][1] > 0
+    assert report["refused"].startswith("devices: got 1 for lanes of a loss that is on several")
 
 
 def test_form_and_limits_hold_on_every_device(report):

@@ -64,14 +64,14 @@ def test_safe_sqrt_and_its_gradient():
 def test_gram_and_its_derivatives_are_those_of_a_plain_einsum(
     generator, weighted, sum_products, pixels
 ):
-    fields, tangent = generator.standard_normal((2, 3, 4, pixels))
-    weights = generator.random(pixels) if weighted else None
+    fields, tangent = generator.standard_normal((2, 3, 4, 2, pixels))
+    weights = generator.random((2, pixels)) if weighted else None
     cotangent = generator.standard_normal((3, 4, 4))
 
     def plain(fields):
         if weights is None:
-            return jnp.einsum("bxr,byr->bxy", fields, fields)
-        return jnp.einsum("r,bxr,byr->bxy", weights, fields, fields)
+            return jnp.einsum("bxsr,bysr->bxy", fields, fields)
+        return jnp.einsum("sr,bxsr,bysr->bxy", weights, fields, fields)
 
     def ours(fields):
         return sum_products(fields, weights)
@@ -91,16 +91,19 @@ def test_gram_and_its_derivatives_are_those_of_a_plain_einsum(
 
 
 def test_sums_in_steps_are_of_all_pairs(generator):
-    left, right = generator.standard_normal((3, 2, 700)), generator.standard_normal((3, 4, 700))
-    weights = generator.random(700)
-    expected = np.einsum("bxr,byr,r->bxy", left, right, weights)
+    left, right = (
+        generator.standard_normal((3, 2, 2, 350)),
+        generator.standard_normal((3, 4, 2, 350)),
+    )
+    weights = generator.random((2, 350))
+    expected = np.einsum("bxsr,bysr,sr->bxy", left, right, weights)
     found = products_in_steps(left, right, weights)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_sums_in_steps_round_less(generator):
-    fields = (1 + generator.random((1, 2, 1 << 20))).astype(np.float32)
-    exact = np.einsum("bxr,byr->bxy", fields, fields, dtype=np.float64)
+    fields = (1 + generator.random((1, 2, 4, 1 << 18))).astype(np.float32)
+    exact = np.einsum("bxsr,bysr->bxy", fields, fields, dtype=np.float64)
     np.testing.assert_allclose(gram_in_steps(fields, None), exact, rtol=1e-6)
 
 
