@@ -82,6 +82,34 @@ def ratio_summary(pairs: Sequence[Pair]) -> dict[str, float]:
     }
 
 
+def compile_apart(
+    function: Callable[..., Any], *operands: Any
+) -> tuple[Callable[..., Any], dict[str, float]]:
+    """Compile a function for some operands; return it, and the seconds of both stages.
+
+    Operands may be arrays, or shapes on a device.
+    """
+    import jax
+
+    begin = time.perf_counter()
+    lowered = jax.jit(function).lower(*operands)
+    lowering = time.perf_counter() - begin
+    compiled = lowered.compile()
+    compiling = time.perf_counter() - begin - lowering
+    return compiled, {"lowering_seconds": lowering, "compile_seconds": compiling}
+
+
+def repeated(call: Callable[[], Any], repeat: int) -> dict[str, float | int]:
+    """Return the summary of the times of some calls that end on the device, after a first one."""
+    import jax
+
+    def finished() -> None:
+        jax.block_until_ready(call())
+
+    finished()
+    return summary([seconds(finished) for _ in range(repeat)])
+
+
 def resident_bytes(name: str) -> int:
     """Return a figure of this process's resident memory: "VmRSS", or "VmHWM", its peak."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
