@@ -177,7 +177,7 @@ def argument_parser(
     nsides_help: str | None = None,
     repeat: int | None = None,
     repeat_help: str | None = None,
-    dataset: str | None = None,
+    dataset: str | None = "",
     output: Path | None = None,
 ) -> argparse.ArgumentParser:
     """Return the parser of one benchmark, with the options that they share.
@@ -189,7 +189,7 @@ def argument_parser(
         nsides_help: text for --nsides.
         repeat: default of --repeat; None leaves that option out.
         repeat_help: text for --repeat.
-        dataset: default of --dataset; None is `default_dataset`.
+        dataset: default of --dataset; "" is `default_dataset`, and None leaves that option out.
         output: default of --output, the folder of the results; None writes none by default.
     """
     program = f"python -m experiments.benchmarks {command}"
@@ -197,8 +197,9 @@ def argument_parser(
     parser.add_argument("--nsides", type=int, nargs="+", default=list(nsides), help=nsides_help)
     if repeat is not None:
         parser.add_argument("--repeat", type=int, default=repeat, help=repeat_help)
-    chosen = default_dataset() if dataset is None else dataset
-    parser.add_argument("--dataset", default=chosen, help="dataset or map file")
+    if dataset is not None:
+        chosen = dataset or default_dataset()
+        parser.add_argument("--dataset", default=chosen, help="dataset or map file")
     text = "folder for the results"
     parser.add_argument("--output", type=Path, default=output, metavar="DIR", help=text)
     return parser
