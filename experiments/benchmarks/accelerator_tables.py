@@ -61,7 +61,8 @@ def build_times(slices: Results, kind: str, devices: str) -> Table:
 def describe_tests(slice: Results) -> list[str]:
     """Return what has become of the tests, with the names of those that failed."""
     if "counts" not in slice:
-        return [f"tests: {NOT_MEASURED} ({slice['ended']})"]
+        why = "" if slice["ended"] == NOT_MEASURED else f" ({slice['ended']})"
+        return [f"tests: {NOT_MEASURED}{why}"]
     counts = ", ".join(f"{count} {outcome}" for outcome, count in slice["counts"].items())
     collected = slice.get("collected", "unknown")
     lines = [f"tests: {counts}, of {collected} collected; ended {slice['ended']}"]

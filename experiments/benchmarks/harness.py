@@ -173,7 +173,7 @@ def argument_parser(
     command: str,
     description: str,
     *,
-    nsides: Sequence[int],
+    nsides: Sequence[int] | None,
     nsides_help: str | None = None,
     repeat: int | None = None,
     repeat_help: str | None = None,
@@ -185,7 +185,7 @@ def argument_parser(
     Args:
         command: name of the benchmark on the command line.
         description: one sentence.
-        nsides: default of --nsides.
+        nsides: default of --nsides; None leaves that option out.
         nsides_help: text for --nsides.
         repeat: default of --repeat; None leaves that option out.
         repeat_help: text for --repeat.
@@ -194,7 +194,8 @@ def argument_parser(
     """
     program = f"python -m experiments.benchmarks {command}"
     parser = argparse.ArgumentParser(prog=program, description=description)
-    parser.add_argument("--nsides", type=int, nargs="+", default=list(nsides), help=nsides_help)
+    if nsides is not None:
+        parser.add_argument("--nsides", type=int, nargs="+", default=list(nsides), help=nsides_help)
     if repeat is not None:
         parser.add_argument("--repeat", type=int, default=repeat, help=repeat_help)
     if dataset is not None:

@@ -42,6 +42,10 @@ _MODULUS_FLOPS, _MODULUS_REVERSE_FLOPS = 5, 3
 _MODULUS_FIELDS, _MODULUS_REVERSE_FIELDS = 3, 5
 
 
+# Weights below this fraction of the largest are zeros of the wavelet that are rounded.
+ROUNDING = 1e-12
+
+
 class Channels(NamedTuple):
     """How many fields of one map a level handles.
 
@@ -145,7 +149,8 @@ def _product(
     """Yield the work of a sparse matrix and of its transpose, each called for some fields."""
     kind = type(table)
     weights = table.weights
-    filled = float(np.count_nonzero(np.asarray(weights)) / weights.size)
+    sizes = np.abs(np.asarray(weights))
+    filled = float(np.mean(sizes > ROUNDING * sizes.max()))
     outputs = table.orientations * table.parts
     per_field = sectors * (table.in_rows + outputs * table.rows) * weights.dtype.itemsize
     # A dense matrix holds all sectors, other tables one.
