@@ -1,6 +1,5 @@
 """How fast devices copy and calculate: the one at hand measured, others from public figures."""
 
-import statistics
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -71,16 +70,17 @@ def measure_rates(repeat: int = 5) -> Rates:
 
     multiply = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
     matrix = jax.random.normal(jax.random.key(0), (side, side), jnp.float32)
-    rate = 2 * side**3 / _median(lambda: jax.block_until_ready(multiply(matrix)), repeat)
+    rate = 2 * side**3 / _fastest(lambda: jax.block_until_ready(multiply(matrix)), repeat)
     return Rates(
         device.device_kind,
-        2 * array.nbytes / _median(copy, repeat),
+        2 * array.nbytes / _fastest(copy, repeat),
         rate,
         rate,
         f"measured: {array.nbytes / 1e9:.2g} GB changed in place, and {side} x {side} matrices",
     )
 
 
-def _median(call: Callable[[], None], repeat: int) -> float:
+def _fastest(call: Callable[[], None], repeat: int) -> float:
+    """Return the least seconds of some calls: other work on the machine does not lower a floor."""
     call()
-    return statistics.median(seconds(call) for _ in range(repeat))
+    return min(seconds(call) for _ in range(repeat))

@@ -46,7 +46,12 @@ MISSING = (
     "The compiler for TPUs is not installed: `pip install 'jax[tpu]'`, in an environment of its own"
 )
 # Nothing is asked of a cloud, and the programs around what is compiled run here.
-SETTINGS = {"TPU_SKIP_MDS_QUERY": "1", "JAX_PLATFORMS": "cpu"}
+# Several may compile at once: none holds a TPU.
+SETTINGS = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "JAX_PLATFORMS": "cpu",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
 
 
 def build_program(program: str, nside: int, lanes: int, layout: Any) -> tuple[Any, tuple, Row]:
