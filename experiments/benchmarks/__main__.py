@@ -7,6 +7,10 @@ COMMAND is one of
 - seeds: many seeds at once beside one alone;
 - hidden: what treatments of hidden pixels cost;
 - memory: the memory of a batch, predicted and measured;
+- sizes: cost and memory of one map against its size;
+- roofline: every operation beside what the device can do at best;
+- tpu: programs for a TPU, compiled without one;
+- accelerator: all that is worth the minutes of a GPU or TPU at hand;
 - checkouts: two checkouts of jaxscat side by side.
 
 Every command has options of its own: COMMAND --help.
@@ -22,6 +26,10 @@ COMMANDS = {
     "seeds": "seeds",
     "hidden": "hidden_cost",
     "memory": "memory",
+    "sizes": "sizes",
+    "roofline": "roofline",
+    "tpu": "tpu",
+    "accelerator": "accelerator",
     "checkouts": "checkouts",
 }
 

@@ -82,6 +82,34 @@ def ratio_summary(pairs: Sequence[Pair]) -> dict[str, float]:
     }
 
 
+def compile_apart(
+    function: Callable[..., Any], *operands: Any
+) -> tuple[Callable[..., Any], dict[str, float]]:
+    """Compile a function for some operands; return it, and the seconds of both stages.
+
+    Operands may be arrays, or shapes on a device.
+    """
+    import jax
+
+    begin = time.perf_counter()
+    lowered = jax.jit(function).lower(*operands)
+    lowering = time.perf_counter() - begin
+    compiled = lowered.compile()
+    compiling = time.perf_counter() - begin - lowering
+    return compiled, {"lowering_seconds": lowering, "compile_seconds": compiling}
+
+
+def repeated(call: Callable[[], Any], repeat: int) -> dict[str, float | int]:
+    """Return the summary of the times of some calls that end on the device, after a first one."""
+    import jax
+
+    def finished() -> None:
+        jax.block_until_ready(call())
+
+    finished()
+    return summary([seconds(finished) for _ in range(repeat)])
+
+
 def resident_bytes(name: str) -> int:
     """Return a figure of this process's resident memory: "VmRSS", or "VmHWM", its peak."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
@@ -145,11 +173,11 @@ def argument_parser(
     command: str,
     description: str,
     *,
-    nsides: Sequence[int],
+    nsides: Sequence[int] | None,
     nsides_help: str | None = None,
     repeat: int | None = None,
     repeat_help: str | None = None,
-    dataset: str | None = None,
+    dataset: str | None = "",
     output: Path | None = None,
 ) -> argparse.ArgumentParser:
     """Return the parser of one benchmark, with the options that they share.
@@ -157,20 +185,22 @@ def argument_parser(
     Args:
         command: name of the benchmark on the command line.
         description: one sentence.
-        nsides: default of --nsides.
+        nsides: default of --nsides; None leaves that option out.
         nsides_help: text for --nsides.
         repeat: default of --repeat; None leaves that option out.
         repeat_help: text for --repeat.
-        dataset: default of --dataset; None is `default_dataset`.
+        dataset: default of --dataset; "" is `default_dataset`, and None leaves that option out.
         output: default of --output, the folder of the results; None writes none by default.
     """
     program = f"python -m experiments.benchmarks {command}"
     parser = argparse.ArgumentParser(prog=program, description=description)
-    parser.add_argument("--nsides", type=int, nargs="+", default=list(nsides), help=nsides_help)
+    if nsides is not None:
+        parser.add_argument("--nsides", type=int, nargs="+", default=list(nsides), help=nsides_help)
     if repeat is not None:
         parser.add_argument("--repeat", type=int, default=repeat, help=repeat_help)
-    chosen = default_dataset() if dataset is None else dataset
-    parser.add_argument("--dataset", default=chosen, help="dataset or map file")
+    if dataset is not None:
+        chosen = dataset or default_dataset()
+        parser.add_argument("--dataset", default=chosen, help="dataset or map file")
     text = "folder for the results"
     parser.add_argument("--output", type=Path, default=output, metavar="DIR", help=text)
     return parser

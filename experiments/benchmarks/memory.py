@@ -28,10 +28,9 @@ from experiments.benchmarks.harness import (
     resident_bytes,
     write_json,
 )
+from experiments.benchmarks.problems import problem, synthesis_problem
 from jaxscat.minimization.batch_size import choose_batch, default_lanes
 from jaxscat.minimization.devices import Devices
-from jaxscat.minimization.lane import build_limits
-from jaxscat.minimization.problem import build_problem
 
 MEBIBYTE = 2**20
 MEMORY, CHUNK = 50, 4
@@ -39,24 +38,12 @@ MEMORY, CHUNK = 50, 4
 
 def measure_row(nside: int, lanes: int, dataset: str) -> dict[str, Any]:
     """Return predicted and measured bytes of a batch; zero lanes for as many as are chosen."""
-    original = jaxscat.load_map(dataset, nside).astype(np.float32)
-    pyramid = jaxscat.build_pyramid(nside)
-    # All scales, as the figures of docs/performance.md: the default leaves some work out.
-    target = jaxscat.make_target(
-        jax.numpy.asarray(original), pyramid, coarsest_nside=1, weights="plain"
-    )
-    device = Devices()
-    problem = build_problem(
-        jaxscat.Objective({"scattering": jaxscat.Scattering.of(target, pyramid)}),
-        jaxscat.Pixels(original.size),
-        jaxscat.LBFGS(0.0, memory=MEMORY),
-        build_limits(2 * CHUNK),
-        original.dtype,
-    )
+    original, pyramid, target = problem(dataset, nside)
+    device, step = Devices(), synthesis_problem(target, pyramid, 2 * CHUNK, MEMORY)
 
     def predicted(size: int) -> int | None:
-        starts: Any = jax.ShapeDtypeStruct((size, original.size), original.dtype)
-        return device.step_bytes(starts, problem, CHUNK)
+        starts: Any = jax.ShapeDtypeStruct((size, original.size), np.float32)
+        return device.step_bytes(starts, step, CHUNK)
 
     def synthesize() -> None:
         # All go on until their last step: there is no second program for fewer lanes.

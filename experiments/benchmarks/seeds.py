@@ -37,6 +37,7 @@ from experiments.benchmarks.harness import (
     summary,
     write_json,
 )
+from experiments.benchmarks.problems import CHUNK, Run, problem, synthesizer, white_starts
 from experiments.benchmarks.seeds_tables import (
     Row,
     synthesis_tables,
@@ -47,28 +48,9 @@ from experiments.benchmarks.seeds_tables import (
 # A call of one map is short: so many of them stand beside one of the batch. One more, right after
 # the batch, does not count: threads are still settling.
 ALONE_CALLS_PER_TURN = 4
-# The compiled program depends on the length of the chunks: a warm-up has to make one of them.
-CHUNK = 10
 # Maps are compared while rounding has not grown far.
 MAP_STEPS = 20
 STEPS_OF_A_MAP = 300
-Run = Callable[..., jaxscat.SynthesisResult]
-
-
-def problem(dataset: str, nside: int) -> tuple[np.ndarray, jaxscat.Pyramid, jaxscat.Target]:
-    """Return a map, the operators for its nside, and the target made from it."""
-    original = jaxscat.load_map(dataset, nside)
-    pyramid = jaxscat.build_pyramid(nside, orientations=4)
-    # All scales, as the figures of docs/performance.md: the default leaves some work out.
-    target = jaxscat.make_target(jnp.asarray(original), pyramid, coarsest_nside=1, weights="plain")
-    return original, pyramid, target
-
-
-def synthesizer(dataset: str, nside: int) -> Run:
-    """Return what makes the maps of some seeds on one device, each with all the steps."""
-    _, pyramid, target = problem(dataset, nside)
-    settings = {"devices": jax.local_devices()[:1], "gradient_tolerance": 0.0, "chunk_steps": CHUNK}
-    return partial(jaxscat.synthesize_many, target, pyramid, **settings)
 
 
 def own_loss(map: jax.Array, pyramid: jaxscat.Pyramid, target: jaxscat.Target) -> jax.Array:
@@ -84,8 +66,7 @@ def vmap(options: argparse.Namespace) -> Iterator[Row]:
     for nside, (loss, function) in product(options.nsides, LOSSES.items()):
         original, *operands = problem(options.dataset, nside)
         both = jax.value_and_grad(function)
-        starts = [jaxscat.white_noise(original, seed) for seed in range(options.batch)]
-        maps = jnp.asarray(np.stack(starts))
+        maps = jnp.asarray(np.atleast_2d(white_starts(original, options.batch)))
         calls = {
             "alone": partial(_timed, jax.jit(both), maps[0], *operands),
             "grouped_vmap": partial(_timed, jaxscat.grouped_vmap(both), maps, *operands),
@@ -129,6 +110,7 @@ def synthesis(options: argparse.Namespace) -> Iterator[Row]:
     run = synthesizer(options.dataset, options.synthesis_nside)
     seeds = list(range(options.batch))
     together = partial(run, seeds, batch_size=len(seeds))
+    # A warm-up has to make a chunk of the same length: it is part of the compiled program.
     warm = min(CHUNK, options.steps)
     first = {"together": together(max_steps=warm), "alone": run([0], max_steps=warm)}
     batches = [together(max_steps=options.steps)]
