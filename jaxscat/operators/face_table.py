@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxscat.operators.entries import Entries, Grid, Shape, in_pieces
-from jaxscat.operators.faces import FaceTable
+from jaxscat.operators.faces import SHIFTS_OF_A_STEP, FaceTable
 from jaxscat.operators.halo import beyond_corners, corner_pixels, corner_squares, pad_faces
 from jaxscat.operators.symmetry import FACE_ROWS
 
@@ -85,14 +85,15 @@ def build_faces(
     offsets = sorted(weights)
     corners = _place_strays(strays, weights, surroundings, (face, y, x))
     wide = side + 2 * halo // step
-    size = (len(offsets), shape.orientations, shape.parts, shape.rows // side**2, side, wide)
-    stacked = np.zeros(size, shape.dtype)
+    of_shift = (shape.orientations, shape.parts, shape.rows // side**2, side)
+    left_over = -len(offsets) % SHIFTS_OF_A_STEP  # shifts of no weight
+    stacked = np.zeros((len(offsets) + left_over, *of_shift, wide), shape.dtype)
     for number, offset in enumerate(offsets):
-        stacked[number, ..., :side] = weights.pop(offset).reshape(*size[1:-1], side)
+        stacked[number, ..., :side] = weights.pop(offset).reshape(*of_shift, side)
     return FaceTable(
         weights=jnp.asarray(stacked),
         corners=jnp.asarray(corners, dtype=jnp.int32),
-        offsets=tuple(offsets),
+        offsets=(*offsets, *[(0, 0)] * left_over),
         halo=halo,
         step=step,
     )

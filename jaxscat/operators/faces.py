@@ -17,8 +17,9 @@ from jaxscat.operators.symmetry import FACE_ROWS
 
 Offsets = tuple[tuple[int, int], ...]
 
-# Shifts summed in one step of the loop: more compile slowly, fewer write the sums more often.
-_UNROLLED = 4
+# Shifts summed in one step of the loop: more compile slowly, fewer write the sums more often. Tables
+# are best made of whole steps: what is left over is compiled by itself.
+SHIFTS_OF_A_STEP = 3
 
 
 class FaceTable(eqx.Module):
@@ -83,7 +84,7 @@ class FaceTable(eqx.Module):
 
         total = jnp.zeros((outputs, channels * sectors, faces, length), field.dtype)
         entries = self._flat_weights(), jnp.asarray(self._starts())
-        total = jax.lax.scan(add, total, entries, unroll=_UNROLLED)[0]
+        total = jax.lax.scan(add, total, entries, unroll=SHIFTS_OF_A_STEP)[0]
         lines, wide = self.weights.shape[-2:]
         total = total.reshape(outputs, channels * sectors, faces, lines, wide)
         total = total[..., : self._side]
@@ -111,7 +112,7 @@ class FaceTable(eqx.Module):
         padded = jax.eval_shape(self._pad, shape)
         total = jnp.zeros(padded.shape, padded.dtype)
         entries = weights, jnp.asarray(self._starts())
-        total = jax.lax.scan(add, total, entries, unroll=_UNROLLED)[0]
+        total = jax.lax.scan(add, total, entries, unroll=SHIFTS_OF_A_STEP)[0]
         return jax.linear_transpose(self._pad, shape)(total)[0]
 
     @property
@@ -138,7 +139,9 @@ class FaceTable(eqx.Module):
         faces, side, wide = self.weights.shape[3:]
         shape = FACE_ROWS, faces // FACE_ROWS, self.step * side, self.step * side
         padded = pad_faces(field.reshape(*field.shape[:2], *shape), self.halo, self.corners)
-        padded = padded.reshape(-1, faces, wide, self.step, wide, self.step)
-        padded = padded.transpose(0, 1, 3, 5, 2, 4).reshape(-1, faces, (self.step * wide) ** 2)
+        if self.step > 1:
+            padded = padded.reshape(-1, wide, self.step, wide, self.step)
+            padded = padded.transpose(0, 2, 4, 1, 3)
+        padded = padded.reshape(-1, faces, (self.step * wide) ** 2)
         # The last slice ends behind the last pixel.
         return jnp.pad(padded, ((0, 0), (0, 0), (0, wide)))

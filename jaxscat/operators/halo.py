@@ -6,7 +6,6 @@ face of the sector, y, x]`; y and x grow to the north-west and to the north-east
 Source: Gorski et al. 2005, ApJ 622, 759, figures 3 and 4; `docs/conventions.md`, "Layouts".
 """
 
-from functools import cache
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -64,58 +63,53 @@ def pad_faces(
     # Arrays of few axes are compiled fastest.
     faces = faces.reshape(channels, -1, nside, nside)
     low, high = slice(None, halo), slice(-halo, None)
-    # Of every face the lines along its four edges.
+    # Of every face the strips along its four edges, of which the lines are in the order of y or x.
     along = [
         faces[..., high].swapaxes(-1, -2),
         faces[..., low].swapaxes(-1, -2),
         faces[..., high, :],
         faces[..., low, :],
     ]
-    lines = numpy.stack(along, 2).reshape(channels, -1, nside)
-    source = _line_sources(sectors, count, halo)
-    if numpy is np:
-        lines = lines[:, source]
-    else:
-        # A product with ones and zeros is exact, and no gather.
-        choose = jnp.asarray(np.eye(source.size)[source], faces.dtype)
-        lines = jnp.einsum("yx,cxt->cyt", choose, lines, precision="highest")
-    strips = lines.reshape(channels, -1, 4, halo, nside)
+    along = [strips.reshape(channels, sectors, rows, count, halo, nside) for strips in along]
+    strips = [
+        numpy.stack([_strips_beyond(along, row, number) for row in range(rows)], 2)
+        for number in range(4)
+    ]
+    right, left, up, down = (of.reshape(channels, -1, halo, nside) for of in strips)
     squares = corner_pixels(faces, halo)[:, corners].reshape(channels, -1, 4, halo, halo)
 
     def row(*parts: Any) -> Any:
         return numpy.concatenate(parts, -1)
 
-    left, right = strips[:, :, 1].swapaxes(-1, -2), strips[:, :, 0].swapaxes(-1, -2)
+    left, right = left.swapaxes(-1, -2), right.swapaxes(-1, -2)
     padded = numpy.concatenate(
         [
-            row(squares[:, :, 0], strips[:, :, 3], squares[:, :, 1]),
+            row(squares[:, :, 0], down, squares[:, :, 1]),
             row(left, faces, right),
-            row(squares[:, :, 2], strips[:, :, 2], squares[:, :, 3]),
+            row(squares[:, :, 2], up, squares[:, :, 3]),
         ],
         -2,
     )
     return padded.reshape(channels, sectors, rows, count, *padded.shape[-2:])
 
 
-@cache
-def _line_sources(sectors: int, count: int, halo: int) -> Int[np.ndarray, " lines"]:
-    """Return which line of pixels stands in every line of the halo.
+def _strips_beyond(along: list[Any], face_row: int, number: int) -> Any:
+    """Return what lies beyond one edge of all faces of a row, of the strips along all edges.
 
-    Lines are along edges, in the order of y or x: `[sectors, face rows, faces, 4 edges, halo]`.
+    Args:
+        along: strips of every edge, `[channels, sectors, face rows, faces, halo, nside]`.
+        face_row: row of the faces.
+        number: number of the edge.
     """
-    shape = sectors, FACE_ROWS, count, 4, halo
-    strips = np.arange(np.prod(shape)).reshape(shape)
-    # Inside a face as in its halo, the last line is the nearest to an edge, or the first is.
-    strips[:, :, :, ::2] = strips[:, :, :, ::2, ::-1]
-    sources = np.empty(shape, dtype=int)
-    opposite = (1, 0, 3, 2)
-    across = (2, 3, 0, 1)
-    for face_row, sides in _SIDES.items():
-        for number, (other, east, turned) in enumerate(sides):
-            edge = across[number] if turned else opposite[number]
-            sources[:, face_row, :, number] = _beside(strips[:, other, :, edge], east)
-    sources[:, :, :, 1::2] = sources[:, :, :, 1::2, ::-1]
-    return sources.ravel()
+    other, east, turned = _SIDES[face_row][number]
+    edge = (2, 3, 0, 1)[number] if turned else (1, 0, 3, 2)[number]
+    strips = along[edge][:, :, other]
+    numpy: Any = np if isinstance(strips, np.ndarray) else jnp
+    if edge % 2 == number % 2:  # the nearest line is the last in the face and the first beyond it
+        strips = numpy.flip(strips, -2)
+    channels, sectors, count, *size = strips.shape
+    flat = strips.reshape(channels, -1, *size)
+    return numpy.roll(flat, -east, axis=1).reshape(channels, sectors, count, *size)
 
 
 def _beside(faces: np.ndarray, east: int) -> np.ndarray:

@@ -73,9 +73,9 @@ def build_stencil(
 
 def _turned(table: DenseTable) -> DenseTable:
     """Return the matrix whose outputs are those of the sphere's orientations, not of sectors'."""
-    columns = table.weights.transpose(0, 2, 4, 5, 1, 3)
+    columns = table.weights.transpose(0, 1, 4, 5, 2, 3)
     fields = turn_coefficients(columns.reshape(*columns.shape[:2], -1, *columns.shape[4:]))
-    return DenseTable(fields.reshape(columns.shape).transpose(0, 4, 1, 5, 2, 3))
+    return DenseTable(fields.reshape(columns.shape).transpose(0, 1, 4, 5, 2, 3))
 
 
 def _entries(

@@ -78,7 +78,7 @@ def _build_dense(entries: Entries, shape: Shape) -> DenseTable:
         axis=1,
     )
     # The other sectors read the sectors beside them alike.
-    dense = np.stack([np.roll(first, sector, axis=3) for sector in range(shape.sectors)], axis=1)
+    dense = np.stack([np.roll(first, sector, axis=3) for sector in range(shape.sectors)], axis=2)
     return DenseTable(jnp.asarray(dense, shape.dtype))
 
 

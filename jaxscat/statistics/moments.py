@@ -122,14 +122,20 @@ def _in_steps(
     pixels = fields[0].shape[-2] * fields[0].shape[-1]
     if pixels <= _PIXELS_OF_A_STEP:
         return sums(*operands)
-    missing = -pixels % _PIXELS_OF_A_STEP
+    # More than a thousand steps would round more than the sums of one step do.
+    size = _PIXELS_OF_A_STEP * -(-pixels // (_PIXELS_OF_A_STEP << 10))
+    missing = -pixels % size
 
-    def split(operand: Array) -> Float[Array, "steps *batch x 1 some"]:
-        flat = operand.reshape(*operand.shape[:-2], 1, -1)
+    def split(operand: Array) -> Float[Array, "steps *batch x some"]:
+        flat = operand.reshape(*operand.shape[:-2], -1)
         flat = jnp.pad(flat, [(0, 0)] * (flat.ndim - 1) + [(0, missing)])
-        return jnp.moveaxis(flat.reshape(*flat.shape[:-1], -1, _PIXELS_OF_A_STEP), -2, 0)
+        return jnp.moveaxis(flat.reshape(*flat.shape[:-1], -1, size), -2, 0)
 
-    return jax.lax.map(lambda step: sums(*step), jax.tree.map(split, operands)).sum(0)
+    def add(total: Array, step: tuple[Array, ...]) -> tuple[Array, None]:
+        return total + sums(*jax.tree.map(lambda some: some[..., None, :], step)), None
+
+    shape = jax.eval_shape(sums, *operands)
+    return jax.lax.scan(add, jnp.zeros(shape.shape, shape.dtype), jax.tree.map(split, operands))[0]
 
 
 def combine_parts(sums: Float[Array, "M L 2X 2Y"]) -> Float[Array, "M 2 L X Y"]:
