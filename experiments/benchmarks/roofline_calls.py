@@ -42,7 +42,7 @@ def build_calls(
         return jax.random.normal(next(keys), shape, spec.dtype)
 
     def product(table: Table, names: tuple[str, str], fields: int) -> Iterator[tuple[str, Call]]:
-        outputs = table.orientations, sectors, table.parts, maps * fields, table.rows
+        outputs = table.orientations, table.parts, maps * fields, sectors, table.rows
         yield names[0], (spread, (table, draw(maps * fields, sectors, table.in_rows)))
         yield names[1], (collect, (table, draw(*outputs)))
 
@@ -56,7 +56,7 @@ def build_calls(
     yield counts.GRAM, (_gram, (fields,))
     sums = draw(maps, orientations, sectors, size, size)
     yield counts.GRAM_REVERSE, (_gram_reverse, (fields, sums))
-    parts = [draw(orientations, sectors, maps, rows) for _ in range(3)]
+    parts = [draw(orientations, maps, sectors, rows) for _ in range(3)]
     yield counts.MODULUS, (modulus, tuple(parts[:2]))
     yield counts.MODULUS_REVERSE, (_modulus_reverse, tuple(parts))
 

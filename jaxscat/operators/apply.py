@@ -11,7 +11,7 @@ from jaxscat.maps import describe, is_integer, to_numpy
 from jaxscat.operators import resolution, stencil
 from jaxscat.operators.pyramid import Level, Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
-from jaxscat.operators.symmetry import fold, unfold
+from jaxscat.operators.symmetry import fold, turn_coefficients, unfold
 
 
 def convolve_map(
@@ -63,6 +63,8 @@ def convolve_level(
 ) -> Complex[Array, "*batch L p"]:
     """Correlate maps of ascending pixels with the wavelets of one level, without checks."""
     out = stencil.convolve(_folded(maps, spec), level.stencil)
+    if stencil.counts_by_sector(level.stencil):
+        out = turn_coefficients(out)
     out = unfold(out.transpose(1, 2, 0, 3, 4), spec.row_major)
     return jax.lax.complex(out[0], out[1]).reshape(*maps.shape[:-1], *out.shape[2:])
 

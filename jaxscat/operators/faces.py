@@ -17,8 +17,8 @@ from jaxscat.operators.symmetry import FACE_ROWS
 
 Offsets = tuple[tuple[int, int], ...]
 
-# Shifts summed in one step of the loop: more compile slowly, fewer write the sums more often. Tables
-# are best made of whole steps: what is left over is compiled by itself.
+# Shifts summed in one step of the loop: more compile slowly, fewer write the sums more often.
+# Tables are best made of whole steps: what is left over is compiled by itself.
 SHIFTS_OF_A_STEP = 3
 
 

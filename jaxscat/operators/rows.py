@@ -94,8 +94,22 @@ class RowTable(eqx.Module):
 
         Args:
             fields: what it is applied to.
-            in_blocks: as for `spread`; sums over all blocks are made at once.
+            in_blocks: make large products channel by channel: they are summed over all blocks.
         """
+        channels = fields.shape[2]
+        some = self._channels_at_once(fields) if in_blocks else channels
+        if some == channels:
+            return self._collect(fields)
+
+        def of_some(start: Array) -> Array:
+            return self._collect(jax.lax.dynamic_slice_in_dim(fields, start, some, 2))
+
+        parts = jax.lax.map(of_some, jnp.arange(0, channels, some))
+        return parts.reshape(channels, *parts.shape[2:])
+
+    def _collect(
+        self, fields: Float[Array, "L parts channels sectors out_rows"]
+    ) -> Float[Array, "channels sectors in_rows"]:
         if self.slots is not None:
             blocks = jnp.zeros((*fields.shape[:-1], BLOCK * self.indices.shape[0]), fields.dtype)
             fields = blocks.at[..., self.slots].set(fields, unique_indices=True)
@@ -138,6 +152,16 @@ class RowTable(eqx.Module):
             )
         )
         return out.transpose(1, 2, 0)
+
+    def _channels_at_once(self, fields: Float[Array, "L parts channels sectors out_rows"]) -> int:
+        """Return how many channels are collected at once: a divisor of their number."""
+        channels, sectors = fields.shape[2:4]
+        most = _NUMBERS_AT_ONCE // (sectors * self.indices.size)
+        return max(
+            count
+            for count in range(1, channels + 1)
+            if count <= max(1, most) and channels % count == 0
+        )
 
     def _group(self, columns: int) -> int | None:
         """Return the number of blocks of a group, or None for all at once."""

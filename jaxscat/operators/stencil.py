@@ -10,7 +10,11 @@ from jaxscat.operators import healpix
 from jaxscat.operators.cells import block_slots, find
 from jaxscat.operators.dense import DenseTable
 from jaxscat.operators.entries import Entries, Grid, Shape
+from jaxscat.operators.faces import FaceTable
 from jaxscat.operators.product import Table, spread
+from jaxscat.operators.rows import RowTable
+from jaxscat.operators.shared_faces import SharedFaceTable
+from jaxscat.operators.shared_rows import SharedRowTable
 from jaxscat.operators.symmetry import turn_coefficients
 from jaxscat.operators.table import tabulate
 from jaxscat.operators.wavelet import wavelet_kernel
@@ -24,10 +28,21 @@ def convolve(
 ) -> Float[Array, "L 2 channels sectors rows"]:
     """Correlate folded fields with the wavelet in every orientation.
 
-    Orientations are those of the whole sphere; axis 1 holds the real and the imaginary part.
+    Orientations are those of the whole sphere, or those of each sector (see `counts_by_sector`);
+    axis 1 holds the real and the imaginary part.
     """
     coefficients = spread(stencil, field)
-    return coefficients if isinstance(stencil, DenseTable) else turn_coefficients(coefficients)
+    return turn_coefficients(coefficients) if isinstance(stencil, FaceTable) else coefficients
+
+
+def counts_by_sector(stencil: Table) -> bool:
+    """Return whether every sector has coefficients in its own gauge.
+
+    That takes least time on CPUs, and leaves sectors apart, which several devices can share.
+    Matrices of few pixels have the sphere's gauge, and faces are brought to it, for TPUs compile
+    products of fields of many sectors slowly.
+    """
+    return isinstance(stencil, RowTable | SharedRowTable | SharedFaceTable)
 
 
 def build_stencil(

@@ -121,14 +121,31 @@ def turn_coefficients(
     if sectors == 1:
         return fields
     source, parity = true_orientations(orientations, sectors)
-    turned = [np.flatnonzero(source[sector] != source[0]) for sector in range(sectors)]
-    if any(places.size for places in turned):  # by half of the orientations
-        half = orientations // 2
-        other = jnp.concatenate([fields[half:], fields[:half]])
-        odd = np.array([places.size > 0 for places in turned])
-        fields = jnp.where(odd[:, None], other, fields)
-    signs = np.stack([np.ones_like(parity), parity]).transpose(2, 0, 1)
-    return fields * jnp.asarray(signs, fields.dtype)[:, :, None, :, None]
+    half = orientations // 2
+    turned = []
+    for sector in range(sectors):
+        own = fields[..., sector, :]
+        if (source[sector] != source[0]).any():  # by half of the orientations
+            own = jnp.concatenate([own[half:], own[:half]])
+        signs = np.stack([np.ones_like(parity[sector]), parity[sector]], axis=1)
+        turned.append(own * jnp.asarray(signs, fields.dtype)[:, :, None, None])
+    return jnp.stack(turned, axis=-2)
+
+
+def turn_orientations(
+    field: Float[Array, "*batch L sectors rows"],
+) -> Float[Array, "*batch L sectors rows"]:
+    """Count the orientations of every sector as the whole sphere does.
+
+    For fields that are the same after half a turn, such as moduli.
+    """
+    orientations, sectors = field.shape[-3:-1]
+    if sectors < 4 or orientations == 1:  # whole half-turns
+        return field
+    half = orientations // 2
+    turned = jnp.concatenate([field[..., half:, :, :], field[..., :half, :, :]], axis=-3)
+    odd = np.arange(sectors)[:, None] % 2 == 1
+    return jnp.where(odd, turned, field)
 
 
 def true_orientations(

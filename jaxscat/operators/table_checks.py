@@ -67,4 +67,4 @@ def _fits_faces(table: Any, sectors: int) -> bool:
 
 def _fits_dense(table: Any, sectors: int) -> bool:
     shape = table.weights.shape
-    return len(shape) == 6 and shape[1] == shape[4] == sectors
+    return len(shape) == 6 and shape[2] == shape[4] == sectors

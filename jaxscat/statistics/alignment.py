@@ -191,7 +191,7 @@ def walk_aligned(
             pair_weights=_unfolded_weights(weights.pair_weights, spec),
             coefficients=_in_parts(coefficients),
             newest=newest[:, :, None],
-            convolved=parts[:, :, :, None],
+            convolved=parts[:, :, None],
         )
         if scale + 1 < len(pyramid.levels):
             field = downsample_level(field, level, spec)
@@ -210,9 +210,9 @@ def _check_fit(alignment: Alignment, pyramid: Pyramid) -> None:
         )
 
 
-def _in_parts(coefficients: Complex[Array, "m L p"]) -> Float[Array, "L 2 m 1 p"]:
+def _in_parts(coefficients: Complex[Array, "m L p"]) -> Float[Array, "L 1 2 m p"]:
     parts = jnp.stack([coefficients.real, coefficients.imag])
-    return parts.transpose(2, 0, 1, 3)[..., None, :]
+    return parts.transpose(2, 0, 1, 3)[:, None]
 
 
 def _unfolded_weights(weights: Weights, spec: PyramidSpec) -> Weights:

@@ -13,7 +13,12 @@ from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import as_complex, cut_products, gather_scales
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
-from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula, standard_error_of_mean
+from jaxscat.statistics.moments import (
+    ERROR_FORMULAS,
+    ErrorFormula,
+    products_in_steps,
+    standard_error_of_mean,
+)
 from jaxscat.statistics.scales import Scale, Weights
 from jaxscat.statistics.scattering import (
     common_unit,
@@ -22,6 +27,7 @@ from jaxscat.statistics.scattering import (
     products_of_pairs,
     real_product,
 )
+from jaxscat.statistics.sectors import combine_orientations
 
 
 def standard_error(
@@ -98,7 +104,8 @@ def _standard_error(
     for scale in measurement.walk(maps, measurement.covariances):
         weights, covariances = scale.pair_weights, len(groups) < measurement.covariances
         s1.append(_error_of_real(newest_modulus(scale), scale.weights))
-        precise_products = partial(weights.products, in_steps=True)
+        # Precise: errors are differences of sums.
+        precise_products = partial(weights.products, sums=products_in_steps)
         means = products_of_pairs(scale.convolved, precise_products)
         if formula == "foscat":
             squares = products_of_pairs(_plain_squares(scale.convolved), precise_products)
@@ -126,8 +133,8 @@ def _standard_error(
 
 
 def _error_of_real(field: Float[Array, "L sectors rows"], weights: Weights) -> Float[Array, "M L"]:
-    mean = weights.mean(field)
-    square = weights.mean(field**2)
+    mean = combine_orientations(weights.mean(field))
+    square = combine_orientations(weights.mean(field**2))
     return standard_error_of_mean(mean, square, weights.divisor(mean))
 
 
@@ -147,14 +154,14 @@ def _error_of_s2(
 
 
 def _squared_moduli(
-    fields: Float[Array, "m L 2X sectors rows"],
-) -> Float[Array, "m L 2X sectors rows"]:
-    real, imaginary = jnp.split(fields, 2, axis=2)
-    return jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=2)
+    fields: Float[Array, "m L sectors 2X rows"],
+) -> Float[Array, "m L sectors 2X rows"]:
+    real, imaginary = jnp.split(fields, 2, axis=-2)
+    return jnp.concatenate([real**2 + imaginary**2, jnp.zeros_like(real)], axis=-2)
 
 
 def _plain_squares(
-    fields: Float[Array, "m L 2X sectors rows"],
-) -> Float[Array, "m L 2X sectors rows"]:
-    real, imaginary = jnp.split(fields, 2, axis=2)
-    return jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=2)
+    fields: Float[Array, "m L sectors 2X rows"],
+) -> Float[Array, "m L sectors 2X rows"]:
+    real, imaginary = jnp.split(fields, 2, axis=-2)
+    return jnp.concatenate([real**2 - imaginary**2, 2 * real * imaginary], axis=-2)

@@ -1,6 +1,5 @@
 """Masked means of products of fields, and their standard errors."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -15,8 +14,8 @@ ERROR_FORMULAS = ("pixels", "foscat")
 # Added under the square root of a squared modulus: FOSCAT's value.
 _MODULUS_FLOOR = 1e-16
 
-# Of one sum of products that is made step by step.
-_PIXELS_OF_A_STEP = 256
+# Of sums of products that are made step by step, at least.
+_ROWS_OF_A_STEP = 256
 
 
 def modulus(real: Float[Array, "*shape"], imaginary: Float[Array, "*shape"]) -> Array:
@@ -61,13 +60,13 @@ def safe_sqrt(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 @jax.custom_jvp
 def gram(
-    fields: Float[Array, "*batch x sectors rows"], weights: Float[Array, "sectors rows"] | None
+    fields: Float[Array, "*batch x rows"], weights: Float[Array, "*#batch rows"] | None
 ) -> Float[Array, "*batch x x"]:
-    """Return the Gram matrix of fields: weighted sums over pixels of all pairwise products.
+    """Return the Gram matrix of fields: weighted sums over rows of all pairwise products.
 
     Its symmetry halves the work of the reverse pass.
     """
-    return products(fields, fields, weights)
+    return _sum_products(fields, fields, weights)
 
 
 @partial(gram.defjvp, symbolic_zeros=True)
@@ -76,77 +75,102 @@ def _gram_jvp(primals, tangents):
     sums = gram(fields, weights)
     tangent = jnp.zeros_like(sums)
     if not isinstance(tangents[0], SymbolicZero):
-        half = products(tangents[0], fields, weights)
+        half = products_at_once(tangents[0], fields, weights)
         tangent = half + half.mT
     if weights is not None and not isinstance(tangents[1], SymbolicZero):
-        tangent = tangent + products(fields, fields, tangents[1])
+        tangent = tangent + products_at_once(fields, fields, tangents[1])
     return sums, tangent
 
 
+@jax.custom_jvp
 def products(
-    left: Float[Array, "*batch x sectors rows"],
-    right: Float[Array, "*batch y sectors rows"],
-    weights: Float[Array, "sectors rows"] | None,
+    left: Float[Array, "*batch x rows"],
+    right: Float[Array, "*batch y rows"],
+    weights: Float[Array, "*#batch rows"] | None,
 ) -> Float[Array, "*batch x y"]:
-    """Return the weighted sums over pixels of the products of every `left` with every `right`."""
+    """Return the weighted sums over rows of the products of every `left` with every `right`."""
+    return _sum_products(left, right, weights)
+
+
+@partial(products.defjvp, symbolic_zeros=True)
+def _products_jvp(primals, tangents):
+    sums = products(*primals)
+    tangent = jnp.zeros_like(sums)
+    for number, change in enumerate(tangents):
+        if primals[number] is not None and not isinstance(change, SymbolicZero):
+            operands = (*primals[:number], change, *primals[number + 1 :])
+            tangent = tangent + products_at_once(*operands)
+    return sums, tangent
+
+
+def products_at_once(
+    left: Float[Array, "*batch x rows"],
+    right: Float[Array, "*batch y rows"],
+    weights: Float[Array, "*#batch rows"] | None,
+) -> Float[Array, "*batch x y"]:
+    """Return `products` as a single product of matrices, which several devices can share."""
     if weights is not None:
-        right = weights * right
-    return jnp.einsum("...xsr,...ysr->...xy", left, right, precision="highest")
-
-
-def gram_in_steps(
-    fields: Float[Array, "*batch x sectors rows"], weights: Float[Array, "sectors rows"] | None
-) -> Float[Array, "*batch x x"]:
-    """Return `gram`, summed step by step (see `products_in_steps`)."""
-    return _in_steps(gram, fields, weights=weights)
+        missing = tuple(range(right.ndim - 1 - weights.ndim))
+        right = jnp.expand_dims(weights, (*missing, -2)) * right
+    return jnp.einsum("...xr,...yr->...xy", left, right, precision="highest")
 
 
 def products_in_steps(
-    left: Float[Array, "*batch x sectors rows"],
-    right: Float[Array, "*batch y sectors rows"],
-    weights: Float[Array, "sectors rows"] | None,
+    left: Float[Array, "*batch x rows"],
+    right: Float[Array, "*batch y rows"],
+    weights: Float[Array, "*#batch rows"] | None,
 ) -> Float[Array, "*batch x y"]:
-    """Return `products`, summed over some pixels at a time.
+    """Return `products`, summed step by step in the reverse pass, too.
 
     Errors of rounding do not grow with the number of pixels, and TPUs compile it fast.
     """
-    return _in_steps(products, left, right, weights=weights)
+    rows = left.shape[-1]
+    size = _rows_of_a_step(rows)
+    steps = -(-rows // size)
 
-
-def _in_steps(
-    sums: Callable[..., Array],
-    *fields: Float[Array, "*batch x sectors rows"],
-    weights: Array | None,
-) -> Array:
-    operands = (*fields, weights)
-    pixels = fields[0].shape[-2] * fields[0].shape[-1]
-    if pixels <= _PIXELS_OF_A_STEP:
-        return sums(*operands)
-    # More than a thousand steps would round more than the sums of one step do.
-    size = _PIXELS_OF_A_STEP * -(-pixels // (_PIXELS_OF_A_STEP << 10))
-    missing = -pixels % size
-
-    def split(operand: Array) -> Float[Array, "steps *batch x some"]:
-        flat = operand.reshape(*operand.shape[:-2], -1)
-        flat = jnp.pad(flat, [(0, 0)] * (flat.ndim - 1) + [(0, missing)])
-        return jnp.moveaxis(flat.reshape(*flat.shape[:-1], -1, size), -2, 0)
+    def split(operand: Array) -> Float[Array, "steps *rest some"]:
+        unused = [(0, 0)] * (operand.ndim - 1) + [(0, steps * size - rows)]
+        padded = jnp.pad(operand, unused)
+        return jnp.moveaxis(padded.reshape(*operand.shape[:-1], -1, size), -2, 0)
 
     def add(total: Array, step: tuple[Array, ...]) -> tuple[Array, None]:
-        return total + sums(*jax.tree.map(lambda some: some[..., None, :], step)), None
+        one, other, weights = step
+        part = gram(one, weights) if other is None else products(one, other, weights)
+        return total + part, None
 
-    shape = jax.eval_shape(sums, *operands)
-    return jax.lax.scan(add, jnp.zeros(shape.shape, shape.dtype), jax.tree.map(split, operands))[0]
+    shape = jax.eval_shape(products_at_once, left, right, weights)
+    total = jnp.zeros(shape.shape, shape.dtype)
+    operands = left, None if right is left else right, weights
+    return jax.lax.scan(add, total, jax.tree.map(split, operands))[0]
 
 
-def combine_parts(sums: Float[Array, "M L 2X 2Y"]) -> Float[Array, "M 2 L X Y"]:
-    """Return sums of products of convolved fields as real and imaginary part of `a conj(b)`.
+def _sum_products(left: Array, right: Array, weights: Array | None) -> Array:
+    return jax.lax.platform_dependent(
+        left, right, weights, cpu=_products_in_cache, default=products_at_once
+    )
 
-    Of the fields, the real parts stand before the imaginary parts.
-    """
-    left, right = (size // 2 for size in sums.shape[-2:])
-    real = sums[..., :left, :right] + sums[..., left:, right:]
-    imaginary = sums[..., left:, :right] - sums[..., :left, right:]
-    return jnp.stack([real, imaginary], axis=1)
+
+def _products_in_cache(left: Array, right: Array, weights: Array | None) -> Array:
+    """Return `products` of some pixels after the others: up to ten times faster on CPUs."""
+    operands, rows = (left, right, weights), left.shape[-1]
+    size = _rows_of_a_step(rows)
+    if rows <= size:
+        return products_at_once(*operands)
+
+    def of_rows(start: Array | int, size: int) -> Array:
+        def cut(operand: Array) -> Array:
+            return jax.lax.dynamic_slice_in_dim(operand, start, size, -1)
+
+        return products_at_once(*jax.tree.map(cut, operands))
+
+    steps = rows // size
+    rest = of_rows(steps * size, rows - steps * size)  # may be none
+    return jax.lax.fori_loop(0, steps, lambda i, total: total + of_rows(i * size, size), rest)
+
+
+def _rows_of_a_step(rows: int) -> int:
+    # More than some hundred steps would round more than the sums of one step do.
+    return _ROWS_OF_A_STEP * -(-rows // (_ROWS_OF_A_STEP << 8))
 
 
 @partial(jax.jit, static_argnames="formula")

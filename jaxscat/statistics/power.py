@@ -11,6 +11,7 @@ from jaxscat.statistics.checks import stack_maps
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.scales import standardization
+from jaxscat.statistics.sectors import combine_orientations
 
 
 def wavelet_power(
@@ -52,7 +53,7 @@ def measure_power(map: ArrayLike, measurement: Measurement) -> Float[Array, "*ma
 def _power_of_scales(maps: Float[Array, "1 p"], measurement: Measurement) -> Float[Array, "M J L"]:
     powers = []
     for scale in measurement.walk(maps, 0):
-        power = jnp.sum(scale.coefficients[:, :, 0] ** 2, axis=1)
-        powers.append(scale.weights.mean(power))
+        power = jnp.sum(scale.coefficients[:, :, :, 0] ** 2, axis=2)
+        powers.append(combine_orientations(scale.weights.mean(power)))
     _, unit = standardization(maps)
     return unit[0] ** 2 * jnp.stack(powers, axis=1)

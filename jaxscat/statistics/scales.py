@@ -3,7 +3,7 @@
 Fields are folded, `[channel, sector, row]`; `docs/conventions.md`, "Sectors".
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -12,9 +12,9 @@ from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.resolution import downsample, upsample
-from jaxscat.operators.stencil import convolve
-from jaxscat.operators.symmetry import fold, unfold
-from jaxscat.statistics.moments import gram, gram_in_steps, modulus, products, products_in_steps
+from jaxscat.operators.stencil import convolve, counts_by_sector
+from jaxscat.operators.symmetry import fold, turn_orientations, unfold
+from jaxscat.statistics.moments import gram, modulus, products
 
 Field = Float[Array, "channels sectors rows"]
 
@@ -25,34 +25,39 @@ class Weights(NamedTuple):
     rows: Float[Array, "M sectors rows"] | None
     total: Float[Array, " M"]
 
-    def mean(self, field: Float[Array, "*rest sectors rows"]) -> Float[Array, "M *rest"]:
-        """Return weighted means over all pixels."""
+    def mean(self, field: Float[Array, "*rest sectors rows"]) -> Float[Array, "M *rest sectors"]:
+        """Return weighted sums over rows, divided by the total weight of all sectors."""
         if self.rows is None:
-            return field.sum(-1).sum(-1)[None] / self.total[0]
-        sums = jnp.einsum("msr,...sr->m...s", self.rows, field, precision="highest").sum(-1)
+            return field.sum(-1)[None] / self.total[0]
+        sums = jnp.einsum("msr,...sr->m...s", self.rows, field, precision="highest")
         return sums / self.divisor(sums)
 
     def products(
         self,
-        left: Float[Array, "L X sectors rows"],
-        right: Float[Array, "L Y sectors rows"] | None = None,
+        left: Float[Array, "L sectors X rows"],
+        right: Float[Array, "L sectors Y rows"] | None = None,
         *,
-        in_steps: bool = False,
-    ) -> Float[Array, "M L X Y"]:
-        """Return the weighted mean of the products of every `left` with every `right`.
+        sums: Callable[..., Array] | None = None,
+    ) -> Float[Array, "M L sectors X Y"]:
+        """Return the weighted sums of the products of every `left` with every `right`, normalized.
 
         Args:
             left, right: fields; without `right`, the pairs are those of the fields of `left`.
-            in_steps: sum some pixels after the others, which is more precise in float32.
+            sums: `products_in_steps` or `products_at_once`, where one of these is preferred.
         """
 
         def sum_pairs(weights: Array | None) -> Array:
-            if right is None:
-                return (gram_in_steps if in_steps else gram)(left, weights)
-            return (products_in_steps if in_steps else products)(left, right, weights)
+            if right is None and sums is None:
+                return gram(left, weights)
+            return (sums or products)(left, left if right is None else right, weights)
 
-        sums = sum_pairs(None)[None] if self.rows is None else jax.vmap(sum_pairs)(self.rows)
-        return sums / self.divisor(sums)
+        found = sum_pairs(None)[None] if self.rows is None else jax.vmap(sum_pairs)(self.rows)
+        return found / self.divisor(found)
+
+    def of_one_sector(self) -> "Weights":
+        """Return the weights of fields whose sectors are joined to one."""
+        rows = None if self.rows is None else self.rows.reshape(self.rows.shape[0], 1, -1)
+        return Weights(rows, self.total)
 
     def divisor(self, array: Float[Array, "M *rest"]) -> Array:
         """Return the total weights, reshaped to divide an array."""
@@ -69,6 +74,9 @@ class ScaleWeights(NamedTuple):
 class Scale(NamedTuple):
     """The fields of one scale of `m` maps, whose means are the coefficients.
 
+    Orientations are those of each sector; where they are those of the sphere, all sectors are
+    joined to one.
+
     Attributes:
         weights: masks of the scale, for S1 and S2.
         pair_weights: masks of the scale, for S3 and S4.
@@ -80,9 +88,9 @@ class Scale(NamedTuple):
 
     weights: Weights
     pair_weights: Weights
-    coefficients: Float[Array, "L 2 m sectors rows"]
+    coefficients: Float[Array, "L sectors 2 m rows"]
     newest: Float[Array, "m L sectors rows"]
-    convolved: Float[Array, "m L 2X sectors rows"]
+    convolved: Float[Array, "m L sectors 2X rows"]
 
 
 def enter(maps: Float[Array, "m p"], pyramid: Pyramid) -> Field:
@@ -194,13 +202,22 @@ def walk_scales(
         convolved = split(convolve(field, level.stencil))
         coefficients = convolved[:, :, :, 0]
         newest = modulus(coefficients[:, 0], coefficients[:, 1]).swapaxes(0, 1)
+        by_sector = counts_by_sector(level.stencil)
         if scale < covariances:
-            again = split(convolve(newest.reshape(-1, *field.shape[1:]), level.stencil))
+            moduli = turn_orientations(newest) if by_sector else newest
+            again = split(convolve(moduli.reshape(-1, *moduli.shape[2:]), level.stencil))
             convolved = jnp.concatenate([convolved, again], axis=3)
             each = field.reshape(count, -1, *field.shape[1:])
-            field = jnp.concatenate([each, newest], axis=1).reshape(-1, *field.shape[1:])
-        convolved = jnp.moveaxis(convolved, 2, 0)
-        convolved = convolved.reshape(*convolved.shape[:2], -1, *field.shape[1:])
+            field = jnp.concatenate([each, moduli], axis=1).reshape(-1, *field.shape[1:])
+        if not by_sector:
+            coefficients, newest, convolved = (
+                fields.reshape(*fields.shape[:-2], 1, -1)
+                for fields in (coefficients, newest, convolved)
+            )
+            weights = ScaleWeights(*(part.of_one_sector() for part in weights))
+        coefficients = jnp.moveaxis(coefficients, -2, 1)
+        convolved = convolved.transpose(2, 0, 4, 1, 3, 5)
+        convolved = convolved.reshape(*convolved.shape[:3], -1, convolved.shape[-1])
         if weigh:
             weights, convolved = _weigh(weights, convolved)
         # Made once, in the order that matrix products want.
@@ -214,11 +231,11 @@ def walk_scales(
 
 
 def _weigh(
-    weights: ScaleWeights, convolved: Float[Array, "m L X sectors rows"]
-) -> tuple[ScaleWeights, Float[Array, "m L X sectors rows"]]:
+    weights: ScaleWeights, convolved: Float[Array, "m L sectors X rows"]
+) -> tuple[ScaleWeights, Float[Array, "m L sectors X rows"]]:
     """Move the weights of a single mask for S3 and S4 into the fields."""
     rows, total = weights.pair_weights
     if rows is None or rows.shape[0] > 1:
         return weights, convolved
     roots = jnp.sqrt(jax.lax.stop_gradient(rows[0]))
-    return weights._replace(pair_weights=Weights(None, total)), convolved * roots
+    return weights._replace(pair_weights=Weights(None, total)), convolved * roots[:, None, :]

@@ -15,8 +15,15 @@ from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import cut_products, gather_scales
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
-from jaxscat.statistics.moments import combine_parts, safe_sqrt, signed_root, signed_root_change
+from jaxscat.statistics.moments import (
+    products_at_once,
+    products_in_steps,
+    safe_sqrt,
+    signed_root,
+    signed_root_change,
+)
 from jaxscat.statistics.scales import Field, Scale, Weights, enter, standardization
+from jaxscat.statistics.sectors import combine_orientations, combine_products
 
 
 def measure(
@@ -133,22 +140,25 @@ def measure_scales(
     """
     s1, groups = [], []
     both_triangles = measurement.both_triangles
-    # For TPUs: they compile products over many pixels slowly.
-    in_steps = measurement.pyramid.spec.row_major and not is_shared(measurement.pyramid)
+    sums = None
+    if is_shared(measurement.pyramid):
+        sums = products_at_once
+    elif measurement.pyramid.spec.row_major:
+        sums = products_in_steps
     for scale in measurement.walk(maps, covariances):
-        s1.append(scale.weights.mean(newest_modulus(scale)))
-        sum_products = partial(scale.pair_weights.products, in_steps=in_steps)
+        s1.append(combine_orientations(scale.weights.mean(newest_modulus(scale))))
+        sum_products = partial(scale.pair_weights.products, sums=sums)
         pairs, exchanged = products_of_pairs(scale.convolved, sum_products)
         cut = cut_products(pairs, exchanged, both_triangles, len(groups) < covariances)
         if measurement.hidden == "interior":
-            cut["s2"] = scale.weights.mean(real_product(scale))
+            cut["s2"] = combine_orientations(scale.weights.mean(real_product(scale)))
         groups.append(cut)
     s0 = mean_and_error(maps, measurement.pyramid, measurement.finest_weights(), offsets)
     return gather_scales(s0, s1, groups, both_triangles, common_unit(maps))
 
 
 def products_of_pairs(
-    fields: Float[Array, "m L 2X sectors rows"], sum_products: Callable[..., Array]
+    fields: Float[Array, "m L sectors 2X rows"], sum_products: Callable[..., Array]
 ) -> tuple[Float[Array, "M 2 L X X"], Float[Array, "M 2 L 1 X"] | None]:
     """Return the mean products of all pairs of fields, for two maps of the first with the second.
 
@@ -161,12 +171,12 @@ def products_of_pairs(
         sum_products: `Weights.products`.
     """
     if fields.shape[0] == 1:
-        return combine_parts(sum_products(fields[0])), None
+        return combine_products(sum_products(fields[0])), None
     first, second = fields
-    size = first.shape[1] // 2
-    direct = combine_parts(sum_products(first[:, ::size], second))
-    exchanged = combine_parts(sum_products(second[:, ::size], first))
-    pairs = combine_parts(sum_products(first, second))
+    size = first.shape[-2] // 2
+    direct = combine_products(sum_products(first[..., ::size, :], second))
+    exchanged = combine_products(sum_products(second[..., ::size, :], first))
+    pairs = combine_products(sum_products(first, second))
     return jnp.concatenate([direct, pairs[..., 1:, :]], axis=-2), exchanged
 
 
@@ -191,8 +201,8 @@ def real_product(scale: Scale) -> Float[Array, "L sectors rows"]:
 
     Of a single map it is the squared modulus.
     """
-    product = scale.coefficients[:, :, 0] * scale.coefficients[:, :, -1]
-    return product[:, 0] + product[:, 1]
+    product = scale.coefficients[:, :, :, 0] * scale.coefficients[:, :, :, -1]
+    return product[:, :, 0] + product[:, :, 1]
 
 
 def mean_and_error(
@@ -220,12 +230,12 @@ def mean_and_error(
             change = one * second + other * first + first * second
             root = signed_root_change(one * other, change)
         pixels = common * root
-    mean = weights.mean(pixels)
+    mean = weights.mean(pixels).sum(-1)
     # Taken about the mean: the difference of two large squares would lose digits. And in units of
     # the map: squares of others leave the range of float32.
     unit = common_unit(maps)
     spread = jnp.stack(
-        [weights.mean(((pixels - centre) / unit) ** 2)[m] for m, centre in enumerate(mean)]
+        [weights.mean(((pixels - centre) / unit) ** 2).sum(-1)[m] for m, centre in enumerate(mean)]
     )
     if base is not None:
         mean = mean + base

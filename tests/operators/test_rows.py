@@ -104,7 +104,7 @@ def test_absolute_weights_are_those_of_outputs(problem):
     # Weights of several entries of one pixel are added first.
     field = problem.fields()
     found = spread(problem.table.absolute(), field)
-    expected = np.einsum("lspoti,cti->lspco", np.abs(problem.dense), field)
+    expected = np.einsum("lspoti,cti->lpcso", np.abs(problem.dense), field)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
@@ -112,7 +112,7 @@ def test_large_batches_are_the_same_matrix(problem):
     field, fields = problem.fields(1, channels=40), problem.outputs(2, channels=40)
     found = spread(problem.table, jnp.asarray(field))
     back = collect(problem.table, jnp.asarray(fields))
-    expected = np.einsum("lspoti,cti->lspco", problem.dense, field)
+    expected = np.einsum("lspoti,cti->lpcso", problem.dense, field)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
-    expected = np.einsum("lspoti,lspco->cti", problem.dense, fields)
+    expected = np.einsum("lspoti,lpcso->cti", problem.dense, fields)
     np.testing.assert_allclose(back, expected, rtol=0, atol=1e-12)

@@ -141,9 +141,27 @@ def test_turned_coefficients_are_those_of_the_sphere(orientations):
             assert np.array_equal(found[true, :, :, sector], expected)
 
 
-def test_folded_coefficients_are_those_of_the_whole_map():
-    map = np.random.default_rng(4).standard_normal(768)
-    own = stencil.convolve(symmetry.fold(map, 4)[None], pyramid(4).levels[0].stencil)
-    found = symmetry.unfold(np.asarray(own)[:, :, 0])
-    expected = np.asarray(convolve_map(map, pyramid(4)))
+@pytest.mark.parametrize("orientations", [1, 2, 3, 4, 8])
+def test_turned_orientations_are_those_of_the_sphere(orientations):
+    sectors = symmetry.sector_count(orientations, exact=True)
+    field = np.random.default_rng(3).standard_normal((2, orientations, sectors, 5))
+    found = symmetry.turn_orientations(jnp.asarray(field))
+    source, _ = symmetry.true_orientations(orientations, sectors)
+    for sector in range(sectors):
+        assert np.array_equal(found[:, :, sector], field[:, source[sector], sector])
+
+
+@pytest.mark.parametrize(("nside", "layout"), [(4, "rows"), (8, "rows"), (16, "faces")])
+def test_coefficients_are_turned_to_those_of_the_whole_map(nside, layout):
+    level = build_pyramid(nside, layout=layout, scales=1, dtype="float64").levels[0]
+    map = np.random.default_rng(4).standard_normal(12 * nside**2)
+    own = stencil.convolve(symmetry.fold(map, 4, layout == "faces")[None], level.stencil)
+    assert stencil.counts_by_sector(level.stencil) == (nside == 8)
+    if stencil.counts_by_sector(level.stencil):
+        modulus = jnp.hypot(own[:, 0, 0], own[:, 1, 0])
+        own = symmetry.turn_coefficients(own)
+        expected = np.hypot(*np.asarray(own[:, :, 0]).swapaxes(0, 1))
+        np.testing.assert_allclose(symmetry.turn_orientations(modulus), expected, atol=1e-14)
+    found = symmetry.unfold(np.asarray(own)[:, :, 0], layout == "faces")
+    expected = np.asarray(convolve_map(map, build_pyramid(nside, scales=1, dtype="float64")))
     np.testing.assert_allclose(found[:, 0] + 1j * found[:, 1], expected, rtol=0, atol=1e-14)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from jaxscat.statistics.moments import (
-    combine_parts,
     gram,
-    gram_in_steps,
     modulus,
+    products,
+    products_at_once,
     products_in_steps,
     safe_sqrt,
     standard_error_of_mean,
@@ -58,29 +58,27 @@ def test_safe_sqrt_and_its_gradient():
     np.testing.assert_allclose(gradient, [0.25, 1, 0, 0], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("pixels", [7, 700])
-@pytest.mark.parametrize("sum_products", [gram, gram_in_steps])
+@pytest.mark.parametrize("rows", [7, 600])
+@pytest.mark.parametrize("sums", [None, products, products_in_steps])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_gram_and_its_derivatives_are_those_of_a_plain_einsum(
-    generator, weighted, sum_products, pixels
-):
-    fields, tangent = generator.standard_normal((2, 3, 4, 2, pixels))
-    weights = generator.random((2, pixels)) if weighted else None
+def test_gram_and_its_derivatives_are_those_of_a_plain_einsum(generator, weighted, sums, rows):
+    fields, tangent = generator.standard_normal((2, 3, 4, rows))
+    weights = generator.random((3, rows)) if weighted else None
     cotangent = generator.standard_normal((3, 4, 4))
 
     def plain(fields):
         if weights is None:
-            return jnp.einsum("bxsr,bysr->bxy", fields, fields)
-        return jnp.einsum("sr,bxsr,bysr->bxy", weights, fields, fields)
+            return jnp.einsum("bxr,byr->bxy", fields, fields)
+        return jnp.einsum("br,bxr,byr->bxy", weights, fields, fields)
 
     def ours(fields):
-        return sum_products(fields, weights)
+        return gram(fields, weights) if sums is None else sums(fields, fields, weights)
 
     np.testing.assert_allclose(ours(fields), plain(fields), rtol=1e-13, atol=1e-13)
     for value, expected in zip(
         jax.jvp(ours, (fields,), (tangent,)), jax.jvp(plain, (fields,), (tangent,)), strict=True
     ):
-        np.testing.assert_allclose(value, expected, rtol=1e-13, atol=1e-13)
+        np.testing.assert_allclose(value, expected, rtol=1e-13, atol=1e-12)
     (value,), (expected,) = (jax.vjp(f, fields)[1](cotangent) for f in (ours, plain))
     np.testing.assert_allclose(value, expected, rtol=1e-13, atol=1e-13)
     hessian, expected = (
@@ -90,30 +88,32 @@ def test_gram_and_its_derivatives_are_those_of_a_plain_einsum(
     np.testing.assert_allclose(hessian, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
 
 
-def test_sums_in_steps_are_of_all_pairs(generator):
-    left, right = (
-        generator.standard_normal((3, 2, 2, 350)),
-        generator.standard_normal((3, 4, 2, 350)),
-    )
-    weights = generator.random((2, 350))
-    expected = np.einsum("bxsr,bysr,sr->bxy", left, right, weights)
-    found = products_in_steps(left, right, weights)
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+@pytest.mark.parametrize("sums", [products, products_at_once, products_in_steps])
+def test_products_and_their_derivatives_are_those_of_a_plain_einsum(generator, sums):
+    left, right = (generator.standard_normal((3, n, 600)) for n in (2, 4))
+    weights = generator.random((3, 600))
+    operands = left, right, weights
+    changes = tuple(generator.standard_normal(operand.shape) for operand in operands)
+
+    def plain(left, right, weights):
+        return jnp.einsum("bxr,byr,br->bxy", left, right, weights)
+
+    for found, expected in zip(
+        jax.jvp(sums, operands, changes), jax.jvp(plain, operands, changes), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11)
+    cotangent = generator.standard_normal((3, 2, 4))
+    for found, expected in zip(
+        *(jax.vjp(f, *operands)[1](cotangent) for f in (sums, plain)), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
-def test_sums_in_steps_round_less(generator):
-    fields = (1 + generator.random((1, 2, 4, 1 << 18))).astype(np.float32)
-    exact = np.einsum("bxsr,bysr->bxy", fields, fields, dtype=np.float64)
-    np.testing.assert_allclose(gram_in_steps(fields, None), exact, rtol=1e-6)
-
-
-def test_parts_are_those_of_a_product_with_a_conjugate(generator):
-    left, right = (generator.standard_normal((1, 3, 2 * n, 7)) for n in (5, 2))
-    sums = np.einsum("mlxr,mlyr->mlxy", left, right)
-    one, other = left[:, :, :5] + 1j * left[:, :, 5:], right[:, :, :2] + 1j * right[:, :, 2:]
-    expected = np.einsum("mlxr,mlyr->mlxy", one, other.conj())
-    found = np.asarray(combine_parts(sums))
-    np.testing.assert_allclose(found[:, 0] + 1j * found[:, 1], expected, rtol=0, atol=1e-13)
+@pytest.mark.parametrize("sums", [products, products_in_steps])
+def test_sums_of_many_pixels_round_little(generator, sums):
+    fields = (1 + generator.random((1, 2, 1 << 20))).astype(np.float32)
+    exact = np.einsum("bxr,byr->bxy", fields, fields, dtype=np.float64)
+    np.testing.assert_allclose(sums(fields, fields, None), exact, rtol=1e-6)
 
 
 def test_standard_error_of_four_numbers():
