@@ -121,15 +121,13 @@ def turn_coefficients(
     if sectors == 1:
         return fields
     source, parity = true_orientations(orientations, sectors)
-    half = orientations // 2
-    turned = []
-    for sector in range(sectors):
-        own = fields[..., sector, :]
-        if (source[sector] != source[0]).any():  # by half of the orientations
-            own = jnp.concatenate([own[half:], own[:half]])
-        signs = np.stack([np.ones_like(parity[sector]), parity[sector]], axis=1)
-        turned.append(own * jnp.asarray(signs, fields.dtype)[:, :, None, None])
-    return jnp.stack(turned, axis=-2)
+    odd = (source != source[0]).any(axis=1)
+    if odd.any():  # by half of the orientations
+        half = orientations // 2
+        other = jnp.concatenate([fields[half:], fields[:half]])
+        fields = jnp.where(odd[:, None], other, fields)
+    signs = np.stack([np.ones_like(parity), parity]).transpose(2, 0, 1)
+    return fields * jnp.asarray(signs, fields.dtype)[:, :, None, :, None]
 
 
 def turn_orientations(

@@ -16,7 +16,7 @@ from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import (
     ERROR_FORMULAS,
     ErrorFormula,
-    products_in_steps,
+    precise_products,
     standard_error_of_mean,
 )
 from jaxscat.statistics.scales import Scale, Weights
@@ -105,13 +105,13 @@ def _standard_error(
         weights, covariances = scale.pair_weights, len(groups) < measurement.covariances
         s1.append(_error_of_real(newest_modulus(scale), scale.weights))
         # Precise: errors are differences of sums.
-        precise_products = partial(weights.products, sums=products_in_steps)
-        means = products_of_pairs(scale.convolved, precise_products)
+        sum_products = partial(weights.products, sums=precise_products)
+        means = products_of_pairs(scale.convolved, sum_products)
         if formula == "foscat":
-            squares = products_of_pairs(_plain_squares(scale.convolved), precise_products)
+            squares = products_of_pairs(_plain_squares(scale.convolved), sum_products)
         else:
             powers = _squared_moduli(scale.convolved)
-            pairs, exchanged = products_of_pairs(powers, precise_products)
+            pairs, exchanged = products_of_pairs(powers, sum_products)
             # Real, without parity: combined as real parts.
             squares = pairs[:, :1], None if exchanged is None else exchanged[:, :1]
         mean_groups = cut_products(*means, both_triangles, covariances)

@@ -144,6 +144,17 @@ def products_in_steps(
     return jax.lax.scan(add, total, jax.tree.map(split, operands))[0]
 
 
+def precise_products(
+    left: Float[Array, "*batch x rows"],
+    right: Float[Array, "*batch y rows"],
+    weights: Float[Array, "*#batch rows"] | None,
+) -> Float[Array, "*batch x y"]:
+    """Return `products`, summed step by step on all devices."""
+    return jax.lax.platform_dependent(
+        left, right, weights, cpu=_products_in_cache, default=products_in_steps
+    )
+
+
 def _sum_products(left: Array, right: Array, weights: Array | None) -> Array:
     return jax.lax.platform_dependent(
         left, right, weights, cpu=_products_in_cache, default=products_at_once

@@ -43,7 +43,7 @@ class Weights(NamedTuple):
 
         Args:
             left, right: fields; without `right`, the pairs are those of the fields of `left`.
-            sums: `products_in_steps` or `products_at_once`, where one of these is preferred.
+            sums: another of the functions of `moments`, where one is preferred to `products`.
         """
 
         def sum_pairs(weights: Array | None) -> Array:
