@@ -116,7 +116,11 @@ def test_one_seed_has_its_own_table(project):
         assert "largest |correlation|" not in shown
         assert re.search(COPIES, shown, re.M)
     assert "runs/tiny: seed 2" in again.stdout
-    assert again.stderr.splitlines() == ["validating", "writing the report"]
+    assert again.stderr.splitlines() == [
+        "building the wavelets",
+        "validating",
+        "writing the report",
+    ]
 
 
 def test_all_ways_of_synthesizing_together(project):

@@ -204,7 +204,7 @@ def test_free_memory_of_a_cpu_is_shared_out_among_its_devices(monkeypatch):
     monkeypatch.setattr(devices_module, "available_bytes", lambda: 6000)
     devices = Devices(jax.devices("cpu")[:1])
     assert devices.platform == "cpu" and devices.free_bytes() == 6000
-    devices.count = 3
+    monkeypatch.setattr(devices, "_all", lambda: 3 * jax.devices("cpu")[:1])
     assert devices.free_bytes() == 2000
     monkeypatch.setattr(devices_module, "available_bytes", lambda: None)
     assert devices.free_bytes() is None
