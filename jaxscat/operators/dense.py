@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+# Number of pixels up to which all outputs are made by one product.
 _PIXELS_AT_ONCE = 192
 
 

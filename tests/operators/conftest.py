@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 
 from jaxscat.operators import table
+from jaxscat.operators.dense import DenseTable
 from jaxscat.operators.entries import Entries, Grid, Shape
+from jaxscat.operators.faces import FaceTable
 from jaxscat.operators.product import spread
+from jaxscat.operators.rows import RowTable
+
+KINDS = {"rows": RowTable, "slots": RowTable, "dense": DenseTable, "faces": FaceTable}
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +62,7 @@ class Problem:
             for name in ("DENSE_PIXELS", "DENSE_PIXELS_OF_FACES"):
                 patch.setattr(table, name, few)
             self.table = self.tabulate()
+        assert isinstance(self.table, KINDS[kind])
 
     def compute(self, rows):
         """The entries of some rows."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxscat.minimization.result import Result
-from jaxscat.progress import Progress
+from jaxscat.progress import Observer, Progress
 
 
 def canned_synthesis(prepared, seeds, *, checkpoints=None, callback=None):
@@ -84,3 +84,23 @@ def few_controls_in_module():
     """The same for runs that fixtures of a module make."""
     with two_controls_of_a_kind():
         yield
+
+
+class Parts(Observer):
+    """Records stages, and the last number of parts of each and their total."""
+
+    def __init__(self):
+        self.stages = {}
+
+    def stage(self, name):
+        self.name = name
+        self.stages[name] = None
+
+    def building(self, done, total):
+        self.stages[self.name] = (done, total)
+
+
+@pytest.fixture
+def parts():
+    """An observer that records the stages of a run."""
+    return Parts()

@@ -370,7 +370,7 @@ def test_harmonic_form_holds_the_power_spectrum(tmp_path):
     assert np.abs(np.corrcoef(run.made[3].map, run.original)[0, 1]) < 0.9
 
 
-def test_masked_run_keeps_its_masks_for_validation(map_file, tmp_path, canned):
+def test_masked_run_keeps_its_masks_for_validation(map_file, tmp_path, canned, parts):
     masks = np.zeros((2, NPIX))
     masks[0, :100], masks[1, 50:] = 1.0, 0.5
     np.save(tmp_path / "mask.npy", masks)
@@ -381,27 +381,13 @@ def test_masked_run_keeps_its_masks_for_validation(map_file, tmp_path, canned):
     )
     outcome = run_experiment(config, tmp_path / "run", synthesize=canned)
     np.testing.assert_array_equal(column(tmp_path / "run", "MASK_2"), masks[1])
-    observer = Parts()
+    observer = parts
     found = validate_run(tmp_path / "run", observer).reports[1]
     assert_close(found, outcome.results["validation"])
     assert list(observer.stages) == ["building the wavelets", "validating", "writing the report"]
     done, total = observer.stages["building the wavelets"]
     assert done == total >= NPIX  # pixels of all scales
     assert observer.stages["validating"] == (1, 1)
-
-
-class Parts(Observer):
-    """Records stages, and the last number of parts of each and their total."""
-
-    def __init__(self):
-        self.stages = {}
-
-    def stage(self, name):
-        self.name = name
-        self.stages[name] = None
-
-    def building(self, done, total):
-        self.stages[self.name] = (done, total)
 
 
 def test_folder_that_no_run_has_written_cannot_be_validated(tmp_path):

@@ -52,22 +52,8 @@ def assert_same_target(found, expected):
             np.testing.assert_allclose(group, other.groups()[name], rtol=1e-9, atol=1e-12)
 
 
-class Parts(Observer):
-    """Records stages, and the last number of parts of each and their total."""
-
-    def __init__(self):
-        self.stages = {}
-
-    def stage(self, name):
-        self.name = name
-        self.stages[name] = None
-
-    def building(self, done, total):
-        self.stages[self.name] = (done, total)
-
-
-def test_progress_of_the_wavelets_of_every_level_is_told(original, pyramid):
-    observer = Parts()
+def test_progress_of_the_wavelets_of_every_level_is_told(original, pyramid, parts):
+    observer = parts
     build_coarser_levels(settings(), original, pyramid, observer=observer)
     # Two scales at nside 4 and one at nside 2.
     assert observer.stages == {
