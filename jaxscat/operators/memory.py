@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxscat.operators.rows import BLOCK
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.operators.table import DENSE_PIXELS, DENSE_PIXELS_OF_FACES
+from jaxscat.operators.windows import BLOCKS_OF_A_GROUP
 
 # Number of pixels that a block of a stencil reads, and of blocks that read a pixel, for every
 # kernel size: of 1, 2 and 4 orientations, and the maximum of others up to 8. Measured at nside 8
@@ -62,7 +64,9 @@ def table_bytes(spec: PyramidSpec) -> int:
             total += rows * wide * real * (_SHIFTS * outputs + _DOWNSAMPLING_SHIFTS / 4)
         else:
             union, reads = _WIDTHS[spec.kernel_size][spec.orientations not in (1, 2, 4)]
-            total += rows * (union * (outputs * real + 1) + 4 * reads)
+            # Places are read once by block and once by group of blocks.
+            indices = 2 if rows >= 2 * BLOCK * BLOCKS_OF_A_GROUP else 1
+            total += rows * (union * (outputs * real + indices) + 4 * reads)
             union, reads = _DOWNSAMPLING_WIDTHS
             total += rows * (union * (real + 1) / 4 + 4 * reads)
     return int(total)

@@ -12,7 +12,9 @@ from functools import reduce
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxscat.operators.linear_primitive import linear_primitive
 
 # Output pixels of a block.
 BLOCK = 4
@@ -35,6 +37,8 @@ class RowTable(eqx.Module):
         repeated_rows: the distinct rows of the halo, ascending.
         repeats: where their copies are in the halo of all sectors; padded with its length.
         slots: positions of the output rows in the blocks, if some blocks have fewer than four.
+        windows, places: of large stencils, the rows that every group of blocks reads, and where
+            its blocks find them there (see `windows`).
         orientations, parts: numbers of outputs of a row.
         in_rows: number of rows that the matrix reads.
 
@@ -48,6 +52,8 @@ class RowTable(eqx.Module):
     repeated_rows: Int[Array, " repeated"]
     repeats: Int[Array, "copies repeated sectors"]
     slots: Int[Array, " rows"] | None
+    windows: Int[Array, "groups window"] | None
+    places: Int[Array, "groups own union"] | None
     orientations: int = eqx.field(static=True)
     parts: int = eqx.field(static=True)
     in_rows: int = eqx.field(static=True)
@@ -74,18 +80,66 @@ class RowTable(eqx.Module):
         extended = self._extend(field)
 
         def product(indices: Array, weights: Array) -> Array:
-            # The barriers keep XLA from turning the operands, whose order is that of its fastest
-            # product (measured on CPUs: two to three times faster than others).
-            read = jax.lax.optimization_barrier(_gather(extended, indices))
-            out = jnp.einsum("bcu,buo->bco", read, weights, precision="highest")
-            out = jax.lax.optimization_barrier(out)
-            out = out.reshape(-1, channels, sectors, self.orientations, self.parts, BLOCK)
-            out = out.transpose(3, 4, 1, 2, 0, 5)
-            return out.reshape(*out.shape[:4], -1)
+            product = _multiply(_gather(extended, indices), weights)
+            return self._by_output(product, channels, sectors)
 
         group = self._group(channels * sectors) if in_blocks else None
         out = _in_groups(product, group, self.indices, self.weights)
         return out if self.slots is None else out[..., self.slots]
+
+    def gather_windows(
+        self, field: Float[Array, "channels sectors in_rows"]
+    ) -> Float[Array, "groups window channels sectors"]:
+        """Return what every group of blocks reads of a field, row by row, for `spread_group`."""
+        assert self.windows is not None
+        extended = jax.lax.optimization_barrier(self._extend(field).T)
+        return _gather_rows(extended, self.windows).reshape(*self.windows.shape, *field.shape[:2])
+
+    def spread_group(
+        self, window: Float[Array, "window channels sectors"], group: Int[Array, ""]
+    ) -> Float[Array, "L parts channels sectors rows_of_group"]:
+        """Apply the matrix for one group of blocks.
+
+        All four rows of a block are written, whether they are outputs or not.
+
+        Args:
+            window: of this group, from `gather_windows`.
+            group: its number.
+        """
+        assert self.places is not None
+        _, channels, sectors = window.shape
+        blocks = self.places.shape[1]
+        start = jnp.minimum(group * blocks, self.indices.shape[0] - blocks)
+        weights = jax.lax.dynamic_slice_in_dim(self.weights, start, blocks)
+        places = jax.lax.dynamic_index_in_dim(self.places, group, keepdims=False)
+        read = _gather_rows(window.reshape(-1, channels * sectors), places)
+        return self._by_output(
+            _multiply_blocks.bind(read, weights, structure=None), channels, sectors
+        )
+
+    def split_in_groups(
+        self, fields: Float[Array, "*batch rows"]
+    ) -> Float[Array, "groups *batch rows_of_group"]:
+        """Return fields of output rows group by group, zero where a block has no such row."""
+        assert self.places is not None
+        groups, blocks, _ = self.places.shape
+        fields, size = self._pad_to_blocks(fields), BLOCK * blocks
+        rest = fields.shape[-1] % size
+        if rest:
+            last = fields[..., -size:]
+            fields = jnp.concatenate([fields[..., :-rest], last], axis=-1)
+        split = fields.reshape(*fields.shape[:-1], groups, size)
+        return jnp.moveaxis(split, -2, 0)
+
+    def fresh_rows(self, group: Int[Array, ""]) -> Bool[Array, " rows_of_group"] | None:
+        """Return which rows of a group are in no group before; None where all are, always."""
+        assert self.places is not None
+        _, blocks, _ = self.places.shape
+        repeated = -self.indices.shape[0] % blocks
+        if not repeated:
+            return None
+        last = group == self.places.shape[0] - 1
+        return ~last | (jnp.arange(BLOCK * blocks) >= BLOCK * repeated)
 
     def collect(
         self, fields: Float[Array, "L parts channels sectors out_rows"], in_blocks: bool = False
@@ -107,18 +161,30 @@ class RowTable(eqx.Module):
         parts = jax.lax.map(of_some, jnp.arange(0, channels, some))
         return parts.reshape(channels, *parts.shape[2:])
 
+    def _pad_to_blocks(
+        self, fields: Float[Array, "*batch rows"]
+    ) -> Float[Array, "*batch block_rows"]:
+        """Return fields of output rows at the rows of all blocks, zero where these are none."""
+        if self.slots is None:
+            return fields
+        blocks = jnp.zeros((*fields.shape[:-1], BLOCK * self.indices.shape[0]), fields.dtype)
+        return blocks.at[..., self.slots].set(fields, unique_indices=True)
+
+    def _by_output(
+        self, product: Float[Array, "blocks columns outputs"], channels: int, sectors: int
+    ) -> Float[Array, "L parts channels sectors rows_of_blocks"]:
+        out = product.reshape(-1, channels, sectors, self.orientations, self.parts, BLOCK)
+        out = out.transpose(3, 4, 1, 2, 0, 5)
+        return out.reshape(*out.shape[:4], -1)
+
     def _collect(
         self, fields: Float[Array, "L parts channels sectors out_rows"]
     ) -> Float[Array, "channels sectors in_rows"]:
-        if self.slots is not None:
-            blocks = jnp.zeros((*fields.shape[:-1], BLOCK * self.indices.shape[0]), fields.dtype)
-            fields = blocks.at[..., self.slots].set(fields, unique_indices=True)
+        fields = self._pad_to_blocks(fields)
         _, _, channels, sectors, _ = fields.shape
         split = fields.reshape(*fields.shape[:-1], -1, BLOCK).transpose(4, 2, 3, 0, 1, 5)
         split = split.reshape(split.shape[0], channels * sectors, -1)
-        split = jax.lax.optimization_barrier(split)
-        read = jnp.einsum("buo,bco->buc", self.weights, split, precision="highest")
-        read = jax.lax.optimization_barrier(read.reshape(-1, channels * sectors))
+        read = _multiply_transposed(split, self.weights).reshape(-1, channels * sectors)
         # Unrolled, the gathers and sums are one loop.
         parts = [_gather_rows(read, self.positions[k]) for k in range(self.positions.shape[0])]
         return self._reduce(reduce(jnp.add, parts), channels, sectors)
@@ -191,6 +257,45 @@ def _in_groups(
 
     out = jnp.zeros((*one.shape[:-1], BLOCK * count), one.dtype)
     return jax.lax.fori_loop(0, -(-count // group), write, out)
+
+
+def _multiply(
+    read: Float[Array, "blocks columns union"], weights: Float[Array, "blocks union outputs"]
+) -> Float[Array, "blocks columns outputs"]:
+    # The barriers keep XLA from turning the operands, whose order is that of its fastest product
+    # (measured on CPUs: two to three times faster than others).
+    read = jax.lax.optimization_barrier(read)
+    out = jnp.einsum("bcu,buo->bco", read, weights, precision="highest")
+    return jax.lax.optimization_barrier(out)
+
+
+def _multiply_transposed(
+    outputs: Float[Array, "blocks columns outputs"], weights: Float[Array, "blocks union outputs"]
+) -> Float[Array, "blocks union columns"]:
+    outputs = jax.lax.optimization_barrier(outputs)
+    read = jnp.einsum("buo,bco->buc", weights, outputs, precision="highest")
+    return jax.lax.optimization_barrier(read)
+
+
+# The products of some blocks, whose transpose has the order of axes that is fastest, too.
+_multiply_blocks = linear_primitive(
+    "scattering_multiply_blocks",
+    lambda read, weights, structure: _multiply(read.swapaxes(1, 2), weights),
+    lambda read, weights, structure: read.update(
+        shape=(read.shape[0], read.shape[2], weights.shape[2])
+    ),
+    lambda: _multiply_blocks_transposed,
+    axes=(2, 1),
+)
+_multiply_blocks_transposed = linear_primitive(
+    "scattering_multiply_blocks_transposed",
+    lambda outputs, weights, structure: _multiply_transposed(outputs, weights),
+    lambda outputs, weights, structure: outputs.update(
+        shape=(outputs.shape[0], weights.shape[1], outputs.shape[1])
+    ),
+    lambda: _multiply_blocks,
+    axes=(1, 2),
+)
 
 
 def _gather(

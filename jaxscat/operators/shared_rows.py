@@ -201,6 +201,8 @@ def share_rows(table: RowTable, mesh: Mesh) -> SharedRowTable:
             weights=put(weights),
             **{name: put(values.astype(np.int32)) for name, values in arrays._asdict().items()},
             slots=None,
+            windows=None,
+            places=None,
             orientations=table.orientations,
             parts=table.parts,
             in_rows=extended,

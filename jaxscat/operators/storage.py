@@ -20,8 +20,11 @@ from jaxscat.operators.shard import is_shared
 from jaxscat.operators.spec import PyramidSpec, check_spec
 from jaxscat.operators.table_checks import check_table
 
-FORMAT = 4
+FORMAT = 5
 _CONTENT = "pyramid"
+
+# Arrays that tables of blocks may do without.
+_OPTIONAL = {"slots", "windows", "places"}
 
 _KINDS = {kind.__name__: kind for kind in (RowTable, FaceTable, DenseTable)}
 
@@ -163,7 +166,7 @@ def _put_together(tables: dict[str, dict[str, Any]], arrays: dict[str, Any], nam
         raise ValueError(f"{name} has {static}")
     own = {field for field, is_static in declared.items() if not is_static}
     stored = {key.removeprefix(f"{name}/") for key in arrays if key.startswith(f"{name}/")}
-    if not own - {"slots"} <= stored <= own:
+    if not own - _OPTIONAL <= stored <= own:
         raise ValueError(f"{name} has the arrays {sorted(stored)}, expected {sorted(own)}")
     fields: dict[str, Any] = {field: _array(arrays, f"{name}/{field}") for field in own}
     return kind(**static, **fields)

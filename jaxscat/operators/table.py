@@ -14,6 +14,7 @@ from jaxscat.operators.entries import Entries, Grid, Shape, in_pieces
 from jaxscat.operators.face_table import build_faces
 from jaxscat.operators.faces import FaceTable
 from jaxscat.operators.rows import BLOCK, RowTable
+from jaxscat.operators.windows import number_windows
 
 # Number of pixels of a grid up to which a matrix product is faster than gathers, and compiles fast.
 DENSE_PIXELS = 192
@@ -111,10 +112,14 @@ def _build_rows(
     if (read >= 0).all():  # the padding of the transpose needs a place of zero weight
         read, weights = _widened(read, weights, 1, blocks)
     indices = number_rows(read, shape)
+    groups = number_windows(indices["indices"]) if shape.parts == 2 else None
+    windows, places = (None, None) if groups is None else map(_indices, groups)
     return RowTable(
         weights=jax.device_put(weights),
         **{name: _indices(values) for name, values in indices.items()},
         slots=None if slots is None else _indices(slots),
+        windows=windows,
+        places=places,
         orientations=shape.orientations,
         parts=shape.parts,
         in_rows=shape.in_rows,

@@ -48,6 +48,21 @@ def _fits_rows(table: Any, sectors: int) -> bool:
         and table.positions.shape[1] == extended
         and table.halo.shape[0] == sectors
         and table.repeats.shape[1:] == (*table.repeated_rows.shape, sectors)
+        and _fits_windows(table)
+    )
+
+
+def _fits_windows(table: Any) -> bool:
+    if table.windows is None or table.places is None:
+        return table.windows is None and table.places is None
+    blocks, union = table.indices.shape
+    groups = table.windows.shape[0]
+    own = table.places.shape[1]
+    return (
+        table.windows.ndim == 2
+        and table.places.shape == (groups, own, union)
+        and 0 < own <= blocks
+        and groups == -(-blocks // own)
     )
 
 

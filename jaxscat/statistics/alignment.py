@@ -14,9 +14,11 @@ from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.operators.symmetry import unfold
 from jaxscat.statistics.checks import prepare_mask, stack_maps
+from jaxscat.statistics.convolved import WholeFields
 from jaxscat.statistics.hidden import Hidden, check_hidden, prepare_shown
 from jaxscat.statistics.moments import modulus
-from jaxscat.statistics.scales import Scale, ScaleWeights, Weights, enter_flat, standardize
+from jaxscat.statistics.scales import Scale, enter_flat, standardize
+from jaxscat.statistics.weights import ScaleWeights, Weights
 
 Compatibility = Literal["foscat"] | None
 
@@ -188,10 +190,9 @@ def walk_aligned(
         parts = jnp.concatenate([fields.real, fields.imag], axis=2)
         yield Scale(
             weights=_unfolded_weights(weights.weights, spec),
-            pair_weights=_unfolded_weights(weights.pair_weights, spec),
             coefficients=_in_parts(coefficients),
             newest=newest[:, :, None],
-            convolved=parts[:, :, None],
+            convolved=WholeFields(parts[:, :, None], _unfolded_weights(weights.pair_weights, spec)),
         )
         if scale + 1 < len(pyramid.levels):
             field = downsample_level(field, level, spec)

@@ -19,15 +19,17 @@ from jaxscat.statistics.moments import (
     precise_products,
     standard_error_of_mean,
 )
-from jaxscat.statistics.scales import Scale, Weights
+from jaxscat.statistics.scales import Scale
 from jaxscat.statistics.scattering import (
+    combine_pairs,
     common_unit,
     mean_and_error,
     newest_modulus,
-    products_of_pairs,
     real_product,
+    sum_pairs,
 )
 from jaxscat.statistics.sectors import combine_orientations
+from jaxscat.statistics.weights import Weights
 
 
 def standard_error(
@@ -102,17 +104,12 @@ def _standard_error(
     s1, groups = [], []
     pyramid, both_triangles = measurement.pyramid, measurement.both_triangles
     for scale in measurement.walk(maps, measurement.covariances):
-        weights, covariances = scale.pair_weights, len(groups) < measurement.covariances
+        weights, covariances = scale.convolved.weights, len(groups) < measurement.covariances
         s1.append(_error_of_real(newest_modulus(scale), scale.weights))
-        # Precise: errors are differences of sums.
-        sum_products = partial(weights.products, sums=precise_products)
-        means = products_of_pairs(scale.convolved, sum_products)
-        if formula == "foscat":
-            squares = products_of_pairs(_plain_squares(scale.convolved), sum_products)
-        else:
-            powers = _squared_moduli(scale.convolved)
-            pairs, exchanged = products_of_pairs(powers, sum_products)
-            # Real, without parity: combined as real parts.
+        means, squares = scale.convolved.sum(partial(_sum_pairs_and_squares, formula=formula))
+        means, squares = combine_pairs(means), combine_pairs(squares)
+        if formula == "pixels":  # real, without parity: combined as real parts
+            pairs, exchanged = squares
             squares = pairs[:, :1], None if exchanged is None else exchanged[:, :1]
         mean_groups = cut_products(*means, both_triangles, covariances)
         square_groups = cut_products(*squares, both_triangles, covariances)
@@ -146,11 +143,21 @@ def _error_of_s2(
     Source: `docs/conventions.md`, "Two maps".
     """
     mean, square = means[:, :, 0, 0], squares[:, :, 0, 0]
-    if scale.convolved.shape[0] == 1:
+    if scale.newest.shape[0] == 1:
         return standard_error_of_mean(mean.real, square.real, scale.weights.divisor(mean))
     if formula == "foscat":
         return standard_error_of_mean(mean, square, scale.weights.divisor(mean), formula)
     return _error_of_real(real_product(scale), scale.weights)
+
+
+def _sum_pairs_and_squares(
+    fields: Float[Array, "m L sectors 2X rows"], weights: Weights, formula: ErrorFormula
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Return the sums of `sum_pairs`, and those for the mean squares of the products."""
+    squared = _plain_squares if formula == "foscat" else _squared_moduli
+    # Precise: errors are differences of sums.
+    means, squares = (sum_pairs(of, weights, precise_products) for of in (fields, squared(fields)))
+    return means, squares
 
 
 def _squared_moduli(

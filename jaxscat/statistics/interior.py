@@ -14,7 +14,8 @@ from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.resolution import downsample
 from jaxscat.statistics.checks import prepare_mask
 from jaxscat.statistics.hidden import Hidden, footprint
-from jaxscat.statistics.scales import Field, ScaleWeights, Weights, enter, walk_masks
+from jaxscat.statistics.scales import Field, enter, walk_masks
+from jaxscat.statistics.weights import ScaleWeights, Weights
 
 # Largest share of hidden pixels in the weight of a stencil that counts as undisturbed.
 _UNDISTURBED = 0.01

@@ -22,14 +22,8 @@ from jaxscat.statistics.checks import (
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.hidden import Hidden, check_hidden, prepare_shown
 from jaxscat.statistics.interior import LEAST_LEFT, coverage, walk_weights
-from jaxscat.statistics.scales import (
-    Scale,
-    Weights,
-    enter,
-    standardize,
-    walk_masks,
-    walk_scales,
-)
+from jaxscat.statistics.scales import Scale, enter, standardize, walk_masks, walk_scales
+from jaxscat.statistics.weights import Weights
 
 Mask = Float[Array, " p"] | Float[Array, "M p"]
 

@@ -1,5 +1,6 @@
 """Masked means of products of fields, and their standard errors."""
 
+import math
 from functools import partial
 from typing import Literal
 
@@ -16,6 +17,8 @@ _MODULUS_FLOOR = 1e-16
 
 # Of sums of products that are made step by step, at least.
 _ROWS_OF_A_STEP = 256
+# The same on CPUs, and the number of matrices up to which each has products of its own.
+_ROWS_IN_CACHE, _MATRICES = 2048, 16
 
 
 def modulus(real: Float[Array, "*shape"], imaginary: Float[Array, "*shape"]) -> Array:
@@ -164,19 +167,35 @@ def _sum_products(left: Array, right: Array, weights: Array | None) -> Array:
 def _products_in_cache(left: Array, right: Array, weights: Array | None) -> Array:
     """Return `products` of some pixels after the others: up to ten times faster on CPUs."""
     operands, rows = (left, right, weights), left.shape[-1]
-    size = _rows_of_a_step(rows)
-    if rows <= size:
+    if rows < _ROWS_IN_CACHE:
         return products_at_once(*operands)
 
     def of_rows(start: Array | int, size: int) -> Array:
         def cut(operand: Array) -> Array:
             return jax.lax.dynamic_slice_in_dim(operand, start, size, -1)
 
-        return products_at_once(*jax.tree.map(cut, operands))
+        return _products_one_by_one(*jax.tree.map(cut, operands))
 
+    size = _ROWS_IN_CACHE
     steps = rows // size
     rest = of_rows(steps * size, rows - steps * size)  # may be none
     return jax.lax.fori_loop(0, steps, lambda i, total: total + of_rows(i * size, size), rest)
+
+
+def _products_one_by_one(left: Array, right: Array, weights: Array | None) -> Array:
+    """Return `products` as one product of matrices after the other, if they are not too many."""
+    *batch, _, rows = left.shape
+    count = math.prod(batch)
+    if not 1 < count <= _MATRICES:
+        return products_at_once(left, right, weights)
+    if weights is not None:
+        weights = jnp.broadcast_to(weights, (*batch, rows)).reshape(count, rows)
+    ones, others = (fields.reshape(count, *fields.shape[-2:]) for fields in (left, right))
+    found = [
+        products_at_once(ones[i], others[i], None if weights is None else weights[i])
+        for i in range(count)
+    ]
+    return jnp.stack(found).reshape(*batch, *found[0].shape)
 
 
 def _rows_of_a_step(rows: int) -> int:

@@ -3,7 +3,7 @@
 Fields are folded, `[channel, sector, row]`; `docs/conventions.md`, "Sectors".
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -12,63 +12,20 @@ from jaxtyping import Array, Float
 
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.resolution import downsample, upsample
+from jaxscat.operators.rows import RowTable
 from jaxscat.operators.stencil import convolve, counts_by_sector
 from jaxscat.operators.symmetry import fold, turn_orientations, unfold
-from jaxscat.statistics.moments import gram, modulus, products
+from jaxscat.statistics.convolved import (
+    Convolved,
+    FieldsInGroups,
+    WholeFields,
+    in_order,
+    is_in_groups,
+)
+from jaxscat.statistics.moments import modulus
+from jaxscat.statistics.weights import ScaleWeights, Weights
 
 Field = Float[Array, "channels sectors rows"]
-
-
-class Weights(NamedTuple):
-    """Masks of one scale, or None; `total` is the sum of each mask, or the number of pixels."""
-
-    rows: Float[Array, "M sectors rows"] | None
-    total: Float[Array, " M"]
-
-    def mean(self, field: Float[Array, "*rest sectors rows"]) -> Float[Array, "M *rest sectors"]:
-        """Return weighted sums over rows, divided by the total weight of all sectors."""
-        if self.rows is None:
-            return field.sum(-1)[None] / self.total[0]
-        sums = jnp.einsum("msr,...sr->m...s", self.rows, field, precision="highest")
-        return sums / self.divisor(sums)
-
-    def products(
-        self,
-        left: Float[Array, "L sectors X rows"],
-        right: Float[Array, "L sectors Y rows"] | None = None,
-        *,
-        sums: Callable[..., Array] | None = None,
-    ) -> Float[Array, "M L sectors X Y"]:
-        """Return the weighted sums of the products of every `left` with every `right`, normalized.
-
-        Args:
-            left, right: fields; without `right`, the pairs are those of the fields of `left`.
-            sums: another of the functions of `moments`, where one is preferred to `products`.
-        """
-
-        def sum_pairs(weights: Array | None) -> Array:
-            if right is None and sums is None:
-                return gram(left, weights)
-            return (sums or products)(left, left if right is None else right, weights)
-
-        found = sum_pairs(None)[None] if self.rows is None else jax.vmap(sum_pairs)(self.rows)
-        return found / self.divisor(found)
-
-    def of_one_sector(self) -> "Weights":
-        """Return the weights of fields whose sectors are joined to one."""
-        rows = None if self.rows is None else self.rows.reshape(self.rows.shape[0], 1, -1)
-        return Weights(rows, self.total)
-
-    def divisor(self, array: Float[Array, "M *rest"]) -> Array:
-        """Return the total weights, reshaped to divide an array."""
-        return self.total.reshape(-1, *[1] * (array.ndim - 1))
-
-
-class ScaleWeights(NamedTuple):
-    """Masks of one scale: for S1 and S2, and for S3 and S4."""
-
-    weights: Weights
-    pair_weights: Weights
 
 
 class Scale(NamedTuple):
@@ -79,18 +36,16 @@ class Scale(NamedTuple):
 
     Attributes:
         weights: masks of the scale, for S1 and S2.
-        pair_weights: masks of the scale, for S3 and S4.
         coefficients: wavelet coefficients of the maps, real and imaginary parts.
         newest: moduli of the coefficients.
-        convolved: wavelet coefficients of every map and of all its moduli of finer scales; real
-            parts, then imaginary parts.
+        convolved: wavelet coefficients of every map and of all its moduli of finer scales, under
+            the masks for S3 and S4.
     """
 
     weights: Weights
-    pair_weights: Weights
     coefficients: Float[Array, "L sectors 2 m rows"]
     newest: Float[Array, "m L sectors rows"]
-    convolved: Float[Array, "m L sectors 2X rows"]
+    convolved: Convolved
 
 
 def enter(maps: Float[Array, "m p"], pyramid: Pyramid) -> Field:
@@ -197,32 +152,45 @@ def walk_scales(
     def split(fields: Array) -> Array:
         return fields.reshape(*fields.shape[:-3], count, -1, *fields.shape[-2:])
 
+    orientations = pyramid.spec.orientations
     # Every map, followed by its moduli of finer scales.
     for scale, (level, weights) in enumerate(zip(pyramid.levels, masks, strict=True)):
-        convolved = split(convolve(field, level.stencil))
+        each = field.reshape(count, -1, *field.shape[1:])
+        paired = scale < covariances
+        number = count * (each.shape[1] + orientations)
+        in_groups = paired and is_in_groups(level.stencil, number)
+        convolved = split(convolve(each[:, 0] if in_groups else field, level.stencil))
         coefficients = convolved[:, :, :, 0]
         newest = modulus(coefficients[:, 0], coefficients[:, 1]).swapaxes(0, 1)
         by_sector = counts_by_sector(level.stencil)
-        if scale < covariances:
-            moduli = turn_orientations(newest) if by_sector else newest
-            again = split(convolve(moduli.reshape(-1, *moduli.shape[2:]), level.stencil))
+        moduli = each[:, 1:]
+        if paired:
+            turned = turn_orientations(newest) if by_sector else newest
+            moduli = jnp.concatenate([moduli, turned], axis=1)
+            field = jnp.concatenate([each[:, :1], moduli], axis=1)
+            field = field.reshape(-1, *field.shape[2:])
+        if paired and not in_groups:
+            again = split(convolve(turned.reshape(-1, *turned.shape[2:]), level.stencil))
             convolved = jnp.concatenate([convolved, again], axis=3)
-            each = field.reshape(count, -1, *field.shape[1:])
-            field = jnp.concatenate([each, moduli], axis=1).reshape(-1, *field.shape[1:])
         if not by_sector:
             coefficients, newest, convolved = (
                 fields.reshape(*fields.shape[:-2], 1, -1)
                 for fields in (coefficients, newest, convolved)
             )
             weights = ScaleWeights(*(part.of_one_sector() for part in weights))
+        pair_weights, factors = _as_factors(weights.pair_weights, weigh)
+        if in_groups:
+            assert isinstance(level.stencil, RowTable)
+            fields = FieldsInGroups(level.stencil, coefficients, moduli, pair_weights, factors)
+        else:
+            convolved = in_order(convolved)
+            if factors is not None:
+                convolved = convolved * factors[:, None, :]
+            # Made once, in the order that matrix products want.
+            convolved = jax.lax.optimization_barrier(convolved)
+            fields = WholeFields(convolved, pair_weights)
         coefficients = jnp.moveaxis(coefficients, -2, 1)
-        convolved = convolved.transpose(2, 0, 4, 1, 3, 5)
-        convolved = convolved.reshape(*convolved.shape[:3], -1, convolved.shape[-1])
-        if weigh:
-            weights, convolved = _weigh(weights, convolved)
-        # Made once, in the order that matrix products want.
-        convolved = jax.lax.optimization_barrier(convolved)
-        yield Scale(*weights, coefficients, newest, convolved)
+        yield Scale(weights.weights, coefficients, newest, fields)
         if scale + 1 < len(pyramid.levels):
             if scale + 1 == covariances:
                 field = field.reshape(count, -1, *field.shape[1:])[:, 0]
@@ -230,12 +198,11 @@ def walk_scales(
             field = downsample(field, level.downsampling)
 
 
-def _weigh(
-    weights: ScaleWeights, convolved: Float[Array, "m L sectors X rows"]
-) -> tuple[ScaleWeights, Float[Array, "m L sectors X rows"]]:
-    """Move the weights of a single mask for S3 and S4 into the fields."""
-    rows, total = weights.pair_weights
-    if rows is None or rows.shape[0] > 1:
-        return weights, convolved
-    roots = jnp.sqrt(jax.lax.stop_gradient(rows[0]))
-    return weights._replace(pair_weights=Weights(None, total)), convolved * roots[:, None, :]
+def _as_factors(
+    weights: Weights, weigh: bool
+) -> tuple[Weights, Float[Array, "sectors rows"] | None]:
+    """Return the weights of a single mask as factors of the fields, and those that are left."""
+    rows, total = weights
+    if not weigh or rows is None or rows.shape[0] > 1:
+        return weights, None
+    return Weights(None, total), jnp.sqrt(jax.lax.stop_gradient(rows[0]))

@@ -22,8 +22,9 @@ from jaxscat.statistics.moments import (
     signed_root,
     signed_root_change,
 )
-from jaxscat.statistics.scales import Field, Scale, Weights, enter, standardization
+from jaxscat.statistics.scales import Field, Scale, enter, standardization
 from jaxscat.statistics.sectors import combine_orientations, combine_products
+from jaxscat.statistics.weights import Weights
 
 
 def measure(
@@ -147,8 +148,8 @@ def measure_scales(
         sums = products_in_steps
     for scale in measurement.walk(maps, covariances):
         s1.append(combine_orientations(scale.weights.mean(newest_modulus(scale))))
-        sum_products = partial(scale.pair_weights.products, sums=sums)
-        pairs, exchanged = products_of_pairs(scale.convolved, sum_products)
+        sums_of_pairs = scale.convolved.sum(partial(sum_pairs, sums=sums))
+        pairs, exchanged = combine_pairs(sums_of_pairs)
         cut = cut_products(pairs, exchanged, both_triangles, len(groups) < covariances)
         if measurement.hidden == "interior":
             cut["s2"] = combine_orientations(scale.weights.mean(real_product(scale)))
@@ -157,9 +158,11 @@ def measure_scales(
     return gather_scales(s0, s1, groups, both_triangles, common_unit(maps))
 
 
-def products_of_pairs(
-    fields: Float[Array, "m L sectors 2X rows"], sum_products: Callable[..., Array]
-) -> tuple[Float[Array, "M 2 L X X"], Float[Array, "M 2 L 1 X"] | None]:
+def sum_pairs(
+    fields: Float[Array, "m L sectors 2X rows"],
+    weights: Weights,
+    sums: Callable[..., Array] | None = None,
+) -> tuple[Float[Array, "M L sectors Y Z"], ...]:
     """Return the mean products of all pairs of fields, for two maps of the first with the second.
 
     For two maps the products of the second map itself with the fields of the first come beside;
@@ -168,15 +171,35 @@ def products_of_pairs(
 
     Args:
         fields: convolved fields of one map or two, real parts before imaginary parts.
-        sum_products: `Weights.products`.
+        weights: masks of their rows.
+        sums: as for `Weights.products`.
+
+    Returns:
+        of one map, the products of its fields; of two, those of the first map with the fields of
+        the second, of the second map with the fields of the first, and of all pairs.
     """
     if fields.shape[0] == 1:
-        return combine_products(sum_products(fields[0])), None
+        return (weights.products(fields[0], sums=sums),)
     first, second = fields
     size = first.shape[-2] // 2
-    direct = combine_products(sum_products(first[..., ::size, :], second))
-    exchanged = combine_products(sum_products(second[..., ::size, :], first))
-    pairs = combine_products(sum_products(first, second))
+    return (
+        weights.products(first[..., ::size, :], second, sums=sums),
+        weights.products(second[..., ::size, :], first, sums=sums),
+        weights.products(first, second, sums=sums),
+    )
+
+
+def combine_pairs(
+    sums: tuple[Float[Array, "M L sectors Y Z"], ...],
+) -> tuple[Float[Array, "M 2 L X X"], Float[Array, "M 2 L 1 X"] | None]:
+    """Return the products of pairs of complex fields, and of two maps those of them exchanged.
+
+    Args:
+        sums: from `sum_pairs`.
+    """
+    if len(sums) == 1:
+        return combine_products(sums[0]), None
+    direct, exchanged, pairs = map(combine_products, sums)
     return jnp.concatenate([direct, pairs[..., 1:, :]], axis=-2), exchanged
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from jaxscat.io.archive import write_archive
-from jaxscat.operators import apply
+from jaxscat.operators import apply, windows
 from jaxscat.operators.apply import convolve_map
 from jaxscat.operators.pyramid import build_pyramid
-from jaxscat.operators.storage import load_pyramid, save_pyramid
+from jaxscat.operators.storage import FORMAT, load_pyramid, save_pyramid
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def rewrite_header(path, change):
         change(arrays, header)
     else:
         change(header)
-    write_archive(path, "pyramid", 4, header, arrays)
+    write_archive(path, "pyramid", FORMAT, header, arrays)
 
 
 RAGGED = np.random.default_rng(0).permutation(768)[:300]
@@ -232,10 +232,10 @@ def test_damaged_headers_inside_are_refused(path, damage):
         load_pyramid(path)
 
 
-@pytest.mark.parametrize("found", [0, 1, 2, 3, 5, "4", None])
+@pytest.mark.parametrize("found", [0, 1, 2, 3, 4, 6, "5", None])
 def test_another_format_is_refused_with_its_number(path, found):
     rewrite(path, lambda _, header: header.update(format=found))
-    with pytest.raises(ValueError, match=f"path: got .* of format {found}, expected format 4"):
+    with pytest.raises(ValueError, match=f"path: got .* of format {found}, expected format 5"):
         load_pyramid(path)
 
 
@@ -250,7 +250,7 @@ def test_file_of_the_first_format_is_refused_by_its_number(path, pyramid):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
     header = {"format": 1, "spec": spec, "sha256": digest.hexdigest()}
     np.savez(path, header=np.array(json.dumps(header)), **arrays)
-    with pytest.raises(ValueError, match="path: got .*npz of format 1, expected format 4"):
+    with pytest.raises(ValueError, match="path: got .*npz of format 1, expected format 5"):
         load_pyramid(path)
 
 
@@ -448,7 +448,7 @@ def test_header_names_the_tables(path, pyramid):
     with np.load(path) as file:
         header = json.loads(str(file["header"]))
         names = set(file.files)
-    assert header["format"] == 4
+    assert header["format"] == FORMAT == 5
     scales = range(4)
     assert set(header["tables"]) == {
         *(f"{scale}/stencil" for scale in scales),
@@ -475,3 +475,32 @@ def test_a_name_of_another_format_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"^path: got .*, expected a name that ends in .npz"):
         save_pyramid(tmp_path / "operators.fits", build_pyramid(2))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def pyramid_in_groups():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "BLOCKS_OF_A_GROUP", 20)
+        return build_pyramid(8)
+
+
+def test_groups_of_large_stencils_come_back(tmp_path, pyramid_in_groups):
+    assert pyramid_in_groups.levels[0].stencil.windows is not None
+    save_pyramid(tmp_path / "operators.npz", pyramid_in_groups)
+    assert_same(load_pyramid(tmp_path / "operators.npz"), pyramid_in_groups)
+
+
+@pytest.mark.parametrize("cut", ["windows", "places"])
+@pytest.mark.parametrize("change", ["none", "flat", "one fewer"])
+def test_groups_that_do_not_fit_are_refused(tmp_path, pyramid_in_groups, cut, change):
+    path, name = tmp_path / "operators.npz", f"0/stencil/{cut}"
+    save_pyramid(path, pyramid_in_groups)
+
+    def damage(arrays, header):
+        found = arrays.pop(name)
+        if change != "none":
+            arrays[name] = found.ravel() if change == "flat" else found[:-1]
+
+    rewrite_header(path, damage)
+    with pytest.raises(ValueError, match="^path: got .*operators.npz, "):
+        load_pyramid(path)
