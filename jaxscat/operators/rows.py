@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxscat.operators.linear_primitive import linear_primitive
+from jaxscat.operators.block_product import multiply, multiply_transposed, product_of_blocks
 
 # Output pixels of a block.
 BLOCK = 4
@@ -80,7 +80,7 @@ class RowTable(eqx.Module):
         extended = self._extend(field)
 
         def product(indices: Array, weights: Array) -> Array:
-            product = _multiply(_gather(extended, indices), weights)
+            product = multiply(_gather(extended, indices), weights)
             return self._by_output(product, channels, sectors)
 
         group = self._group(channels * sectors) if in_blocks else None
@@ -114,7 +114,7 @@ class RowTable(eqx.Module):
         places = jax.lax.dynamic_index_in_dim(self.places, group, keepdims=False)
         read = _gather_rows(window.reshape(-1, channels * sectors), places)
         return self._by_output(
-            _multiply_blocks.bind(read, weights, structure=None), channels, sectors
+            product_of_blocks.bind(read, weights, structure=None), channels, sectors
         )
 
     def split_in_groups(
@@ -184,7 +184,7 @@ class RowTable(eqx.Module):
         _, _, channels, sectors, _ = fields.shape
         split = fields.reshape(*fields.shape[:-1], -1, BLOCK).transpose(4, 2, 3, 0, 1, 5)
         split = split.reshape(split.shape[0], channels * sectors, -1)
-        read = _multiply_transposed(split, self.weights).reshape(-1, channels * sectors)
+        read = multiply_transposed(split, self.weights).reshape(-1, channels * sectors)
         # Unrolled, the gathers and sums are one loop.
         parts = [_gather_rows(read, self.positions[k]) for k in range(self.positions.shape[0])]
         return self._reduce(reduce(jnp.add, parts), channels, sectors)
@@ -257,45 +257,6 @@ def _in_groups(
 
     out = jnp.zeros((*one.shape[:-1], BLOCK * count), one.dtype)
     return jax.lax.fori_loop(0, -(-count // group), write, out)
-
-
-def _multiply(
-    read: Float[Array, "blocks columns union"], weights: Float[Array, "blocks union outputs"]
-) -> Float[Array, "blocks columns outputs"]:
-    # The barriers keep XLA from turning the operands, whose order is that of its fastest product
-    # (measured on CPUs: two to three times faster than others).
-    read = jax.lax.optimization_barrier(read)
-    out = jnp.einsum("bcu,buo->bco", read, weights, precision="highest")
-    return jax.lax.optimization_barrier(out)
-
-
-def _multiply_transposed(
-    outputs: Float[Array, "blocks columns outputs"], weights: Float[Array, "blocks union outputs"]
-) -> Float[Array, "blocks union columns"]:
-    outputs = jax.lax.optimization_barrier(outputs)
-    read = jnp.einsum("buo,bco->buc", weights, outputs, precision="highest")
-    return jax.lax.optimization_barrier(read)
-
-
-# The products of some blocks, whose transpose has the order of axes that is fastest, too.
-_multiply_blocks = linear_primitive(
-    "scattering_multiply_blocks",
-    lambda read, weights, structure: _multiply(read.swapaxes(1, 2), weights),
-    lambda read, weights, structure: read.update(
-        shape=(read.shape[0], read.shape[2], weights.shape[2])
-    ),
-    lambda: _multiply_blocks_transposed,
-    axes=(2, 1),
-)
-_multiply_blocks_transposed = linear_primitive(
-    "scattering_multiply_blocks_transposed",
-    lambda outputs, weights, structure: _multiply_transposed(outputs, weights),
-    lambda outputs, weights, structure: outputs.update(
-        shape=(outputs.shape[0], weights.shape[1], outputs.shape[1])
-    ),
-    lambda: _multiply_blocks,
-    axes=(1, 2),
-)
 
 
 def _gather(

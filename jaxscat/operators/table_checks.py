@@ -55,12 +55,13 @@ def _fits_rows(table: Any, sectors: int) -> bool:
 def _fits_windows(table: Any) -> bool:
     if table.windows is None or table.places is None:
         return table.windows is None and table.places is None
+    if table.windows.ndim != 2 or table.places.ndim != 3:
+        return False
     blocks, union = table.indices.shape
-    groups = table.windows.shape[0]
-    own = table.places.shape[1]
+    groups, own, read = table.places.shape
     return (
-        table.windows.ndim == 2
-        and table.places.shape == (groups, own, union)
+        table.windows.shape[0] == groups
+        and read == union
         and 0 < own <= blocks
         and groups == -(-blocks // own)
     )

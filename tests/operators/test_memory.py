@@ -92,7 +92,7 @@ def test_sizes_beyond_32_bits_are_exact(geometry, integer):
     assert type(memory.table_bytes(check_spec(integer(8192)))) is int
     # Every orientation, pixel and entry of the table: more than an int32 or even a uint32 counts.
     assert large > 8 * 12 * 8192**2 * 9 > 2**32
-    assert large == 256**2 * finest(32)
+    assert large == 128**2 * finest(64)
 
 
 def test_rows_can_be_counted_in_int32_up_to_the_largest_tables():
