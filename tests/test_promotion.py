@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-CALLS = """
+import pytest
+
+BEGIN = """
 import sys
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,9 @@ from jaxscat import *
 generator = np.random.default_rng(0)
 map, other = generator.gamma(2.0, size=(2, 192))
 masks = generator.uniform(0.1, 1, (2, 192))
+"""
+
+STATISTICS = """
 for dtype, options in (
     ("float32", {"scales": 2}),
     ("float64", {"scales": 2, "kernel_size": 5}),
@@ -57,7 +62,9 @@ for dtype, options in (
     grouped_vmap(jax.value_and_grad(map_loss))(jnp.stack([start] * 4), pyramid, target)
     mean_loss(np.stack([one, two]), pyramid, target)
     synthesize_many(target, pyramid, 2, batch_size=1, max_steps=2)
+"""
 
+TARGETS = """
 dtype = "float32"
 pyramid = build_pyramid(4, orientations=2, dtype=dtype)
 three = np.stack([map, other, other[::-1]])
@@ -93,9 +100,10 @@ jax.grad(lambda x: relation.inverse(relation.forward(x)).sum())(jnp.asarray(map,
 """
 
 
-def test_no_promotion_is_needed(tmp_path):
+@pytest.mark.parametrize("calls", [STATISTICS, TARGETS], ids=["statistics", "targets"])
+def test_no_promotion_is_needed(tmp_path, calls):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CALLS, str(tmp_path / "checkpoints")],
+        [sys.executable, "-W", "ignore", "-c", BEGIN + calls, str(tmp_path / "checkpoints")],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[1],
