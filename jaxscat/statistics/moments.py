@@ -159,7 +159,7 @@ def precise_products(
 
 
 def _sum_products(left: Array, right: Array, weights: Array | None) -> Array:
-    if left.shape[-1] < 2 * _ROWS_IN_CACHE:  # the same on all devices
+    if not _in_steps(left.shape[-1]):  # the same on all devices
         return products_at_once(left, right, weights)
     return jax.lax.platform_dependent(
         left, right, weights, cpu=_products_in_cache, default=products_at_once
@@ -169,7 +169,7 @@ def _sum_products(left: Array, right: Array, weights: Array | None) -> Array:
 def _products_in_cache(left: Array, right: Array, weights: Array | None) -> Array:
     """Return `products` of some pixels after the others: up to ten times faster on CPUs."""
     operands, rows = (left, right, weights), left.shape[-1]
-    if rows < 2 * _ROWS_IN_CACHE:  # compiles faster, and is as fast
+    if not _in_steps(rows):
         return products_at_once(*operands)
     size = _ROWS_IN_CACHE
 
@@ -182,6 +182,11 @@ def _products_in_cache(left: Array, right: Array, weights: Array | None) -> Arra
     steps = rows // size
     rest = of_rows(steps * size, rows - steps * size)  # may be none
     return jax.lax.fori_loop(0, steps, lambda i, total: total + of_rows(i * size, size), rest)
+
+
+def _in_steps(rows: int) -> bool:
+    """Return whether sums over some rows are worth longer compilation on CPUs."""
+    return rows >= 2 * _ROWS_IN_CACHE or rows == _ROWS_IN_CACHE
 
 
 def _products_one_by_one(left: Array, right: Array, weights: Array | None) -> Array:
