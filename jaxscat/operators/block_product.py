@@ -14,7 +14,7 @@ from jaxscat.operators.linear_primitive import linear_primitive
 def multiply(
     read: Float[Array, "blocks columns union"], weights: Float[Array, "blocks union outputs"]
 ) -> Float[Array, "blocks columns outputs"]:
-    """Return the outputs of every block."""
+    """Return the outputs of every block for all columns: channels and sectors."""
     read = jax.lax.optimization_barrier(read)
     out = jnp.einsum("bcu,buo->bco", read, weights, precision="highest")
     return jax.lax.optimization_barrier(out)

@@ -64,7 +64,7 @@ def table_bytes(spec: PyramidSpec) -> int:
             total += rows * wide * real * (_SHIFTS * outputs + _DOWNSAMPLING_SHIFTS / 4)
         else:
             union, reads = _WIDTHS[spec.kernel_size][spec.orientations not in (1, 2, 4)]
-            # Places are read once by block and once by group of blocks.
+            # Large stencils number what blocks read twice: among all rows, and in their window.
             indices = 2 if rows >= 2 * BLOCK * BLOCKS_OF_A_GROUP else 1
             total += rows * (union * (outputs * real + indices) + 4 * reads)
             union, reads = _DOWNSAMPLING_WIDTHS

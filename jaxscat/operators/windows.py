@@ -20,6 +20,8 @@ def number_windows(
     Returns:
         rows of every window, padded with the first, and the places in it of what is read; None
         for fewer than two groups.
+
+    Source: `docs/conventions.md`, "Layouts".
     """
     blocks = indices.shape[0]
     if blocks < 2 * BLOCKS_OF_A_GROUP:

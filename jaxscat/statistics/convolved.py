@@ -42,6 +42,8 @@ class FieldsInGroups(NamedTuple):
     Neither they nor the derivatives by them are ever in memory as a whole, which they would be
     most of: the reverse pass makes a group again.
 
+    Source: `docs/conventions.md`, "Layouts".
+
     Attributes:
         table: stencil.
         coefficients: wavelet coefficients of the maps, real and imaginary parts.

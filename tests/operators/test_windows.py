@@ -58,9 +58,9 @@ def test_small_stencils_and_downsampling_have_no_windows():
     assert pyramid.levels[0].downsampling.windows is None
 
 
-@pytest.mark.parametrize("sectors", ["whole", "ragged"])
-def test_groups_make_what_the_matrix_makes(table, sectors):
-    if sectors == "ragged":
+@pytest.mark.parametrize("pixels", ["full sky", "ragged patch"])
+def test_groups_make_what_the_matrix_makes(table, pixels):
+    if pixels == "ragged patch":
         table = _stencil(table.places.shape[1], cell_ids=RAGGED)
     shape = 2, table.halo.shape[0], table.in_rows
     field = jnp.asarray(np.random.default_rng(1).standard_normal(shape))
