@@ -3,9 +3,9 @@
 from jaxscat.datasets.registry import dataset_names as dataset_names
 from jaxscat.fields.gaussianization import Gaussianization as Gaussianization
 from jaxscat.fields.gaussianization import gaussianize as gaussianize
-from jaxscat.fields.noise import gaussian_noise as gaussian_noise
-from jaxscat.fields.noise import reference_noise as reference_noise
-from jaxscat.fields.noise import white_noise as white_noise
+from jaxscat.fields.starts import gaussian_noise as gaussian_noise
+from jaxscat.fields.starts import reference_noise as reference_noise
+from jaxscat.fields.starts import white_noise as white_noise
 from jaxscat.io.maps import load_map as load_map
 from jaxscat.io.maps import load_map_and_mask as load_map_and_mask
 from jaxscat.io.maps import load_mask as load_mask

@@ -1,160 +1,195 @@
-"""Random maps to start a synthesis from; a seed gives the same map everywhere."""
+"""Noise and other contaminants of a map, as random maps of which realizations can be drawn."""
 
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
 
 from jaxscat.fields.seeds import check_seed
-from jaxscat.harmonics.spectra import angular_power_spectrum, filtered_noise
-from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside, to_real
+from jaxscat.harmonics.spectra import angular_power_spectrum, power_beyond
+from jaxscat.maps import check_finite, check_kind, npix_to_nside, to_real
+
+# Fewer leave the mean and the scatter of coefficients unknown to a fifth and more.
+LEAST_REALIZATIONS = 8
+# Of the spread of a realization: differences below it are rounding.
+_ALIKE = 1e-6
 
 
-def noise(seed: int, size: int) -> Float[np.ndarray, " size"]:
-    """Draw standard normal numbers, in float32 and the same on every device.
+class Noise(eqx.Module):
+    """A random map that is added to a signal; a pytree, so that it is an operand of functions.
 
-    They do not depend on JAX's settings of a generator or of a seed.
+    Source: `docs/reconstruction.md`, "Noise".
+    """
+
+    @property
+    @abstractmethod
+    def npix(self) -> int:
+        """Number of pixels of a realization."""
+
+    @property
+    @abstractmethod
+    def available(self) -> int | None:
+        """Number of different realizations; None for as many as are wanted."""
+
+    @abstractmethod
+    def draw(self, seed: ArrayLike, number: ArrayLike) -> Float[Array, " p"]:
+        """Return one realization, by functions of JAX.
+
+        Args:
+            seed: integer from 0 to 2^32 - 1, which names a set of realizations.
+            number: number of the realization in the set, from 0.
+
+        Returns:
+            NESTED map, in the unit of the signal.
+        """
+
+    @abstractmethod
+    def levels(self) -> Float[np.ndarray, " l"]:
+        """Return the mean power spectrum, on the host in float64.
+
+        Returns:
+            C_l for l = 0 to 3 nside - 1, and last the level beyond, in map units squared (sr).
+        """
+
+
+class NoiseMaps(Noise):
+    """Realizations that are given as maps.
+
+    Every seed has the maps in an order of its own: seeds share maps where there are fewer than
+    they ask for together.
 
     Args:
-        seed: integer from 0 to 2^32 - 1, folded into a JAX key.
-        size: number of values.
+        maps: different real NESTED maps `[n p]`, finite and none of them constant, at least 8.
+
+    Attributes:
+        maps: as given.
+
+    Raises:
+        ValueError: bad maps, fewer than 8, or maps that are all alike.
+
+    Source: `docs/reconstruction.md`, "Noise".
+    """
+
+    maps: Float[Array, "n p"]
+
+    def __init__(self, maps: ArrayLike) -> None:
+        values = _check_realizations(maps)
+        self.maps = jnp.asarray(values)
+
+    @property
+    def npix(self) -> int:
+        """Number of pixels of a realization."""
+        return self.maps.shape[-1]
+
+    @property
+    def available(self) -> int:
+        """Number of maps."""
+        return self.maps.shape[0]
+
+    def draw(self, seed: ArrayLike, number: ArrayLike) -> Float[Array, " p"]:
+        """Return one of the maps."""
+        order = jax.random.permutation(random_key(seed), self.available)
+        return self.maps[order[number]]
+
+    def levels(self) -> Float[np.ndarray, " l"]:
+        """Return the mean power spectrum of the maps."""
+        return mean_levels(np.asarray(self.maps))
+
+
+def as_noise(noise: Any, npix: int, *, name: str = "noise") -> Noise:
+    """Return a noise model as it is, and an array of realizations `[n p]` as `NoiseMaps`.
+
+    Raises:
+        ValueError: neither of them, realizations that `NoiseMaps` refuses, or of another number
+            of pixels than the data.
+    """
+    if not isinstance(noise, Noise):
+        if noise is None or np.ndim(noise) != 2:
+            shape = "" if noise is None else f" of shape {np.shape(noise)}"
+            raise ValueError(
+                f"{name}: got {type(noise).__name__}{shape}, expected a noise model such as "
+                "jaxscat.GaussianNoise.white(standard_deviation, nside), or realizations of the "
+                f"noise (n, {npix})"
+            )
+        noise = NoiseMaps(_check_realizations(noise, name=name))
+    if noise.npix != npix:
+        raise ValueError(f"{name}: got maps of {noise.npix} pixels, expected {npix} as the data")
+    return noise
+
+
+def check_realizations(count: Any, noise: Noise, *, name: str = "realizations") -> int:
+    """Return how many realizations are drawn: the given number, or 32, or all where fewer exist.
+
+    Raises:
+        ValueError: no integer of at least 8, or more than there are.
+    """
+    available = noise.available
+    if count is None:
+        return 32 if available is None else min(32, available)
+    check_kind(count, int | np.integer, name, "an integer of at least 8, or None")
+    if isinstance(count, bool) or count < LEAST_REALIZATIONS:
+        raise ValueError(
+            f"{name}: got {count}, expected at least {LEAST_REALIZATIONS}: with fewer the mean and "
+            "the scatter of coefficients are not known (32 is a good number)"
+        )
+    if available is not None and count > available:
+        raise ValueError(f"{name}: got {count}, expected at most the {available} noise maps given")
+    return int(count)
+
+
+def draw_realization(noise: Noise, seed: int, number: int) -> Float[np.ndarray, " p"]:
+    """Return one realization on the host (see `Noise.draw`).
 
     Raises:
         ValueError: the seed is out of range.
-
-    Source: `docs/conventions.md`, "Starts".
     """
     check_seed(seed)
-    # Settings of JAX turn jax.random.key(0) into another key, or into that of another generator.
+    return np.asarray(_draw(noise, np.uint32(seed), np.int32(number)))
+
+
+def mean_levels(maps: Float[np.ndarray, "n p"]) -> Float[np.ndarray, " l"]:
+    """Return the mean C_l of maps for l = 0 to 3 nside - 1, and last the level beyond."""
+    spectra = [angular_power_spectrum(map) for map in maps]
+    spectrum = np.mean(spectra, axis=0)
+    variance = float(np.mean([np.var(map, dtype=np.float64) for map in maps]))
+    return np.append(spectrum, power_beyond(spectrum, variance))
+
+
+@jax.jit
+def _draw(noise: Noise, seed: Array, number: Array) -> Float[Array, " p"]:
+    return noise.draw(seed, number)
+
+
+def random_key(seed: ArrayLike) -> Any:
+    """Return the key of a seed, whatever JAX's settings of generators are."""
     zero = jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32), impl="threefry2x32")
-    with jax.threefry_partitionable(True):
-        key = jax.random.fold_in(zero, np.uint32(seed))
-        return np.asarray(jax.random.normal(key, (size,), np.float32))
+    return jax.random.fold_in(zero, seed)
 
 
-def white_noise(
-    original: Float[np.ndarray, " p"],
-    seed: int,
-    *,
-    footprint: Float[np.ndarray, " p"] | None = None,
-) -> Float[np.ndarray, " p"]:
-    """Sample white noise with the mean and the standard deviation of a map.
-
-    Args:
-        original: map, or the pixels of a patch, in any unit.
-        seed: integer from 0 to 2^32 - 1.
-        footprint: weights of the pixels in mean and standard deviation, such as a mask; what
-            `original` holds where they are zero does not matter.
-
-    Returns:
-        float32 map in the unit of the original.
-
-    Raises:
-        ValueError: `original` is not a valid map (see `check_map`), the seed is out of range, or
-            the footprint is not a valid mask of the map (see `check_mask`).
-
-    Source: `docs/conventions.md`, "Starts".
-    """
-    original = _checked(original, footprint)
-    return _with_moments(noise(seed, original.size), original, footprint)
-
-
-def reference_noise(
-    original: Float[np.ndarray, " p"],
-    seed: int,
-    *,
-    footprint: Float[np.ndarray, " p"] | None = None,
-) -> Float[np.ndarray, " p"]:
-    """Sample the white noise of the reference experiment, from NumPy's legacy generator.
-
-    The values are those drawn after `np.random.seed(seed)`; the global generator is not touched.
-
-    Args:
-        original, seed, footprint: as for `white_noise`.
-
-    Returns:
-        float32 map.
-
-    Raises:
-        ValueError: as `white_noise`.
-
-    Source: `docs/conventions.md`, "Starts".
-    """
-    original = _checked(original, footprint)
-    check_seed(seed)
-    drawn = np.random.RandomState(seed).randn(1, original.size).astype(np.float32)[0]
-    return _with_moments(drawn, original, footprint)
-
-
-def gaussian_noise(
-    original: Float[np.ndarray, " p"],
-    seed: int,
-    *,
-    footprint: Float[np.ndarray, " p"] | None = None,
-) -> Float[np.ndarray, " p"]:
-    """Sample a Gaussian random map with the power spectrum and the mean of a map.
-
-    White noise is filtered to the C_l of the original for multipoles up to 3 nside - 1, with the
-    rest of the original's variance at higher multipoles.
-
-    Args:
-        original: NESTED map of the whole sphere, in any unit.
-        seed: integer from 0 to 2^32 - 1.
-        footprint: weights of the pixels in the power spectrum and the mean, such as a mask; what
-            `original` holds where they are zero does not matter.
-
-    Returns:
-        float32 map in the unit of the original.
-
-    Raises:
-        ValueError: as `white_noise`.
-
-    Examples:
-        >>> import jaxscat, numpy as np
-        >>> original = np.exp(np.random.default_rng(0).normal(size=192))  # any NESTED map
-        >>> start = jaxscat.gaussian_noise(original, seed=1)
-        >>> start.shape, start.dtype.name
-        ((192,), 'float32')
-        >>> bool(np.isclose(start.mean(), original.mean()))
-        True
-
-    Source: `docs/conventions.md`, "Starts".
-    """
-    original = to_real(original, name="original")
-    nside = npix_to_nside(original.size, name="original")
-    weights = None
-    if footprint is not None:
-        weights = check_mask(footprint, original.size, name="footprint")
-        original = cover_hidden(original, weights, name="original")
-    original = check_map(original, name="original", nside=nside, allow_constant=True)
-    original = original.astype(np.float64)
-    spectrum = angular_power_spectrum(original, weights)
-    variance = np.average((original - np.average(original, weights=weights)) ** 2, weights=weights)
-    map = filtered_noise(noise(seed, original.size), spectrum, variance)
-    return (map + np.average(original - map, weights=weights)).astype(np.float32)
-
-
-def _checked(
-    original: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None
-) -> Float[np.ndarray, " p"]:
-    original = to_real(original, name="original")
-    if footprint is not None and original.ndim == 1:
-        check_mask(footprint, original.size, name="footprint", patch=True)
-        original = cover_hidden(original, footprint, name="original")
-    # Any number of pixels is accepted: the map may be that of a patch.
-    original = check_map(original, name="original", cells=original.size, allow_constant=True)
-    return original.astype(np.float32)
-
-
-def _with_moments(
-    drawn: Float[np.ndarray, " p"],
-    original: Float[np.ndarray, " p"],
-    footprint: Float[np.ndarray, " p"] | None,
-) -> Float[np.ndarray, " p"]:
-    """Scale standard normal numbers to the mean and standard deviation of a map, in float32."""
-    if footprint is None:
-        return drawn * original.std() + original.mean()
-    weights = check_mask(footprint, original.size, name="footprint", patch=True)
-    mean = np.average(original, weights=weights)
-    spread = np.sqrt(np.average((original - mean) ** 2, weights=weights))
-    return (drawn * spread + mean).astype(np.float32)
+def _check_realizations(maps: ArrayLike, *, name: str = "maps") -> Float[np.ndarray, "n p"]:
+    values = to_real(maps, name=name)
+    if values.ndim != 2:
+        raise ValueError(f"{name}: got shape {values.shape}, expected realizations (n, npix)")
+    npix_to_nside(values.shape[1], name=name)
+    if len(values) < LEAST_REALIZATIONS:
+        raise ValueError(
+            f"{name}: got {len(values)} realizations, expected at least {LEAST_REALIZATIONS} (32 "
+            "is a good number)"
+        )
+    check_finite(values, name=name)
+    spread = float(np.max(np.std(values, axis=1, dtype=np.float64)))
+    if spread == 0:
+        raise ValueError(f"{name}: got the same value in every pixel, expected maps of noise")
+    apart = np.max(np.abs(values[1:] - values[0]), axis=1)
+    if not (apart > _ALIKE * spread).all():
+        alike = int(np.sum(~(apart > _ALIKE * spread)))
+        raise ValueError(
+            f"{name}: got {alike} of {len(values)} realizations that are the first one again, "
+            "expected different ones"
+        )
+    return values

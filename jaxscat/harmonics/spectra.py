@@ -1,7 +1,7 @@
 """Spherical harmonic coefficients and angular power spectra of NESTED maps."""
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 
 
 def harmonic_coefficients(
@@ -74,3 +74,39 @@ def power_beyond(spectrum: Float[np.ndarray, " l"], variance: float) -> float:
     within = np.sum((2 * multipole + 1) * spectrum[1:]) / (4.0 * np.pi)
     nside = spectrum.size // 3
     return max(0.0, float(variance) - float(within)) * 4.0 * np.pi / (3 * nside**2)
+
+
+def smooth_spectrum(
+    spectrum: Float[np.ndarray, " l"], *, octaves: float = 0.25
+) -> Float[np.ndarray, " l"]:
+    """Return the running mean of a C_l over a part of an octave around every multipole.
+
+    Args:
+        spectrum: C_l from l = 0 on; or 3 nside of them and last the level beyond, which stays.
+        octaves: width of the part, in octaves of l.
+
+    Source: `docs/reconstruction.md`, "Spectra".
+    """
+    count = spectrum.size - spectrum.size % 3
+    low, high = running_windows(count, octaves=octaves)
+    modes = 2.0 * np.arange(count) + 1
+    sums = np.append(0, np.cumsum(modes * spectrum[:count]))
+    totals = np.append(0, np.cumsum(modes))
+    smooth = (sums[high] - sums[low]) / (totals[high] - totals[low])
+    return np.append(smooth, spectrum[count:])
+
+
+def running_windows(
+    count: int, *, octaves: float = 0.25
+) -> tuple[Int[np.ndarray, " l"], Int[np.ndarray, " l"]]:
+    """Return where the part of an octave around every multipole begins, and where it has ended.
+
+    Monopole and dipole stand for themselves.
+
+    Source: `docs/reconstruction.md`, "Spectra".
+    """
+    multipole = np.arange(count)
+    reach = 2.0 ** (octaves / 2)
+    low = np.minimum(np.ceil(multipole / reach).astype(int), multipole)
+    high = np.maximum(np.floor(multipole * reach).astype(int), multipole) + 1
+    return low, np.minimum(high, count)

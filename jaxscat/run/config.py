@@ -171,7 +171,7 @@ class SynthesisConfig(_Section):
 
     `seeds` is a list, or in a file a number N for 0 to N - 1; `batch_size` is the number of maps
     that are changed at once. `start` is a Gaussian map with the original's power spectrum, white
-    noise, or the reference experiment's white noise (see `jaxscat.fields.noise`).
+    noise, or the reference experiment's white noise (see `jaxscat.fields.starts`).
 
     A synthesis ends after `max_steps`, after `max_evaluations`, or once 25 steps have lowered the
     loss by less than the fraction `stagnation`. `form` "harmonic" changes a field that is filtered

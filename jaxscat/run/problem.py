@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxscat.fields.gaussianization import gaussianize
-from jaxscat.fields.noise import gaussian_noise, reference_noise, white_noise
+from jaxscat.fields.starts import gaussian_noise, reference_noise, white_noise
 from jaxscat.io.masks import build_footprint
 from jaxscat.io.precision import large_mean
 from jaxscat.maps import npix_to_nside

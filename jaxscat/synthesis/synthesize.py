@@ -9,8 +9,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxscat.fields.noise import noise
 from jaxscat.fields.seeds import check_draw, check_seeds
+from jaxscat.fields.starts import noise
 from jaxscat.maps import check_flag, check_kind, to_numpy
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import minimize, starts_digest

@@ -7,7 +7,7 @@ from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.stats import kurtosis, norm, rankdata, skew
 
 from jaxscat.fields.gaussianization import gaussianize
-from jaxscat.fields.noise import gaussian_noise
+from jaxscat.fields.starts import gaussian_noise
 from jaxscat.maps import UNSEEN
 from jaxscat.run import problem
 from jaxscat.run.config import config_from_tree, load_config

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxscat
-from jaxscat.fields.noise import gaussian_noise, noise, white_noise
+from jaxscat.fields.starts import gaussian_noise, noise, white_noise
 from jaxscat.objectives.chi_square import chi_square
 from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.scattering import map_loss, mean_loss

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.fields.noise import gaussian_noise
+from jaxscat.fields.starts import gaussian_noise
 from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.parametrizations.harmonic import check_form_nside, harmonic_form
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.fields.noise import white_noise
+from jaxscat.fields.starts import white_noise
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.devices import Devices
 from jaxscat.minimization.lane import build_limits

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from jaxscat.fields.noise import gaussian_noise
+from jaxscat.fields.starts import gaussian_noise
 from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.io.maps import save_maps
 from jaxscat.progress import Observer

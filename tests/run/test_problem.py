@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxscat.fields.gaussianization import gaussianize
-from jaxscat.fields.noise import gaussian_noise
+from jaxscat.fields.starts import gaussian_noise
 from jaxscat.progress import Observer
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.problem import prepare

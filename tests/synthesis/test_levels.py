@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxscat.fields.noise import white_noise
+from jaxscat.fields.starts import white_noise
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.scattering import map_loss

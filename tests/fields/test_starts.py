@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxscat.fields.noise import gaussian_noise, noise, reference_noise, white_noise
+from jaxscat.fields.starts import gaussian_noise, noise, reference_noise, white_noise
 from jaxscat.harmonics.spectra import angular_power_spectrum
 
 KINDS = [white_noise, reference_noise, gaussian_noise]
