@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,8 @@ class Batch:
         devices: their lanes are sharded over these.
         batch_size: number of lanes on each device; None chooses by its memory.
         chunk_steps: number of evaluations between two looks from the host.
+        own: arrays of the loss that every minimization has for itself, with a leading axis of
+            minimizations, or None.
 
     Attributes:
         state: where the batch stands; its records are of every minimization begun.
@@ -52,6 +55,7 @@ class Batch:
         devices: Devices,
         batch_size: int | None = None,
         chunk_steps: int = 10,
+        own: Any = None,
     ) -> None:
         # Tables of NumPy would be sent to the device at every call.
         problem = jax.tree.map(lambda leaf: jnp.asarray(leaf) if np.ndim(leaf) else leaf, problem)
@@ -66,6 +70,7 @@ class Batch:
         self._possible_steps = min(self._max_steps, most)
         # One length serves all chunks: one compilation.
         self._chunk = min(int(chunk_steps), self._max_steps)
+        self._own, self._lanes_own = own, None
         self.interrupted = False
 
     def run(
@@ -85,6 +90,7 @@ class Batch:
             self._advance(1)
         else:
             self.state = found._replace(lanes=self._devices.shard(found.lanes))
+            self._hand_out()
             self._advance(0)
         spent = time.perf_counter() - began
         self.state = self.state._replace(compile_seconds=self.state.compile_seconds + spent)
@@ -121,6 +127,7 @@ class Batch:
                 jax.ShapeDtypeStruct((size * devices.count, *shape), dtype),
                 self._problem,
                 self._chunk,
+                self._own_shapes(size * devices.count),
             ),
             asked=asked,
         )
@@ -134,6 +141,20 @@ class Batch:
         together = np.stack([starts[number] for number in np.where(used, numbers, 0)])
         lanes = devices.begin(together, used, self._problem.minimizer)
         self.state = BatchState(lanes, tuple(numbers.tolist()), begun)
+        self._hand_out()
+
+    def _own_shapes(self, lanes: int) -> Any:
+        """Return shapes and types of what a number of lanes have for themselves."""
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((lanes, *leaf.shape[1:]), leaf.dtype), self._own
+        )
+
+    def _hand_out(self) -> None:
+        """Give every lane what its minimization has for itself; unused ones get anything."""
+        if self._own is not None:
+            numbers = np.maximum(self.state.numbers, 0)
+            taken = jax.tree.map(lambda leaf: np.asarray(leaf)[numbers], self._own)
+            self._lanes_own = self._devices.shard(taken)
 
     def _refill(self) -> None:
         """Give the lanes that have ended to those that wait, or go on without them."""
@@ -154,6 +175,7 @@ class Batch:
         self.state = self.state._replace(
             lanes=lanes, numbers=tuple(numbers), begun=begun + len(entering)
         )
+        self._hand_out()
 
     def _shrink(self, ended: set[int]) -> None:
         """Go on in a smaller batch, if that is worth its compilation."""
@@ -179,12 +201,13 @@ class Batch:
             lanes=self._devices.take_lanes(self.state.lanes, indices),
             numbers=tuple(numbers[lane] for row in chosen for lane in row),
         )
+        self._hand_out()
 
     def _advance(self, count: int) -> None:
         """Evaluate the batch and record what has become of every lane."""
         # NumPy's number: arithmetic with JAX's would be compiled, one small program after another.
         lanes, rows = self._devices.advance(
-            self.state.lanes, self._problem, np.int32(count), self._chunk
+            self.state.lanes, self._problem, np.int32(count), self._chunk, self._lanes_own
         )
         # The former lanes are gone: what comes after an interrupt needs the new ones.
         try:

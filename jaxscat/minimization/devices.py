@@ -1,7 +1,7 @@
 """The lanes of a batch sharded over devices; each device advances its own by itself."""
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import jax
@@ -72,12 +72,12 @@ class Devices:
         return function(*self.shard((starts, used)), minimizer)
 
     def advance(
-        self, lanes: Lane, problem: Problem, count: np.integer, chunk: int
+        self, lanes: Lane, problem: Problem, count: np.integer, chunk: int, own: Any = None
     ) -> tuple[Lane, batched.Records]:
         """Evaluate all lanes up to `count` times, as `jaxscat.minimization.lanes.advance`."""
         if self._mesh is None:
-            return batched.advance(lanes, problem, count, chunk)
-        return self._sharded_advance(chunk)(lanes, problem, count)
+            return batched.advance(lanes, problem, count, chunk, own)
+        return self._sharded_advance(chunk)(lanes, problem, count, own)
 
     def replace_lanes(
         self,
@@ -96,7 +96,9 @@ class Devices:
         function = self._on_devices(batched.take_lanes, (_LANES, _LANES), _LANES)
         return function(lanes, self.shard(indices.reshape(-1)))
 
-    def step_bytes(self, starts: jax.ShapeDtypeStruct, problem: Problem, chunk: int) -> int | None:
+    def step_bytes(
+        self, starts: jax.ShapeDtypeStruct, problem: Problem, chunk: int, own: Any = None
+    ) -> int | None:
         """Return the number of bytes that `advance` takes on each device beside the problem.
 
         It is compiled for that, and not again when it is called.
@@ -104,6 +106,7 @@ class Devices:
         Args:
             starts: shape and type of the parameters of all lanes of all devices.
             problem, chunk: as for `advance`.
+            own: as for `advance`, of all lanes, or shapes and types of it.
 
         Returns:
             figure of the compiler; None if it has none.
@@ -119,13 +122,14 @@ class Devices:
             sharding = self._shared
         elif self._device is not None:
             sharding = SingleDeviceSharding(self._device)
-        lanes = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), lanes
+        lanes, own = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            (lanes, own),
         )
         if self._mesh is None:
-            lowered = batched.advance.lower(lanes, problem, np.int32(1), chunk)
+            lowered = batched.advance.lower(lanes, problem, np.int32(1), chunk, own)
         else:
-            lowered = self._sharded_advance(chunk).lower(lanes, problem, np.int32(1))
+            lowered = self._sharded_advance(chunk).lower(lanes, problem, np.int32(1), own)
         found: Any = lowered.compile().memory_analysis()
         if found is None:
             return None
@@ -150,7 +154,7 @@ class Devices:
         return list(self.shard(np.int32(0)).devices())
 
     def _sharded_advance(self, chunk: int) -> Any:
-        specs = (_LANES, _WHOLE, _WHOLE)
+        specs = (_LANES, _WHOLE, _WHOLE, _LANES)
         return self._on_devices(_advance_in_chunks(chunk), specs, (_LANES, _ROWS), donate=True)
 
     def _on_devices(
@@ -165,7 +169,11 @@ class Devices:
 @cache
 def _advance_in_chunks(chunk: int) -> Callable[..., Any]:
     """Return the step for a length of its records: the same object each time, compiled once."""
-    return partial(batched.advance, chunk=chunk)
+
+    def advance_in_chunks(lanes: Lane, problem: Problem, count: Any, own: Any) -> Any:
+        return batched.advance(lanes, problem, count, chunk, own)
+
+    return advance_in_chunks
 
 
 @cache

@@ -24,6 +24,8 @@ from jaxscat.minimization.problem import (
     check_maps,
     describe_problem,
     find_failing_terms,
+    objective_of,
+    split_objective,
 )
 from jaxscat.minimization.result import Result
 from jaxscat.minimization.state import BatchState, join_records
@@ -76,6 +78,7 @@ def minimize(
     *,
     parametrization: Parametrization | None = None,
     seeds: int | Sequence[int] | None = None,
+    per_seed: Callable[[Objective], Any] | None = None,
     minimizer: Minimizer | None = None,
     max_steps: int = 300,
     max_evaluations: int | None = None,
@@ -96,6 +99,9 @@ def minimize(
             its standard deviation.
         seeds: different numbers from 0 to 2^32 - 1, or the number of seeds: 3 is short for
             `[0, 1, 2]`. None is a single minimization.
+        per_seed: function that selects arrays of the objective (or parts of it, with all their
+            arrays), as `equinox.tree_at` does: they have a leading axis of seeds, and every seed
+            has a loss of its own; None for one loss of all.
         minimizer: how parameters are changed; None for `LBFGS()`.
         max_steps: maximum number of steps.
         max_evaluations: maximum number of values and gradients, which may end a line search too;
@@ -146,7 +152,12 @@ def minimize(
         parametrization = build_pixels(_check_leaves(first, names[0]))
     dtype = _parameter_type(first, names[0])
     check_maps(first, parametrization, dtype, names[0])
-    problem = build_problem(objective, parametrization, minimizer, limits, dtype)
+    own = None
+    if per_seed is not None:
+        if seeds is None:
+            raise ValueError("per_seed: got a function without seeds, expected None")
+        objective, own = split_objective(objective, per_seed, len(listed))
+    problem = build_problem(objective, parametrization, minimizer, limits, dtype, own)
 
     def parameters_of(number: int) -> Float[np.ndarray, " n"]:
         maps = draw(listed[number]) if number else first
@@ -166,14 +177,20 @@ def minimize(
                 "batch_size": batching.batch_size and int(batching.batch_size),
                 "chunk_steps": int(batching.chunk_steps),
                 **_describe_minimizer(minimizer),
-                **describe_problem(problem),
+                **describe_problem(problem, own),
             }
         )
     batch = Batch(
-        problem, parameters_of, len(listed), devices, batching.batch_size, batching.chunk_steps
+        problem,
+        parameters_of,
+        len(listed),
+        devices,
+        batching.batch_size,
+        batching.chunk_steps,
+        own,
     )
     batch.run(callback, checkpoints)
-    state = _name_failures(batch.state, problem, parameters_of)
+    state = _name_failures(batch.state, problem, own, parameters_of)
     result = join_records(
         state, listed, dtype, partial(_maps_on_host, problem.parametrization), batch.interrupted
     )
@@ -225,14 +242,18 @@ def _parameter_type(maps: Any, name: str) -> np.dtype:
 
 
 def _name_failures(
-    state: BatchState, problem: Problem, parameters_of: Callable[[int], np.ndarray]
+    state: BatchState,
+    problem: Problem,
+    own: Objective | None,
+    parameters_of: Callable[[int], np.ndarray],
 ) -> BatchState:
     """Name the terms that are not finite at the start, if the loss has several."""
     names = list(problem.objective.terms)
     records = dict(state.records)
     for number, record in records.items():
         if record.status == "not finite" and len(record.losses) == 1 and len(names) > 1:
-            failing = find_failing_terms(problem, parameters_of(number))
+            objective = objective_of(problem.objective, own, number)
+            failing = find_failing_terms(problem, parameters_of(number), objective)
             if failing:
                 status = f"{record.status}: {', '.join(failing)}"
                 records[number] = record._replace(status=status)

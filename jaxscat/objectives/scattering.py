@@ -8,15 +8,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxscat.maps import to_numpy
+from jaxscat.objectives.calibrated import CalibratedTerm
 from jaxscat.objectives.chi_square import Comparable, compare, weighted_distance
 from jaxscat.objectives.target import Target, check_target
-from jaxscat.objectives.term import Maps, Term, select_maps
+from jaxscat.objectives.term import Maps, select_maps
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.power import measure_power
 from jaxscat.statistics.scattering import measure_coefficients
 
 
-class Scattering(Term):
+class Scattering(CalibratedTerm):
     """The chi-square of one map, without computing what the target does not use.
 
     Attributes:
@@ -61,8 +62,22 @@ class Scattering(Term):
         Raises:
             ValueError: as `measure`.
         """
+        return weighted_distance(self.measure(maps), self.target)
+
+    def measure(self, maps: Maps) -> Comparable:
+        """Return the coefficients of a map in the form of the target's."""
         map = select_maps(maps, self.selection)
-        return weighted_distance(_measure(map, self.pyramid, self.target), self.target)
+        return _measure(map, self.pyramid, self.target)
+
+    @property
+    def calibration(self) -> tuple[Comparable, Comparable]:
+        """The coefficients of the target, and their uncertainties."""
+        return self.target.mean, self.target.sigma
+
+    def calibrated(self, mean: Comparable, sigma: Comparable) -> "Scattering":
+        """Return the term of other coefficients, measured in the same way."""
+        # Not built anew: with an axis of seeds, the shapes are not those of one target.
+        return eqx.tree_at(lambda term: (term.target.mean, term.target.sigma), self, (mean, sigma))
 
 
 class MeanScattering(Scattering):

@@ -51,17 +51,23 @@ def grouped_vmap(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.jit(call)
 
 
-def map_in_groups(function: Callable[..., Any], maps: Any, *operands: Any) -> Any:
+def map_in_groups(
+    function: Callable[..., Any], maps: Any, *operands: Any, npix: int | None = None
+) -> Any:
     """Evaluate a function for each of many maps, inside another jitted function.
 
     Args:
         function, maps, operands: as for `grouped_vmap`.
+        npix: number of pixels of a map, by which groups are chosen; None counts all numbers of
+            `maps`.
     """
     leaves = jax.tree.leaves(maps)
     if not leaves or any(np.ndim(leaf) == 0 for leaf in leaves):
         raise ValueError("maps: got no arrays with a leading axis, expected one for many maps")
     size = leaves[0].shape[0]
-    group = group_size(size, sum(int(np.prod(leaf.shape[1:])) for leaf in leaves))
+    if npix is None:
+        npix = sum(int(np.prod(leaf.shape[1:])) for leaf in leaves)
+    group = group_size(size, npix)
 
     def folded(maps: Any, *operands: Any) -> Any:
         return jax.vmap(lambda map: function(map, *operands))(maps)
