@@ -17,6 +17,7 @@ ROOMS = [
     "datasets",
     "io",
     "fields",
+    "baselines",
     "operators",
     "statistics",
     "parametrizations",

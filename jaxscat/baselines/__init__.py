@@ -1,0 +1,1 @@
+"""Linear and Gaussian estimates of maps, which stand beside reconstructions."""

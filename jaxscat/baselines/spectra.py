@@ -1,0 +1,162 @@
+"""Power spectra of signals and of noise, as levels: the C_l, and last the level beyond them."""
+
+from typing import Any
+
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxscat.fields.gaussian import GaussianNoise
+from jaxscat.fields.noise import Noise, NoiseMaps, as_noise
+from jaxscat.harmonics.spectra import (
+    angular_power_spectrum,
+    power_beyond,
+    running_windows,
+    smooth_spectrum,
+)
+from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside, to_real
+
+
+def estimate_spectrum(
+    data: ArrayLike, noise: Any, *, footprint: ArrayLike | None = None
+) -> Float[np.ndarray, " l"]:
+    """Estimate the power spectrum of a signal from a noisy map.
+
+    It is the spectrum of the data less that of the noise, both smoothed over a quarter of an
+    octave, and zero where that is below its own standard error. Where noise covers the signal,
+    nothing is claimed. The monopole is zero.
+
+    Args:
+        data: real NESTED map `[p]` of signal and noise.
+        noise: noise model, realizations `[n p]`, or levels: C_l for l = 0 to 3 nside - 1, and
+            perhaps the level beyond (zero where it is not given).
+        footprint: weights `[p]` from 0 to 1; what the data hold where it is zero does not matter.
+
+    Returns:
+        C_l for l = 0 to 3 nside - 1, and last the level beyond, in map units squared (sr).
+
+    Raises:
+        ValueError: bad data, noise or footprint.
+
+    Source: `docs/reconstruction.md`, "Spectra".
+    """
+    weights = None if footprint is None else check_weights(footprint, np.size(data), "footprint")
+    data = check_data(data, weights)
+    known = smooth_spectrum(noise_levels(noise, data.size, weights))
+    found = smooth_spectrum(_levels(data, weights))
+    signal = np.maximum(found - known, 0)
+    error = found * np.sqrt(2 / _modes(found.size - 1, weights))
+    signal[signal < error] = 0
+    signal[0] = 0
+    return signal
+
+
+def noise_levels(
+    noise: Any,
+    npix: int,
+    footprint: Float[np.ndarray, " p"] | None = None,
+    *,
+    name: str = "noise",
+) -> Float[np.ndarray, " l"]:
+    """Return the mean power spectrum of noise, in a footprint where one is given.
+
+    Args:
+        noise: noise model, realizations `[n p]`, or levels.
+        npix: number of pixels of the data.
+        footprint: weights `[p]`, validated.
+        name: of the argument, for messages.
+
+    Raises:
+        ValueError: `noise` is none of these, or of another nside than the data.
+
+    Source: `docs/reconstruction.md`, "Spectra".
+    """
+    if is_levels(noise):
+        return check_levels(noise, npix_to_nside(npix), name)
+    noise = as_noise(noise, npix, name=name)
+    if footprint is None:
+        return noise.levels()
+    if isinstance(noise, NoiseMaps):
+        maps = np.asarray(noise.maps, np.float64)
+        return np.mean([_levels(map, footprint) for map in maps], axis=0)
+    levels = noise.levels()
+    if isinstance(noise, GaussianNoise) and not noise.is_uniform:
+        square = np.asarray(noise.amplitude, np.float64) ** 2
+        levels = levels * np.average(square, weights=footprint**2) / square.mean()
+    return levels
+
+
+def is_levels(noise: Any) -> bool:
+    """Return whether noise is given by its levels: an array of one axis."""
+    return not isinstance(noise, Noise) and np.ndim(noise) == 1
+
+
+def check_levels(levels: Any, nside: int, name: str) -> Float[np.ndarray, " l"]:
+    """Validate C_l, with or without the level beyond, and return them with it.
+
+    Raises:
+        ValueError: other than 3 nside or 3 nside + 1 numbers, negative ones, or not finite ones.
+    """
+    values = to_real(levels, name=name).astype(np.float64)
+    count = 3 * nside
+    if values.shape not in ((count,), (count + 1,)):
+        raise ValueError(
+            f"{name}: got an array of shape {values.shape}, expected C_l for l = 0 to {count - 1}, "
+            f"({count},), or these and the level beyond, ({count + 1},)"
+        )
+    bad = int(np.sum(~np.isfinite(values) | (values < 0)))
+    if bad:
+        raise ValueError(
+            f"{name}: got {bad} of {values.size} that are negative or not finite, expected C_l "
+            "from 0 up"
+        )
+    return values if values.size > count else np.append(values, 0.0)
+
+
+def check_weights(weights: ArrayLike, npix: int, name: str) -> Float[np.ndarray, " p"]:
+    """Validate one map of weights between 0 and 1, and return it in float64.
+
+    Raises:
+        ValueError: as `check_mask`, several masks, or weights above 1.
+    """
+    values = check_mask(weights, npix, name=name).astype(np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"{name}: got shape {values.shape}, expected one mask (npix,)")
+    if values.max() > 1:
+        raise ValueError(
+            f"{name}: got weights up to {values.max():g}, expected weights from 0 (no data) to 1"
+        )
+    return values
+
+
+def check_data(
+    data: ArrayLike, weights: Float[np.ndarray, " p"] | None, name: str = "data"
+) -> Float[np.ndarray, " p"]:
+    """Validate a map where it has weight, and return it in float64, the rest at the mean.
+
+    Raises:
+        ValueError: as `check_map`.
+    """
+    shown = data if weights is None else cover_hidden(data, weights, name=name)
+    return check_map(shown, name=name).astype(np.float64)
+
+
+def _levels(
+    map: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None
+) -> Float[np.ndarray, " l"]:
+    """Return the C_l of a map, and the level beyond that its variance leaves."""
+    spectrum = angular_power_spectrum(map, footprint)
+    weights = np.ones_like(map) if footprint is None else footprint
+    rest = (map - np.average(map, weights=weights)) * weights
+    variance = np.var(rest) / np.mean(weights**2)
+    return np.append(spectrum, power_beyond(spectrum, float(variance)))
+
+
+def _modes(count: int, footprint: Float[np.ndarray, " p"] | None) -> Float[np.ndarray, " l"]:
+    """Return how many independent numbers stand behind every level of a smoothed spectrum."""
+    low, high = running_windows(count)
+    # The sum of 2 l + 1 up to l is the square of l + 1.
+    modes = np.append(high**2 - low**2, 3 * (count // 3) ** 2).astype(np.float64)
+    if footprint is None:
+        return modes
+    return modes * np.mean(footprint**2) ** 2 / np.mean(footprint**4)
