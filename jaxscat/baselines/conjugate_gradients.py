@@ -69,7 +69,7 @@ def solve_wiener(
         warnings.warn(
             f"conjugate gradients ended after {most_iterations} iterations with a residual of "
             f"{error:.1g} of the data, expected {tolerance:g}: the map is approximate",
-            stacklevel=3,
+            stacklevel=4,
         )
     estimate = covariance_product(system.signal, system.full(solution)) + rest.mean()
     return healpy.reorder(estimate, r2n=True)

@@ -40,10 +40,9 @@ def estimate_spectrum(
 
     Source: `docs/reconstruction.md`, "Spectra".
     """
-    weights = None if footprint is None else check_weights(footprint, np.size(data), "footprint")
-    data = check_data(data, weights)
+    data, weights = check_data(data, footprint, name="footprint")
     known = smooth_spectrum(noise_levels(noise, data.size, weights))
-    found = smooth_spectrum(_levels(data, weights))
+    found = observed_spectrum(data, weights)
     signal = np.maximum(found - known, 0)
     error = found * np.sqrt(2 / _modes(found.size - 1, weights))
     signal[signal < error] = 0
@@ -130,15 +129,37 @@ def check_weights(weights: ArrayLike, npix: int, name: str) -> Float[np.ndarray,
 
 
 def check_data(
-    data: ArrayLike, weights: Float[np.ndarray, " p"] | None, name: str = "data"
-) -> Float[np.ndarray, " p"]:
-    """Validate a map where it has weight, and return it in float64, the rest at the mean.
+    data: ArrayLike, mask: ArrayLike | None, *, name: str = "mask"
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"] | None]:
+    """Validate a map where it has weight, and return it in float64 with the weights.
+
+    Pixels without weight hold the mean of the others.
+
+    Args:
+        data: map `[p]`.
+        mask: weights `[p]`, or None.
+        name: of `mask`, for messages.
 
     Raises:
-        ValueError: as `check_map`.
+        ValueError: as `check_map` and `check_weights`.
     """
-    shown = data if weights is None else cover_hidden(data, weights, name=name)
-    return check_map(shown, name=name).astype(np.float64)
+    values = to_real(data, name="data")
+    if mask is None or values.ndim != 1:
+        return check_map(values, name="data").astype(np.float64), None
+    npix_to_nside(values.size, name="data")
+    weights = check_weights(mask, values.size, name)
+    shown = cover_hidden(values, weights, name="data")
+    return check_map(shown, name="data").astype(np.float64), weights
+
+
+def observed_spectrum(
+    data: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None
+) -> Float[np.ndarray, " l"]:
+    """Return the levels of a map (in a footprint), smoothed over a quarter of an octave.
+
+    Source: `docs/reconstruction.md`, "Spectra".
+    """
+    return smooth_spectrum(_levels(data, footprint))
 
 
 def _levels(
