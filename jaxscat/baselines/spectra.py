@@ -14,7 +14,7 @@ from jaxscat.harmonics.spectra import (
     running_windows,
     smooth_spectrum,
 )
-from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside, to_real
+from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside, to_numpy, to_real
 
 
 def estimate_spectrum(
@@ -70,7 +70,7 @@ def noise_levels(
 
     Source: `docs/reconstruction.md`, "Spectra".
     """
-    if is_levels(noise):
+    if is_levels(noise, name=name):
         return check_levels(noise, npix_to_nside(npix), name)
     noise = as_noise(noise, npix, name=name)
     if footprint is None:
@@ -85,9 +85,9 @@ def noise_levels(
     return levels
 
 
-def is_levels(noise: Any) -> bool:
+def is_levels(noise: Any, *, name: str = "noise") -> bool:
     """Return whether noise is given by its levels: an array of one axis."""
-    return not isinstance(noise, Noise) and np.ndim(noise) == 1
+    return not isinstance(noise, Noise) and to_numpy(noise, name=name).ndim == 1
 
 
 def check_levels(levels: Any, nside: int, name: str) -> Float[np.ndarray, " l"]:

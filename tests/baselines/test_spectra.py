@@ -85,6 +85,7 @@ MAP = np.random.default_rng(0).standard_normal(768)
         ((MAP[None], WHITE), r"data: got an array of shape \(1, 768\)"),
         ((None, WHITE), "data: got unsuitable values"),
         ((MAP, None), "noise: got NoneType, expected a noise model"),
+        ((MAP, [[1.0, 2.0], [3.0]]), "noise: got list, which NumPy cannot convert"),
         ((MAP, np.ones(20)), r"noise: got an array of shape \(20,\), expected C_l for l = 0 to 23"),
         ((MAP, -WHITE), "noise: got 25 of 25 that are negative or not finite, expected C_l"),
         ((MAP, WHITE * np.nan), "noise: got 25 of 25 that are negative or not finite"),
