@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 
 from jaxscat.baselines.isotropic import covariance_product, symmetric_filter
 
-TOLERANCE = 1e-7  # of the residual, over the spread of the data
-MOST_ITERATIONS = 1000
+TOLERANCE = 1e-6  # of the residual, over the spread of the data
+MOST_ITERATIONS = 300
 # White noise of a thousandth of the spread: without it fields without power at some multipoles
 # have covariances that cannot be inverted.
 _LEAST_NOISE = 1e-6
@@ -69,7 +69,7 @@ def solve_wiener(
         warnings.warn(
             f"conjugate gradients ended after {most_iterations} iterations with a residual of "
             f"{error:.1g} of the data, expected {tolerance:g}: the map is approximate",
-            stacklevel=3,
+            stacklevel=4,
         )
     estimate = covariance_product(system.signal, system.full(solution)) + rest.mean()
     return healpy.reorder(estimate, r2n=True)

@@ -14,7 +14,7 @@ from jaxscat.harmonics.spectra import (
     running_windows,
     smooth_spectrum,
 )
-from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside, to_real
+from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside, to_numpy, to_real
 
 
 def estimate_spectrum(
@@ -40,10 +40,9 @@ def estimate_spectrum(
 
     Source: `docs/reconstruction.md`, "Spectra".
     """
-    weights = None if footprint is None else check_weights(footprint, np.size(data), "footprint")
-    data = check_data(data, weights)
+    data, weights = check_data(data, footprint, name="footprint")
     known = smooth_spectrum(noise_levels(noise, data.size, weights))
-    found = smooth_spectrum(_levels(data, weights))
+    found = observed_spectrum(data, weights)
     signal = np.maximum(found - known, 0)
     error = found * np.sqrt(2 / _modes(found.size - 1, weights))
     signal[signal < error] = 0
@@ -71,7 +70,7 @@ def noise_levels(
 
     Source: `docs/reconstruction.md`, "Spectra".
     """
-    if is_levels(noise):
+    if is_levels(noise, name=name):
         return check_levels(noise, npix_to_nside(npix), name)
     noise = as_noise(noise, npix, name=name)
     if footprint is None:
@@ -86,9 +85,9 @@ def noise_levels(
     return levels
 
 
-def is_levels(noise: Any) -> bool:
+def is_levels(noise: Any, *, name: str = "noise") -> bool:
     """Return whether noise is given by its levels: an array of one axis."""
-    return not isinstance(noise, Noise) and np.ndim(noise) == 1
+    return not isinstance(noise, Noise) and to_numpy(noise, name=name).ndim == 1
 
 
 def check_levels(levels: Any, nside: int, name: str) -> Float[np.ndarray, " l"]:
@@ -130,15 +129,37 @@ def check_weights(weights: ArrayLike, npix: int, name: str) -> Float[np.ndarray,
 
 
 def check_data(
-    data: ArrayLike, weights: Float[np.ndarray, " p"] | None, name: str = "data"
-) -> Float[np.ndarray, " p"]:
-    """Validate a map where it has weight, and return it in float64, the rest at the mean.
+    data: ArrayLike, mask: ArrayLike | None, *, name: str = "mask"
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"] | None]:
+    """Validate a map where it has weight, and return it in float64 with the weights.
+
+    Pixels without weight hold the mean of the others.
+
+    Args:
+        data: map `[p]`.
+        mask: weights `[p]`, or None.
+        name: of `mask`, for messages.
 
     Raises:
-        ValueError: as `check_map`.
+        ValueError: as `check_map` and `check_weights`.
     """
-    shown = data if weights is None else cover_hidden(data, weights, name=name)
-    return check_map(shown, name=name).astype(np.float64)
+    values = to_real(data, name="data")
+    if mask is None or values.ndim != 1:
+        return check_map(values, name="data").astype(np.float64), None
+    npix_to_nside(values.size, name="data")
+    weights = check_weights(mask, values.size, name)
+    shown = cover_hidden(values, weights, name="data")
+    return check_map(shown, name="data").astype(np.float64), weights
+
+
+def observed_spectrum(
+    data: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None
+) -> Float[np.ndarray, " l"]:
+    """Return the levels of a map (in a footprint), smoothed over a quarter of an octave.
+
+    Source: `docs/reconstruction.md`, "Spectra".
+    """
+    return smooth_spectrum(_levels(data, footprint))
 
 
 def _levels(

@@ -11,7 +11,6 @@ from jaxscat.baselines.isotropic import draw_field, filter_map
 from jaxscat.baselines.spectra import (
     check_data,
     check_levels,
-    check_weights,
     is_levels,
     noise_levels,
 )
@@ -46,8 +45,7 @@ def wiener_filter(
 
     Source: `docs/reconstruction.md`, "Baselines".
     """
-    weights = None if mask is None else check_weights(mask, np.size(data), "mask")
-    data = check_data(data, weights)
+    data, weights = check_data(data, mask)
     signal = check_levels(signal, npix_to_nside(data.size), "signal")
     return _filtered(data, signal, *_pixel_noise(noise, data.size), weights)
 
@@ -73,7 +71,7 @@ def square_root_wiener_filter(
 
     Source: `docs/reconstruction.md`, "Baselines".
     """
-    data = check_data(data, None)
+    data, _ = check_data(data, None)
     signal = check_levels(signal, npix_to_nside(data.size), "signal")
     return filter_map(data, np.sqrt(wiener_gains(signal, noise_levels(noise, data.size))))
 
@@ -108,8 +106,7 @@ def constrained_realization(
     """
     import healpy  # loads matplotlib, so not at import
 
-    weights = None if mask is None else check_weights(mask, np.size(data), "mask")
-    data = check_data(data, weights)
+    data, weights = check_data(data, mask)
     signal = check_levels(signal, npix_to_nside(data.size), "signal")
     check_seed(seed)
     levels, amplitude = _pixel_noise(noise, data.size)
