@@ -153,7 +153,7 @@ def test_advance_is_compiled_once_for_all_values(generator, twins):
         problem = build(pyramid, target, tolerance)
         lanes = begin(jnp.asarray(generator.standard_normal((1, 192))), None, problem.minimizer)
         for _ in range(2):
-            lanes, _ = advance(lanes, problem, np.int32(count), 2, None)
+            lanes, _ = advance(lanes, problem, np.int32(count), 2)
     assert advance._cache_size() - before == 1
     # From the host: other limits, tolerances, starts and seeds, one after the other, add nothing.
     for max_steps, tolerance in ((5, 1e-6), (3, 0.1)):
@@ -168,7 +168,7 @@ def test_advance_is_compiled_once_for_all_values(generator, twins):
     assert advance._cache_size() - before == 1
     with_mask = make_target(generator.gamma(2.0, size=192), pyramid, mask=np.ones(192))
     masked = build(pyramid, with_mask)
-    advance(begin(jnp.ones((1, 192)), None, masked.minimizer), masked, np.int32(1), 2, None)
+    advance(begin(jnp.ones((1, 192)), None, masked.minimizer), masked, np.int32(1), 2)
     assert advance._cache_size() - before == 2
     synthesize_many(target, pyramid, 3, **options)
     assert advance._cache_size() - before == 3

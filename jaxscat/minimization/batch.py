@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -70,7 +71,7 @@ class Batch:
         self._possible_steps = min(self._max_steps, most)
         # One length serves all chunks: one compilation.
         self._chunk = min(int(chunk_steps), self._max_steps)
-        self._own, self._lanes_own = own, None
+        self._own = own
         self.interrupted = False
 
     def run(
@@ -125,9 +126,8 @@ class Batch:
             devices.free_bytes(),
             lambda size: devices.step_bytes(
                 jax.ShapeDtypeStruct((size * devices.count, *shape), dtype),
-                self._problem,
+                replace(self._problem, own=self._own_shapes(size * devices.count)),
                 self._chunk,
-                self._own_shapes(size * devices.count),
             ),
             asked=asked,
         )
@@ -154,7 +154,7 @@ class Batch:
         if self._own is not None:
             numbers = np.maximum(self.state.numbers, 0)
             taken = jax.tree.map(lambda leaf: np.asarray(leaf)[numbers], self._own)
-            self._lanes_own = self._devices.shard(taken)
+            self._problem = replace(self._problem, own=self._devices.shard(taken))
 
     def _refill(self) -> None:
         """Give the lanes that have ended to those that wait, or go on without them."""
@@ -207,7 +207,7 @@ class Batch:
         """Evaluate the batch and record what has become of every lane."""
         # NumPy's number: arithmetic with JAX's would be compiled, one small program after another.
         lanes, rows = self._devices.advance(
-            self.state.lanes, self._problem, np.int32(count), self._chunk, self._lanes_own
+            self.state.lanes, self._problem, np.int32(count), self._chunk
         )
         # The former lanes are gone: what comes after an interrupt needs the new ones.
         try:

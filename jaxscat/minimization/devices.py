@@ -1,6 +1,7 @@
 """The lanes of a batch sharded over devices; each device advances its own by itself."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -72,12 +73,13 @@ class Devices:
         return function(*self.shard((starts, used)), minimizer)
 
     def advance(
-        self, lanes: Lane, problem: Problem, count: np.integer, chunk: int, own: Any = None
+        self, lanes: Lane, problem: Problem, count: np.integer, chunk: int
     ) -> tuple[Lane, batched.Records]:
         """Evaluate all lanes up to `count` times, as `jaxscat.minimization.lanes.advance`."""
         if self._mesh is None:
-            return batched.advance(lanes, problem, count, chunk, own)
-        return self._sharded_advance(chunk)(lanes, problem, count, own)
+            return batched.advance(lanes, problem, count, chunk)
+        shared, own = replace(problem, own=None), problem.own
+        return self._sharded_advance(chunk)(lanes, shared, count, own)
 
     def replace_lanes(
         self,
@@ -96,17 +98,14 @@ class Devices:
         function = self._on_devices(batched.take_lanes, (_LANES, _LANES), _LANES)
         return function(lanes, self.shard(indices.reshape(-1)))
 
-    def step_bytes(
-        self, starts: jax.ShapeDtypeStruct, problem: Problem, chunk: int, own: Any = None
-    ) -> int | None:
+    def step_bytes(self, starts: jax.ShapeDtypeStruct, problem: Problem, chunk: int) -> int | None:
         """Return the number of bytes that `advance` takes on each device beside the problem.
 
         It is compiled for that, and not again when it is called.
 
         Args:
             starts: shape and type of the parameters of all lanes of all devices.
-            problem, chunk: as for `advance`.
-            own: as for `advance`, of all lanes, or shapes and types of it.
+            problem, chunk: as for `advance`; what lanes have for themselves may be shapes only.
 
         Returns:
             figure of the compiler; None if it has none.
@@ -124,12 +123,13 @@ class Devices:
             sharding = SingleDeviceSharding(self._device)
         lanes, own = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            (lanes, own),
+            (lanes, problem.own),
         )
+        shared = replace(problem, own=None)
         if self._mesh is None:
-            lowered = batched.advance.lower(lanes, problem, np.int32(1), chunk, own)
+            lowered = batched.advance.lower(lanes, replace(problem, own=own), np.int32(1), chunk)
         else:
-            lowered = self._sharded_advance(chunk).lower(lanes, problem, np.int32(1), own)
+            lowered = self._sharded_advance(chunk).lower(lanes, shared, np.int32(1), own)
         found: Any = lowered.compile().memory_analysis()
         if found is None:
             return None
@@ -171,7 +171,7 @@ def _advance_in_chunks(chunk: int) -> Callable[..., Any]:
     """Return the step for a length of its records: the same object each time, compiled once."""
 
     def advance_in_chunks(lanes: Lane, problem: Problem, count: Any, own: Any) -> Any:
-        return batched.advance(lanes, problem, count, chunk, own)
+        return batched.advance(lanes, replace(problem, own=own), count, chunk)
 
     return advance_in_chunks
 

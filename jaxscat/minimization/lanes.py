@@ -1,7 +1,7 @@
 """Lanes side by side: how they begin, advance, and give way to others."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -51,7 +51,7 @@ def begin(
 
 @partial(jax.jit, static_argnames="chunk", donate_argnames="lanes")
 def advance(
-    lanes: Lane, problem: Problem, count: Int[Array, ""], chunk: int, own: Any = None
+    lanes: Lane, problem: Problem, count: Int[Array, ""], chunk: int
 ) -> tuple[Lane, Records]:
     """Evaluate all lanes up to `count` times, fewer when all have ended.
 
@@ -60,7 +60,6 @@ def advance(
         problem: the loss, the unknowns, the minimizer and its limits.
         count: number of evaluations, at most `chunk`.
         chunk: length of the records.
-        own: arrays of the loss that every lane has for itself, or None (see `Problem.loss`).
 
     Returns:
         the new lanes, and a record of every evaluation.
@@ -77,7 +76,7 @@ def advance(
     def evaluate(carry: tuple[Lane, Array, Records]) -> tuple[Lane, Array, Records]:
         before, row, records = carry
         trial = jax.vmap(minimizer.trial)(before)
-        (value, terms), gradient = problem.losses_and_gradients(trial, own)
+        (value, terms), gradient = problem.losses_and_gradients(trial)
         after, stepped = update(before, trial, value, gradient)
         records = Records(
             records.losses.at[row].set(after.loss),

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -26,12 +27,15 @@ class Problem(eqx.Module):
         parametrization: maps of parameters.
         minimizer: how parameters are changed.
         limits: when every lane ends at the latest.
+        own: the arrays of the objective that every lane has for itself, with a leading axis of
+            lanes, and None elsewhere (see `split_objective`); None if lanes share all of them.
     """
 
     objective: Objective
     parametrization: Parametrization
     minimizer: Minimizer
     limits: Limits
+    own: Objective | None = None
 
     def loss(
         self, parameters: Float[Array, " n"], own: Objective | None = None
@@ -49,18 +53,14 @@ class Problem(eqx.Module):
         return objective.total(values).astype(real), values
 
     def losses_and_gradients(
-        self, parameters: Float[Array, "B n"], own: Objective | None = None
+        self, parameters: Float[Array, "B n"]
     ) -> tuple[tuple[Float[Array, " B"], dict[str, Float[Array, " B"]]], Float[Array, "B n"]]:
-        """Return the loss, the values of the terms and the gradient of every lane.
-
-        Args:
-            parameters: of every lane.
-            own: as for `loss`, with a leading axis of lanes.
-        """
-        if own is None:
+        """Return the loss, the values of the terms and the gradient of every lane."""
+        if self.own is None:
             return map_in_groups(_loss_and_gradient, parameters, self)
-        together = (parameters, own)
-        return map_in_groups(_own_loss_and_gradient, together, self, npix=parameters.shape[1])
+        shared = replace(self, own=None)
+        together = (parameters, self.own)
+        return map_in_groups(_own_loss_and_gradient, together, shared, npix=parameters.shape[1])
 
 
 def _loss_and_gradient(parameters: Float[Array, " n"], problem: Problem) -> Any:

@@ -12,7 +12,8 @@ from jaxscat.fields.noise import Noise
 from jaxscat.objectives.calibrated import CalibratedTerm, Residual
 from jaxscat.objectives.target import floored, positive
 from jaxscat.operators.batching import map_in_groups
-from jaxscat.statistics.coefficients import AbstractCoefficients
+from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.reduction import ReducedCovariance
 
 Terms = dict[str, CalibratedTerm]
 # Least sigma of a coefficient, over the root mean square of its group and scales.
@@ -119,7 +120,7 @@ def _mean_and_scatter(
 
 
 def _checked(scatter: Any, name: str) -> Any:
-    if isinstance(scatter, AbstractCoefficients):
+    if isinstance(scatter, ScatteringCovariance | ReducedCovariance):
         found = floored(positive(scatter), _FLOOR)
         return jax.tree.map(np.asarray, found)
     values = np.asarray(scatter)

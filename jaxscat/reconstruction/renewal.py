@@ -223,7 +223,7 @@ def _minimize(
     )
     maps, evaluations = state.maps.copy(), state.evaluations.copy()
     made = list(result.seeds or ())
-    for number in np.flatnonzero(going):
+    for number in np.flatnonzero(going).tolist():
         if seeds[number] in made:
             row = made.index(seeds[number])
             maps[number] = result.map[row]

@@ -2,7 +2,7 @@ import healpy
 import numpy as np
 import pytest
 
-from jaxscat.baselines.isotropic import covariance_product, draw_field, filter_map
+from jaxscat.reconstruction.isotropic import covariance_product, draw_field, filter_map
 
 
 def test_a_filter_is_healpys_and_leaves_the_rest_to_the_last_gain():

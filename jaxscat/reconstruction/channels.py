@@ -6,9 +6,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxscat.baselines.isotropic import filter_map
-from jaxscat.baselines.spectra import check_levels, noise_levels
 from jaxscat.maps import check_map, check_nside, npix_to_nside, to_real
+from jaxscat.reconstruction.isotropic import filter_map
+from jaxscat.reconstruction.spectra import check_levels, noise_levels
 
 _LEAST_EIGENVALUE = 1e-12  # of correlations between channels: below it is rounding
 

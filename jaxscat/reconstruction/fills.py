@@ -4,11 +4,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from jaxscat.baselines.conjugate_gradients import solve_wiener
-from jaxscat.baselines.isotropic import draw_field
-from jaxscat.baselines.spectra import check_data, check_levels, observed_spectrum
 from jaxscat.fields.seeds import check_seed
 from jaxscat.maps import npix_to_nside, to_numpy, to_real
+from jaxscat.reconstruction.conjugate_gradients import solve_wiener
+from jaxscat.reconstruction.isotropic import draw_field
+from jaxscat.reconstruction.spectra import check_data, check_levels, observed_spectrum
 
 _LEAST_POWER = 0.01  # of a given spectrum, over that of the observed part
 

@@ -6,18 +6,18 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxscat.baselines.conjugate_gradients import solve_wiener
-from jaxscat.baselines.isotropic import draw_field, filter_map
-from jaxscat.baselines.spectra import (
+from jaxscat.fields.gaussian import LARGEST_NSIDE, GaussianNoise
+from jaxscat.fields.noise import NoiseMaps, as_noise
+from jaxscat.fields.seeds import check_seed
+from jaxscat.maps import npix_to_nside
+from jaxscat.reconstruction.conjugate_gradients import solve_wiener
+from jaxscat.reconstruction.isotropic import draw_field, filter_map
+from jaxscat.reconstruction.spectra import (
     check_data,
     check_levels,
     is_levels,
     noise_levels,
 )
-from jaxscat.fields.gaussian import LARGEST_NSIDE, GaussianNoise
-from jaxscat.fields.noise import NoiseMaps, as_noise
-from jaxscat.fields.seeds import check_seed
-from jaxscat.maps import npix_to_nside
 
 
 def wiener_filter(

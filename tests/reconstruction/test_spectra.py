@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from jaxscat.baselines.spectra import estimate_spectrum, noise_levels
 from jaxscat.fields.gaussian import GaussianNoise
 from jaxscat.fields.noise import NoiseMaps
 from jaxscat.harmonics.spectra import angular_power_spectrum, power_beyond, smooth_spectrum
+from jaxscat.reconstruction.spectra import estimate_spectrum, noise_levels
 
 NSIDE = 8
 WHITE = np.full(25, 0.01)

@@ -4,7 +4,7 @@ import healpy
 import numpy as np
 import pytest
 
-from jaxscat.baselines.isotropic import covariance_product, draw_field
+from jaxscat.reconstruction.isotropic import covariance_product, draw_field
 
 
 @pytest.fixture

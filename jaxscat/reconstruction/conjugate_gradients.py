@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxscat.baselines.isotropic import covariance_product, symmetric_filter
+from jaxscat.reconstruction.isotropic import covariance_product, symmetric_filter
 
 TOLERANCE = 1e-6  # of the residual, over the spread of the data
 MOST_ITERATIONS = 300

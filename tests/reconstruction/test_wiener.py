@@ -2,14 +2,14 @@ import healpy
 import numpy as np
 import pytest
 
-from jaxscat.baselines.conjugate_gradients import solve_wiener
-from jaxscat.baselines.wiener import (
+from jaxscat.fields.gaussian import GaussianNoise
+from jaxscat.harmonics.spectra import angular_power_spectrum
+from jaxscat.reconstruction.conjugate_gradients import solve_wiener
+from jaxscat.reconstruction.wiener import (
     constrained_realization,
     square_root_wiener_filter,
     wiener_filter,
 )
-from jaxscat.fields.gaussian import GaussianNoise
-from jaxscat.harmonics.spectra import angular_power_spectrum
 
 WHITE = np.full(25, 0.01)
 

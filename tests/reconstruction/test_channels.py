@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
 
-from jaxscat.baselines.isotropic import filter_map
-from jaxscat.baselines.joint import combination_weights, combine_channels, joint_wiener_filter
-from jaxscat.baselines.wiener import wiener_filter
 from jaxscat.fields.gaussian import GaussianNoise
+from jaxscat.reconstruction.channels import (
+    combination_weights,
+    combine_channels,
+    joint_wiener_filter,
+)
+from jaxscat.reconstruction.isotropic import filter_map
+from jaxscat.reconstruction.wiener import wiener_filter
 
 L = np.arange(25)
 COMMON = 1 / (L + 1.0) ** 2

@@ -2,8 +2,12 @@ import healpy
 import numpy as np
 import pytest
 
-from jaxscat.baselines.gaps import diffusive_fill, gaussian_mean_fill, gaussian_realization_fill
 from jaxscat.maps import UNSEEN
+from jaxscat.reconstruction.fills import (
+    diffusive_fill,
+    gaussian_mean_fill,
+    gaussian_realization_fill,
+)
 
 FILLS = [
     gaussian_mean_fill,

@@ -1,1 +1,0 @@
-"""Linear and Gaussian estimates of maps, which stand beside reconstructions."""
