@@ -1,8 +1,11 @@
 """Scattering covariances of maps on the sphere, in JAX."""
 
 from jaxscat.datasets.registry import dataset_names as dataset_names
+from jaxscat.fields.gaussian import GaussianNoise as GaussianNoise
 from jaxscat.fields.gaussianization import Gaussianization as Gaussianization
 from jaxscat.fields.gaussianization import gaussianize as gaussianize
+from jaxscat.fields.noise import Noise as Noise
+from jaxscat.fields.noise import NoiseMaps as NoiseMaps
 from jaxscat.fields.starts import gaussian_noise as gaussian_noise
 from jaxscat.fields.starts import reference_noise as reference_noise
 from jaxscat.fields.starts import white_noise as white_noise
@@ -48,6 +51,20 @@ from jaxscat.parametrizations.harmonic import harmonic_form as harmonic_form
 from jaxscat.parametrizations.parametrization import Parametrization as Parametrization
 from jaxscat.parametrizations.pixels import FreePixels as FreePixels
 from jaxscat.parametrizations.pixels import Pixels as Pixels
+from jaxscat.reconstruction.channels import combination_weights as combination_weights
+from jaxscat.reconstruction.channels import combine_channels as combine_channels
+from jaxscat.reconstruction.channels import joint_wiener_filter as joint_wiener_filter
+from jaxscat.reconstruction.denoise import denoise as denoise
+from jaxscat.reconstruction.fills import diffusive_fill as diffusive_fill
+from jaxscat.reconstruction.fills import gaussian_mean_fill as gaussian_mean_fill
+from jaxscat.reconstruction.fills import gaussian_realization_fill as gaussian_realization_fill
+from jaxscat.reconstruction.options import Renewals as Renewals
+from jaxscat.reconstruction.options import TermOptions as TermOptions
+from jaxscat.reconstruction.result import Reconstruction as Reconstruction
+from jaxscat.reconstruction.spectra import estimate_spectrum as estimate_spectrum
+from jaxscat.reconstruction.wiener import constrained_realization as constrained_realization
+from jaxscat.reconstruction.wiener import square_root_wiener_filter as square_root_wiener_filter
+from jaxscat.reconstruction.wiener import wiener_filter as wiener_filter
 from jaxscat.statistics.alignment import Alignment as Alignment
 from jaxscat.statistics.alignment import align_orientations as align_orientations
 from jaxscat.statistics.angular import FourierHarmonics as FourierHarmonics

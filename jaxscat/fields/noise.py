@@ -122,15 +122,17 @@ def as_noise(noise: Any, npix: int, *, name: str = "noise") -> Noise:
     return noise
 
 
-def check_realizations(count: Any, noise: Noise, *, name: str = "realizations") -> int:
-    """Return how many realizations are drawn: the given number, or 32, or all where fewer exist.
+def check_realizations(
+    count: Any, noise: Noise, *, default: int, name: str = "realizations"
+) -> int:
+    """Return how many realizations are drawn: the given number, or the default, or all there are.
 
     Raises:
         ValueError: no integer of at least 8, or more than there are.
     """
     available = noise.available
     if count is None:
-        return 32 if available is None else min(32, available)
+        return default if available is None else min(default, available)
     check_kind(count, int | np.integer, name, "an integer of at least 8, or None")
     if isinstance(count, bool) or count < LEAST_REALIZATIONS:
         raise ValueError(

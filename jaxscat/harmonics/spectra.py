@@ -1,5 +1,7 @@
 """Spherical harmonic coefficients and angular power spectra of NESTED maps."""
 
+from itertools import pairwise
+
 import numpy as np
 from jaxtyping import Complex, Float, Int
 
@@ -110,3 +112,16 @@ def running_windows(
     low = np.minimum(np.ceil(multipole / reach).astype(int), multipole)
     high = np.maximum(np.floor(multipole * reach).astype(int), multipole) + 1
     return low, np.minimum(high, count)
+
+
+def multipole_bins(nside: int, *, per_octave: int = 2) -> list[tuple[int, int]]:
+    """Return inclusive logarithmic multipole bins [l_min, l_max] from 2 to 3 nside - 1.
+
+    Beyond l = 2 nside, harmonics are poorly sampled by the pixels.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
+    top = max(3 * nside - 1, 2)
+    count = max(1, round(per_octave * np.log2((top + 1) / 2)))
+    edges = np.unique(np.round(np.geomspace(2, top + 1, count + 1)).astype(int))
+    return [(int(low), int(high) - 1) for low, high in pairwise(edges)]

@@ -75,6 +75,18 @@ class Checkpoints:
         changed._identity = _checked_identity({**self._identity, **identity})
         return changed
 
+    def inside(self, name: str) -> Checkpoints:
+        """Return checkpoints of the same identity and intervals in a folder of this folder."""
+        changed = copy.copy(self)
+        changed.folder = self.folder / name
+        changed._last_evaluations = 0
+        return changed
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a minimization must share with a checkpoint to go on from it."""
+        return self._identity
+
     def steps(self) -> list[int]:
         """Return the numbers of the checkpoints, in evaluations of the batch, the newest last."""
         files = self.folder.glob("*.npz") if self.folder.is_dir() else ()
@@ -97,7 +109,7 @@ class Checkpoints:
             except ValueError as error:
                 damaged[step] = _reason(error)
                 continue
-            self._check(header)
+            self.check_identity(header["identity"])
             for other, reason in damaged.items():
                 warnings.warn(
                     f"checkpoint {other} in {str(self.folder)!r} is damaged ({reason}); going "
@@ -153,9 +165,13 @@ class Checkpoints:
         except OSError as error:
             raise type(error)(error.errno, error.strerror, str(self.folder)) from None
 
-    def _check(self, header: Mapping[str, Any]) -> None:
-        """Refuse a checkpoint of another minimization, and say in what it differs."""
-        found, wanted = header["identity"], self._identity
+    def check_identity(self, found: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint of another minimization, and say in what it differs.
+
+        Raises:
+            ValueError: an entry is another one.
+        """
+        wanted = self._identity
         for name in [*wanted, *sorted(found.keys() - wanted.keys())]:
             if found.get(name) != wanted.get(name):
                 raise ValueError(

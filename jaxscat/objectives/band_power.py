@@ -94,9 +94,9 @@ class BandPower(CalibratedTerm):
         sums = jax.ops.segment_sum(square.ravel(), self.bins.ravel(), count + 1)
         return sums[:count] / self.modes
 
-    def __call__(self, maps: Maps) -> Float[Array, ""]:
+    def distance(self, quantities: Float[Array, " bins"]) -> Float[Array, ""]:
         """Return the mean over the bins of the squared distance in units of sigma."""
-        return jnp.mean(((self.measure(maps) - self.mean) / self.sigma) ** 2)
+        return jnp.mean(((quantities - self.mean) / self.sigma) ** 2)
 
     @property
     def calibration(self) -> tuple[Array, Array]:

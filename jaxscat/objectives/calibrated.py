@@ -22,6 +22,14 @@ class CalibratedTerm(Term):
     def measure(self, maps: Maps) -> Any:
         """Return the quantities of maps, as a pytree of arrays of the shapes of the mean."""
 
+    @abstractmethod
+    def distance(self, quantities: Any) -> Float[Array, ""]:
+        """Return the mean squared distance of quantities from the mean, in units of sigma."""
+
+    def __call__(self, maps: Maps) -> Float[Array, ""]:
+        """Return the distance of the quantities of maps, a real scalar."""
+        return self.distance(self.measure(maps))
+
     @property
     @abstractmethod
     def calibration(self) -> tuple[Any, Any]:

@@ -56,18 +56,18 @@ class Scattering(CalibratedTerm):
         """
         return cls(pyramid, target, selection)
 
-    def __call__(self, maps: Maps) -> Float[Array, ""]:
-        """Return the chi-square of a map, a real scalar.
+    def measure(self, maps: Maps) -> Comparable:
+        """Return the coefficients of a map in the form of the target's.
 
         Raises:
-            ValueError: as `measure`.
+            ValueError: as `jaxscat.measure`.
         """
-        return weighted_distance(self.measure(maps), self.target)
-
-    def measure(self, maps: Maps) -> Comparable:
-        """Return the coefficients of a map in the form of the target's."""
         map = select_maps(maps, self.selection)
         return _measure(map, self.pyramid, self.target)
+
+    def distance(self, quantities: Comparable) -> Float[Array, ""]:
+        """Return the chi-square of coefficients from `measure`, a real scalar."""
+        return weighted_distance(quantities, self.target)
 
     @property
     def calibration(self) -> tuple[Comparable, Comparable]:
@@ -92,11 +92,11 @@ class MeanScattering(Scattering):
     Source: FOSCAT's loss of a batch; Campeti et al. 2025; `docs/conventions.md`, "Ensembles".
     """
 
-    def __call__(self, maps: Maps) -> Float[Array, ""]:
-        """Return the chi-square of the mean over the maps, a real scalar.
+    def measure(self, maps: Maps) -> Comparable:
+        """Return the mean coefficients of the maps in the form of the target's.
 
         Raises:
-            ValueError: as `measure`.
+            ValueError: as `jaxscat.measure`.
         """
         several = select_maps(maps, self.selection)
         if not isinstance(several, jax.Array):
@@ -107,8 +107,7 @@ class MeanScattering(Scattering):
                 f"(n, {self.pyramid.spec.npix})"
             )
         each = jax.vmap(lambda map: _measure(map, self.pyramid, self.target))(several)
-        mean = jax.tree.map(lambda group: jnp.mean(group, axis=0), each)
-        return weighted_distance(mean, self.target)
+        return jax.tree.map(lambda group: jnp.mean(group, axis=0), each)
 
 
 def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float[Array, ""]:

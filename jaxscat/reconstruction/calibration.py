@@ -1,5 +1,6 @@
 """What noise does to the quantities of a map: their bias, their scatter, and the target left."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,44 +10,47 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxscat.fields.noise import Noise
-from jaxscat.objectives.calibrated import CalibratedTerm, Residual
+from jaxscat.objectives.calibrated import CalibratedTerm
 from jaxscat.objectives.target import floored, positive
 from jaxscat.operators.batching import map_in_groups
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.reduction import ReducedCovariance
 
-Terms = dict[str, CalibratedTerm]
 # Least sigma of a coefficient, over the root mean square of its group and scales.
 _FLOOR = 0.01
 
 
 class Calibration(NamedTuple):
-    """The targets of one map under realizations of the noise.
+    """The targets of a map; all fields are quantities by the names of the terms, on the host.
 
     Attributes:
-        mean: quantities that the map should have, by the names of the terms.
-        sigma: their scatter from one realization to the next.
+        mean: those that the map should have.
+        sigma: their scatter from one realization of the noise to the next.
+        map: those that it has.
+        data: those of the data.
     """
 
     mean: dict[str, Any]
     sigma: dict[str, Any]
+    map: dict[str, Any]
+    data: dict[str, Any]
 
 
 def calibrate(
-    terms: Terms,
-    data: dict[str, Any],
+    terms: Mapping[str, CalibratedTerm],
+    data: Float[np.ndarray, " p"],
     map: Float[np.ndarray, " p"],
     noise: Noise,
     seed: int,
     realizations: int,
 ) -> Calibration:
-    """Measure the bias b = <Phi(u + n)> - Phi(u) at a map, and return t = Phi(d) - b and sigma.
+    """Measure the bias b = <Phi(u + n)> - Phi(u) at a map u, for the target Phi(d) - b.
 
     Args:
-        terms: measure Phi.
-        data: Phi(d), from `measure_terms`.
+        terms: measure the quantities Phi.
+        data: map d of signal and noise.
         map: the present map u.
-        noise: realizations are drawn from it, a few at a time; none is kept.
+        noise: realizations n are drawn from it, a few at a time; none is kept.
         seed: names the set of realizations.
         realizations: number of them.
 
@@ -55,59 +59,60 @@ def calibrate(
 
     Source: `docs/reconstruction.md`, "Calibration".
     """
-    bias, scatter = _bias_and_scatter(terms, map, noise, np.uint32(seed), realizations)
-    mean = jax.tree.map(lambda measured, shift: measured - np.asarray(shift), data, bias)
-    return Calibration(mean, {name: _checked(of, name) for name, of in scatter.items()})
+    measured = _measure(dict(terms), data, map, noise, np.uint32(seed), realizations)
+    of_data, of_map, noisy, scatter = jax.tree.map(np.asarray, measured)
+    bias = jax.tree.map(np.subtract, noisy, of_map)
+    mean = jax.tree.map(np.subtract, of_data, bias)
+    return Calibration(mean, _checked(scatter), of_map, of_data)
 
 
-def calibrate_residual(terms: Terms, noise: Noise, seed: int, realizations: int) -> Calibration:
-    """Return the mean of the quantities of noise alone, and their scatter.
+def calibrate_noise(
+    terms: Mapping[str, CalibratedTerm],
+    map: Float[np.ndarray, " p"],
+    noise: Noise,
+    seed: int,
+    realizations: int,
+) -> Calibration:
+    """Measure the quantities <Phi(n)> of noise alone, as the target of a residual.
 
     Args:
         terms, noise, seed, realizations: as for `calibrate`.
+        map: the residual.
     """
-    zero = np.zeros(noise.npix, np.float32)
-    mean, scatter = _mean_and_scatter(terms, zero, noise, np.uint32(seed), realizations)
-    return Calibration(
-        jax.tree.map(np.asarray, mean),
-        {name: _checked(of, name) for name, of in scatter.items()},
-    )
+    zero = np.zeros_like(map)
+    measured = _measure(dict(terms), map, zero, noise, np.uint32(seed), realizations)
+    of_map, _, noisy, scatter = jax.tree.map(np.asarray, measured)
+    return Calibration(noisy, _checked(scatter), of_map, of_map)
 
 
-@jax.jit
-def measure_terms(terms: Terms, map: Float[Array, " p"]) -> dict[str, Any]:
-    """Return the quantities Phi of a map by the names of the terms."""
-    return {name: term.measure(map) for name, term in terms.items()}
-
-
-@jax.jit
-def distances(terms: dict[str, Any], map: Float[Array, " p"]) -> dict[str, Float[Array, ""]]:
-    """Return the value of every term for a map."""
-    return {name: term(map) for name, term in terms.items()}
+def join_calibrations(first: Calibration, second: Calibration) -> Calibration:
+    """Return the targets of the terms of both."""
+    return Calibration(*[one | other for one, other in zip(first, second, strict=True)])
 
 
 @partial(jax.jit, static_argnames="realizations")
-def _bias_and_scatter(
-    terms: Terms, map: Float[Array, " p"], noise: Noise, seed: Array, realizations: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    mean, scatter = _mean_and_scatter(terms, map, noise, seed, realizations)
-    bias = jax.tree.map(lambda noisy, alone: noisy - alone, mean, measure_terms(terms, map))
-    return bias, scatter
+def _measure(
+    terms: dict[str, CalibratedTerm],
+    data: Float[Array, " p"],
+    map: Float[Array, " p"],
+    noise: Noise,
+    seed: Array,
+    realizations: int,
+) -> tuple[dict[str, Any], ...]:
+    """Return the quantities of the data and of a map, and their mean and scatter with noise."""
 
+    def measured(number: Array, operands: Any) -> dict[str, Any]:
+        terms, data, map, noise, seed = operands
+        added = noise.draw(seed, jnp.maximum(number - 2, 0)).astype(map.dtype)
+        # One loop for all of them: their program is long.
+        seen = jnp.where(number == 0, data, map + jnp.where(number < 2, 0, added))
+        return {name: term.measure(seen) for name, term in terms.items()}
 
-@partial(jax.jit, static_argnames="realizations")
-def _mean_and_scatter(
-    terms: Terms, map: Float[Array, " p"], noise: Noise, seed: Array, realizations: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return mean and standard deviation of the quantities of a map with noise added."""
-
-    def noisy(number: Array, terms: Terms, map: Array, noise: Noise) -> dict[str, Any]:
-        added = noise.draw(seed, number).astype(map.dtype)
-        return measure_terms(terms, map + added)
-
-    numbers = jnp.arange(realizations)
-    each = map_in_groups(noisy, numbers, terms, map, noise, npix=map.shape[-1])
-    mean = jax.tree.map(lambda values: jnp.mean(values, axis=0), each)
+    operands = (terms, data, map, noise, seed)
+    each = map_in_groups(measured, jnp.arange(realizations + 2), operands, npix=map.shape[-1])
+    of_data, of_map = (jax.tree.map(lambda of, at=at: of[at], each) for at in (0, 1))
+    noisy = jax.tree.map(lambda of: of[2:], each)
+    mean = jax.tree.map(lambda of: jnp.mean(of, axis=0), noisy)
 
     def scatter(values: Array, centre: Array) -> Array:
         away = jnp.abs(values - centre)
@@ -116,23 +121,19 @@ def _mean_and_scatter(
         scaled = away / jnp.where(largest > 0, largest, 1)
         return largest * jnp.sqrt(jnp.sum(scaled**2, axis=0) / (realizations - 1))
 
-    return mean, jax.tree.map(scatter, each, mean)
+    return of_data, of_map, mean, jax.tree.map(scatter, noisy, mean)
 
 
-def _checked(scatter: Any, name: str) -> Any:
-    if isinstance(scatter, ScatteringCovariance | ReducedCovariance):
-        found = floored(positive(scatter), _FLOOR)
-        return jax.tree.map(np.asarray, found)
-    values = np.asarray(scatter)
-    if not (np.isfinite(values) & (values > 0)).all():
-        raise ValueError(
-            f"noise: got realizations under which {name!r} does not vary, expected different ones"
-        )
-    return values
-
-
-def split_residual(terms: dict[str, Any]) -> tuple[Terms, Terms]:
-    """Return the terms of the map, and those inside of terms of the residual."""
-    own = {name: term for name, term in terms.items() if isinstance(term, CalibratedTerm)}
-    left = {name: term.term for name, term in terms.items() if isinstance(term, Residual)}
-    return own, left
+def _checked(scatter: Mapping[str, Any]) -> dict[str, Any]:
+    """Return scatters that can be divided by: positive, and not small beside others."""
+    found = {}
+    for name, of in scatter.items():
+        if isinstance(of, ScatteringCovariance | ReducedCovariance):
+            of = jax.tree.map(np.asarray, floored(positive(of), _FLOOR))
+        elif not (np.isfinite(of) & (of > 0)).all():
+            raise ValueError(
+                f"noise: got realizations under which {name!r} does not vary, expected different "
+                "ones"
+            )
+        found[name] = of
+    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
-from jaxscat.harmonics.spectra import harmonic_coefficients
+from jaxscat.harmonics.spectra import harmonic_coefficients, multipole_bins
 from jaxscat.maps import cover_hidden
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.coefficients import ScatteringCovariance
@@ -16,7 +16,7 @@ from jaxscat.statistics.measurement import Measurement, build_measurement
 from jaxscat.validation.coupling import octave_bands
 from jaxscat.validation.distribution import pixel_moments
 from jaxscat.validation.scattering import measure_on_host
-from jaxscat.validation.spectra import multipole_bins, octave_ranges
+from jaxscat.validation.spectra import octave_ranges
 
 # Number of histogram bins.
 _HISTOGRAM = 60

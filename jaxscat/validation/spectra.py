@@ -1,22 +1,7 @@
 """Ratios of power spectra, and correlations of two maps, in bins of multipoles."""
 
-from itertools import pairwise
-
 import numpy as np
 from jaxtyping import Complex, Float
-
-
-def multipole_bins(nside: int, *, per_octave: int = 2) -> list[tuple[int, int]]:
-    """Return inclusive logarithmic multipole bins [l_min, l_max] from 2 to 3 nside - 1.
-
-    Beyond l = 2 nside, harmonics are poorly sampled by the pixels.
-
-    Source: `docs/conventions.md`, "Validation".
-    """
-    top = max(3 * nside - 1, 2)
-    count = max(1, round(per_octave * np.log2((top + 1) / 2)))
-    edges = np.unique(np.round(np.geomspace(2, top + 1, count + 1)).astype(int))
-    return [(int(low), int(high) - 1) for low, high in pairwise(edges)]
 
 
 def octave_ranges(nside: int) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 
 from jaxscat.fields.starts import gaussian_noise
-from jaxscat.harmonics.spectra import angular_power_spectrum
+from jaxscat.harmonics.spectra import angular_power_spectrum, multipole_bins
 from jaxscat.io.maps import save_maps
 from jaxscat.progress import Observer
 from jaxscat.run import maps as run_maps
@@ -22,7 +22,6 @@ from jaxscat.run.folder import RunFolder
 from jaxscat.run.processes import Processes
 from jaxscat.run.provenance import Clock
 from jaxscat.run.synthesis import synthesize_run
-from jaxscat.validation.spectra import multipole_bins
 
 NSIDE = 4
 NPIX = 12 * NSIDE**2

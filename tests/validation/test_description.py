@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from jaxscat.harmonics.spectra import multipole_bins
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.validation.coupling import octave_bands
 from jaxscat.validation.description import describe, distances
@@ -10,7 +11,6 @@ from jaxscat.validation.distribution import pixel_moments
 from jaxscat.validation.morphology import LEVELS, minkowski_functionals
 from jaxscat.validation.peaks import PEAK_LEVELS
 from jaxscat.validation.reference import build_reference
-from jaxscat.validation.spectra import multipole_bins
 
 NSIDE = 16
 NPIX = 12 * NSIDE**2

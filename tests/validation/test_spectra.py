@@ -6,6 +6,7 @@ from jaxscat.harmonics.spectra import (
     angular_power_spectrum,
     filtered_noise,
     harmonic_coefficients,
+    multipole_bins,
     power_beyond,
 )
 from jaxscat.validation.spectra import (
@@ -13,7 +14,6 @@ from jaxscat.validation.spectra import (
     binned_ratio,
     chance_correlation,
     mean_ratio,
-    multipole_bins,
     octave_ranges,
 )
 

@@ -1,0 +1,68 @@
+"""The data of a reconstruction, checked once."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxscat.maps import check_kind
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
+from jaxscat.reconstruction.spectra import check_data
+
+
+class Observed(NamedTuple):
+    """A map as a reconstruction works on it: without its mean, which is known.
+
+    Attributes:
+        values: deviation from the mean `[p]`, in the type of the pyramid; zero in hidden pixels.
+        mean: of the pixels with weight.
+        weights: of the pixels, or None for the whole sky.
+    """
+
+    values: Float[np.ndarray, " p"]
+    mean: float
+    weights: Float[np.ndarray, " p"] | None
+
+    def restore(self, maps: Float[np.ndarray, "*B p"]) -> Float[np.ndarray, "*B p"]:
+        """Return maps with the mean, in float64 where float32 would lose digits to it."""
+        spread = float(np.std(self.values))
+        large = abs(self.mean) > 16 * spread
+        return self.mean + maps.astype(np.float64 if large else maps.dtype)
+
+
+def observe(data: ArrayLike, pyramid: Pyramid, mask: ArrayLike | None = None) -> Observed:
+    """Check a map of data, and take its mean off.
+
+    Raises:
+        ValueError: a pyramid of a patch, a bad map or one of another nside, or a bad mask.
+    """
+    check_kind(pyramid, Pyramid, "pyramid", "a Pyramid from jaxscat.build_pyramid")
+    spec = check_pyramid(pyramid)
+    if spec.cell_count is not None:
+        raise ValueError(
+            f"pyramid: got one of {spec.cell_count} pixels, expected one of the whole sphere"
+        )
+    shape = np.shape(data)
+    if shape != (spec.npix,):
+        raise ValueError(
+            f"data: got shape {shape}, expected one map ({spec.npix},) of the pyramid's nside "
+            f"{spec.nside}"
+        )
+    values, weights = check_data(data, mask)
+    mean = float(np.average(values, weights=weights))
+    return Observed((values - mean).astype(spec.dtype), mean, weights)
+
+
+def check_template(template: Any, observed: Observed, name: str) -> Float[np.ndarray, " p"]:
+    """Return a map to measure others with, where it varies and is of the nside of the data.
+
+    Raises:
+        ValueError: it is constant, or of another nside.
+    """
+    values, _ = check_data(template, observed.weights, name=name)
+    if values.shape != observed.values.shape:
+        raise ValueError(
+            f"{name}: got {values.size} pixels, expected {observed.values.size} as the data"
+        )
+    return values.astype(observed.values.dtype)

@@ -1,0 +1,164 @@
+"""The common part of reconstructions from noisy data: start, renewals, result."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.fields.noise import Noise, check_realizations
+from jaxscat.minimization.checkpoints import Checkpoints
+from jaxscat.minimization.minimize import Batching
+from jaxscat.parametrizations.pixels import Pixels, power_of_two_near
+from jaxscat.progress import Progress
+from jaxscat.reconstruction.calibration import (
+    Calibration,
+    calibrate,
+    calibrate_noise,
+    join_calibrations,
+)
+from jaxscat.reconstruction.checkpoints import RenewalFiles, digest_of
+from jaxscat.reconstruction.objective import calibrated_terms, residual_terms
+from jaxscat.reconstruction.observed import Observed
+from jaxscat.reconstruction.options import Renewals, TermOptions
+from jaxscat.reconstruction.renewal import INTERRUPTED, RenewalState, RenewedProblem, renew
+from jaxscat.reconstruction.result import Reconstruction
+from jaxscat.reconstruction.spectra import estimate_spectrum
+from jaxscat.reconstruction.starts import build_baselines, build_starts
+
+# Of a run whose caller wants no other number.
+DEFAULT_REALIZATIONS = 64
+
+
+def solve_noisy(
+    observed: Observed,
+    noise: Noise,
+    chosen: Mapping[str, TermOptions],
+    terms: Mapping[str, Any],
+    *,
+    seeds: tuple[int, ...] | None,
+    start: Any,
+    renewals: Renewals,
+    batching: Batching | None,
+    checkpoints: Checkpoints | None,
+    callback: Callable[[Progress], None] | None,
+) -> Reconstruction:
+    """Reconstruct the signal in noisy data, from checked parts.
+
+    Args:
+        observed: the data.
+        noise: all that is not the signal.
+        chosen: options of the terms.
+        terms: from `build_terms`.
+        seeds, start, renewals, batching, checkpoints, callback: as for `denoise`.
+
+    Raises:
+        ValueError: a bad start, or more realizations than there are.
+    """
+    listed = (0,) if seeds is None else seeds
+    count = check_realizations(renewals.realizations, noise, default=DEFAULT_REALIZATIONS)
+    signal = estimate_spectrum(observed.values, noise, footprint=observed.weights)
+    baselines = build_baselines(observed, signal, noise)
+    starts = build_starts(start, observed, signal, noise, seeds, baselines)
+    restored = {name: observed.restore(map) for name, map in baselines.items()}
+    if not signal[1:].any():
+        state = _without_signal(starts, terms)
+        return _result(observed, state, [None], restored, seeds)
+    targets = _target_function(observed, noise, terms, count)
+    dtype = observed.values.dtype
+    unit = power_of_two_near(float(np.std(starts[0])) or float(np.std(observed.values)))
+    problem = RenewedProblem(
+        terms=terms,
+        weights={name: options.weight for name, options in chosen.items()},
+        levels={name: options.level for name, options in chosen.items()},
+        targets=targets,
+        parametrization=Pixels(observed.values.size, dtype.type(unit)),
+        settings=renewals,
+    )
+    files = None
+    if checkpoints is not None:
+        files = RenewalFiles(checkpoints, _identity(observed, noise, starts, problem, listed))
+    state, last = renew(problem, starts, listed, batching=batching, files=files, callback=callback)
+    return _result(observed, state, last, restored, seeds)
+
+
+def _target_function(
+    observed: Observed, noise: Noise, terms: Mapping[str, Any], count: int
+) -> Callable[[int, Float[np.ndarray, " p"]], Calibration]:
+    """Return the function from a seed and its map to the targets of all terms."""
+    own, left = calibrated_terms(terms), residual_terms(terms)
+
+    def targets(seed: int, map: Float[np.ndarray, " p"]) -> Calibration:
+        found = Calibration({}, {}, {}, {})
+        if own:
+            found = calibrate(own, observed.values, map, noise, seed, count)
+        if left:
+            of_noise = calibrate_noise(left, observed.values - map, noise, seed, count)
+            found = join_calibrations(found, of_noise)
+        return found
+
+    return targets
+
+
+def _without_signal(starts: Float[np.ndarray, "B p"], terms: Mapping[str, Any]) -> RenewalState:
+    count = len(starts)
+    return RenewalState(
+        maps=np.zeros_like(starts),
+        renewals=0,
+        status=("no signal",) * count,
+        values={name: np.full((count, 1), np.nan) for name in terms},
+        evaluations=np.zeros(count, np.int64),
+    )
+
+
+def _identity(
+    observed: Observed,
+    noise: Noise,
+    starts: Float[np.ndarray, "B p"],
+    problem: RenewedProblem,
+    seeds: Sequence[int],
+) -> dict[str, Any]:
+    """Return what a reconstruction shares with its checkpoints."""
+    settings = problem.settings
+    return {
+        "data": digest_of((observed.values, observed.weights)),
+        "noise": digest_of(noise),
+        "starts of seeds": digest_of(starts),
+        "all seeds": list(seeds),
+        "terms": {name: [problem.weights[name], problem.levels[name]] for name in problem.terms},
+        "renewals": [settings.number, settings.steps, settings.realizations, settings.tolerance],
+    }
+
+
+def _result(
+    observed: Observed,
+    state: RenewalState,
+    targets: Sequence[Calibration | None],
+    baselines: Mapping[str, Float[np.ndarray, " p"]],
+    seeds: tuple[int, ...] | None,
+) -> Reconstruction:
+    statistics = {}
+    first = targets[0]
+    if first is not None:
+        statistics = {
+            name: {
+                "data": first.data[name],
+                "result": first.map[name],
+                "target": mean,
+                "sigma": first.sigma[name],
+            }
+            for name, mean in first.mean.items()
+        }
+    several = Reconstruction(
+        map=observed.restore(state.maps),
+        status=tuple(status or INTERRUPTED for status in state.status),
+        chi2=state.values,
+        evaluations=state.evaluations,
+        baselines=baselines,
+        statistics=statistics,
+        seeds=(0,) if seeds is None else seeds,
+        compile_seconds=state.compile_seconds,
+        run_seconds=state.run_seconds,
+        interrupted=state.interrupted,
+    )
+    return several.of_seed(0) if seeds is None else several
