@@ -5,6 +5,9 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Complex, Float, Int
 
+# Of a smoothed spectrum: fewer modes tell its level to worse than a quarter.
+_LEAST_MODES = 32
+
 
 def harmonic_coefficients(
     map: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None = None
@@ -103,15 +106,20 @@ def running_windows(
 ) -> tuple[Int[np.ndarray, " l"], Int[np.ndarray, " l"]]:
     """Return where the part of an octave around every multipole begins, and where it has ended.
 
-    Monopole and dipole stand for themselves.
+    Around low multipoles it is wide enough for 32 modes; the monopole stands for itself.
 
     Source: `docs/reconstruction.md`, "Spectra".
     """
     multipole = np.arange(count)
     reach = 2.0 ** (octaves / 2)
     low = np.minimum(np.ceil(multipole / reach).astype(int), multipole)
-    high = np.maximum(np.floor(multipole * reach).astype(int), multipole) + 1
-    return low, np.minimum(high, count)
+    high = np.maximum(np.floor(multipole * reach).astype(int), multipole)
+    for _ in range(_LEAST_MODES):
+        few = (high + 1) ** 2 - low**2 < _LEAST_MODES
+        low, high = np.where(few, low - 1, low), np.where(few, high + 1, high)
+        low = np.maximum(low, 1)
+    low[0], high[0] = 0, 0
+    return low, np.minimum(high + 1, count)
 
 
 def multipole_bins(nside: int, *, per_octave: int = 2) -> list[tuple[int, int]]:
