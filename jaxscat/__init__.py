@@ -58,9 +58,11 @@ from jaxscat.reconstruction.denoise import denoise as denoise
 from jaxscat.reconstruction.fills import diffusive_fill as diffusive_fill
 from jaxscat.reconstruction.fills import gaussian_mean_fill as gaussian_mean_fill
 from jaxscat.reconstruction.fills import gaussian_realization_fill as gaussian_realization_fill
+from jaxscat.reconstruction.inpaint import inpaint as inpaint
 from jaxscat.reconstruction.options import Renewals as Renewals
 from jaxscat.reconstruction.options import TermOptions as TermOptions
 from jaxscat.reconstruction.result import Reconstruction as Reconstruction
+from jaxscat.reconstruction.separate import separate as separate
 from jaxscat.reconstruction.spectra import estimate_spectrum as estimate_spectrum
 from jaxscat.reconstruction.wiener import constrained_realization as constrained_realization
 from jaxscat.reconstruction.wiener import square_root_wiener_filter as square_root_wiener_filter

@@ -38,8 +38,8 @@ def joint_wiener_filter(
 
     Source: `docs/reconstruction.md`, "Baselines".
     """
-    a = _check_mixing(mixing)
-    maps = _check_channels(channels, a.size)
+    a = check_mixing(mixing)
+    maps = check_channels(channels, a.size)
     nside = npix_to_nside(maps.shape[1])
     power = check_levels(signal, nside, "signal")
     common, own = _covariance_levels(a.size, contaminant, noise, nside)
@@ -80,8 +80,10 @@ def combination_weights(
 
     Source: `docs/reconstruction.md`, "Baselines".
     """
-    a = _check_mixing(mixing)
+    a = check_mixing(mixing)
     common, own = _covariance_levels(a.size, contaminant, noise, check_nside(nside))
+    if a.size == 1:
+        return np.full((1, common.size), 1 / a[0]), (common + own[0]) / a[0] ** 2
     common[0], own[:, 0] = common[1], own[:, 1]
     covariance = _covariance(common, own)
     nothing_beyond = not covariance[-1].any()
@@ -115,14 +117,19 @@ def combine_channels(
     gains = to_real(weights, name="weights").astype(np.float64)
     if gains.ndim != 2:
         raise ValueError(f"weights: got shape {gains.shape}, expected (channels, 3 nside + 1)")
-    maps = _check_channels(channels, len(gains))
+    maps = check_channels(channels, len(gains))
     expected = (len(maps), 3 * npix_to_nside(maps.shape[1]) + 1)
     if gains.shape != expected:
         raise ValueError(f"weights: got shape {gains.shape}, expected {expected}")
     return np.sum([filter_map(*pair) for pair in zip(maps, gains, strict=True)], axis=0)
 
 
-def _check_mixing(mixing: ArrayLike) -> Float[np.ndarray, " c"]:
+def check_mixing(mixing: ArrayLike) -> Float[np.ndarray, " c"]:
+    """Validate the strengths of a signal in channels, and return them in float64.
+
+    Raises:
+        ValueError: no numbers `[c]`, only zeros, or one that is not finite.
+    """
     values = to_real(mixing, name="mixing").astype(np.float64)
     if values.ndim != 1 or not values.size:
         raise ValueError(f"mixing: got shape {values.shape}, expected one number per channel (c,)")
@@ -132,7 +139,12 @@ def _check_mixing(mixing: ArrayLike) -> Float[np.ndarray, " c"]:
     return values
 
 
-def _check_channels(channels: ArrayLike, count: int) -> Float[np.ndarray, "c p"]:
+def check_channels(channels: ArrayLike, count: int) -> Float[np.ndarray, "c p"]:
+    """Validate the maps of channels, and return them in float64.
+
+    Raises:
+        ValueError: another number of maps, or bad ones (see `check_map`).
+    """
     values = to_real(channels, name="channels")
     if values.ndim != 2 or len(values) != count:
         raise ValueError(f"channels: got shape {values.shape}, expected ({count}, npix)")

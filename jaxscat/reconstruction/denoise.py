@@ -57,8 +57,9 @@ def denoise(
         terms: names of "scattering", "cross" (with a template), "power", "fidelity" and
             "residual"; or a dictionary with the `TermOptions` of each.
         start: "square-root wiener" (the default of a single solution, nearest to the truth),
-            "constrained" (the default of several: with a Gaussian draw of what the noise hides, so
-            that their spread is the uncertainty), "wiener", "data", or maps.
+            "constrained" (the default of several, and with the term "residual": with a Gaussian
+            draw of what the noise hides, so that their spread is the uncertainty), "wiener",
+            "data", or maps.
         renewals: how often targets are measured anew; None for `Renewals()`.
         batching, checkpoints, callback: as for `minimize`. The checkpoints are the caller's to
             remove.

@@ -16,7 +16,8 @@ from jaxscat.reconstruction.checkpoints import RenewalFiles
 from jaxscat.reconstruction.objective import build_objective, measure_values, own_arrays
 from jaxscat.reconstruction.options import Renewals
 
-CONVERGED, ACCEPTED, LIMIT = "converged", "start accepted", "renewal limit"
+CONVERGED, ACCEPTED, DONE = "converged", "start accepted", "renewals done"
+LIMIT = "renewal limit"
 NO_PROGRESS, NOT_FINITE, INTERRUPTED = "no progress", "not finite", "interrupted"
 
 
@@ -62,6 +63,20 @@ class RenewedProblem:
     parametrization: Parametrization
     settings: Renewals
 
+    def identity(self) -> dict[str, Any]:
+        """Return what a reconstruction shares with its checkpoints, as JSON can hold it."""
+        settings = self.settings
+        return {
+            "terms": {name: [self.weights[name], self.levels[name]] for name in self.terms},
+            "renewals": [
+                settings.number,
+                settings.steps,
+                settings.realizations,
+                settings.tolerance,
+                settings.memory,
+            ],
+        }
+
 
 def renew(
     problem: RenewedProblem,
@@ -79,7 +94,7 @@ def renew(
     Args:
         problem: the loss and the limits.
         starts: a map of every seed.
-        seeds: their numbers.
+        seeds: their numbers, which name sets of realizations.
         batching, callback: as for `minimize`; progress is over all renewals.
         files: where the state is kept, and from which to go on.
 
@@ -164,6 +179,8 @@ def _judge(
         return CONVERGED if renewals else ACCEPTED
     if renewals < problem.settings.number:
         return None
+    if not any(levels.values()):
+        return DONE
     over = [sum(problem.weights[name] * of[name] for name in values) for of in (values, first)]
     return LIMIT if over[0] < over[1] else NO_PROGRESS
 

@@ -1,11 +1,14 @@
 """The result of a reconstruction: maps, how far they are from their targets, and baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from jaxscat.reconstruction.calibration import Calibration
+from jaxscat.reconstruction.renewal import INTERRUPTED, RenewalState
 
 # What a status means for the user, in one sentence.
 MEANING: Mapping[str, str] = {
@@ -95,3 +98,49 @@ class Reconstruction:
             seeds=None,
             contaminant=None if self.contaminant is None else self.contaminant[at],
         )
+
+    def with_map(self, map: Float[np.ndarray, "*seeds p"]) -> "Reconstruction":
+        """Return the same result with another map."""
+        return replace(self, map=map)
+
+
+def collect(
+    state: RenewalState,
+    targets: Sequence[Calibration | None],
+    maps: Float[np.ndarray, "B p"],
+    baselines: Mapping[str, Float[np.ndarray, " p"]],
+    seeds: tuple[int, ...] | None,
+) -> Reconstruction:
+    """Return the result of all seeds, or of the only solution where there are none.
+
+    Args:
+        state: at the end.
+        targets: last ones of every seed.
+        maps: in the unit of the data.
+        baselines: as in the result.
+        seeds: as given, or None.
+    """
+    statistics, first = {}, targets[0]
+    if first is not None:
+        statistics = {
+            name: {
+                "data": first.data[name],
+                "result": first.map[name],
+                "target": mean,
+                "sigma": first.sigma[name],
+            }
+            for name, mean in first.mean.items()
+        }
+    several = Reconstruction(
+        map=maps,
+        status=tuple(status or INTERRUPTED for status in state.status),
+        chi2=state.values,
+        evaluations=state.evaluations,
+        baselines=baselines,
+        statistics=statistics,
+        seeds=(0,) if seeds is None else seeds,
+        compile_seconds=state.compile_seconds,
+        run_seconds=state.run_seconds,
+        interrupted=state.interrupted,
+    )
+    return several.of_seed(0) if seeds is None else several

@@ -1,6 +1,6 @@
 """The common part of reconstructions from noisy data: start, renewals, result."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ from jaxscat.reconstruction.checkpoints import RenewalFiles, digest_of
 from jaxscat.reconstruction.objective import calibrated_terms, residual_terms
 from jaxscat.reconstruction.observed import Observed
 from jaxscat.reconstruction.options import Renewals, TermOptions
-from jaxscat.reconstruction.renewal import INTERRUPTED, RenewalState, RenewedProblem, renew
-from jaxscat.reconstruction.result import Reconstruction
+from jaxscat.reconstruction.renewal import RenewalState, RenewedProblem, renew
+from jaxscat.reconstruction.result import Reconstruction, collect
 from jaxscat.reconstruction.spectra import estimate_spectrum
 from jaxscat.reconstruction.starts import build_baselines, build_starts
 
@@ -59,11 +59,15 @@ def solve_noisy(
     count = check_realizations(renewals.realizations, noise, default=DEFAULT_REALIZATIONS)
     signal = estimate_spectrum(observed.values, noise, footprint=observed.weights)
     baselines = build_baselines(observed, signal, noise)
+    if start is None:
+        # Several solutions, or a residual like noise, need what the noise hides to be drawn.
+        drawn = seeds is not None or "residual" in terms
+        start = "constrained" if drawn else "square-root wiener"
     starts = build_starts(start, observed, signal, noise, seeds, baselines)
     restored = {name: observed.restore(map) for name, map in baselines.items()}
     if not signal[1:].any():
         state = _without_signal(starts, terms)
-        return _result(observed, state, [None], restored, seeds)
+        return collect(state, [None], observed.restore(state.maps), restored, seeds)
     targets = _target_function(observed, noise, terms, count)
     dtype = observed.values.dtype
     unit = power_of_two_near(float(np.std(starts[0])) or float(np.std(observed.values)))
@@ -77,9 +81,15 @@ def solve_noisy(
     )
     files = None
     if checkpoints is not None:
-        files = RenewalFiles(checkpoints, _identity(observed, noise, starts, problem, listed))
+        identity = {
+            "data": digest_of((observed.values, observed.weights)),
+            "noise": digest_of(noise),
+            "starts of seeds": digest_of(starts),
+            **problem.identity(),
+        }
+        files = RenewalFiles(checkpoints, identity)
     state, last = renew(problem, starts, listed, batching=batching, files=files, callback=callback)
-    return _result(observed, state, last, restored, seeds)
+    return collect(state, last, observed.restore(state.maps), restored, seeds)
 
 
 def _target_function(
@@ -109,56 +119,3 @@ def _without_signal(starts: Float[np.ndarray, "B p"], terms: Mapping[str, Any]) 
         values={name: np.full((count, 1), np.nan) for name in terms},
         evaluations=np.zeros(count, np.int64),
     )
-
-
-def _identity(
-    observed: Observed,
-    noise: Noise,
-    starts: Float[np.ndarray, "B p"],
-    problem: RenewedProblem,
-    seeds: Sequence[int],
-) -> dict[str, Any]:
-    """Return what a reconstruction shares with its checkpoints."""
-    settings = problem.settings
-    return {
-        "data": digest_of((observed.values, observed.weights)),
-        "noise": digest_of(noise),
-        "starts of seeds": digest_of(starts),
-        "all seeds": list(seeds),
-        "terms": {name: [problem.weights[name], problem.levels[name]] for name in problem.terms},
-        "renewals": [settings.number, settings.steps, settings.realizations, settings.tolerance],
-    }
-
-
-def _result(
-    observed: Observed,
-    state: RenewalState,
-    targets: Sequence[Calibration | None],
-    baselines: Mapping[str, Float[np.ndarray, " p"]],
-    seeds: tuple[int, ...] | None,
-) -> Reconstruction:
-    statistics = {}
-    first = targets[0]
-    if first is not None:
-        statistics = {
-            name: {
-                "data": first.data[name],
-                "result": first.map[name],
-                "target": mean,
-                "sigma": first.sigma[name],
-            }
-            for name, mean in first.mean.items()
-        }
-    several = Reconstruction(
-        map=observed.restore(state.maps),
-        status=tuple(status or INTERRUPTED for status in state.status),
-        chi2=state.values,
-        evaluations=state.evaluations,
-        baselines=baselines,
-        statistics=statistics,
-        seeds=(0,) if seeds is None else seeds,
-        compile_seconds=state.compile_seconds,
-        run_seconds=state.run_seconds,
-        interrupted=state.interrupted,
-    )
-    return several.of_seed(0) if seeds is None else several

@@ -49,7 +49,7 @@ def build_starts(
     """Return the start of every seed, without the mean, in the type of the data.
 
     Args:
-        start: a name, maps `[p]` or `[B, p]` in the unit of the data, or None for the default.
+        start: a name, or maps `[p]` or `[B, p]` in the unit of the data.
         observed, signal, noise: as for `build_baselines`.
         seeds: as given, or None.
         baselines: from `build_baselines`.
@@ -58,11 +58,9 @@ def build_starts(
         ValueError: an unknown name, or maps of another shape or with bad values.
     """
     listed = (0,) if seeds is None else seeds
-    if start is None:
-        start = "square-root wiener" if seeds is None else "constrained"
     dtype = observed.values.dtype
     if not isinstance(start, str):
-        return _given(start, observed, len(listed), seeds is not None)
+        return given_starts(start, observed, len(listed), seeds is not None)
     if start not in get_args(Start):
         raise ValueError(f"start: got {start!r}, expected a map or one of {list(get_args(Start))}")
     if start == "constrained":
@@ -74,7 +72,20 @@ def build_starts(
     return np.tile(baselines[start].astype(dtype), (len(listed), 1))
 
 
-def _given(start: Any, observed: Observed, count: int, several: bool) -> Float[np.ndarray, "B p"]:
+def given_starts(
+    start: Any, observed: Observed, count: int, several: bool
+) -> Float[np.ndarray, "B p"]:
+    """Return maps that were given as the starts of seeds, without the mean.
+
+    Args:
+        start: one map `[p]`, or one for each seed `[count, p]`.
+        observed: the data.
+        count: number of seeds.
+        several: whether there are seeds.
+
+    Raises:
+        ValueError: maps of another shape, or with bad values.
+    """
     values = to_real(start, name="start")
     npix = observed.values.size
     if values.shape not in ((npix,), (count, npix)) or (values.ndim == 2 and not several):

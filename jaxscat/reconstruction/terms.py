@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxscat.fields.gaussian import GaussianNoise
 from jaxscat.fields.noise import Noise, NoiseMaps
@@ -18,6 +18,7 @@ from jaxscat.objectives.target import Target, check_target, covariance_scales
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.reconstruction.observed import Observed, check_template
 from jaxscat.reconstruction.options import TermOptions
+from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import build_measurement
 from jaxscat.statistics.scattering import measure_coefficients
 
@@ -65,7 +66,7 @@ def build_terms(
 
 def _scattering(observed: Observed, pyramid: Pyramid, target: Target | None) -> Scattering:
     if target is None:
-        target = _blank_target(observed, pyramid)
+        target = blank_target(observed, pyramid)
     else:
         check_target(target, pyramid)
         if target.second is not None:
@@ -77,14 +78,26 @@ def _scattering(observed: Observed, pyramid: Pyramid, target: Target | None) -> 
 
 
 def _cross(observed: Observed, pyramid: Pyramid, template: Float[np.ndarray, " p"]) -> Scattering:
-    return Scattering.of(_blank_target(observed, pyramid, template), pyramid)
+    return Scattering.of(blank_target(observed, pyramid, template), pyramid)
 
 
-def _blank_target(
-    observed: Observed, pyramid: Pyramid, second: Float[np.ndarray, " p"] | None = None
+def blank_target(
+    observed: Observed,
+    pyramid: Pyramid,
+    second: Float[np.ndarray, " p"] | None = None,
+    inside: Bool[np.ndarray, " p"] | None = None,
 ) -> Target:
-    """Return a target of zeros with errors of one: only its shapes matter, nothing is compiled."""
-    measurement = build_measurement(pyramid, second=second, mask=_mask(observed))
+    """Return a target of zeros with errors of one: only its shapes matter, nothing is compiled.
+
+    Args:
+        observed: the data.
+        pyramid: operators of the whole sphere.
+        second: map together with which maps are measured.
+        inside: pixels that count, of a map that has values everywhere; None for those with weight.
+    """
+    mask = _mask(observed) if inside is None else inside
+    hidden: Hidden = "exclude" if inside is None else "include"
+    measurement = build_measurement(pyramid, second=second, mask=mask, hidden=hidden)
     scales = covariance_scales(pyramid.spec, None)
 
     def measured(map: Array) -> Any:
@@ -97,6 +110,7 @@ def _blank_target(
         mask=measurement.mask,
         second=measurement.second,
         second_offset=measurement.second_offset,
+        hidden=hidden,
         weights="balanced",
     )
 
