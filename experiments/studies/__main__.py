@@ -8,6 +8,7 @@ COMMAND is one of
 - kill: runs that are killed and resumed, beside one left alone;
 - hidden-pixels: what treatments of hidden pixels do to new maps;
 - masks: whether coefficients of maps with different masks agree;
+- reconstruction: signals from noisy maps, maps with gaps, and channels;
 - signals: runs that get a signal at many moments, and how they end;
 - same-maps: the maps of two checkouts of jaxscat, bit for bit.
 
@@ -27,6 +28,7 @@ COMMANDS = {
     "same-maps": "same_maps",
     "hidden-pixels": "hidden_pixels",
     "masks": "different_masks",
+    "reconstruction": "reconstruction",
 }
 
 
