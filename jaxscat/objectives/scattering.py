@@ -92,12 +92,8 @@ class MeanScattering(Scattering):
     Source: FOSCAT's loss of a batch; Campeti et al. 2025; `docs/conventions.md`, "Ensembles".
     """
 
-    def __call__(self, maps: Maps) -> Float[Array, ""]:
-        """Return the chi-square of the mean over the maps, a real scalar.
-
-        Raises:
-            ValueError: as `measure`.
-        """
+    def measure(self, maps: Maps) -> Comparable:
+        """Return the mean coefficients of the maps in the form of the target's."""
         several = select_maps(maps, self.selection)
         if not isinstance(several, jax.Array):
             several = to_numpy(several, name="maps")
@@ -107,8 +103,7 @@ class MeanScattering(Scattering):
                 f"(n, {self.pyramid.spec.npix})"
             )
         each = jax.vmap(lambda map: _measure(map, self.pyramid, self.target))(several)
-        mean = jax.tree.map(lambda group: jnp.mean(group, axis=0), each)
-        return weighted_distance(mean, self.target)
+        return jax.tree.map(lambda group: jnp.mean(group, axis=0), each)
 
 
 def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float[Array, ""]:
