@@ -221,7 +221,7 @@ def _local_variance(maps: Float[np.ndarray, "n p"], nside: int) -> Float[np.ndar
     """Return the local variance of maps of noise over that of the whole sky, smoothly."""
     import healpy  # loads matplotlib, so not at import
 
-    # The offset between two half missions is no noise.
+    # An offset between half missions says nothing of how their noise differs over the sky.
     square = np.mean((maps - maps.mean(axis=1, keepdims=True)) ** 2, axis=0)
     side = max(1, nside // int(np.sqrt(_PIXELS_OF_A_VARIANCE)))
     cells = square.reshape(12 * side**2, -1).mean(axis=1)
