@@ -21,7 +21,7 @@ from jaxscat.maps import (
     to_real,
 )
 
-# Fewer leave the mean and the scatter of coefficients unknown to a fifth and more.
+# Fewer leave the scatter of coefficients unknown to more than a quarter.
 LEAST_REALIZATIONS = 8
 # Of the spread of a realization: differences below it are rounding.
 _ALIKE = 1e-6
