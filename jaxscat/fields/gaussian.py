@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxscat.fields.noise import Noise, draw_realization, mean_levels, random_key
 from jaxscat.harmonics.spectra import smooth_spectrum
-from jaxscat.harmonics.tables import HarmonicTables, expand_gains, harmonic_tables
+from jaxscat.harmonics.tables import LARGEST_NSIDE, HarmonicTables, expand_gains, harmonic_tables
 from jaxscat.harmonics.transform import isotropic_filter, synthesis
 from jaxscat.maps import (
     check_finite,
@@ -21,11 +21,11 @@ from jaxscat.maps import (
     to_real,
 )
 
-LARGEST_NSIDE = 256  # tables beyond take more than ten gigabytes
 # Pixels of a difference map whose mean square is a local variance, known to a tenth of itself.
 _PIXELS_OF_A_VARIANCE = 256
-# Local variances of uniform noise scatter, too: more than this factor is a real difference.
-_UNEVEN, _SURROGATES = 1.5, 4
+# Local variances of uniform noise scatter, too, most where it is red. Less than one of a hundred
+# exceeds the largest scatter of so many draws by this factor.
+_UNEVEN, _SURROGATES = 1.5, 8
 
 
 class GaussianNoise(Noise):
@@ -134,16 +134,18 @@ class GaussianNoise(Noise):
             ValueError: bad maps, or of an nside beyond 256.
         """
         values = to_real(maps, name="maps").astype(np.float64)
-        if values.ndim != 2:
+        if values.ndim != 2 or not len(values):
             raise ValueError(f"maps: got shape {values.shape}, expected realizations (n, npix)")
         check_finite(values, name="maps")
-        nside = _check_table_nside(npix_to_nside(values.shape[1], name="maps"))
+        nside = _check_table_nside(npix_to_nside(values.shape[1], name="maps"), name="maps: nside")
+        if not np.ptp(values, axis=1).all():
+            raise ValueError("maps: got the same value in every pixel, expected maps of noise")
         levels = smooth_spectrum(mean_levels(values))
         uniform = _isotropic(levels, nside, np.ones(()), dtype)
         variance = _local_variance(values, nside)
         drawn = np.stack([draw_realization(uniform, 0, number) for number in range(_SURROGATES)])
         by_chance = [np.std(_local_variance(map[None], nside)) for map in drawn]
-        expected = np.mean(by_chance) / np.sqrt(len(values))
+        expected = np.max(by_chance) / np.sqrt(len(values))
         if np.std(variance) <= _UNEVEN * expected:
             return uniform
         return _isotropic(levels, nside, np.sqrt(variance), dtype)
@@ -215,10 +217,11 @@ def _isotropic(
 
 
 def _local_variance(maps: Float[np.ndarray, "n p"], nside: int) -> Float[np.ndarray, " p"]:
-    """Return the local mean square of maps of noise over that of the whole sky, smoothly."""
+    """Return the local variance of maps of noise over that of the whole sky, smoothly."""
     import healpy  # loads matplotlib, so not at import
 
-    square = np.mean(maps**2, axis=0)
+    # An offset between half missions says nothing of how their noise differs over the sky.
+    square = np.mean((maps - maps.mean(axis=1, keepdims=True)) ** 2, axis=0)
     side = max(1, nside // int(np.sqrt(_PIXELS_OF_A_VARIANCE)))
     cells = square.reshape(12 * side**2, -1).mean(axis=1)
     theta, phi = healpy.pix2ang(nside, np.arange(square.size), nest=True)
@@ -237,7 +240,8 @@ def _check_table_nside(nside: int, *, name: str = "nside") -> int:
 
 def _check_deviation(deviation: Any, nside: int) -> Float[np.ndarray, "*p"]:
     name = "standard_deviation"
-    values = to_real(np.asarray(deviation, np.float64) if np.ndim(deviation) == 0 else deviation)
+    number = isinstance(deviation, int | np.integer) and not isinstance(deviation, bool)
+    values = to_real(float(deviation) if number else deviation, name=name)
     if values.ndim:
         values = check_map(values, name=name, nside=nside, allow_constant=True)
     check_finite(values, name=name)

@@ -12,9 +12,16 @@ from jaxtyping import Array, Float
 
 from jaxscat.fields.seeds import check_seed
 from jaxscat.harmonics.spectra import angular_power_spectrum, power_beyond
-from jaxscat.maps import check_finite, check_kind, npix_to_nside, to_real
+from jaxscat.maps import (
+    check_finite,
+    check_kind,
+    is_integer,
+    npix_to_nside,
+    to_numpy,
+    to_real,
+)
 
-# Fewer leave the mean and the scatter of coefficients unknown to a fifth and more.
+# Fewer leave the scatter of coefficients unknown to more than a quarter.
 LEAST_REALIZATIONS = 8
 # Of the spread of a realization: differences below it are rounding.
 _ALIKE = 1e-6
@@ -93,7 +100,8 @@ class NoiseMaps(Noise):
 
     def draw(self, seed: ArrayLike, number: ArrayLike) -> Float[Array, " p"]:
         """Return one of the maps."""
-        order = jax.random.permutation(random_key(seed), self.available)
+        with jax.threefry_partitionable(True):
+            order = jax.random.permutation(random_key(seed), self.available)
         return self.maps[order[number]]
 
     def levels(self) -> Float[np.ndarray, " l"]:
@@ -109,14 +117,15 @@ def as_noise(noise: Any, npix: int, *, name: str = "noise") -> Noise:
             of pixels than the data.
     """
     if not isinstance(noise, Noise):
-        if noise is None or np.ndim(noise) != 2:
-            shape = "" if noise is None else f" of shape {np.shape(noise)}"
+        values = to_numpy(noise, name=name)
+        if values.ndim != 2:
+            shape = "" if noise is None else f" of shape {values.shape}"
             raise ValueError(
                 f"{name}: got {type(noise).__name__}{shape}, expected a noise model such as "
                 "jaxscat.GaussianNoise.white(standard_deviation, nside), or realizations of the "
                 f"noise (n, {npix})"
             )
-        noise = NoiseMaps(_check_realizations(noise, name=name))
+        noise = NoiseMaps(_check_realizations(values, name=name))
     if noise.npix != npix:
         raise ValueError(f"{name}: got maps of {noise.npix} pixels, expected {npix} as the data")
     return noise
@@ -148,9 +157,12 @@ def draw_realization(noise: Noise, seed: int, number: int) -> Float[np.ndarray, 
     """Return one realization on the host (see `Noise.draw`).
 
     Raises:
-        ValueError: the seed is out of range.
+        ValueError: the seed is out of range, or the number beyond the realizations that there are.
     """
     check_seed(seed)
+    last = (2**31 if noise.available is None else noise.available) - 1
+    if not is_integer(number) or not 0 <= number <= last:
+        raise ValueError(f"number: got {number!r}, expected an integer from 0 to {last}")
     return np.asarray(_draw(noise, np.uint32(seed), np.int32(number)))
 
 
@@ -184,9 +196,13 @@ def _check_realizations(maps: ArrayLike, *, name: str = "maps") -> Float[np.ndar
             "is a good number)"
         )
     check_finite(values, name=name)
+    constant = int(np.sum(np.ptp(values, axis=1) == 0))
+    if constant:
+        raise ValueError(
+            f"{name}: got {constant} of {len(values)} realizations with the same value in every "
+            "pixel, expected maps of noise"
+        )
     spread = float(np.max(np.std(values, axis=1, dtype=np.float64)))
-    if spread == 0:
-        raise ValueError(f"{name}: got the same value in every pixel, expected maps of noise")
     apart = np.max(np.abs(values[1:] - values[0]), axis=1)
     if not (apart > _ALIKE * spread).all():
         alike = int(np.sum(~(apart > _ALIKE * spread)))

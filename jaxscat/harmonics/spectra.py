@@ -87,7 +87,7 @@ def smooth_spectrum(
     """Return the running mean of a C_l over a part of an octave around every multipole.
 
     Args:
-        spectrum: C_l from l = 0 on; or 3 nside of them and last the level beyond, which stays.
+        spectrum: C_l for l = 0 to 3 nside - 1, and last perhaps the level beyond, which stays.
         octaves: width of the part, in octaves of l.
 
     Source: `docs/reconstruction.md`, "Spectra".

@@ -14,6 +14,9 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+# Tables beyond take more than ten gigabytes.
+LARGEST_NSIDE = 256
+
 # Even and odd between the hemispheres.
 _HEMISPHERES = np.array([[1, 1], [1, -1]])
 # Rows: cosines and sines of even, then of odd orders; columns: phi, pi - phi, pi + phi, -phi.

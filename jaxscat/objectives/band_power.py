@@ -1,5 +1,6 @@
 """The power of a map in bins of multipoles, as a term of a loss."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -9,13 +10,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from jaxscat.harmonics.tables import HarmonicTables, harmonic_tables, multipole_rows
+from jaxscat.harmonics.tables import LARGEST_NSIDE, HarmonicTables, harmonic_tables, multipole_rows
 from jaxscat.harmonics.transform import analysis
-from jaxscat.maps import check_nside
+from jaxscat.maps import check_mask, check_nside, is_integer
 from jaxscat.objectives.calibrated import CalibratedTerm
 from jaxscat.objectives.term import Maps
-
-LARGEST_NSIDE = 256  # tables beyond take more than ten gigabytes
 
 
 class BandPower(CalibratedTerm):
@@ -26,7 +25,8 @@ class BandPower(CalibratedTerm):
     Attributes:
         tables: harmonics of the nside of the map.
         bins: number of the bin of every coefficient; the number of bins where it counts in none.
-        modes: number of coefficients of every bin, times npix / 4 pi.
+        modes: number of coefficients of every bin, times (npix / 4 pi)^2 and the mean square of the
+            weights.
         mean: target, the mean C_l of every bin.
         sigma: its uncertainty.
         weight: pixels with data, `[p]`, or None for the whole sky.
@@ -56,31 +56,28 @@ class BandPower(CalibratedTerm):
             nside: of the maps, 2 to 256.
             bins: first and last multipole of every bin, ascending, up to 3 nside - 1.
             dtype: float32 or float64.
-            weight: weights of the pixels, or None.
+            weight: weights of the pixels, from 0 up, or None.
 
         Raises:
-            ValueError: an nside that has no tables, or bins that are none.
+            ValueError: an nside that has no tables, bins that are none or overlap, or bad weights.
         """
         nside = check_nside(nside)
         if not 2 <= nside <= LARGEST_NSIDE:
             raise ValueError(f"nside: got {nside}, expected 2 to {LARGEST_NSIDE} for power in bins")
         rows = np.moveaxis(multipole_rows(nside), 0, -1)
-        number = np.full(3 * nside + 1, len(bins))
-        for place, (low, high) in enumerate(bins):
-            if not 0 <= low <= high < 3 * nside or number[low : high + 1].min() < len(bins):
-                raise ValueError(
-                    f"bins: got {(low, high)}, expected multipoles from 0 to {3 * nside - 1} in "
-                    "bins that do not overlap"
-                )
-            number[low : high + 1] = place
-        modes = [sum(2 * multipole + 1 for multipole in range(a, b + 1)) for a, b in bins]
+        number, modes = _number_multipoles(bins, nside)
         orthonormal = 4 * np.pi / (12 * nside**2)
+        if weight is not None:
+            weight = check_mask(weight, 12 * nside**2, name="weight")
+            if weight.ndim != 1:
+                raise ValueError(f"weight: got shape {weight.shape}, expected (npix,)")
+            modes = modes * np.mean(weight**2, dtype=np.float64)
         return cls(
             tables=harmonic_tables(nside, dtype),
             bins=jnp.asarray(number[rows], jnp.int32),
-            modes=jnp.asarray(np.asarray(modes) / orthonormal**2, dtype),
-            mean=jnp.zeros(len(bins), dtype),
-            sigma=jnp.ones(len(bins), dtype),
+            modes=jnp.asarray(modes / orthonormal**2, dtype),
+            mean=jnp.zeros(modes.size, dtype),
+            sigma=jnp.ones(modes.size, dtype),
             weight=None if weight is None else jnp.asarray(weight, dtype),
         )
 
@@ -106,3 +103,27 @@ class BandPower(CalibratedTerm):
     def calibrated(self, mean: Array, sigma: Array) -> "BandPower":
         """Return the term of another target power."""
         return eqx.tree_at(lambda term: (term.mean, term.sigma), self, (mean, sigma))
+
+
+def _number_multipoles(
+    bins: Any, nside: int
+) -> tuple[Int[np.ndarray, " l"], Float[np.ndarray, " bins"]]:
+    """Return the number of the bin of every multipole, and of coefficients in every bin.
+
+    Multipoles of no bin, and last what is no multipole, have the number of bins.
+    """
+    last = 3 * nside - 1
+    if not isinstance(bins, Sequence) or not bins:
+        raise ValueError(f"bins: got {bins!r}, expected at least one (first, last) multipole")
+    number, modes = np.full(last + 2, len(bins)), np.zeros(len(bins))
+    for place, edges in enumerate(bins):
+        pair = isinstance(edges, Sequence) and len(edges) == 2 and all(map(is_integer, edges))
+        low, high = edges if pair else (0, -1)
+        if not 0 <= low <= high <= last or number[low : high + 1].min() < len(bins):
+            raise ValueError(
+                f"bins: got {edges!r}, expected (first, last) multipoles from 0 to {last} in bins "
+                "that do not overlap"
+            )
+        number[low : high + 1] = place
+        modes[place] = (high + 1) ** 2 - low**2
+    return number, modes

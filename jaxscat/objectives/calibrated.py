@@ -94,5 +94,7 @@ class Fidelity(Term):
     def __call__(self, maps: Maps) -> Float[Array, ""]:
         """Return the mean over the pixels that have data."""
         precision = jnp.broadcast_to(self.precision, self.data.shape)
-        square = precision * (self.data - maps) ** 2
+        # Where there are no data, not even NaN or UNSEEN counts.
+        difference = jnp.where(precision > 0, self.data - maps, 0)
+        square = precision * difference**2
         return jnp.sum(square) / jnp.sum(precision > 0)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxscat.harmonics.spectra import angular_power_spectrum, power_beyond
 from jaxscat.harmonics.tables import (
+    LARGEST_NSIDE,
     HarmonicTables,
     expand_gains,
     harmonic_tables,
@@ -26,7 +27,6 @@ from jaxscat.maps import (
 )
 from jaxscat.parametrizations.parametrization import Parametrization
 
-_LARGEST_NSIDE = 256  # tables beyond take more than ten gigabytes
 _REFINEMENTS, _ITERATIONS = 5, 200
 # Range of the power beyond the last multipole, over the power there.
 _BEYOND = np.array([0.25, 4.0])
@@ -218,8 +218,8 @@ def check_form_nside(nside: int, *, name: str) -> None:
     Raises:
         ValueError: it is not from 2 to 256.
     """
-    if not 2 <= nside <= _LARGEST_NSIDE:
-        raise ValueError(f"{name}: got {nside}, expected 2 to {_LARGEST_NSIDE}")
+    if not 2 <= nside <= LARGEST_NSIDE:
+        raise ValueError(f"{name}: got {nside}, expected 2 to {LARGEST_NSIDE}")
 
 
 def _check_footprint(footprint: ArrayLike, npix: int) -> Float[np.ndarray, " p"]:

@@ -8,9 +8,8 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
-from jaxscat.fields.gaussian import LARGEST_NSIDE
 from jaxscat.fields.noise import Noise
-from jaxscat.harmonics.tables import HarmonicTables, expand_gains, harmonic_tables
+from jaxscat.harmonics.tables import LARGEST_NSIDE, HarmonicTables, expand_gains, harmonic_tables
 from jaxscat.harmonics.transform import isotropic_filter
 
 # Seeds of the parts of one realization are so far from each other.

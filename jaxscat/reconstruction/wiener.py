@@ -6,9 +6,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxscat.fields.gaussian import LARGEST_NSIDE, GaussianNoise
+from jaxscat.fields.gaussian import GaussianNoise
 from jaxscat.fields.noise import NoiseMaps, as_noise
 from jaxscat.fields.seeds import check_seed
+from jaxscat.harmonics.tables import LARGEST_NSIDE
 from jaxscat.maps import npix_to_nside
 from jaxscat.reconstruction.conjugate_gradients import solve_wiener
 from jaxscat.reconstruction.isotropic import draw_field, filter_map

@@ -20,7 +20,8 @@ SCRIPT = """
     import numpy as np
 
     jax.config.update("jax_enable_x64", True)
-    from jaxscat import Checkpoints, build_pyramid, make_target, shard_pyramid, synthesize_many
+    from jaxscat import LBFGS, Batching, Checkpoints, Term, minimize
+    from jaxscat import build_pyramid, make_target, shard_pyramid, synthesize_many
     from jaxscat.minimization import devices
     from jaxscat.parametrizations.parametrization import Parametrization
     from jaxscat.minimization.devices import Devices
@@ -46,6 +47,12 @@ SCRIPT = """
 
         def parameters(self, maps):
             return maps / np.asarray(self.factors)
+
+    class Bowl(Term):
+        centre: jax.Array
+
+        def __call__(self, map):
+            return jax.numpy.sum(jax.numpy.linspace(0.5, 2, 48) * (map - self.centre) ** 2)
 
     # The programs for several devices are jitted functions in a cache, one for each mesh.
     sharded, made = devices._sharded, []
@@ -135,6 +142,17 @@ SCRIPT = """
         found, calls = run(10, **asked)
         single, _ = run(10, **asked, devices=first)
         report["options"] = difference(found, single) | {"calls": calls, "status": found.status}
+        # Every seed has a target of its own: one seed waits, for which the batch is cut.
+        centres = np.random.default_rng(2).normal(size=(17, 48))
+        own = {"seeds": 17, "max_steps": 20, "minimizer": LBFGS(gradient_tolerance=1e-14),
+               "per_seed": lambda loss: loss.terms["bowl"].centre}
+        seen["calls"] = []
+        begun = np.random.default_rng(3).normal(size=(17, 48))
+        found = minimize(Bowl(centres), begun, batching=Batching(batch_size=2), **own)
+        calls = list(dict.fromkeys(seen["calls"]))
+        single = minimize(Bowl(centres), begun, batching=Batching(devices=first), **own)
+        report["arrays per seed"] = difference(found, single) | {
+            "calls": calls, "distance": float(np.abs(found.map - centres).max())}
         # Operators that are shared among all devices: they advance every lane together.
         whole = build_pyramid(8, scales=1, orientations=2, dtype="float64", layout="rows")
         shared = shard_pyramid(whole)
@@ -227,6 +245,13 @@ def test_form_and_limits_hold_on_every_device(report):
     assert_equal(row, 10)
     assert row["calls"][0] == [ALL, 16]
     assert set(row["status"]) == {"evaluation limit"}
+
+
+def test_arrays_of_a_seed_follow_it_to_its_device(report):
+    row = report["arrays per seed"]
+    assert_equal(row, 17)
+    assert row["calls"] == [[ALL, 16], [ALL, 8]]
+    assert row["distance"] < 1e-3
 
 
 def test_resumed_synthesis_is_the_uninterrupted_one_bit_for_bit(report):
