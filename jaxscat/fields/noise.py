@@ -23,6 +23,8 @@ from jaxscat.maps import (
 
 # Fewer leave the scatter of coefficients unknown to more than a quarter.
 LEAST_REALIZATIONS = 8
+# Twice as many change results by less than their own scatter.
+_REALIZATIONS = 64
 # Of the spread of a realization: differences below it are rounding.
 _ALIKE = 1e-6
 
@@ -131,22 +133,20 @@ def as_noise(noise: Any, npix: int, *, name: str = "noise") -> Noise:
     return noise
 
 
-def check_realizations(
-    count: Any, noise: Noise, *, default: int, name: str = "realizations"
-) -> int:
-    """Return how many realizations are drawn: the given number, or the default, or all there are.
+def check_realizations(count: Any, noise: Noise, *, name: str = "realizations") -> int:
+    """Return how many realizations are drawn: the given number, or 64, or all there are.
 
     Raises:
         ValueError: no integer of at least 8, or more than there are.
     """
     available = noise.available
     if count is None:
-        return default if available is None else min(default, available)
+        return _REALIZATIONS if available is None else min(_REALIZATIONS, available)
     check_kind(count, int | np.integer, name, "an integer of at least 8, or None")
     if isinstance(count, bool) or count < LEAST_REALIZATIONS:
         raise ValueError(
             f"{name}: got {count}, expected at least {LEAST_REALIZATIONS}: with fewer the mean and "
-            "the scatter of coefficients are not known (32 is a good number)"
+            "the scatter of coefficients are not known (64 is a good number)"
         )
     if available is not None and count > available:
         raise ValueError(f"{name}: got {count}, expected at most the {available} noise maps given")

@@ -5,9 +5,6 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Complex, Float, Int
 
-# Of a smoothed spectrum: fewer modes tell its level to worse than a quarter.
-_LEAST_MODES = 32
-
 
 def harmonic_coefficients(
     map: Float[np.ndarray, " p"], footprint: Float[np.ndarray, " p"] | None = None
@@ -82,18 +79,19 @@ def power_beyond(spectrum: Float[np.ndarray, " l"], variance: float) -> float:
 
 
 def smooth_spectrum(
-    spectrum: Float[np.ndarray, " l"], *, octaves: float = 0.25
+    spectrum: Float[np.ndarray, " l"], *, octaves: float = 0.25, least_modes: int = 1
 ) -> Float[np.ndarray, " l"]:
     """Return the running mean of a C_l over a part of an octave around every multipole.
 
     Args:
         spectrum: C_l for l = 0 to 3 nside - 1, and last perhaps the level beyond, which stays.
         octaves: width of the part, in octaves of l.
+        least_modes: number of modes in a part, which is made wider for them at low multipoles.
 
     Source: `docs/reconstruction.md`, "Spectra".
     """
     count = spectrum.size - spectrum.size % 3
-    low, high = running_windows(count, octaves=octaves)
+    low, high = running_windows(count, octaves=octaves, least_modes=least_modes)
     modes = 2.0 * np.arange(count) + 1
     sums = np.append(0, np.cumsum(modes * spectrum[:count]))
     totals = np.append(0, np.cumsum(modes))
@@ -102,11 +100,11 @@ def smooth_spectrum(
 
 
 def running_windows(
-    count: int, *, octaves: float = 0.25
+    count: int, *, octaves: float = 0.25, least_modes: int = 1
 ) -> tuple[Int[np.ndarray, " l"], Int[np.ndarray, " l"]]:
     """Return where the part of an octave around every multipole begins, and where it has ended.
 
-    Around low multipoles it is wide enough for 32 modes; the monopole stands for itself.
+    It is made wide enough for `least_modes` modes; the monopole stands for itself.
 
     Source: `docs/reconstruction.md`, "Spectra".
     """
@@ -114,8 +112,8 @@ def running_windows(
     reach = 2.0 ** (octaves / 2)
     low = np.minimum(np.ceil(multipole / reach).astype(int), multipole)
     high = np.maximum(np.floor(multipole * reach).astype(int), multipole)
-    for _ in range(_LEAST_MODES):
-        few = (high + 1) ** 2 - low**2 < _LEAST_MODES
+    for _ in range(least_modes):
+        few = (high + 1) ** 2 - low**2 < least_modes
         low, high = np.where(few, low - 1, low), np.where(few, high + 1, high)
         low = np.maximum(low, 1)
     low[0], high[0] = 0, 0

@@ -26,9 +26,6 @@ from jaxscat.reconstruction.result import Reconstruction, collect
 from jaxscat.reconstruction.spectra import estimate_spectrum
 from jaxscat.reconstruction.starts import build_baselines, build_starts
 
-# Of a run whose caller wants no other number.
-DEFAULT_REALIZATIONS = 64
-
 
 def solve_noisy(
     observed: Observed,
@@ -56,7 +53,7 @@ def solve_noisy(
         ValueError: a bad start, or more realizations than there are.
     """
     listed = (0,) if seeds is None else seeds
-    count = check_realizations(renewals.realizations, noise, default=DEFAULT_REALIZATIONS)
+    count = check_realizations(renewals.realizations, noise)
     signal = estimate_spectrum(observed.values, noise, footprint=observed.weights)
     baselines = build_baselines(observed, signal, noise)
     if start is None:

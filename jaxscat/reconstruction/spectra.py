@@ -16,6 +16,9 @@ from jaxscat.harmonics.spectra import (
 )
 from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside, to_numpy, to_real
 
+# Fewer tell the level of a signal to worse than a quarter.
+_LEAST_MODES = 32
+
 
 def estimate_spectrum(
     data: ArrayLike, noise: Any, *, footprint: ArrayLike | None = None
@@ -23,8 +26,8 @@ def estimate_spectrum(
     """Estimate the power spectrum of a signal from a noisy map.
 
     It is the spectrum of the data less that of the noise, both smoothed over a quarter of an
-    octave, and zero where that is below its own standard error. Where noise covers the signal,
-    nothing is claimed. The monopole is zero.
+    octave and at least 32 modes, and zero where that is below its own standard error: where noise
+    covers the signal, nothing is claimed. The monopole is zero.
 
     Args:
         data: real NESTED map `[p]` of signal and noise.
@@ -41,7 +44,7 @@ def estimate_spectrum(
     Source: `docs/reconstruction.md`, "Spectra".
     """
     data, weights = check_data(data, footprint, name="footprint")
-    known = smooth_spectrum(noise_levels(noise, data.size, weights))
+    known = smooth_spectrum(noise_levels(noise, data.size, weights), least_modes=_LEAST_MODES)
     found = observed_spectrum(data, weights)
     signal = np.maximum(found - known, 0)
     error = found * np.sqrt(2 / _modes(found.size - 1, weights))
@@ -175,7 +178,7 @@ def _levels(
 
 def _modes(count: int, footprint: Float[np.ndarray, " p"] | None) -> Float[np.ndarray, " l"]:
     """Return how many independent numbers stand behind every level of a smoothed spectrum."""
-    low, high = running_windows(count)
+    low, high = running_windows(count, least_modes=_LEAST_MODES)
     # The sum of 2 l + 1 up to l is the square of l + 1.
     modes = np.append(high**2 - low**2, 3 * (count // 3) ** 2).astype(np.float64)
     if footprint is None:

@@ -178,11 +178,11 @@ def test_what_is_no_noise_of_the_data_is_refused(noise, message):
         as_noise(noise, 48, name="of the other")
 
 
-def test_realizations_are_32_or_all_unless_a_number_is_given(noise):
+def test_realizations_are_64_or_all_unless_a_number_is_given(noise):
     white = GaussianNoise.white(1.0, 1)
-    assert check_realizations(None, white) == 32 and check_realizations(None, noise) == 9
-    many = NoiseMaps(np.random.default_rng(2).standard_normal((40, 12)))
-    assert check_realizations(None, many) == 32
+    assert check_realizations(None, white) == 64 and check_realizations(None, noise) == 9
+    many = NoiseMaps(np.random.default_rng(2).standard_normal((70, 12)))
+    assert check_realizations(None, many) == 64
     for count in (8, np.int64(9)):
         found = check_realizations(count, noise)
         assert found == count and type(found) is int

@@ -46,3 +46,17 @@ def test_the_level_beyond_stays_and_reaches_no_multipole():
 
 def test_a_constant_spectrum_stays():
     np.testing.assert_allclose(smooth_spectrum(np.full(97, 0.3)), 0.3, rtol=1e-12)
+
+
+def test_windows_are_made_wide_enough_for_a_number_of_modes():
+    low, high = running_windows(48, least_modes=32)
+    assert (low[0], high[0]) == (0, 1)
+    modes = high**2 - low**2
+    assert (modes[1:] >= 32).all()
+    narrow = running_windows(48)
+    enough = narrow[1] ** 2 - narrow[0] ** 2 >= 32
+    np.testing.assert_array_equal(low[enough], narrow[0][enough])
+    np.testing.assert_array_equal(high[enough], narrow[1][enough])
+    # No wider than that: without its last multipole on either side, it would hold too few.
+    few = np.flatnonzero(~enough)[1:]
+    assert ((high[few] - 1) ** 2 - (low[few] + 1) ** 2 < 32).all()
