@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.validation.comparison import Comparison
 from jaxscat.validation.description import Description
 from jaxscat.validation.morphology import LEVELS
 from jaxscat.validation.peaks import MINIMUM_LEVELS, PEAK_LEVELS
 from jaxscat.validation.rows import finite_or_none
+from jaxscat.validation.scattering import by_scale
 
 PERCENTILES = (16.0, 50.0, 84.0)
 
@@ -102,7 +102,7 @@ def build_curves(
         ),
     }
     return curves | {
-        name: curve(scales, lambda one, name=name: _by_scale(one.statistics, name))
+        name: curve(scales, lambda one, name=name: by_scale(one.statistics, name))
         for name in ("S1", "S2", "S3", "S4")
     }
 
@@ -125,18 +125,6 @@ def curves_as_json(curves: Mapping[str, Curve]) -> dict[str, Any]:
             for name, curve in curves.items()
         }
     )
-
-
-def _by_scale(statistics: ScatteringCovariance, name: str) -> Float[np.ndarray, " scales"]:
-    masks = statistics.s0.ndim - 1
-    group = np.asarray(statistics.groups()[name])
-    group = group[0] if masks else group
-    if name in ("S1", "S2"):
-        return group.astype(np.float64).mean(axis=-1)
-    entries = statistics.pairs if name == "S3" else statistics.triples
-    coarsest = np.array([entry[-1] for entry in entries])
-    square = np.square(np.abs(group), dtype=np.float64).reshape(len(group), -1).mean(axis=1)
-    return np.array([np.sqrt(square[coarsest == j].mean()) for j in range(statistics.scales)])
 
 
 def _middles(bins: Sequence[tuple[int, int]]) -> Float[np.ndarray, " bins"]:

@@ -45,6 +45,29 @@ def scattering_error(statistics: ScatteringCovariance, target: ScatteringCovaria
     return relative_errors(statistics, target)["S1"] ** 2
 
 
+def by_scale(statistics: ScatteringCovariance, name: str) -> Float[np.ndarray, " scales"]:
+    """Return one value of a group for every scale: what curves against the scale show.
+
+    S1 and S2 are means over orientations; S3 and S4 are root mean square moduli over all
+    coefficients of a scale j3, NaN where they are not measured. With several masks, those of the
+    first.
+
+    Args:
+        statistics: coefficients of a map.
+        name: "S1" to "S4".
+    """
+    masks = statistics.s0.ndim - 1
+    group = np.asarray(statistics.groups()[name])
+    group = group[0] if masks else group
+    if name in ("S1", "S2"):
+        return group.astype(np.float64).mean(axis=-1)
+    entries = statistics.pairs if name == "S3" else statistics.triples
+    coarsest = np.array([entry[-1] for entry in entries])
+    square = np.square(np.abs(group), dtype=np.float64).reshape(len(group), -1).mean(axis=1)
+    of_scales = [square[coarsest == j] for j in range(statistics.scales)]
+    return np.array([np.sqrt(of.mean()) if of.size else np.nan for of in of_scales])
+
+
 def _rms(values: np.ndarray) -> np.floating:
     # In float64: squares of small coefficients underflow in float32.
     return np.sqrt(np.mean(np.square(np.abs(values), dtype=np.float64)))

@@ -1,0 +1,185 @@
+"""Where several solutions agree with one another, and with the truth."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from jaxscat.harmonics.spectra import harmonic_coefficients, multipole_bins
+from jaxscat.maps import check_finite, check_mask, npix_to_nside, to_real
+from jaxscat.validation.rows import finite_or_none
+from jaxscat.validation.spectra import binned_correlation, chance_correlation
+
+# Correlations of two solutions and of one with the truth that differ by less are called alike.
+_CALIBRATED = 0.1
+
+
+def agreement(
+    maps: Float[np.ndarray, "B p"],
+    *,
+    truth: Float[np.ndarray, " p"] | None = None,
+    inside: Bool[np.ndarray, " p"] | None = None,
+) -> dict[str, Any]:
+    """Compare several solutions of one problem with one another.
+
+    At scales at which solutions agree, the data tell where structures are; at scales at which they
+    do not, only their statistics are known. If solutions are draws from all that is possible, the
+    truth is like one of them: the correlation of two of them is then that of one with the truth.
+
+    Args:
+        maps: NESTED maps of two or more solutions.
+        truth: what they are solutions for.
+        inside: pixels that count, such as gaps.
+
+    Returns:
+        for JSON: "solutions" (their number); "bins", each with "l_min", "l_max", "pairs" (mean
+        correlation of two solutions), "chance" (its standard deviation for independent maps),
+        "single" and "mean" (correlation of a solution, on average, and of their mean with the
+        truth); "spread", the rms over pixels of their standard deviation; "std", that of a single
+        one; "residual_single" and "residual_mean", rms differences from the truth. All rms are in
+        the unit of the maps. What needs the truth is None without one.
+
+    Raises:
+        ValueError: fewer than two maps, or maps, truth or `inside` of different or bad sizes.
+
+    Source: `docs/reconstruction.md`, "Comparison".
+    """
+    solutions = to_real(maps, name="maps").astype(np.float64)
+    if solutions.ndim != 2 or len(solutions) < 2:
+        raise ValueError(
+            f"maps: got shape {solutions.shape}, expected two solutions or more (B, npix)"
+        )
+    check_finite(solutions, name="maps")
+    nside = npix_to_nside(solutions.shape[1], name="maps")
+    seen = np.ones(solutions.shape[1], bool)
+    footprint = None
+    if inside is not None:
+        seen = check_mask(inside, seen.size, name="inside") > 0
+        footprint = seen.astype(np.float64)
+    best = None
+    if truth is not None:
+        best = to_real(truth, name="truth").astype(np.float64)
+        if best.shape != seen.shape:
+            raise ValueError(f"truth: got shape {best.shape}, expected {seen.shape} as one map")
+        check_finite(best, name="truth")
+    bins = multipole_bins(nside, per_octave=1)
+    mean = solutions.mean(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN for constant maps
+        harmonics = [harmonic_coefficients(map, footprint) for map in solutions]
+        pairs = np.mean([binned_correlation(*two, bins) for two in combinations(harmonics, 2)], 0)
+        chance = _chance(harmonics, bins, footprint)
+        single = together = None
+        if best is not None:
+            of_truth = harmonic_coefficients(best, footprint)
+            single = np.mean([binned_correlation(one, of_truth, bins) for one in harmonics], 0)
+            together = binned_correlation(harmonic_coefficients(mean, footprint), of_truth, bins)
+    rows = [
+        {
+            "l_min": low,
+            "l_max": high,
+            "pairs": float(pairs[at]),
+            "chance": chance[at],
+            "single": None if single is None else float(single[at]),
+            "mean": None if together is None else float(together[at]),
+        }
+        for at, (low, high) in enumerate(bins)
+    ]
+    inner = solutions[:, seen]
+    found: dict[str, Any] = {
+        "solutions": len(solutions),
+        "bins": rows,
+        "spread": _rms(inner.std(axis=0, ddof=1)),
+        "std": float(np.mean(inner.std(axis=1))),
+        "residual_single": None,
+        "residual_mean": None,
+    }
+    if best is not None:
+        away = [_rms(one - best[seen]) for one in inner]
+        found["residual_single"] = float(np.mean(away))
+        found["residual_mean"] = _rms(mean[seen] - best[seen])
+    return finite_or_none(found)
+
+
+def describe_agreement(found: dict[str, Any]) -> list[str]:
+    """Say in plain words at which scales solutions agree, and what their mean is worth.
+
+    Args:
+        found: the result of `agreement`.
+    """
+    known = [row for row in found["bins"] if row["pairs"] is not None and row["pairs"] > 0.5]
+    count = found["solutions"]
+    if known:
+        low, high = known[0]["l_min"], known[-1]["l_max"]
+        apart = "" if len(known) == _between(found["bins"], known) else ", with gaps between"
+        lines = [
+            f"The {count} solutions agree with one another (correlation above 0.5) at l = {low} "
+            f"to {high}{apart}: the data tell where these structures are."
+        ]
+    else:
+        lines = [
+            f"The {count} solutions do not agree with one another (correlation above 0.5) at any "
+            "scale: each shows structures that are possible, not those that are there."
+        ]
+    calibration = _calibration(found["bins"])
+    if calibration:
+        lines.append(calibration)
+    if found["residual_mean"] is not None:
+        lines.append(
+            f"Their mean differs from the truth by {found['residual_mean']:.3g} rms, a single one "
+            f"by {found['residual_single']:.3g}; they differ from one another by "
+            f"{found['spread']:.3g} (standard deviation)."
+        )
+    else:
+        lines.append(
+            f"They differ from one another by {found['spread']:.3g} rms (standard deviation); "
+            f"each varies by {found['std']:.3g} from pixel to pixel."
+        )
+    return lines
+
+
+def _calibration(rows: list[dict[str, Any]]) -> str:
+    """Say whether the truth is like one of the solutions, from l = 4 on; empty if unknown."""
+    known = [
+        row["pairs"] - row["single"]
+        for row in rows
+        if row["l_min"] >= 4 and None not in (row["pairs"], row["single"])
+    ]
+    if not known:
+        return ""
+    low, high = min(known), max(known)
+    if max(-low, high) <= _CALIBRATED:
+        return (
+            "Two solutions are as alike as a solution and the truth (correlations differ by at "
+            f"most {max(-low, high):.2f} from l = 4 on), so that their spread is the uncertainty."
+        )
+    if high > _CALIBRATED:
+        return (
+            f"Two solutions are more alike than a solution and the truth (by up to {high:.2f} in "
+            "correlation, from l = 4 on): their spread is less than the uncertainty there."
+        )
+    return (
+        f"Two solutions are less alike than a solution and the truth (by up to {-low:.2f} in "
+        "correlation, from l = 4 on): their spread is more than the uncertainty there."
+    )
+
+
+def _between(rows: list[dict[str, Any]], some: list[dict[str, Any]]) -> int:
+    return rows.index(some[-1]) - rows.index(some[0]) + 1
+
+
+def _chance(
+    harmonics: list[np.ndarray],
+    bins: list[tuple[int, int]],
+    footprint: Float[np.ndarray, " p"] | None,
+) -> list[float]:
+    import healpy
+
+    spectrum = np.mean([healpy.alm2cl(one) for one in harmonics], axis=0)
+    return [chance_correlation(spectrum, low, high, footprint) for low, high in bins]
+
+
+def _rms(values: Float[np.ndarray, " p"]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))

@@ -1,0 +1,233 @@
+"""What a reconstruction has won over simpler estimates, in plain sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxscat.reconstruction.result import MEANING
+
+if TYPE_CHECKING:
+    from jaxscat.validation.recovery import Recovery
+
+# Numbers that differ by less than this fraction of the larger one are called alike.
+_ALIKE = 0.1
+# Correlations that differ by less are called alike.
+_ALIKE_CORRELATION = 0.02
+# Bins with lower multipoles have too few modes to tell.
+_LOWEST_MULTIPOLE = 4
+_MOST_BASELINES = 3
+
+_QUANTITIES: Mapping[str, str] = {
+    "S1": "S1",
+    "S2": "S2",
+    "S3": "S3",
+    "S4": "S4",
+    "wasserstein": "the histogram",
+    "residual": "the residual",
+}
+_NAMES: Mapping[str, str] = {
+    "data": "the data",
+    "wiener": "the Wiener filter",
+    "square-root wiener": "the square-root Wiener filter",
+    "diffusive": "the diffusive fill",
+    "gaussian mean": "the Gaussian mean",
+    "gaussian realization": "the Gaussian realization",
+}
+
+
+def describe_recovery(
+    recovery: Recovery, task: str, status: str | Sequence[str], baselines: Iterable[str]
+) -> list[str]:
+    """Say in three to six plain sentences what was won, over which baseline, and what was not.
+
+    Args:
+        recovery: from `assess`, with a row "reconstruction".
+        task: "denoise", "inpaint" or "separate".
+        status: of the result, or of every seed.
+        baselines: names of the estimates to compare with; those without a row do not count.
+
+    Source: `docs/reconstruction.md`, "Comparison".
+    """
+    rows = recovery.rows
+    mine = rows["reconstruction"]
+    others = [name for name in baselines if name in rows and name not in ("reconstruction", "mean")]
+    others = [*(name for name in others if name != "data"), *(n for n in others if n == "data")]
+    sentences = [_status(status)]
+    if recovery.truth is None:
+        return sentences + _without_truth(recovery, mine, others, task)
+    won = {name: _compare(mine, rows[name]) for name in others}
+    if others and not _anything_won(mine, [rows[name] for name in others]):
+        sentences.append(
+            "Nothing was won: in none of S1 to S4, histogram and residual is the reconstruction "
+            "nearer to the truth than every baseline."
+        )
+    room = _MOST_BASELINES - (len(sentences) > 1)
+    sentences += [
+        _against(_named(name, task), mine, rows[name], *won[name]) for name in others[:room]
+    ]
+    sentences.append(_correlations(recovery, mine, {name: rows[name] for name in others}))
+    if "mean" in rows:
+        sentences.append(_of_mean(mine, rows["mean"]))
+    return sentences
+
+
+def _status(status: str | Sequence[str]) -> str:
+    if isinstance(status, str):
+        return f"{_capital(status)}: {_lower(MEANING[status])}"
+    counts = Counter(status)
+    if len(counts) == 1:
+        (only,) = counts
+        return f"All {len(status)} solutions, {only}: {_lower(MEANING[only])}"
+    parts = [
+        f"{count} of {len(status)} solutions, {name}: {_lower(MEANING[name])}"
+        for name, count in counts.most_common()
+    ]
+    return " ".join(parts)
+
+
+def _compare(mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return in which quantities the reconstruction is nearer to the truth, and in which not.
+
+    A difference counts if it is above a tenth, and above the scatter over solutions.
+    """
+    better, worse = [], []
+    scatter = mine.get("scatter") or {}
+    for key in _QUANTITIES:
+        ours, theirs = mine.get(key), other.get(key)
+        if ours is None or theirs is None or not np.isfinite([ours, theirs]).all():
+            continue
+        least = max(_ALIKE * max(ours, theirs), scatter.get(key) or 0.0)
+        if abs(ours - theirs) > least:
+            (better if ours < theirs else worse).append(key)
+    return better, worse
+
+
+def _anything_won(mine: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
+    sets = [set(_compare(mine, other)[0]) for other in others]
+    return bool(set.intersection(*sets))
+
+
+def _against(
+    name: str,
+    mine: Mapping[str, Any],
+    other: Mapping[str, Any],
+    better: Sequence[str],
+    worse: Sequence[str],
+) -> str:
+    """Write one sentence on one baseline."""
+
+    def listed(keys: Sequence[str]) -> str:
+        return _join(
+            [f"{_QUANTITIES[key]} ({mine[key]:.2g} against {other[key]:.2g})" for key in keys]
+        )
+
+    if not better and not worse:
+        return f"Compared with {name}, the reconstruction is as near to the truth."
+    if not better:
+        return f"{_capital(name)} is nearer to the truth in {listed(worse)}, and no farther in any."
+    text = f"Compared with {name}, the reconstruction is nearer to the truth in {listed(better)}"
+    return f"{text}, but farther in {listed(worse)}." if worse else f"{text}, and farther in none."
+
+
+def _correlations(
+    recovery: Recovery, mine: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Write one sentence on power, and on the correlation against the best baseline in each bin."""
+    bins = [at for at, (low, _) in enumerate(recovery.bins) if low >= _LOWEST_MULTIPOLE]
+    bins = bins or list(range(len(recovery.bins)))
+    low, high = recovery.bins[bins[0]][0], recovery.bins[bins[-1]][1]
+    powers = [mine["power_ratio"][at] for at in bins]
+    text = (
+        f"From l = {low} to {high} it has {min(powers):.2f} to {max(powers):.2f} times the power "
+        "of the truth per bin"
+    )
+    if not others:
+        found = [mine["correlation"][at] for at in bins]
+        return f"{text}, and a correlation with the truth of {min(found):.2f} to {max(found):.2f}."
+    gains = {
+        at: mine["correlation"][at] - np.nanmax([row["correlation"][at] for row in others.values()])
+        for at in bins
+    }
+    above = [at for at in bins if gains[at] > _ALIKE_CORRELATION]
+    below = [at for at in bins if gains[at] < -_ALIKE_CORRELATION]
+    if not above and not below:
+        return f"{text}; the correlation with the truth is that of the best baseline."
+    parts = []
+    if above:
+        best = max(above, key=lambda at: gains[at])
+        parts.append(
+            f"higher in {len(above)} of {len(bins)} bins (by up to {gains[best]:.2f}, at "
+            f"l = {recovery.bins[best][0]} to {recovery.bins[best][1]})"
+        )
+    if below:
+        worst = min(below, key=lambda at: gains[at])
+        parts.append(
+            f"lower in {len(below)} of {len(bins)} (by up to {-gains[worst]:.2f}, at "
+            f"l = {recovery.bins[worst][0]} to {recovery.bins[worst][1]})"
+        )
+    return (
+        f"{text}; the correlation with the truth is {' and '.join(parts)} than that of the best "
+        "baseline there."
+    )
+
+
+def _of_mean(mine: Mapping[str, Any], mean: Mapping[str, Any]) -> str:
+    return (
+        "Numbers are means over solutions; the mean of the maps has a residual of "
+        f"{mean['residual']:.2f} standard deviations of the truth (a single one "
+        f"{mine['residual']:.2f}), but is smoother: an error of S2 of {mean['S2']:.2g} "
+        f"({mine['S2']:.2g})."
+    )
+
+
+def _without_truth(
+    recovery: Recovery, mine: Mapping[str, Any], others: Sequence[str], task: str
+) -> list[str]:
+    rows = recovery.rows
+    where = " in the gaps" if task == "inpaint" else ""
+    sentences = ["There is no truth to compare with, so errors and correlations are unknown."]
+    for key, name in (("skewness", "skewness"), ("std", "standard deviation")):
+        listed = [f"{rows[other][key]:.2g} for {_named(other, task)}" for other in others]
+        beside = f" ({_join(listed)})" if listed else ""
+        sentences.append(f"Its {name}{where} is {mine[key]:.2g}{beside}.")
+    if mine["power_ratio"] is not None:
+        powers = [
+            ratio
+            for ratio, (low, _) in zip(mine["power_ratio"], recovery.bins, strict=True)
+            if low >= _LOWEST_MULTIPOLE and np.isfinite(ratio)
+        ]
+        if powers:
+            sentences.append(
+                f"Its power per bin is {min(powers):.2f} to {max(powers):.2f} times that of the "
+                f"data less the noise, from l = {_LOWEST_MULTIPOLE} on."
+            )
+    return sentences
+
+
+def _named(name: str, task: str) -> str:
+    if task == "separate" and name in ("data", "wiener", "square-root wiener"):
+        joint = {
+            "data": "the combination of the channels",
+            "wiener": "the joint Wiener filter",
+            "square-root wiener": "the joint square-root Wiener filter",
+        }
+        return joint[name]
+    return _NAMES.get(name, f"“{name}”")
+
+
+def _join(parts: Sequence[str]) -> str:
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
