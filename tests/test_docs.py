@@ -11,10 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 SOURCES = sorted((ROOT / "jaxscat").rglob("*.py"))
-CONVENTIONS = "docs/conventions.md"
+# Pages whose sections docstrings cite.
+CITED = ["conventions", "reconstruction"]
 
-# `docs/conventions.md`, then names in quotes up to the end of the sentence.
-CITATION = re.compile(r"`docs/conventions\.md`([^.]*)\.")
+
+def citations_of(page, source):
+    """What follows the name of a page, up to the end of the sentence."""
+    return re.findall(rf"`docs/{page}\.md`([^.]*)\.", source)
 
 
 def prose(page):
@@ -26,30 +29,37 @@ def headings(page, level):
     return re.findall(rf"^#{level} (.+)$", prose(page), flags=re.MULTILINE)
 
 
-def cited_sections(source):
-    return [name for rest in CITATION.findall(source) for name in re.findall(r'"([^"]+)"', rest)]
+def cited_sections(page, source):
+    return [name for rest in citations_of(page, source) for name in re.findall(r'"([^"]+)"', rest)]
 
 
 def test_citations_are_read_over_line_ends_and_no_further_than_their_sentence():
     source = 'Source: a paper; `docs/conventions.md`, "One" to\n    "Two words".\n    A "third".'
-    assert cited_sections(source) == ["One", "Two words"]
+    assert cited_sections("conventions", source) == ["One", "Two words"]
+    assert cited_sections("reconstruction", source) == []
 
 
 @pytest.mark.parametrize(
-    "path",
-    [path for path in SOURCES if CONVENTIONS in path.read_text(encoding="utf-8")],
-    ids=lambda path: path.relative_to(ROOT / "jaxscat").as_posix(),
+    ("page", "path"),
+    [
+        pytest.param(page, path, id=f"{page}-{path.relative_to(ROOT / 'jaxscat').as_posix()}")
+        for page in CITED
+        for path in SOURCES
+        if f"docs/{page}.md" in path.read_text(encoding="utf-8")
+    ],
 )
-def test_every_section_that_a_docstring_cites_is_a_heading(path):
+def test_every_section_that_a_docstring_cites_is_a_heading(page, path):
     source = path.read_text(encoding="utf-8")
-    citations = CITATION.findall(source)
-    assert len(citations) == source.count(CONVENTIONS)
+    citations = citations_of(page, source)
+    assert len(citations) == source.count(f"docs/{page}.md")
     assert all('"' in citation for citation in citations), "no section is named"
-    assert set(cited_sections(source)) - set(headings(ROOT / CONVENTIONS, "{2}")) == set()
+    known = headings(ROOT / "docs" / f"{page}.md", "{2}")
+    assert set(cited_sections(page, source)) - set(known) == set()
 
 
-def test_sections_have_different_names():
-    names = headings(ROOT / CONVENTIONS, "{2}")
+@pytest.mark.parametrize("page", CITED)
+def test_sections_have_different_names(page):
+    names = headings(ROOT / "docs" / f"{page}.md", "{2}")
     assert names
     assert sorted(set(names)) == sorted(names)
 
