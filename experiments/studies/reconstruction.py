@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from rich.console import Console
 
 import jaxscat
 from experiments.studies import reconstruction_cases as cases
+from experiments.studies import reconstruction_checks as checks
 from experiments.studies.options import add_size_options, study_parser
 from experiments.studies.reconstruction_tables import format_case, join_seeds
 from jaxscat.fields.noise import mean_levels
@@ -188,16 +189,32 @@ def assess_case(
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     console, lines, written = Console(width=250), [], []
+    options.output.mkdir(parents=True, exist_ok=True)
+    if "checks" in options.tasks:
+        for nside in options.nsides:
+            found = run_checks(nside, range(1000, 1000 + options.seeds))
+            console.print_json(data=found)
+            write_json(options.output / f"checks_{nside}.json", found)
     for title, nside, truth, measure in iterate_cases(options):
         found = assess_case(measure, truth, jaxscat.build_pyramid(nside), options.seeds)
         written.append({"case": title, "nside": nside, **found})
         lines += format_case(title, nside, found)
         console.print("\n".join(format_case(title, nside, found)), highlight=False, soft_wrap=True)
-        options.output.mkdir(parents=True, exist_ok=True)
         write_json(options.output / "reconstruction.json", written)
         (options.output / "reconstruction.md").write_text("\n".join(lines), encoding="utf-8")
     console.print(f"wrote {options.output / 'reconstruction.md'} and reconstruction.json beside it")
     return 0
+
+
+def run_checks(nside: int, seeds: Sequence[int]) -> dict[str, Any]:
+    """Return what is found where nothing should be, or where the noise is said to be another."""
+    pyramid, truth = jaxscat.build_pyramid(nside), cases.build_truth("exp", nside)
+    return {
+        "noise alone": checks.check_noise_alone(pyramid, seeds),
+        "Gaussian signal": checks.check_gaussian_signal(pyramid, seeds),
+        "noise level": checks.check_wrong_level(truth, pyramid, seeds),
+        "ensemble": checks.check_ensemble(truth, pyramid, seeds[0]),
+    }
 
 
 def iterate_cases(options: argparse.Namespace) -> Any:
@@ -222,7 +239,7 @@ def iterate_cases(options: argparse.Namespace) -> Any:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = study_parser("reconstruction", "Compare reconstructions with linear estimates.")
-    tasks = ["denoise", "inpaint", "separate"]
+    tasks = ["denoise", "inpaint", "separate", "checks"]
     parser.add_argument("--tasks", nargs="+", choices=tasks, default=tasks)
     parser.add_argument("--nsides", nargs="+", type=int, default=[64])
     parser.add_argument("--seeds", type=int, default=4)
