@@ -28,7 +28,7 @@ def test_the_two_commands_are_those_that_the_ci_takes_out_of_the_readme():
 
 
 def test_python_example_runs(monkeypatch, capsys):
-    (example,) = blocks("python")
+    example = blocks("python")[0]
     # The same lines on a smaller map and with fewer steps.
     for name in ("synthesize", "synthesize_many"):
         monkeypatch.setattr(jaxscat, name, fewer_steps(getattr(jaxscat, name)))
@@ -40,6 +40,17 @@ def test_python_example_runs(monkeypatch, capsys):
     assert float(loss) >= 0.0
     columns = {"start", "gaussian", "gaussian_std", "filtered", "filtered_std", "synthesized"}
     assert set(ast.literal_eval(peaks)) == columns
+
+
+def test_examples_of_reconstructions_run(capsys):
+    (example,) = blocks("python")[1:]
+    exec(compile(example, "README.md", "exec"), {})
+    denoised, filled, separated = capsys.readouterr().out.splitlines()
+    status, ours, wiener = re.fullmatch(r"(.+) (\S+) (\S+)", denoised).groups()
+    assert status in ("converged", "start accepted") and float(ours) < float(wiener) < 1
+    assert filled == "(2, 3072) ('renewals done', 'renewals done')"
+    status, ours = re.fullmatch(r"(.+) (\S+)", separated).groups()
+    assert status in ("converged", "start accepted") and float(ours) < 0.4
 
 
 def fewer_steps(synthesize):
