@@ -112,7 +112,10 @@ def inpaint(
     files = None
     if checkpoints is not None:
         identity = {
-            "data": digest_of((observed.values, near)),
+            "data": digest_of(observed.values),
+            "gaps": digest_of(hidden),
+            "weights of what is observed": digest_of(near),
+            "seeds": listed or (0,),
             "starts of seeds": digest_of(starts),
             **problem.identity(),
         }
