@@ -1,6 +1,7 @@
 """What noise does to the quantities of a map: their bias, their scatter, and the target left."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,13 +12,16 @@ from jaxtyping import Array, Float
 
 from jaxscat.fields.noise import Noise
 from jaxscat.objectives.calibrated import CalibratedTerm
-from jaxscat.objectives.target import floored, positive
+from jaxscat.objectives.target import floored
 from jaxscat.operators.batching import map_in_groups
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.reduction import ReducedCovariance
 
 # Least sigma of a coefficient, over the root mean square of its group and scales.
 _FLOOR = 0.01
+# Least sigma of the mean of a map, over its error if pixels were independent: some noise has no
+# mean at all, and nothing else would count beside that of the map.
+_LEAST_OF_MEAN = 0.1
 
 
 class Calibration(NamedTuple):
@@ -59,11 +63,10 @@ def calibrate(
 
     Source: `docs/reconstruction.md`, "Calibration".
     """
-    measured = _measure(dict(terms), data, map, noise, np.uint32(seed), realizations)
-    of_data, of_map, noisy, scatter = jax.tree.map(np.asarray, measured)
+    of_data, of_map, noisy, scatter = _named(terms, data, map, noise, seed, realizations)
     bias = jax.tree.map(np.subtract, noisy, of_map)
     mean = jax.tree.map(np.subtract, of_data, bias)
-    return Calibration(mean, _checked(scatter), of_map, of_data)
+    return Calibration(mean, _checked(scatter, noisy), of_map, of_data)
 
 
 def calibrate_noise(
@@ -80,9 +83,8 @@ def calibrate_noise(
         map: the residual.
     """
     zero = np.zeros_like(map)
-    measured = _measure(dict(terms), map, zero, noise, np.uint32(seed), realizations)
-    of_map, _, noisy, scatter = jax.tree.map(np.asarray, measured)
-    return Calibration(noisy, _checked(scatter), of_map, of_map)
+    of_map, _, noisy, scatter = _named(terms, map, zero, noise, seed, realizations)
+    return Calibration(noisy, _checked(scatter, noisy), of_map, of_map)
 
 
 def join_calibrations(first: Calibration, second: Calibration) -> Calibration:
@@ -90,23 +92,37 @@ def join_calibrations(first: Calibration, second: Calibration) -> Calibration:
     return Calibration(*[one | other for one, other in zip(first, second, strict=True)])
 
 
+def _named(
+    terms: Mapping[str, CalibratedTerm],
+    data: Float[np.ndarray, " p"],
+    map: Float[np.ndarray, " p"],
+    noise: Noise,
+    seed: int,
+    realizations: int,
+) -> list[dict[str, Any]]:
+    """Return what `_measure` does by the names of the terms, on the host."""
+    # Not by names inside: terms of the residual share the program of those of the map.
+    found = _measure(tuple(terms.values()), data, map, noise, np.uint32(seed), realizations)
+    return [dict(zip(terms, jax.tree.map(np.asarray, of), strict=True)) for of in found]
+
+
 @partial(jax.jit, static_argnames="realizations")
 def _measure(
-    terms: dict[str, CalibratedTerm],
+    terms: tuple[CalibratedTerm, ...],
     data: Float[Array, " p"],
     map: Float[Array, " p"],
     noise: Noise,
     seed: Array,
     realizations: int,
-) -> tuple[dict[str, Any], ...]:
+) -> tuple[tuple[Any, ...], ...]:
     """Return the quantities of the data and of a map, and their mean and scatter with noise."""
 
-    def measured(number: Array, operands: Any) -> dict[str, Any]:
+    def measured(number: Array, operands: Any) -> tuple[Any, ...]:
         terms, data, map, noise, seed = operands
         added = noise.draw(seed, jnp.maximum(number - 2, 0)).astype(map.dtype)
         # One loop for all of them: their program is long.
         seen = jnp.where(number == 0, data, map + jnp.where(number < 2, 0, added))
-        return {name: term.measure(seen) for name, term in terms.items()}
+        return tuple(term.measure(seen) for term in terms)
 
     operands = (terms, data, map, noise, seed)
     each = map_in_groups(measured, jnp.arange(realizations + 2), operands, npix=map.shape[-1])
@@ -124,16 +140,37 @@ def _measure(
     return of_data, of_map, mean, jax.tree.map(scatter, noisy, mean)
 
 
-def _checked(scatter: Mapping[str, Any]) -> dict[str, Any]:
-    """Return scatters that can be divided by: positive, and not small beside others."""
+def _checked(scatter: Mapping[str, Any], noisy: Mapping[str, Any]) -> dict[str, Any]:
+    """Return scatters that can be divided by: positive, and not small beside others.
+
+    Args:
+        scatter: by the names of the terms.
+        noisy: mean quantities with noise.
+    """
     found = {}
     for name, of in scatter.items():
-        if isinstance(of, ScatteringCovariance | ReducedCovariance):
-            of = jax.tree.map(np.asarray, floored(positive(of), _FLOOR))
-        elif not (np.isfinite(of) & (of > 0)).all():
-            raise ValueError(
-                f"noise: got realizations under which {name!r} does not vary, expected different "
-                "ones"
-            )
-        found[name] = of
+        coefficients = isinstance(of, ScatteringCovariance | ReducedCovariance)
+        if coefficients:
+            mean, error = np.moveaxis(of.s0, -1, 0)
+            mean = np.maximum(mean, _LEAST_OF_MEAN * np.abs(noisy[name].s0[..., 1]))
+            of = replace(of, s0=np.stack([mean, error], axis=-1))
+        _refuse_constant(name, of)
+        found[name] = jax.tree.map(np.asarray, floored(of, _FLOOR)) if coefficients else of
     return found
+
+
+def _refuse_constant(name: str, scatter: Any) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(scatter):
+        group = f"{name!r}{jax.tree_util.keystr(path)}"
+        bad = int(np.sum(~np.isfinite(leaf)))
+        if bad:
+            raise ValueError(
+                f"data, noise: got maps of which {bad} of {leaf.size} numbers of {group} are "
+                f"beyond the range of {leaf.dtype}, expected another unit"
+            )
+        bad = int(np.sum(leaf <= 0))
+        if bad:
+            raise ValueError(
+                f"noise: got realizations under which {bad} of {leaf.size} numbers of {group} do "
+                "not vary, expected different ones that vary in all pixels"
+            )

@@ -1,5 +1,6 @@
 """Files in which a reconstruction keeps where it stands, from one renewal to the next."""
 
+import dataclasses
 import hashlib
 import shutil
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ import numpy as np
 
 from jaxscat.io.archive import read_archive, write_archive
 from jaxscat.minimization.checkpoints import Checkpoints
+from jaxscat.objectives.scattering import Scattering
 
 _CONTENT, _FORMAT, _NAME = "reconstruction", 1, "renewals.npz"
 
@@ -76,6 +78,28 @@ class RenewalFiles:
             else:
                 fields[field] = array
         return fields
+
+
+def describe_terms(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how terms measure maps, as JSON can hold it: the pyramid, masks and templates."""
+    found: dict[str, Any] = {}
+    for name, term in terms.items():
+        if not isinstance(term, Scattering):
+            continue
+        target = term.target
+        parts = (
+            target.mask,
+            target.second,
+            target.second_offset,
+            target.mask_threshold,
+            target.normalization,
+            target.alignment,
+        )
+        shapes = {group: list(of.shape) for group, of in target.mean.groups().items()}
+        kinds = [target.hidden, target.weights, repr(target.reduction), target.mean.both_triangles]
+        found["pyramid"] = dataclasses.asdict(term.pyramid.spec)
+        found[f"measurement of {name}"] = [digest_of(parts), kinds, shapes]
+    return found
 
 
 def digest_of(tree: Any) -> str:

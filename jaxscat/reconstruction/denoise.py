@@ -13,7 +13,7 @@ from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.progress import Progress
 from jaxscat.reconstruction.observed import observe
-from jaxscat.reconstruction.options import Renewals, TermOptions, check_terms
+from jaxscat.reconstruction.options import Renewals, TermOptions, check_settings, check_terms
 from jaxscat.reconstruction.result import Reconstruction
 from jaxscat.reconstruction.solve import solve_noisy
 from jaxscat.reconstruction.starts import Start
@@ -83,6 +83,8 @@ def denoise(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/reconstruction.md`, "Denoising".
     """
+    settings = check_settings(renewals, batching, checkpoints, callback, default=Renewals())
+    listed = None if seeds is None else check_seeds(seeds)
     observed = observe(data, pyramid, mask)
     noise = as_noise(noise, observed.values.size)
     chosen = check_terms(terms, ("scattering", "cross", "power", "fidelity", "residual"))
@@ -91,9 +93,9 @@ def denoise(
         noise,
         chosen,
         build_terms(chosen, observed, pyramid, noise, target),
-        seeds=None if seeds is None else check_seeds(seeds),
+        seeds=listed,
         start=start,
-        renewals=renewals or Renewals(),
+        renewals=settings,
         batching=batching,
         checkpoints=checkpoints,
         callback=callback,

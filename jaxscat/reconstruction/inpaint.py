@@ -22,7 +22,7 @@ from jaxscat.reconstruction.fills import (
 )
 from jaxscat.reconstruction.gap_targets import build_gap_terms, gap_targets, surroundings
 from jaxscat.reconstruction.observed import Observed, observe
-from jaxscat.reconstruction.options import Renewals, TermOptions, check_terms
+from jaxscat.reconstruction.options import Renewals, TermOptions, check_settings, check_terms
 from jaxscat.reconstruction.renewal import RenewedProblem, renew
 from jaxscat.reconstruction.result import Reconstruction, collect
 from jaxscat.reconstruction.starts import given_starts
@@ -84,12 +84,12 @@ def inpaint(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/reconstruction.md`, "Gaps".
     """
+    settings = check_settings(renewals, batching, checkpoints, callback, default=Renewals(number=3))
     chosen = check_terms(terms, ("scattering", "cross"))
     checked, hidden = check_gaps(data, gaps)
     observed = observe(checked, pyramid, ~hidden)
     listed = None if seeds is None else check_seeds(seeds)
     near = surroundings(hidden, reach)
-    settings = renewals or Renewals(number=3)
     fills = {
         "diffusive": diffusive_fill(checked, hidden),
         "gaussian mean": gaussian_mean_fill(checked, hidden),
@@ -112,7 +112,10 @@ def inpaint(
     files = None
     if checkpoints is not None:
         identity = {
-            "data": digest_of((observed.values, near)),
+            "data": digest_of(observed.values),
+            "gaps": digest_of(hidden),
+            "weights of what is observed": digest_of(near),
+            "seeds": listed or (0,),
             "starts of seeds": digest_of(starts),
             **problem.identity(),
         }

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from jaxscat.maps import check_kind
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
+from jaxscat.operators.spec import PyramidSpec
 from jaxscat.reconstruction.spectra import check_data
 
 
@@ -37,12 +38,7 @@ def observe(data: ArrayLike, pyramid: Pyramid, mask: ArrayLike | None = None) ->
     Raises:
         ValueError: a pyramid of a patch, a bad map or one of another nside, or a bad mask.
     """
-    check_kind(pyramid, Pyramid, "pyramid", "a Pyramid from jaxscat.build_pyramid")
-    spec = check_pyramid(pyramid)
-    if spec.cell_count is not None:
-        raise ValueError(
-            f"pyramid: got one of {spec.cell_count} pixels, expected one of the whole sphere"
-        )
+    spec = check_whole_sphere(pyramid)
     shape = np.shape(data)
     if shape != (spec.npix,):
         raise ValueError(
@@ -54,15 +50,26 @@ def observe(data: ArrayLike, pyramid: Pyramid, mask: ArrayLike | None = None) ->
     return Observed((values - mean).astype(spec.dtype), mean, weights)
 
 
+def check_whole_sphere(pyramid: Any) -> PyramidSpec:
+    """Return the specification of a pyramid of the whole sphere.
+
+    Raises:
+        ValueError: no pyramid, or one of a patch.
+    """
+    check_kind(pyramid, Pyramid, "pyramid", "a Pyramid from jaxscat.build_pyramid")
+    spec = check_pyramid(pyramid)
+    if spec.cell_count is not None:
+        raise ValueError(
+            f"pyramid: got one of {spec.cell_count} pixels, expected one of the whole sphere"
+        )
+    return spec
+
+
 def check_template(template: Any, observed: Observed, name: str) -> Float[np.ndarray, " p"]:
     """Return a map to measure others with, where it varies and is of the nside of the data.
 
     Raises:
         ValueError: it is constant, or of another nside.
     """
-    values, _ = check_data(template, observed.weights, name=name)
-    if values.shape != observed.values.shape:
-        raise ValueError(
-            f"{name}: got {values.size} pixels, expected {observed.values.size} as the data"
-        )
+    values, _ = check_data(template, observed.weights, of=name, npix=observed.values.size)
     return values.astype(observed.values.dtype)

@@ -1,12 +1,16 @@
 """Settings of a reconstruction: how targets are renewed, and how much each term counts."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.maps import check_callable, check_kind, describe
+from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.lane import check_count
+from jaxscat.minimization.minimize import Batching
 
 TermName = Literal["scattering", "cross", "power", "fidelity", "residual"]
 
@@ -72,6 +76,26 @@ class TermOptions:
                 raise ValueError(f"{name}: got {value!r}, expected a number {least} 0")
 
 
+def check_settings(
+    renewals: Any, batching: Any, checkpoints: Any, callback: Any, *, default: Renewals
+) -> Renewals:
+    """Refuse settings of wrong kinds before anything is computed; return those of renewals.
+
+    Args:
+        renewals, batching, checkpoints, callback: as for `jaxscat.denoise`.
+        default: stands for renewals of None.
+
+    Raises:
+        ValueError: one of them is of another kind.
+    """
+    check_kind(renewals, Renewals | None, "renewals", "Renewals(), or None")
+    check_kind(batching, Batching | None, "batching", "a Batching, or None")
+    check_kind(checkpoints, Checkpoints | None, "checkpoints", "Checkpoints, or None")
+    if callback is not None:
+        check_callable(callback, 1, "callback", "a function of a Progress")
+    return default if renewals is None else renewals
+
+
 def check_terms(terms: Any, allowed: tuple[TermName, ...]) -> dict[str, TermOptions]:
     """Return terms by their names, each with its options.
 
@@ -84,9 +108,12 @@ def check_terms(terms: Any, allowed: tuple[TermName, ...]) -> dict[str, TermOpti
             or none where one is.
     """
     known = get_args(TermName)
-    if isinstance(terms, str) or not hasattr(terms, "__iter__") or not list(terms):
-        raise ValueError(f"terms: got {terms!r}, expected names among {list(allowed)}")
-    given = dict(terms) if hasattr(terms, "keys") else {name: TermOptions() for name in terms}
+    names = list(terms) if isinstance(terms, Iterable) and not isinstance(terms, str) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"terms: got {describe(terms)}, expected names among {list(allowed)}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"terms: got a name twice among {names}, expected different ones")
+    given = dict(terms) if isinstance(terms, Mapping) else dict.fromkeys(names, TermOptions())
     for name, options in given.items():
         if name not in allowed:
             why = "which makes no sense here" if name in known else "which is unknown"

@@ -12,7 +12,7 @@ from jaxscat.minimization.minimize import Batching, minimize
 from jaxscat.parametrizations.parametrization import Parametrization
 from jaxscat.progress import Progress
 from jaxscat.reconstruction.calibration import Calibration
-from jaxscat.reconstruction.checkpoints import RenewalFiles
+from jaxscat.reconstruction.checkpoints import RenewalFiles, describe_terms
 from jaxscat.reconstruction.objective import build_objective, measure_values, own_arrays
 from jaxscat.reconstruction.options import Renewals
 
@@ -66,14 +66,18 @@ class RenewedProblem:
     def identity(self) -> dict[str, Any]:
         """Return what a reconstruction shares with its checkpoints, as JSON can hold it."""
         settings = self.settings
+        realizations = settings.realizations
         return {
-            "terms": {name: [self.weights[name], self.levels[name]] for name in self.terms},
+            "terms": {
+                name: [float(self.weights[name]), float(self.levels[name])] for name in self.terms
+            },
+            **describe_terms(self.terms),
             "renewals": [
-                settings.number,
-                settings.steps,
-                settings.realizations,
-                settings.tolerance,
-                settings.memory,
+                int(settings.number),
+                int(settings.steps),
+                None if realizations is None else int(realizations),
+                float(settings.tolerance),
+                int(settings.memory),
             ],
         }
 

@@ -38,7 +38,7 @@ class Reconstruction:
         evaluations: number of values and gradients.
         baselines: other estimates `[p]` by their names, to compare with; the data first.
         statistics: what the terms measure, by their names: of each "data" (with noise), "result",
-            "target" (the data without the noise's share) and "sigma"; of the first seed.
+            "target" (the data without the noise's share) and "sigma"; of the first seed only.
         seeds: of several maps, the seed of each.
         contaminant: the other component `[p]` or `[B, p]`, where there is one.
         compile_seconds, run_seconds: of the minimizations, as in `Result`.
@@ -92,6 +92,7 @@ class Reconstruction:
         return replace(
             self,
             map=self.map[at],
+            statistics=self.statistics if at == 0 else {},
             status=self.status[at],
             chi2={name: of[at][~np.isnan(of[at])] for name, of in self.chi2.items()},
             evaluations=int(np.asarray(self.evaluations)[at]),

@@ -18,8 +18,8 @@ from jaxscat.progress import Progress
 from jaxscat.reconstruction.channels import check_channels, check_mixing, combination_weights
 from jaxscat.reconstruction.combined_noise import ChannelFilter, CombinedNoise
 from jaxscat.reconstruction.isotropic import filter_map
-from jaxscat.reconstruction.observed import observe
-from jaxscat.reconstruction.options import Renewals, TermOptions, check_terms
+from jaxscat.reconstruction.observed import check_whole_sphere, observe
+from jaxscat.reconstruction.options import Renewals, TermOptions, check_settings, check_terms
 from jaxscat.reconstruction.result import Reconstruction
 from jaxscat.reconstruction.solve import solve_noisy
 from jaxscat.reconstruction.starts import Start
@@ -80,9 +80,16 @@ def separate(
 
     Source: `docs/reconstruction.md`, "Channels".
     """
+    settings = check_settings(renewals, batching, checkpoints, callback, default=Renewals())
+    listed = None if seeds is None else check_seeds(seeds)
+    spec = check_whole_sphere(pyramid)
     strengths = check_mixing(mixing)
     maps = check_channels(channels, strengths.size)
-    spec = observe(maps[0], pyramid) and pyramid.spec
+    if maps.shape[1] != spec.npix:
+        raise ValueError(
+            f"channels: got maps of {maps.shape[1]} pixels, expected {spec.npix} as the pyramid's "
+            f"nside {spec.nside}"
+        )
     common = None if contaminant is None else as_noise(contaminant, spec.npix, name="contaminant")
     own = _each_noise(noise, strengths.size, spec.npix)
     if common is None and not any(own):
@@ -99,9 +106,9 @@ def separate(
         rest,
         chosen,
         build_terms(chosen, observed, pyramid, rest),
-        seeds=None if seeds is None else check_seeds(seeds),
+        seeds=listed,
         start=start,
-        renewals=renewals or Renewals(),
+        renewals=settings,
         batching=batching,
         checkpoints=checkpoints,
         callback=callback,

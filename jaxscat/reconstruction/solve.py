@@ -81,6 +81,7 @@ def solve_noisy(
         identity = {
             "data": digest_of((observed.values, observed.weights)),
             "noise": digest_of(noise),
+            "seeds": listed,
             "starts of seeds": digest_of(starts),
             **problem.identity(),
         }

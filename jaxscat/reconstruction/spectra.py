@@ -132,7 +132,12 @@ def check_weights(weights: ArrayLike, npix: int, name: str) -> Float[np.ndarray,
 
 
 def check_data(
-    data: ArrayLike, mask: ArrayLike | None, *, name: str = "mask"
+    data: ArrayLike,
+    mask: ArrayLike | None,
+    *,
+    name: str = "mask",
+    of: str = "data",
+    npix: int | None = None,
 ) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"] | None]:
     """Validate a map where it has weight, and return it in float64 with the weights.
 
@@ -142,17 +147,21 @@ def check_data(
         data: map `[p]`.
         mask: weights `[p]`, or None.
         name: of `mask`, for messages.
+        of: name of `data`, for messages.
+        npix: number of pixels that it must have, or None.
 
     Raises:
         ValueError: as `check_map` and `check_weights`.
     """
-    values = to_real(data, name="data")
+    values = to_real(data, name=of)
+    if npix is not None and values.shape != (npix,):
+        raise ValueError(f"{of}: got shape {values.shape}, expected ({npix},) as the data")
     if mask is None or values.ndim != 1:
-        return check_map(values, name="data").astype(np.float64), None
-    npix_to_nside(values.size, name="data")
+        return check_map(values, name=of).astype(np.float64), None
+    npix_to_nside(values.size, name=of)
     weights = check_weights(mask, values.size, name)
-    shown = cover_hidden(values, weights, name="data")
-    return check_map(shown, name="data").astype(np.float64), weights
+    shown = cover_hidden(values, weights, name=of)
+    return check_map(shown, name=of).astype(np.float64), weights
 
 
 def observed_spectrum(

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 from jaxscat.fields.gaussian import GaussianNoise
 from jaxscat.fields.noise import Noise, NoiseMaps
 from jaxscat.harmonics.spectra import multipole_bins
+from jaxscat.maps import seen_pixels
 from jaxscat.objectives.band_power import BandPower
 from jaxscat.objectives.calibrated import Fidelity, Residual
 from jaxscat.objectives.scattering import Scattering
@@ -43,8 +44,8 @@ def build_terms(
         target: how maps are measured; None for the defaults.
 
     Raises:
-        ValueError: a target of another pyramid, of two maps, or normalized by each map itself
-            in a way that noise has no bias for; a bad template.
+        ValueError: a target of another pyramid, of two maps, normalized by the power of each map,
+            or that sees pixels without data; a bad template; noise whose variance is not known.
     """
     scattering = _scattering(observed, pyramid, target)
     terms: dict[str, Any] = {}
@@ -74,7 +75,26 @@ def _scattering(observed: Observed, pyramid: Pyramid, target: Target | None) -> 
                 "target: got one of two maps, expected one of a map alone (and the term 'cross' "
                 "for a template)"
             )
+        if target.normalization is not None and target.normalization.power is None:
+            raise ValueError(
+                "target: got one normalized by the power of each map, under which S2 is the same "
+                "for all maps; expected another normalization, or None"
+            )
+        _check_sight(target, observed)
     return Scattering.of(target, pyramid)
+
+
+def _check_sight(target: Target, observed: Observed) -> None:
+    """Refuse a target that sees pixels without data."""
+    if observed.weights is None:
+        return
+    empty = observed.weights == 0
+    seen = np.ones_like(empty) if target.mask is None else seen_pixels(target.mask)
+    if (seen & empty).any():
+        raise ValueError(
+            f"target: got one that sees {int(np.sum(seen & empty))} pixels without weight in the "
+            "mask, expected make_target(..., mask=mask)"
+        )
 
 
 def _cross(observed: Observed, pyramid: Pyramid, template: Float[np.ndarray, " p"]) -> Scattering:
@@ -126,7 +146,11 @@ def _mask(observed: Observed) -> Any:
 
 
 def pixel_precision(noise: Noise | None, observed: Observed) -> Float[np.ndarray, " p"]:
-    """Return one over the variance of the noise in every pixel, zero where there are no data."""
+    """Return one over the variance of the noise in every pixel, zero where there are no data.
+
+    Raises:
+        ValueError: noise whose variance is not known, or zero somewhere.
+    """
     if isinstance(noise, NoiseMaps):
         variance = np.mean(np.asarray(noise.maps, np.float64) ** 2, axis=0)
     elif isinstance(noise, GaussianNoise):
@@ -138,7 +162,13 @@ def pixel_precision(noise: Noise | None, observed: Observed) -> Float[np.ndarray
         variance = total * square / np.mean(square)
     else:
         raise ValueError(f"noise: got {type(noise).__name__}, whose variance is not known")
-    precision = 1 / np.broadcast_to(variance, observed.values.shape)
-    if observed.weights is not None:
-        precision = np.where(observed.weights > 0, precision, 0)
+    variance = np.broadcast_to(variance, observed.values.shape)
+    seen = np.full(variance.shape, True) if observed.weights is None else observed.weights > 0
+    silent = int(np.sum(seen & (variance <= 0)))
+    if silent:
+        raise ValueError(
+            f"noise: got realizations of zero in {silent} pixels, expected some noise in all that "
+            "have data (and a mask for the others)"
+        )
+    precision = np.divide(1, variance, out=np.zeros(variance.shape), where=seen)
     return precision.astype(observed.values.dtype)
