@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 # Apart from the colour of new maps, and from one another for colour-blind eyes too.
-_COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 
 
 def draw_terms(axis: Any, terms: Sequence[Mapping[str, Any]], style: Mapping[str, Any]) -> None:
@@ -17,7 +17,7 @@ def draw_terms(axis: Any, terms: Sequence[Mapping[str, Any]], style: Mapping[str
     if len(names) < 2:
         return
     for number, name in enumerate(names):
-        shown = {**style, "color": _COLOURS[number % len(_COLOURS)], "linestyle": "--"}
+        shown = {**style, "color": COLOURS[number % len(COLOURS)], "linestyle": "--"}
         for place, one in enumerate(terms):
             values = np.asarray(one[name], dtype=np.float64)
             label = {} if place else {"label": name}
