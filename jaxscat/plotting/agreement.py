@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxscat.plotting.recovery_panels import set_multipoles
+from jaxscat.plotting.axes import set_multipoles
 from jaxscat.plotting.saving import as_label, write_figure
-from jaxscat.plotting.sky_row import Picture, Scale, describe_patch, draw_sky_rows, value_scale
+from jaxscat.plotting.sky_row import (
+    Picture,
+    Scale,
+    describe_patch,
+    draw_sky_rows,
+    rows_height,
+    value_scale,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +37,7 @@ _CURVES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
 }
 _BARS = {
-    "std": ("one solution,\nover the sky", "0.6"),
+    "std": ("one solution, from\npixel to pixel", "0.6"),
     "spread": ("spread of\nthe solutions", "#0072B2"),
     "residual_single": ("one solution\nless the truth", "#D55E00"),
     "residual_mean": ("their mean\nless the truth", "#CC79A7"),
@@ -95,10 +102,12 @@ def plot_agreement(
     if truth is not None:
         pictures.append(Picture("truth", np.asarray(truth, np.float64), values))
     pictures.append(
-        Picture("spread", shown, Scale(0.0, top, "viridis", f"standard deviation [{unit}]"))
+        Picture("spread", shown, Scale(0.0, top, "viridis", f"standard deviation\n[{unit}]"))
     )
-    figure = new_figure(12.0, 9.6 if truth is not None else 11.4)
-    parts: Any = figure.subfigures(2, 1, height_ratios=[6.0 if truth is not None else 7.6, 3.9])
+    heights = [rows_height(12.0, len(pictures)), 3.9]
+    figure = new_figure(12.0, sum(heights) + 0.4)
+    figure.suptitle(f"agreement of {len(solutions)} solutions", fontsize=15)
+    parts: Any = figure.subfigures(2, 1, height_ratios=heights)
     skies, curves = parts
     draw_sky_rows(skies, pictures, outlined=seen)
     nside = int(np.sqrt(solutions.shape[1] / 12))
@@ -136,7 +145,7 @@ def _draw_sizes(axis: Any, found: Mapping[str, Any], unit: str) -> None:
     places = np.arange(len(known))[::-1]
     axis.barh(places, [found[key] for key in known], color=[bar[1] for bar in known.values()])
     for place, key in zip(places, known, strict=True):
-        axis.text(found[key], place, f" {found[key]:.3g}", va="center", fontsize=12)
+        axis.text(found[key], place, f" {found[key]:#.3g}", va="center", fontsize=12)
     axis.set_yticks(places, [bar[0] for bar in known.values()], fontsize=12)
     axis.set_xlim(0.0, 1.2 * max([found[key] for key in known] + [1e-300]))
     axis.set_xlabel(f"rms [{unit}]", fontsize=12)

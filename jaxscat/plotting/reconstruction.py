@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxscat.plotting.agreement import save_agreement as save_agreement
+from jaxscat.plotting.losses import draw_renewals
 from jaxscat.plotting.recovery_panels import (
     draw_coefficients,
     draw_correlations,
     draw_power,
-    draw_renewals,
+    draw_ratios,
     draw_values,
+    has_ratios,
     label_of,
     legend_of,
 )
@@ -24,6 +27,7 @@ from jaxscat.plotting.sky_row import (
     describe_patch,
     difference_scale,
     draw_sky_rows,
+    rows_height,
     value_scale,
 )
 from jaxscat.reconstruction.result import Reconstruction
@@ -93,19 +97,25 @@ def plot_reconstruction(
     target = result.statistics.get("scattering", {}).get("target")
     if not isinstance(target, ScatteringCovariance):
         target = None
-    figure = new_figure(12.0, 14.6 if len(pictures) < 5 else 13.8)
-    parts: Any = figure.subfigures(3, 1, height_ratios=[6.0, 5.4, 3.2])
+    heights = [rows_height(12.0, len(pictures)), 5.4, 3.2]
+    figure = new_figure(12.0, sum(heights) + 0.4)
+    figure.suptitle(_title(task, result), fontsize=15)
+    parts: Any = figure.subfigures(3, 1, height_ratios=heights)
     skies, curves, coefficients = parts
     draw_sky_rows(skies, pictures, outlined=hidden)
     nside = int(np.sqrt(pictures[0].map.size / 12))
     skies.supxlabel(describe_patch(nside, hidden), fontsize=10, color="0.3")
-    power, ratio, *panels = _curve_axes(curves, truth is not None)
-    draw_power(power, ratio, recovery, unit)
-    if truth is not None:
-        draw_correlations(panels.pop(0), recovery)
-    draw_values(panels.pop(0), _values(result, truth, inside), unit)
+    axes = _curve_axes(curves, truth is not None, has_ratios(recovery))
+    draw_power(axes["power"], recovery, unit)
+    if "ratios" in axes:
+        draw_ratios(axes["ratios"], recovery)
+        axes["power"].set_xlabel("")
+        axes["power"].tick_params(labelbottom=False)
+    if "correlations" in axes:
+        draw_correlations(axes["correlations"], recovery)
+    draw_values(axes["values"], _values(result, truth, inside), unit)
     level = "dashed: 1" if task == "inpaint" else "dashed: the truth on average"
-    draw_renewals(panels.pop(0), result.chi2, level=level)
+    draw_renewals(axes["renewals"], result.chi2, level=level)
     draw_coefficients(coefficients.subplots(1, 4), recovery, target)
     handles, labels = legend_of(recovery, target=target is not None)
     curves.legend(
@@ -119,12 +129,31 @@ def plot_reconstruction(
     return figure
 
 
-def _curve_axes(figure: Any, with_truth: bool) -> list[Any]:
-    """Return the axes of power, its ratio, and of two or three more panels."""
-    parts: Any = figure.subfigures(1, 3 if with_truth else 2)
-    power, ratio = parts[0].subplots(2, 1, height_ratios=[1.3, 1.0], sharex=True)
-    values, renewals = parts[-1].subplots(2, 1, height_ratios=[1.3, 1.0])
-    return [power, ratio, *([parts[1].subplots()] if with_truth else []), values, renewals]
+def _curve_axes(figure: Any, correlations: bool, ratios: bool) -> dict[str, Any]:
+    """Return the axes of the curves, of two heights in a column."""
+    parts: Any = figure.subfigures(1, 3 if correlations else 2)
+    heights = {"height_ratios": [1.3, 1.0]}
+    if ratios:
+        power, ratio = parts[0].subplots(2, 1, **heights)
+        found = {"power": power, "ratios": ratio}
+    else:
+        found = {"power": parts[0].subplots()}
+    if correlations:
+        found["correlations"] = parts[1].subplots()
+    values, renewals = parts[-1].subplots(2, 1, **heights)
+    return {**found, "values": values, "renewals": renewals}
+
+
+def _title(task: str, result: Reconstruction) -> str:
+    name = {"denoise": "denoising", "inpaint": "gaps", "separate": "separation"}.get(task, task)
+    if isinstance(result.status, str):
+        return as_label(f"{name}: {result.status}")
+    counts = Counter(result.status).most_common()
+    parts = [f"{count} {status}" for status, count in counts]
+    if len(counts) == 1:
+        parts = [counts[0][0]]
+    shown = "; maps of the first" if len(result.status) > 1 else ""
+    return as_label(f"{name}, {len(result.status)} seeds: {', '.join(parts)}{shown}")
 
 
 def _hidden(task: str, inside: Bool[np.ndarray, " p"] | None) -> Bool[np.ndarray, " p"] | None:
@@ -160,7 +189,7 @@ def _pictures(
             Picture(
                 "difference",
                 away,
-                difference_scale(away, f"reconstruction $-$ truth [{unit}]"),
+                difference_scale(away, f"reconstruction $-$ truth\n[{unit}]"),
             ),
         ]
     elif task == "inpaint":
@@ -175,12 +204,12 @@ def _pictures(
             Picture(label_of(name), np.asarray(result.baselines[name]), values) for name in known
         ]
         away = data - first
-        label = f"data $-$ reconstruction [{unit}]"
+        label = f"data $-$ reconstruction\n[{unit}]"
         pictures.append(Picture("residual", away, difference_scale(away, label)))
     if result.contaminant is not None:
         rest = _first(result.contaminant)
         pictures.append(
-            Picture("contaminant", rest, difference_scale(rest, f"contaminant [{unit}]"))
+            Picture("contaminant", rest, difference_scale(rest, f"its estimate\n[{unit}]"))
         )
     return pictures
 

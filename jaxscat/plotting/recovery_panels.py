@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.harmonics.spectra import smooth_spectrum
-from jaxscat.plotting.losses import COLOURS
+from jaxscat.plotting.axes import clipped, set_multipoles, set_ratio
 from jaxscat.plotting.saving import as_label
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.validation.recovery import Recovery
@@ -45,8 +45,6 @@ _LABELS: Mapping[str, str] = {
     "mean": "mean map of the seeds",
 }
 _TITLE = 13
-# Ratios beyond are drawn at the edge.
-_LEAST_RATIO, _LARGEST_RATIO = 0.05, 20.0
 
 
 def styles_of(names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -65,34 +63,40 @@ def label_of(name: str) -> str:
     return _LABELS.get(name, as_label(name))
 
 
-def draw_power(upper: Any, lower: Any, recovery: Recovery, unit: str) -> None:
-    """Plot l (l + 1) C_l / 2 pi, and in bins its ratio to that of the truth.
-
-    Curves are running means over a quarter of an octave.
-    """
+def draw_power(axis: Any, recovery: Recovery, unit: str) -> None:
+    """Plot l (l + 1) C_l / 2 pi, as running means over a quarter of an octave."""
     styles = styles_of(_in_order(recovery))
     for name in _in_order(recovery):
         smooth = smooth_spectrum(recovery.spectra[name])
         multipole = np.arange(2, smooth.size)
         factor = multipole * (multipole + 1.0) / (2.0 * np.pi)
         power = factor * smooth[2:]
-        upper.plot(multipole, np.where(power > 0, power, np.nan), **styles[name])
-    upper.set_yscale("log")
+        axis.plot(multipole, np.where(power > 0, power, np.nan), **styles[name])
+    axis.set_yscale("log")
     squared = f"({unit})$^2$" if " " in unit else f"{unit}$^2$"
-    upper.set_ylabel(rf"$\ell(\ell+1)\,C_\ell/2\pi$  [{squared}]")
-    upper.set_title("angular power spectrum", fontsize=_TITLE)
-    upper.tick_params(labelbottom=False)
-    set_multipoles(upper, recovery.bins)
+    axis.set_ylabel(rf"$\ell(\ell+1)\,C_\ell/2\pi$  [{squared}]")
+    axis.set_title("angular power spectrum", fontsize=_TITLE)
+    set_multipoles(axis, recovery.bins)
+    axis.set_xlabel(r"multipole $\ell$")
+
+
+def has_ratios(recovery: Recovery) -> bool:
+    """Return whether power is compared with that of a truth, or with an expected one."""
+    return recovery.rows["reconstruction"]["power_ratio"] is not None
+
+
+def draw_ratios(axis: Any, recovery: Recovery) -> None:
+    """Plot power over that of the truth (or over what is expected) in bins of multipoles."""
+    styles = styles_of(_in_order(recovery))
     ratios = {name: recovery.rows[name]["power_ratio"] for name in recovery.names}
     known = {name: of for name, of in ratios.items() if of is not None}
-    if known:
-        lower.axhline(1.0, **styles_of(["truth"])["truth"])
+    axis.axhline(1.0, **styles_of(["truth"])["truth"])
     for name, of in known.items():
-        lower.plot(_middles(recovery.bins), _clipped(of), marker="o", markersize=4, **styles[name])
-    _ratio_axis(lower, [value for of in known.values() for value in of])
-    set_multipoles(lower, recovery.bins)
-    lower.set_ylabel("over the truth's" if recovery.truth is not None else "over the expected")
-    lower.set_xlabel(r"multipole $\ell$")
+        axis.plot(_middles(recovery.bins), clipped(of), marker="o", markersize=4, **styles[name])
+    set_ratio(axis, [value for of in known.values() for value in of])
+    set_multipoles(axis, recovery.bins)
+    axis.set_ylabel("over the truth's" if recovery.truth is not None else "over the expected")
+    axis.set_xlabel(r"multipole $\ell$")
 
 
 def draw_correlations(axis: Any, recovery: Recovery) -> None:
@@ -103,7 +107,6 @@ def draw_correlations(axis: Any, recovery: Recovery) -> None:
         chance = np.asarray(recovery.chance)
         axis.fill_between(middles, -chance, chance, color="0.87", linewidth=0, zorder=0.5)
     axis.axhline(0.0, color="0.4", linewidth=0.8, zorder=0.8)
-    values = []
     for name in recovery.names:
         row = recovery.rows[name]
         axis.plot(middles, row["correlation"], marker="o", markersize=4, **styles[name])
@@ -113,11 +116,7 @@ def draw_correlations(axis: Any, recovery: Recovery) -> None:
             axis.fill_between(
                 middles, low, high, color=styles[name]["color"], alpha=0.2, linewidth=0
             )
-        values += row["correlation"]
-    finite = np.array([value for value in values if np.isfinite(value)])
-    least = finite.min(initial=1.0)
-    low = least - 0.15 * (1.0 - least) - 0.003
-    axis.set_ylim(low, 1.0 + 0.03 * (1.0 - low))
+    axis.set_ylim(*_correlation_limits(recovery))
     set_multipoles(axis, recovery.bins)
     axis.set_xlabel(r"multipole $\ell$")
     axis.set_title("correlation with the truth", fontsize=_TITLE)
@@ -146,45 +145,6 @@ def draw_values(axis: Any, maps: Mapping[str, Sequence[Map]], unit: str) -> None
     axis.set_xlabel(f"pixel value [{unit}]")
     axis.set_title("probability density of pixel values", fontsize=_TITLE)
     axis.grid(alpha=0.3, linewidth=0.5)
-
-
-def draw_renewals(
-    axis: Any, chi2: Mapping[str, Float[np.ndarray, "*seeds renewals"]], *, level: str
-) -> None:
-    """Plot the value of every term right after each renewal, and what `level` one means."""
-    from matplotlib.ticker import MaxNLocator
-
-    finite = np.concatenate([np.ravel(of) for of in chi2.values()] or [np.array([])])
-    finite = finite[np.isfinite(finite) & (finite > 0)]
-    axis.set_title(r"$\chi^2$ after every renewal", fontsize=_TITLE)
-    if not finite.size:
-        axis.text(0.5, 0.5, "none", ha="center", va="center", transform=axis.transAxes)
-        axis.set_axis_off()
-        return
-    for number, (name, of) in enumerate(chi2.items()):
-        colour = _STYLES["reconstruction"]["color"] if number == 0 else COLOURS[number - 1]
-        rows = np.atleast_2d(np.asarray(of, np.float64))
-        for at, row in enumerate(rows):
-            label = as_label(name) if at == 0 else None
-            axis.plot(
-                np.arange(row.size),
-                row,
-                marker="o",
-                markersize=5,
-                color=colour,
-                linewidth=1.8 if len(rows) == 1 else 1.0,
-                alpha=1.0 if len(rows) == 1 else 0.7,
-                label=label,
-            )
-    axis.axhline(1.0, color="0.3", linewidth=1.0, linestyle=(0, (4, 2)))
-    axis.set_yscale("log")
-    axis.set_ylim(0.7 * min(1.0, finite.min()), 1.4 * max(1.0, finite.max()))
-    _plain_logarithmic(axis)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_xlabel(f"renewal ({level})")
-    axis.grid(alpha=0.3, linewidth=0.5)
-    if len(chi2) > 1:
-        axis.legend(frameon=False, fontsize=10)
 
 
 def draw_coefficients(
@@ -216,14 +176,14 @@ def draw_coefficients(
             if of is not None:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     values = values / curves[of][: values.size]
-                values = _clipped(values)
+                values = clipped(values)
             axis.plot(np.arange(values.size), values, marker="o", markersize=4, **styles[key])
             shown += values.tolist()
         if of is None:
             axis.set_yscale("log")
         else:
             axis.axhline(1.0, zorder=1.5, **styles_of([of])[of])
-            _ratio_axis(axis, shown)
+            set_ratio(axis, shown)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("scale $j$ (0 is the finest)")
         axis.grid(alpha=0.3, linewidth=0.5)
@@ -246,7 +206,7 @@ def legend_of(recovery: Recovery, *, target: bool) -> tuple[list[Any], list[str]
         labels["reconstruction"] = "reconstruction (average of seeds)"
     handles: list[Any] = [Line2D([], [], **styles[name]) for name in names]
     texts = [labels[name] for name in names]
-    if recovery.chance is not None:
+    if recovery.chance is not None and _correlation_limits(recovery)[0] < max(recovery.chance):
         handles, texts = [*handles, Patch(color="0.87")], [*texts, "by chance"]
     return handles, texts
 
@@ -258,50 +218,13 @@ def _in_order(recovery: Recovery) -> list[str]:
     return [*(name for name in recovery.names if name not in ours), *ours, *truth]
 
 
+def _correlation_limits(recovery: Recovery) -> tuple[float, float]:
+    """Return the ends of the axis of correlations: one, and a little below the least of them."""
+    all_ = np.array([recovery.rows[name]["correlation"] for name in recovery.names], np.float64)
+    least = all_[np.isfinite(all_)].min(initial=1.0)
+    low = least - 0.15 * (1.0 - least) - 0.003
+    return low, 1.0 + 0.03 * (1.0 - low)
+
+
 def _middles(bins: Sequence[tuple[int, int]]) -> Float[np.ndarray, " bins"]:
     return np.array([np.sqrt(low * high) for low, high in bins])
-
-
-def _clipped(values: Any) -> Float[np.ndarray, " n"]:
-    """Return ratios within what is drawn; NaN (a gap of the line) where undefined."""
-    ratios = np.asarray(values, np.float64)
-    return np.where(np.isfinite(ratios), np.clip(ratios, _LEAST_RATIO, _LARGEST_RATIO), np.nan)
-
-
-def _ratio_axis(axis: Any, values: Sequence[float]) -> None:
-    """Set a logarithmic axis around one, with plain numbers."""
-    finite = _clipped(values)
-    finite = finite[np.isfinite(finite)]
-    axis.set_yscale("log")
-    axis.set_ylim(min(0.8, 0.9 * finite.min(initial=1.0)), max(1.25, 1.1 * finite.max(initial=1.0)))
-    _plain_logarithmic(axis)
-    axis.grid(alpha=0.3, linewidth=0.5)
-
-
-def _plain_logarithmic(axis: Any) -> None:
-    """Label a logarithmic axis with plain numbers, few enough not to touch."""
-    from matplotlib.ticker import FixedLocator, NullFormatter
-
-    low, high = axis.get_ylim()
-    decades = np.log10(high / low)
-    if decades > 0.6:
-        steps = (1.0,) if decades > 3 else (1.0, 2.0, 5.0)
-        ticks = [10.0**power * step for power in range(-9, 10) for step in steps]
-    else:
-        ticks = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0]
-    inside = [tick for tick in ticks if low <= tick <= high]
-    axis.yaxis.set_major_locator(FixedLocator(inside))
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter(NullFormatter())
-
-
-def set_multipoles(axis: Any, bins: Sequence[tuple[int, int]]) -> None:
-    """Set a logarithmic axis of multipoles, with ticks at powers of two (or four, if many)."""
-    low, high = 0.9 * bins[0][0], 1.05 * bins[-1][1]
-    axis.set_xscale("log")
-    axis.set_xlim(low, high)
-    powers = range(int(np.ceil(np.log2(low))), int(np.log2(high)) + 1)
-    ticks = [2**power for power in powers if power % (1 if len(powers) < 8 else 2) == 0]
-    axis.set_xticks(ticks, [str(tick) for tick in ticks])
-    axis.set_xticks([], minor=True)
-    axis.grid(alpha=0.3, linewidth=0.5)

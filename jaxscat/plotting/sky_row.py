@@ -60,6 +60,11 @@ def difference_scale(map: Map, label: str) -> Scale:
     return Scale(-high, high, "RdBu_r", label)
 
 
+def rows_height(width: float, count: int) -> float:
+    """Return the height in inches that `draw_sky_rows` takes for maps of a total width."""
+    return 1.5 * width / count + 1.65
+
+
 def draw_sky_rows(
     figure: Any, pictures: Sequence[Picture], *, outlined: Bool[np.ndarray, " p"] | None = None
 ) -> None:
@@ -76,7 +81,7 @@ def draw_sky_rows(
     nside = healpy.npix2nside(pictures[0].map.size)
     weights = None if outlined is None else outlined.astype(np.float64)
     patch = zoom_patch(nside, weights)
-    axes = figure.subplots(2, len(pictures), squeeze=False, height_ratios=[0.55, 1.0])
+    axes = figure.subplots(2, len(pictures), squeeze=False, height_ratios=[0.5, 1.0])
     for column, picture in enumerate(pictures):
         image = _draw_sky(axes[0, column], picture, patch, outlined)
         _draw_patch(axes[1, column], picture, patch, outlined)
