@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
+from jaxscat.report.rendering import NONE, embed_figure, number, render_template, with_scatter
 from jaxscat.validation.rows import format_multipoles
 from jaxscat.validation.verdict import classify_distances, copy_verdict
-
-NONE = "–"  # an undefined value
 
 # Names of the control kinds, as in the figures.
 CONTROL_NAMES: Mapping[str, str] = {
@@ -61,8 +55,6 @@ _SEED_COLUMNS = {
     "compile_seconds": "compilation [s]",
     "run_seconds": "run [s]",
 }
-# A relative scatter below this is due to rounding.
-_ROUNDING = 1e-6
 
 
 def render_report(
@@ -90,12 +82,8 @@ def render_report(
 
     Source: `docs/conventions.md`, "Validation".
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = number
-    source = resources.files("jaxscat.report").joinpath("page.html").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
+    return render_template(
+        "page.html",
         title=title,
         facts=_facts(results, validation),
         verdict=[
@@ -103,7 +91,10 @@ def render_report(
             *_separations(validation),
             *({"name": "Mind", "text": note} for note in notes),
         ],
-        figures=[_figure(name, content) for name, content in figures.items()],
+        figures=[
+            embed_figure(name, content, CAPTIONS.get(name, name), wide=name not in _HALF)
+            for name, content in figures.items()
+        ],
         controls=_controls(validation),
         quantities=_quantities(validation),
         made=len(validation.get("seeds", [])),
@@ -112,24 +103,6 @@ def render_report(
         provenance=provenance,
         config_text=config_text,
     )
-
-
-def number(value: Any, digits: int = 4) -> str:
-    """Format a JSON value: floats with four significant digits, `NONE` if undefined."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return NONE
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.{digits}g}".replace("-", "−").replace("e+", "e")
-    return str(value)
-
-
-def _with_scatter(mean: float | None, scatter: float | None) -> str:
-    # Quantities that are the same for all maps scatter by rounding only.
-    if mean is None or scatter is None or scatter <= _ROUNDING * abs(mean):
-        return number(mean)
-    return f"{number(mean)} ± {number(scatter, 2)}"
 
 
 def _facts(results: Mapping[str, Any], validation: Mapping[str, Any]) -> dict[str, str]:
@@ -226,9 +199,9 @@ def _quantities(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
                         else f"{entry['name']} (chance {number(entry['chance'], 2)})",
                         "sees": "" if shared else entry.get("sees", ""),
                         "original": number(entry.get("original")),
-                        "made": _with_scatter(entry.get("mean"), entry.get("std")),
+                        "made": with_scatter(entry.get("mean"), entry.get("std")),
                         "controls": [
-                            _with_scatter(entry.get(kind), entry.get(f"{kind}_std"))
+                            with_scatter(entry.get(kind), entry.get(f"{kind}_std"))
                             for kind in controls
                         ],
                         "separation": "; ".join(
@@ -247,12 +220,3 @@ def _seed_columns(results: Mapping[str, Any]) -> dict[str, str]:
     """Return the headings of the columns that any seed has in the table of seeds."""
     seeds: Sequence[Mapping[str, Any]] = results.get("seeds", [])
     return {key: name for key, name in _SEED_COLUMNS.items() if any(key in seed for seed in seeds)}
-
-
-def _figure(name: str, content: bytes) -> dict[str, Any]:
-    return {
-        "name": name,
-        "wide": name not in _HALF,
-        "caption": CAPTIONS.get(name, name),
-        "source": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
-    }

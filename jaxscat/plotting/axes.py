@@ -1,0 +1,57 @@
+"""Axes of multipoles and of ratios, with plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+# Ratios beyond are drawn at the edge.
+_LEAST_RATIO, _LARGEST_RATIO = 0.05, 20.0
+
+
+def clipped(values: Any) -> Float[np.ndarray, " n"]:
+    """Return ratios within what is drawn; NaN (a gap of the line) where undefined."""
+    ratios = np.asarray(values, np.float64)
+    return np.where(np.isfinite(ratios), np.clip(ratios, _LEAST_RATIO, _LARGEST_RATIO), np.nan)
+
+
+def set_ratio(axis: Any, values: Sequence[float]) -> None:
+    """Set a logarithmic axis around one, with plain numbers."""
+    finite = clipped(values)
+    finite = finite[np.isfinite(finite)]
+    axis.set_yscale("log")
+    axis.set_ylim(min(0.8, 0.9 * finite.min(initial=1.0)), max(1.25, 1.1 * finite.max(initial=1.0)))
+    set_plain_logarithmic(axis)
+    axis.grid(alpha=0.3, linewidth=0.5)
+
+
+def set_plain_logarithmic(axis: Any) -> None:
+    """Label a logarithmic axis with plain numbers, few enough not to touch."""
+    from matplotlib.ticker import FixedLocator, NullFormatter
+
+    low, high = axis.get_ylim()
+    decades = np.log10(high / low)
+    if decades > 0.6:
+        steps = (1.0,) if decades > 3 else (1.0, 2.0, 5.0)
+        ticks = [10.0**power * step for power in range(-9, 10) for step in steps]
+    else:
+        ticks = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    axis.yaxis.set_major_locator(FixedLocator(inside))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def set_multipoles(axis: Any, bins: Sequence[tuple[int, int]]) -> None:
+    """Set a logarithmic axis of multipoles, with ticks at powers of two (or four, if many)."""
+    low, high = 0.9 * bins[0][0], 1.05 * bins[-1][1]
+    axis.set_xscale("log")
+    axis.set_xlim(low, high)
+    powers = range(int(np.ceil(np.log2(low))), int(np.log2(high)) + 1)
+    ticks = [2**power for power in powers if power % (1 if len(powers) < 8 else 2) == 0]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.set_xticks([], minor=True)
+    axis.grid(alpha=0.3, linewidth=0.5)

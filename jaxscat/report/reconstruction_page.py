@@ -1,0 +1,277 @@
+"""The HTML page of a reconstruction: what was won over which baseline, and how."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxscat.report.rendering import NONE, embed_figure, number, render_template, with_scatter
+from jaxscat.validation.agreement import describe_agreement
+from jaxscat.validation.rows import format_multipoles
+
+CAPTIONS: Mapping[str, str] = {
+    "summary": "Maps and the same patch of each, larger; power, correlation with the truth, pixel "
+    "values and scattering coefficients of all estimates. Linear filters have the correlation of "
+    "the data on the whole sky, whatever their power.",
+    "agreement": "One solution, the mean of all and their spread from pixel to pixel; below, at "
+    "which scales solutions agree with one another and with the truth.",
+}
+_TASKS = {"denoise": "denoising", "inpaint": "filling of gaps", "separate": "separation"}
+_FACTS = {
+    "data": "data",
+    "nside": "nside",
+    "status": "status",
+    "precision": "precision",
+    "device": "device",
+    "elapsed_seconds": "reconstruction [s]",
+}
+_SEED_COLUMNS = {
+    "seed": "seed",
+    "status": "status",
+    "evaluations": "evaluations",
+    "compile_seconds": "compilation [s]",
+    "run_seconds": "run [s]",
+}
+_COLUMNS = {
+    "wiener": "Wiener filter",
+    "square-root wiener": "square-root Wiener filter",
+    "diffusive": "diffusive fill",
+    "gaussian mean": "Gaussian mean",
+    "gaussian realization": "Gaussian realization",
+    "mean": "mean of the seeds",
+}
+_DIGITS = 3
+
+
+def build_reconstruction_page(
+    *,
+    title: str,
+    task: str,
+    lines: Sequence[str],
+    results: Mapping[str, Any],
+    recovery: Mapping[str, Any],
+    figures: Mapping[str, bytes],
+    provenance: Mapping[str, Any],
+    config_text: str,
+    chi2: Mapping[str, Any] | None = None,
+    agreement: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """Render the page of a reconstruction as self-contained HTML.
+
+    Args:
+        title: title of the page.
+        task: "denoise", "inpaint" or "separate".
+        lines: what is to be said first, from `describe_recovery`.
+        results: content of results.json; keys that are missing are left out.
+        recovery: content of `Recovery.to_json`.
+        figures: PNG files by name, in the order of the page; those in `CAPTIONS` get a caption.
+        provenance: content of run.json.
+        config_text: content of config.toml.
+        chi2: values of every term after each renewal, as `Reconstruction.chi2`.
+        agreement: result of `jaxscat.validation.agreement.agreement` on several seeds.
+        notes: caveats.
+
+    Returns:
+        the page.
+
+    Source: `docs/reconstruction.md`, "Comparison".
+    """
+    said = [*lines, *([] if agreement is None else describe_agreement(dict(agreement)))]
+    names = recovery["names"]
+    facts = {"task": _TASKS.get(task, task)}
+    facts |= {name: number(results[key]) for key, name in _FACTS.items() if key in results}
+    seeds = results.get("seeds", [])
+    return render_template(
+        "reconstruction.html",
+        title=title,
+        facts=facts,
+        verdict=[
+            *({"name": "", "text": line} for line in said),
+            *({"name": "Mind", "text": note} for note in notes),
+        ],
+        figures=[
+            embed_figure(name, content, CAPTIONS.get(name, name))
+            for name, content in figures.items()
+        ],
+        with_truth=recovery["truth"] is not None,
+        scatter=any("scatter" in row for row in recovery["rows"].values()),
+        columns=[_COLUMNS.get(name, name) for name in names],
+        groups=_groups(recovery),
+        tables=[
+            table
+            for table in (_agreement(agreement), _renewals(chi2, seeds), _seeds(seeds))
+            if table is not None
+        ],
+        provenance=provenance,
+        config_text=config_text,
+    )
+
+
+def _groups(recovery: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the groups of rows of the table of estimates; without a truth there are fewer."""
+    truth = recovery["truth"]
+    bins = list(enumerate(recovery["bins"]))
+    chance = recovery.get("chance") or [None] * len(bins)
+
+    def near(wanted: float | None) -> Callable[[float], float] | None:
+        return None if wanted is None else lambda value: abs(value - wanted)
+
+    errors = [_row(recovery, name, name, better=abs) for name in ("S1", "S2", "S3", "S4")]
+    pixels = [_row(recovery, "residual", "residual", better=abs)]
+    pixels += [_row(recovery, "wasserstein", "Wasserstein distance", better=abs)]
+    for key, name in (("skewness", "skewness"), ("std", "standard deviation")):
+        wanted = None if truth is None else truth[key]
+        row = _row(recovery, key, name, better=near(wanted))
+        pixels.append(row and {**row, "truth": number(wanted, _DIGITS)})
+    powers = [
+        _row(recovery, "power_ratio", format_multipoles(bin), at=at, better=_factor)
+        for at, bin in bins
+    ]
+    correlations = [
+        _row(
+            recovery,
+            "correlation",
+            format_multipoles(bin)
+            + ("" if chance[at] is None else f" (chance {number(chance[at], 2)})"),
+            at=at,
+            better=lambda value: -value,
+        )
+        for at, bin in bins
+    ]
+    against = "the truth's" if truth is not None else "that of the data less the noise"
+    listed = [
+        (
+            "Scattering coefficients",
+            "Rms difference from the truth's, over their rms.",
+            errors,
+        ),
+        (
+            "Pixel values",
+            "Residual: rms difference from the truth. It and the distance between histograms are "
+            "in standard deviations of the truth."
+            if truth is not None
+            else "Of the pixels that count.",
+            pixels,
+        ),
+        ("Power in bins", f"Over {against}; one is right.", powers),
+        ("Correlation with the truth", "One for the same structures.", correlations),
+    ]
+    found = []
+    for heading, sees, rows in listed:
+        known = [row for row in rows if row is not None]
+        if known:
+            found.append({"heading": heading, "sees": sees, "rows": known})
+    return found
+
+
+def _row(
+    recovery: Mapping[str, Any],
+    key: str,
+    name: str,
+    *,
+    better: Callable[[float], float] | None,
+    at: int | None = None,
+) -> dict[str, Any] | None:
+    """Return a row of all estimates, with the best of them marked; None if nothing is known.
+
+    Args:
+        recovery, key: where the numbers are.
+        name: of the row.
+        better: what is smallest for the best value; None if none is best.
+        at: place in the list of bins.
+    """
+
+    def pick(values: Any) -> float | None:
+        return values if at is None or values is None else values[at]
+
+    rows = [recovery["rows"][name] for name in recovery["names"]]
+    values = [pick(row[key]) for row in rows]
+    if all(value is None for value in values):
+        return None
+    texts = [
+        with_scatter(value, pick((row.get("scatter") or {}).get(key)), _DIGITS)
+        for value, row in zip(values, rows, strict=True)
+    ]
+    best: set[str] = set()
+    if better is not None:
+        known = [value for value in values if value is not None]
+        # What looks the same is as good.
+        best = {number(min(known, key=better), _DIGITS)}
+    cells = [
+        {"text": text, "best": value is not None and number(value, _DIGITS) in best}
+        for text, value in zip(texts, values, strict=True)
+    ]
+    return {"name": name, "truth": NONE, "cells": cells}
+
+
+def _factor(ratio: float) -> float:
+    """Return how far a ratio is from one; a half is as far as two."""
+    return abs(math.log(ratio)) if ratio > 0 else math.inf
+
+
+def _agreement(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the table of the agreement of several solutions."""
+    if found is None:
+        return None
+    columns = {
+        "pairs": "two solutions",
+        "chance": "by chance",
+        "single": "a solution and the truth",
+        "mean": "their mean and the truth",
+    }
+    shown = {
+        key: name
+        for key, name in columns.items()
+        if any(row[key] is not None for row in found["bins"])
+    }
+    return {
+        "heading": "Agreement of the seeds",
+        "sees": "Correlation in bins of multipoles: structures are known where solutions agree; "
+        "where they do not, only their statistics are.",
+        "columns": ["multipoles", *shown.values()],
+        "rows": [
+            [format_multipoles(row), *(number(row[key], _DIGITS) for key in shown)]
+            for row in found["bins"]
+        ],
+    }
+
+
+def _renewals(
+    chi2: Mapping[str, Any] | None, seeds: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """Return the table of the terms after every renewal."""
+    if not chi2:
+        return None
+    rows = []
+    longest = 0
+    for name, values in chi2.items():
+        each = np.atleast_2d(np.asarray(values, np.float64))
+        for at, of in enumerate(each):
+            seed = seeds[at].get("seed", at) if at < len(seeds) else at
+            shown = f"{name}, seed {seed}" if len(each) > 1 else name
+            kept = of[: np.flatnonzero(np.isfinite(of)).max(initial=0) + 1]
+            rows.append([shown, *(number(float(value), _DIGITS) for value in kept)])
+            longest = max(longest, len(kept))
+    return {
+        "heading": "χ² after every renewal",
+        "sees": "Mean of |difference from the target / σ|² of every term, when targets were "
+        "measured anew; in noise, the truth has one on average.",
+        "columns": ["term", *map(str, range(longest))],
+        "rows": [[*row, *([""] * (longest + 1 - len(row)))] for row in rows],
+    }
+
+
+def _seeds(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    columns = {key: name for key, name in _SEED_COLUMNS.items() if any(key in one for one in seeds)}
+    if not columns:
+        return None
+    return {
+        "heading": "Seeds",
+        "sees": "",
+        "columns": list(columns.values()),
+        "rows": [[number(one.get(key)) for key in columns] for one in seeds],
+    }
