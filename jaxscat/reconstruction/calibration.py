@@ -1,19 +1,17 @@
 """What noise does to the quantities of a map: their bias, their scatter, and the target left."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from jaxscat.fields.noise import Noise
+from jaxscat.fields.noise import LEAST_REALIZATIONS, Noise
 from jaxscat.objectives.calibrated import CalibratedTerm
 from jaxscat.objectives.target import floored
-from jaxscat.operators.batching import map_in_groups
+from jaxscat.reconstruction.realizations import DATA, MAP, measure_realizations
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.reduction import ReducedCovariance
 
@@ -47,6 +45,8 @@ def calibrate(
     noise: Noise,
     seed: int,
     realizations: int,
+    *,
+    suffices: Callable[[Calibration], bool] | None = None,
 ) -> Calibration:
     """Measure the bias b = <Phi(u + n)> - Phi(u) at a map u, for the target Phi(d) - b.
 
@@ -57,34 +57,47 @@ def calibrate(
         noise: realizations n are drawn from it, a few at a time; none is kept.
         seed: names the set of realizations.
         realizations: number of them.
+        suffices: whether targets of a quarter of the realizations will do; None for all of them.
 
     Raises:
         ValueError: a scatter that is zero or not finite.
 
     Source: `docs/reconstruction.md`, "Calibration".
     """
-    of_data, of_map, noisy, scatter = _named(terms, data, map, noise, seed, realizations)
-    bias = jax.tree.map(np.subtract, noisy, of_map)
-    mean = jax.tree.map(np.subtract, of_data, bias)
-    return Calibration(mean, _checked(scatter, noisy), of_map, of_data)
+
+    def measure(numbers: Sequence[int]) -> dict[str, Any]:
+        return measure_realizations(terms, data, map, noise, seed, numbers)
+
+    few = realizations if suffices is None else max(LEAST_REALIZATIONS, realizations // 4)
+    measured = measure([DATA, MAP, *range(min(few, realizations))])
+    targets = _subtract_bias(measured)
+    if few >= realizations or (suffices is not None and suffices(targets)):
+        return targets
+    rest = measure(range(few, realizations))
+    return _subtract_bias(jax.tree.map(lambda *of: np.concatenate(of), measured, rest))
 
 
 def calibrate_noise(
-    terms: Mapping[str, CalibratedTerm],
-    map: Float[np.ndarray, " p"],
-    noise: Noise,
-    seed: int,
-    realizations: int,
-) -> Calibration:
-    """Measure the quantities <Phi(n)> of noise alone, as the target of a residual.
+    terms: Mapping[str, CalibratedTerm], noise: Noise, seed: int, realizations: int, dtype: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the mean <Phi(n)> of the quantities of noise alone, and their scatter.
 
     Args:
         terms, noise, seed, realizations: as for `calibrate`.
-        map: the residual.
+        dtype: type of maps.
     """
-    zero = np.zeros_like(map)
-    of_map, _, noisy, scatter = _named(terms, map, zero, noise, seed, realizations)
-    return Calibration(noisy, _checked(scatter, noisy), of_map, of_map)
+    zero = np.zeros(noise.npix, dtype)
+    measured = measure_realizations(terms, zero, zero, noise, seed, range(realizations))
+    mean, scatter = _mean_and_scatter(measured)
+    return mean, _checked(scatter, mean)
+
+
+def measure_map(
+    terms: Mapping[str, CalibratedTerm], map: Float[np.ndarray, " p"], noise: Noise
+) -> dict[str, Any]:
+    """Return the quantities of a map by the names of the terms, by the program of `calibrate`."""
+    measured = measure_realizations(terms, map, map, noise, 0, [DATA])
+    return jax.tree.map(lambda of: of[0], measured)
 
 
 def join_calibrations(first: Calibration, second: Calibration) -> Calibration:
@@ -92,52 +105,30 @@ def join_calibrations(first: Calibration, second: Calibration) -> Calibration:
     return Calibration(*[one | other for one, other in zip(first, second, strict=True)])
 
 
-def _named(
-    terms: Mapping[str, CalibratedTerm],
-    data: Float[np.ndarray, " p"],
-    map: Float[np.ndarray, " p"],
-    noise: Noise,
-    seed: int,
-    realizations: int,
-) -> list[dict[str, Any]]:
-    """Return what `_measure` does by the names of the terms, on the host."""
-    # Not by names inside: terms of the residual share the program of those of the map.
-    found = _measure(tuple(terms.values()), data, map, noise, np.uint32(seed), realizations)
-    return [dict(zip(terms, jax.tree.map(np.asarray, of), strict=True)) for of in found]
+def _subtract_bias(measured: Mapping[str, Any]) -> Calibration:
+    """Return the targets that follow from quantities of the data, of the map, and with noise."""
+    of_data, of_map, noisy = (
+        jax.tree.map(lambda of, which=which: of[which], dict(measured))
+        for which in (0, 1, slice(2, None))
+    )
+    with_noise, scatter = _mean_and_scatter(noisy)
+    bias = jax.tree.map(np.subtract, with_noise, of_map)
+    mean = jax.tree.map(np.subtract, of_data, bias)
+    return Calibration(mean, _checked(scatter, with_noise), of_map, of_data)
 
 
-@partial(jax.jit, static_argnames="realizations")
-def _measure(
-    terms: tuple[CalibratedTerm, ...],
-    data: Float[Array, " p"],
-    map: Float[Array, " p"],
-    noise: Noise,
-    seed: Array,
-    realizations: int,
-) -> tuple[tuple[Any, ...], ...]:
-    """Return the quantities of the data and of a map, and their mean and scatter with noise."""
+def _mean_and_scatter(measured: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return mean and standard deviation over the leading axis of quantities."""
+    mean = jax.tree.map(lambda of: np.mean(of, axis=0), dict(measured))
 
-    def measured(number: Array, operands: Any) -> tuple[Any, ...]:
-        terms, data, map, noise, seed = operands
-        added = noise.draw(seed, jnp.maximum(number - 2, 0)).astype(map.dtype)
-        # One loop for all of them: their program is long.
-        seen = jnp.where(number == 0, data, map + jnp.where(number < 2, 0, added))
-        return tuple(term.measure(seen) for term in terms)
-
-    operands = (terms, data, map, noise, seed)
-    each = map_in_groups(measured, jnp.arange(realizations + 2), operands, npix=map.shape[-1])
-    of_data, of_map = (jax.tree.map(lambda of, at=at: of[at], each) for at in (0, 1))
-    noisy = jax.tree.map(lambda of: of[2:], each)
-    mean = jax.tree.map(lambda of: jnp.mean(of, axis=0), noisy)
-
-    def scatter(values: Array, centre: Array) -> Array:
-        away = jnp.abs(values - centre)
+    def scatter(values: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        away = np.abs(values - centre)
         # Scaled first: squares of weak coefficients leave the range of float32.
-        largest = jnp.max(away, axis=0)
-        scaled = away / jnp.where(largest > 0, largest, 1)
-        return largest * jnp.sqrt(jnp.sum(scaled**2, axis=0) / (realizations - 1))
+        largest = np.max(away, axis=0)
+        scaled = away / np.where(largest > 0, largest, 1)
+        return largest * np.sqrt(np.sum(scaled**2, axis=0) / (len(values) - 1))
 
-    return of_data, of_map, mean, jax.tree.map(scatter, noisy, mean)
+    return mean, jax.tree.map(scatter, dict(measured), mean)
 
 
 def _checked(scatter: Mapping[str, Any], noisy: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,12 @@ def residual_terms(terms: Mapping[str, Any]) -> dict[str, CalibratedTerm]:
     return {name: term.term for name, term in terms.items() if isinstance(term, Residual)}
 
 
+def measure_distances(terms: Mapping[str, CalibratedTerm], target: Calibration) -> dict[str, float]:
+    """Return the distance of the quantities of a map from their targets, by the names of terms."""
+    placed = _with_targets(terms, target)
+    return {name: float(_distance(term, target.map[name])) for name, term in placed.items()}
+
+
 def measure_values(
     terms: Mapping[str, Any], target: Calibration, map: Float[np.ndarray, " p"]
 ) -> dict[str, float]:

@@ -16,15 +16,23 @@ from jaxscat.reconstruction.calibration import (
     calibrate,
     calibrate_noise,
     join_calibrations,
+    measure_map,
 )
 from jaxscat.reconstruction.checkpoints import RenewalFiles, digest_of
-from jaxscat.reconstruction.objective import calibrated_terms, residual_terms
+from jaxscat.reconstruction.objective import (
+    calibrated_terms,
+    measure_distances,
+    residual_terms,
+)
 from jaxscat.reconstruction.observed import Observed
 from jaxscat.reconstruction.options import Renewals, TermOptions
 from jaxscat.reconstruction.renewal import RenewalState, RenewedProblem, renew
 from jaxscat.reconstruction.result import Reconstruction, collect
 from jaxscat.reconstruction.spectra import estimate_spectrum
 from jaxscat.reconstruction.starts import build_baselines, build_starts
+
+# Above so many times its level, the target of a term needs not be precise.
+_FAR = 2.0
 
 
 def solve_noisy(
@@ -65,14 +73,14 @@ def solve_noisy(
     if not signal[1:].any():
         state = _without_signal(starts, terms)
         return collect(state, [None], observed.restore(state.maps), restored, seeds)
-    targets = _target_function(observed, noise, terms, count)
+    levels = {name: options.level for name, options in chosen.items()}
     dtype = observed.values.dtype
     unit = power_of_two_near(float(np.std(starts[0])) or float(np.std(observed.values)))
     problem = RenewedProblem(
         terms=terms,
         weights={name: options.weight for name, options in chosen.items()},
-        levels={name: options.level for name, options in chosen.items()},
-        targets=targets,
+        levels=levels,
+        targets=_target_function(observed, noise, terms, levels, count),
         parametrization=Pixels(observed.values.size, dtype.type(unit)),
         settings=renewals,
     )
@@ -91,18 +99,35 @@ def solve_noisy(
 
 
 def _target_function(
-    observed: Observed, noise: Noise, terms: Mapping[str, Any], count: int
+    observed: Observed,
+    noise: Noise,
+    terms: Mapping[str, Any],
+    levels: Mapping[str, float],
+    count: int,
 ) -> Callable[[int, Float[np.ndarray, " p"]], Calibration]:
-    """Return the function from a seed and its map to the targets of all terms."""
+    """Return the function from a seed and its map to the targets of all terms.
+
+    Far above the levels, where a map will change much, a quarter of the realizations will do.
+    """
     own, left = calibrated_terms(terms), residual_terms(terms)
+    dtype = observed.values.dtype
+    of_noise: dict[int, Any] = {}
+
+    def far(calibration: Calibration) -> bool:
+        values = measure_distances(own, calibration)
+        return any(value > _FAR * levels[name] for name, value in values.items())
 
     def targets(seed: int, map: Float[np.ndarray, " p"]) -> Calibration:
         found = Calibration({}, {}, {}, {})
         if own:
-            found = calibrate(own, observed.values, map, noise, seed, count)
+            found = calibrate(own, observed.values, map, noise, seed, count, suffices=far)
         if left:
-            of_noise = calibrate_noise(left, observed.values - map, noise, seed, count)
-            found = join_calibrations(found, of_noise)
+            # Noise alone does not depend on the map.
+            if seed not in of_noise:
+                of_noise[seed] = calibrate_noise(left, noise, seed, count, dtype)
+            mean, sigma = of_noise[seed]
+            residual = measure_map(left, observed.values - map, noise)
+            found = join_calibrations(found, Calibration(mean, sigma, residual, residual))
         return found
 
     return targets
