@@ -142,27 +142,28 @@ def describe_agreement(found: dict[str, Any]) -> list[str]:
 
 def _calibration(rows: list[dict[str, Any]]) -> str:
     """Say whether the truth is like one of the solutions, from l = 4 on; empty if unknown."""
-    known = [
-        row["pairs"] - row["single"]
+    known = {
+        (row["l_min"], row["l_max"]): (
+            row["pairs"] - row["single"],
+            max(_CALIBRATED, 2 * row["chance"]),
+        )
         for row in rows
-        if row["l_min"] >= 4 and None not in (row["pairs"], row["single"])
-    ]
+        if row["l_min"] >= 4 and None not in (row["pairs"], row["single"], row["chance"])
+    }
     if not known:
         return ""
-    low, high = min(known), max(known)
-    if max(-low, high) <= _CALIBRATED:
+    apart = {bin: away for bin, (away, least) in known.items() if abs(away) > least}
+    if not apart:
         return (
-            "Two solutions are as alike as a solution and the truth (correlations differ by at "
-            f"most {max(-low, high):.2f} from l = 4 on), so that their spread is the uncertainty."
+            "Two solutions are as alike as a solution and the truth, from l = 4 on, so that their "
+            "spread is the uncertainty."
         )
-    if high > _CALIBRATED:
-        return (
-            f"Two solutions are more alike than a solution and the truth (by up to {high:.2f} in "
-            "correlation, from l = 4 on): their spread is less than the uncertainty there."
-        )
+    (low, high), away = max(apart.items(), key=lambda item: abs(item[1]))
+    more = away > 0
     return (
-        f"Two solutions are less alike than a solution and the truth (by up to {-low:.2f} in "
-        "correlation, from l = 4 on): their spread is more than the uncertainty there."
+        f"Two solutions are {'more' if more else 'less'} alike than a solution and the truth (by "
+        f"{abs(away):.2f} in correlation at l = {low} to {high}): their spread is "
+        f"{'less' if more else 'more'} than the uncertainty there."
     )
 
 

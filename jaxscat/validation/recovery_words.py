@@ -145,11 +145,14 @@ def _correlations(
         f"From l = {low} to {high} it has {min(powers):.2f} to {max(powers):.2f} times the power "
         "of the truth per bin"
     )
+    found = [mine["correlation"][at] for at in bins]
+    if not np.isfinite(found).all():
+        return f"{text}; the correlation with the truth is undefined where it has none."
     if not others:
-        found = [mine["correlation"][at] for at in bins]
         return f"{text}, and a correlation with the truth of {min(found):.2f} to {max(found):.2f}."
     gains = {
-        at: mine["correlation"][at] - np.nanmax([row["correlation"][at] for row in others.values()])
+        at: mine["correlation"][at]
+        - np.max([_or_zero(row["correlation"][at]) for row in others.values()])
         for at in bins
     }
     above = [at for at in bins if gains[at] > _ALIKE_CORRELATION]
@@ -191,6 +194,8 @@ def _without_truth(
     where = " in the gaps" if task == "inpaint" else ""
     sentences = ["There is no truth to compare with, so errors and correlations are unknown."]
     for key, name in (("skewness", "skewness"), ("std", "standard deviation")):
+        if not np.isfinite(mine[key]):
+            continue
         listed = [f"{rows[other][key]:.2g} for {_named(other, task)}" for other in others]
         beside = f" ({_join(listed)})" if listed else ""
         sentences.append(f"Its {name}{where} is {mine[key]:.2g}{beside}.")
@@ -206,6 +211,11 @@ def _without_truth(
                 f"data less the noise, from l = {_LOWEST_MULTIPOLE} on."
             )
     return sentences
+
+
+def _or_zero(value: float) -> float:
+    """Return a correlation, zero where it is undefined."""
+    return value if np.isfinite(value) else 0.0
 
 
 def _named(name: str, task: str) -> str:

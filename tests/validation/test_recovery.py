@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import healpy
 import numpy as np
@@ -188,3 +189,13 @@ def test_words_count_the_solutions(truth, pyramid):
     assert lines[-1].startswith("Numbers are means over solutions")
     same = describe_recovery(found, "denoise", ("converged",) * 2, [])
     assert same[0].startswith("All 2 solutions, converged: ")
+
+
+def test_words_on_a_map_without_structure_name_no_undefined_number(truth, pyramid):
+    maps = {"data": truth + 1, "wiener": np.ones(NPIX), "reconstruction": np.ones(NPIX)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for known in (truth, None):
+            found = assess(maps, pyramid, truth=known)
+            lines = describe_recovery(found, "denoise", "no signal", maps)
+            assert 3 <= len(lines) <= 6 and "nan" not in " ".join(lines)
