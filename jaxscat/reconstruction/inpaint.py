@@ -11,7 +11,7 @@ from jaxscat.fields.seeds import check_seeds
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import Batching
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.parametrizations.pixels import FreePixels, power_of_two_near
+from jaxscat.parametrizations.pixels import FreePixels
 from jaxscat.progress import Progress
 from jaxscat.reconstruction.checkpoints import RenewalFiles, digest_of
 from jaxscat.reconstruction.fills import (
@@ -100,7 +100,7 @@ def inpaint(
     starts = _build_starts(start, observed, checked, hidden, listed, fills)
     built = build_gap_terms(chosen, observed, pyramid, hidden)
     dtype = observed.values.dtype
-    unit = power_of_two_near(float(np.std(observed.values[~hidden])))
+    unit = np.std(observed.values[~hidden])
     problem = RenewedProblem(
         terms=built,
         weights={name: options.weight for name, options in chosen.items()},

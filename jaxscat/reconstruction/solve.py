@@ -9,7 +9,7 @@ from jaxtyping import Float
 from jaxscat.fields.noise import Noise, check_realizations
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import Batching
-from jaxscat.parametrizations.pixels import Pixels, power_of_two_near
+from jaxscat.parametrizations.pixels import Pixels
 from jaxscat.progress import Progress
 from jaxscat.reconstruction.calibration import (
     Calibration,
@@ -75,7 +75,8 @@ def solve_noisy(
         return collect(state, [None], observed.restore(state.maps), restored, seeds)
     levels = {name: options.level for name, options in chosen.items()}
     dtype = observed.values.dtype
-    unit = power_of_two_near(float(np.std(starts[0])) or float(np.std(observed.values)))
+    # Of no start: seeds share it. No power of two near it: steps do not depend on the data's unit.
+    unit = np.std(baselines["square-root wiener"]) or np.std(observed.values)
     problem = RenewedProblem(
         terms=terms,
         weights={name: options.weight for name, options in chosen.items()},

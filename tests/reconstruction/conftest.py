@@ -1,10 +1,18 @@
-"""Fields and dense matrices against which filters are compared."""
+"""Fields and dense matrices against which filters are compared, and one noisy map."""
+
+from typing import NamedTuple
 
 import healpy
+import jax
 import numpy as np
 import pytest
 
+from jaxscat.fields.gaussian import GaussianNoise
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.reconstruction.denoise import denoise
 from jaxscat.reconstruction.isotropic import covariance_product, draw_field
+from jaxscat.statistics.scattering import measure
+from jaxscat.validation.scattering import relative_errors
 
 
 @pytest.fixture
@@ -55,3 +63,51 @@ def columns():
         return ring[np.ix_(order, order)]
 
     return matrix
+
+
+class Example(NamedTuple):
+    """A strongly non-Gaussian truth, and data with as much white noise."""
+
+    truth: np.ndarray
+    data: np.ndarray
+    noise: GaussianNoise
+    pyramid: Pyramid
+
+
+@pytest.fixture(scope="session")
+def example(pyramids):
+    levels = 1 / (np.arange(25) + 2.0) ** 2
+    field = healpy.reorder(draw_field(levels, np.random.default_rng(2)), r2n=True)
+    truth = np.exp(1.5 * field / field.std())
+    truth /= truth.std()
+    data = truth + np.random.default_rng(12).normal(size=truth.size)
+    return Example(truth, data, GaussianNoise.white(1.0, 8, dtype=np.float64), pyramids(8))
+
+
+@pytest.fixture(scope="session")
+def denoised(example):
+    return denoise(example.data, example.pyramid, example.noise)
+
+
+@pytest.fixture(scope="session")
+def distances(example):
+    """A function that returns the relative errors of S1 to S4 of a map."""
+    expected = measure(example.truth, example.pyramid)
+
+    def errors(map):
+        return relative_errors(measure(map, example.pyramid), expected)
+
+    return errors
+
+
+@pytest.fixture(scope="session")
+def compilations():
+    """A list that grows whenever a program is compiled."""
+    found = []
+
+    def listen(event, duration, **_):
+        if "backend_compile" in event:
+            found.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return found
