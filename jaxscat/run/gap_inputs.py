@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,14 @@ def find_gaps(config: Config, inputs: Inputs, beside: Beside) -> np.ndarray:
         gaps |= inputs.mask == 0
     settings = config.gaps
     if settings.path is not None:
-        gaps |= _read_gaps(config, beside)
+        given = _read_gaps(config, beside)
+        if given.mean() > 0.5 and not given.all():
+            warnings.warn(
+                f"gaps.path: {settings.path!r} fills {given.mean():.0%} of the sky; it is one in "
+                "the pixels to fill and zero in all others",
+                stacklevel=2,
+            )
+        gaps |= given
     if settings.discs is not None:
         gaps |= draw_discs(nside, settings.discs, settings.radius, settings.seed)
     if settings.band is not None:
@@ -83,7 +91,10 @@ def _read_gaps(config: Config, beside: Beside) -> np.ndarray:
     assert settings.path is not None
     order = check_order(data.order)
     how = Reading(settings.hdu, order, bad_data=data.bad_data, header_first=True)
-    weights, frame = read_weights(Path(settings.path), data.nside, settings.field, how)
+    try:
+        weights, frame = read_weights(Path(settings.path), data.nside, settings.field, how)
+    except ValueError as error:
+        raise ValueError(f"gaps.path: {error}") from None
     said = f"gaps.path: got {settings.path!r}"
     check_same_frame(beside.frame, frame, said)
     if weights.shape != (12 * beside.nside**2,):
