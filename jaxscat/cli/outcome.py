@@ -32,7 +32,6 @@ def show_outcome(outcome: Outcome) -> None:
 def _show_reconstruction(outcome: Outcome) -> None:
     for table in reconstruction_tables(outcome.results):
         print_table(table)
-    say(f"{outcome.status}: {outcome.results['meaning']}")
     for sentence in outcome.results["description"]:
         say(sentence)
     say(f"wrote {outcome.folder}; the report is {outcome.folder / 'report.html'}")

@@ -314,8 +314,13 @@ def test_from_the_command_line(truth_file, tmp_path, monkeypatch):
     done = CliRunner().invoke(app, [*words, "--output", "out"])
     assert done.exit_code == 0, done.output
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert f"{results['status']}: {results['meaning']}" in done.stdout.replace("\n", " ")
-    for shown in ("residual / signal", "reconstruction", "Nothing was compared.", "wrote out"):
+    for shown in (
+        results["status"],
+        "residual / signal",
+        "reconstruction",
+        "Nothing was compared.",
+        "wrote out",
+    ):
         assert shown in done.stdout
     assert "denoising" in done.stderr
     again = CliRunner().invoke(app, [*words, "--output", "out"])
