@@ -21,7 +21,8 @@ _PATIENCE_SECONDS = 1.0
 _WAITING = (
     b"\ninterrupted; ends when what is being computed is done (Ctrl-C again ends it at once)\n"
 )
-_MAKING = "synthesizing"  # begins the name of the stage that makes new maps
+# Begin the name of the stage that makes new maps.
+_MAKING = ("synthesizing", "denoising", "filling", "separating")
 _SHOW_CURSOR = b"\x1b[?25h"  # which a progress bar hides
 INTERRUPTED = 130
 

@@ -130,8 +130,9 @@ def run(
             interrupts.listen()  # JAX has a handler of its own for several processes
         interrupts.look()
         opened = RunFolder.open(folder, settings, overwrite=overwrite, resume=resume)
-        if settings.data.dataset is not None and opened.results is None:
-            _download(settings.data.dataset)
+        for name in (settings.data.dataset, settings.truth.dataset):
+            if name is not None and opened.results is None:
+                _download(name)
         first = jax.process_index() == 0
         with show_progress(error_console()) if first else show_nothing() as shown:
             observer = interrupts.watched(shown)

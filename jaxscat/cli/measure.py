@@ -20,8 +20,8 @@ from jaxscat.io.precision import in_precision
 from jaxscat.maps import npix_to_nside, seen_pixels
 from jaxscat.plotting import as_label
 from jaxscat.progress import Observer
-from jaxscat.run.inputs import MapSources, read_maps
 from jaxscat.run.kept_pyramids import provide_pyramid
+from jaxscat.run.map_sources import MapSources, read_maps
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.errors import standard_error
 from jaxscat.statistics.hidden import HIDDEN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxscat.cli.console import print_table, say
+from jaxscat.cli.reconstruction_tables import reconstruction_tables
 from jaxscat.cli.tables import describe_copies, describe_independence, result_tables
 from jaxscat.run.execute import Outcome
 from jaxscat.validation.ensemble import copy_test
@@ -14,6 +15,9 @@ def show_outcome(outcome: Outcome) -> None:
     if not outcome.computed:
         say(f"{outcome.folder} is finished; nothing to do")
         return
+    if "task" in outcome.results:
+        _show_reconstruction(outcome)
+        return
     for table in result_tables(outcome.results):
         print_table(table)
     if "ensemble" in outcome.results:
@@ -22,4 +26,12 @@ def show_outcome(outcome: Outcome) -> None:
     say(describe_copies(copy_test(reports)))
     if "sky" in outcome.results:
         say(sky_sentence(outcome.results["sky"]))
+    say(f"wrote {outcome.folder}; the report is {outcome.folder / 'report.html'}")
+
+
+def _show_reconstruction(outcome: Outcome) -> None:
+    for table in reconstruction_tables(outcome.results):
+        print_table(table)
+    for sentence in outcome.results["description"]:
+        say(sentence)
     say(f"wrote {outcome.folder}; the report is {outcome.folder / 'report.html'}")

@@ -5,84 +5,33 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from math import inf, isnan, nan
+from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tomli_w
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from jaxscat.fields.seeds import MAX_SEEDS
+from jaxscat.run.config_types import BadData, Column, Nside, Section, Seeds, Select, Threshold
 from jaxscat.run.overrides import (
     ConfigError,
     describe_problem,
     merge_alternatives,
     override_entry,
 )
+from jaxscat.run.task_checks import check_task, foreign_sections
+from jaxscat.run.task_config import (
+    ChannelsConfig,
+    GapsConfig,
+    NoiseConfig,
+    ReconstructionConfig,
+    TaskConfig,
+    TruthConfig,
+)
 
 
-def _power_of_two(value: int) -> int:
-    if value < 1 or value & (value - 1):
-        raise ValueError("a power of two: 1, 2, 4, 8, ...")
-    return value
-
-
-def _thresholds(value: Any) -> Any:
-    given = tuple(value) if isinstance(value, list | tuple) else (value,)
-    if not given or any(type(part) not in (int, float) or not 0 <= part < inf for part in given):
-        raise ValueError("a number from 0 up or a list of one for every scale")
-    return given if isinstance(value, list | tuple) else value
-
-
-def _column(value: Any) -> Any:
-    if (type(value) is int and value >= 0) or isinstance(value, str) or value is None:
-        return value
-    raise ValueError("one column, table or variable, by its number from 0 or by its name")
-
-
-def _place(value: Any) -> Any:
-    if value is None or (
-        isinstance(value, dict)
-        and all(type(place) is int or isinstance(place, str) for place in value.values())
-    ):
-        return value
-    raise ValueError("a table of dimensions with a number from 0 or a coordinate, as {time = 0}")
-
-
-def _one_nan(value: float) -> float:
-    return nan if isnan(value) else value  # the same object, so that equal configs are equal
-
-
-def _counted(value: Any) -> Any:
-    if type(value) is int and not 1 <= value <= MAX_SEEDS:
-        raise ValueError(f"a list of seeds, or a number of them from 1 up to {MAX_SEEDS}")
-    return tuple(range(value)) if type(value) is int else value
-
-
-Nside = Annotated[int, AfterValidator(_power_of_two)]
-Column = Annotated[int | str | None, BeforeValidator(_column)]
-BadData = Annotated[float, AfterValidator(_one_nan)]
-Select = Annotated[dict[str, int | str] | None, BeforeValidator(_place)]
-Threshold = Annotated[float | tuple[float, ...], BeforeValidator(_thresholds)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_counted), Field(min_length=1, strict=False)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class DataConfig(_Section):
-    """The original map: a dataset by name or a file by path (see `load_map`), not both.
+class DataConfig(Section):
+    """The original, or the data: a dataset by name or a file by path (see `load_map`), not both.
 
     `unseen` "refuse" refuses pixels without data, "mask" gives them weight zero. `field`
     and `hdu` say which column (or variable) of which table is the map; `unit`, `bad_data`,
@@ -104,14 +53,8 @@ class DataConfig(_Section):
     select: Select = None
     transform: Literal["none", "standardise", "exp"] = "none"
 
-    @model_validator(mode="after")
-    def _one_source(self) -> DataConfig:
-        if (self.dataset is None) == (self.path is None):
-            raise ValueError("exactly one of data.dataset and data.path")
-        return self
 
-
-class PyramidConfig(_Section):
+class PyramidConfig(Section):
     """The wavelets and their scales (see `build_pyramid`)."""
 
     orientations: int = Field(default=4, ge=1)
@@ -120,7 +63,7 @@ class PyramidConfig(_Section):
     geometry: Literal["exact", "foscat"] = "exact"
 
 
-class TargetConfig(_Section):
+class TargetConfig(Section):
     """The target statistics, their uncertainties, and how maps are measured (see `make_target`).
 
     `mask` is the path of a map of weights, which is in `data.order` if its file states none, and
@@ -166,7 +109,7 @@ class TargetConfig(_Section):
         return self
 
 
-class SynthesisConfig(_Section):
+class SynthesisConfig(Section):
     """The synthesis of new maps (see `synthesize_many`): one map per seed.
 
     `seeds` is a list, or in a file a number N for 0 to N - 1; `batch_size` is the number of maps
@@ -206,14 +149,14 @@ class SynthesisConfig(_Section):
         return seeds
 
 
-class CheckpointConfig(_Section):
+class CheckpointConfig(Section):
     """The intervals at which a run keeps its state, in steps and minutes; 0 is never."""
 
     every_steps: int = Field(default=0, ge=0)
     every_minutes: float = Field(default=5.0, ge=0, lt=inf)
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """The name of the run, and the platform and the precision of its computations.
 
     With `pyramid_cache` wavelets are kept in the user's cache folder, and loaded from there.
@@ -226,18 +169,40 @@ class RunConfig(_Section):
     pyramid_cache: bool = False
 
 
-class Config(_Section):
-    """One whole experiment; every section but `data` has defaults."""
+class Config(Section):
+    """One whole experiment; every section but `data` has defaults.
 
+    Of sections that its task does not use, nothing may be set.
+    """
+
+    task: TaskConfig = TaskConfig()
     data: DataConfig
+    channels: ChannelsConfig = ChannelsConfig()
+    noise: NoiseConfig = NoiseConfig()
+    contaminant: NoiseConfig = NoiseConfig()
+    gaps: GapsConfig = GapsConfig()
+    truth: TruthConfig = TruthConfig()
+    reconstruction: ReconstructionConfig = ReconstructionConfig()
     pyramid: PyramidConfig = PyramidConfig()
     target: TargetConfig = TargetConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     checkpoints: CheckpointConfig = CheckpointConfig()
     run: RunConfig = RunConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _data_elsewhere(cls, tree: Any) -> Any:
+        """Let channels or half missions stand for a missing [data]."""
+        elsewhere = [("channels", "paths"), ("noise", "first")]
+        if isinstance(tree, dict) and "data" not in tree:
+            for section, entry in elsewhere:
+                if isinstance(tree.get(section), dict) and entry in tree[section]:
+                    return {"data": {}} | tree
+        return tree
+
     @model_validator(mode="after")
     def _sections_agree(self) -> Config:
+        check_task(self)
         target = self.target
         if target.mask_threshold is not None and target.mask is None and self.data.unseen != "mask":
             raise ValueError("target.mask_threshold only with target.mask or data.unseen = 'mask'")
@@ -250,8 +215,9 @@ class Config(_Section):
         return self
 
     def to_toml(self) -> str:
-        """Write the config as TOML with all defaults and without unset entries."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        """Write the config as TOML with all defaults, without unset entries and unused sections."""
+        unused = foreign_sections(self)
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True, exclude=unused))
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Sequence[str]] | None = None) -> Config:

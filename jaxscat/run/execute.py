@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from jaxscat.run.maps import find_run_maps
 from jaxscat.run.problem import build_working_map
 from jaxscat.run.processes import Processes, current_processes
 from jaxscat.run.provenance import Clock, describe_devices, git_commit, versions
+from jaxscat.run.reconstruction import reconstruct_run
+from jaxscat.run.reconstruction_report import write_page
+from jaxscat.run.reconstruction_results import write_reconstruction
 from jaxscat.run.report import write_report
 from jaxscat.run.results import write_results
 from jaxscat.run.synthesis import Synthesizer, synthesize_run, synthesize_seeds
@@ -97,6 +102,10 @@ def run_experiment(
     observer = observer or Observer()
     _check_precision(config)
     processes = current_processes()
+    if processes.count > 1 and config.task.kind != "synthesis":
+        raise ValueError(
+            f"task.kind = {config.task.kind!r}: got {processes.count} processes, expected one"
+        )
     if not isinstance(folder, RunFolder):
         folder = Path("runs") / config.run.name if folder is None else folder
         folder = RunFolder.open(
@@ -157,6 +166,13 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
     """
     observer = observer or Observer()
     folder = Path(folder)
+    if (folder / "config.toml").is_file():
+        kind = load_config(folder / "config.toml").task.kind
+        if kind != "synthesis":
+            raise ValueError(
+                f"{str(folder)!r} is the run of a task {kind!r}, expected a synthesis: its "
+                "results.json and report.html say how near it is to the truth"
+            )
     stored = find_run_maps(folder)
     config = load_config(folder / "config.toml")
     _check_precision(config)
@@ -189,6 +205,17 @@ def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedVa
     return validation
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What a task has made: content of results.json, and what run.json and the report say."""
+
+    results: dict[str, Any]
+    seeds: list[int]
+    checksums: dict[str, str]
+    seconds: dict[str, float]
+    write_page: Callable[[Path], None]
+
+
 def _make_results(
     draft: Path,
     run: RunFolder,
@@ -199,17 +226,11 @@ def _make_results(
 ) -> dict[str, Any]:
     """Make the maps of a run and fill its folder; return the content of results.json."""
     clock, config = Clock(), run.config
-    found = synthesize_run(config, observer, run, processes, clock, synthesize)
-    results, validation = write_results(
-        draft, config, found, clock=clock, stage=observer.stage, progress=observer.building
-    )
+    if config.task.kind == "synthesis":
+        made = _make_synthesis(draft, run, observer, processes, synthesize, clock)
+    else:
+        made = _make_reconstruction(draft, run, observer, clock)
     write_text(draft / "config.toml", config.to_toml())
-    seconds = {
-        **clock.seconds,
-        "compile": sum(result.compile_seconds for result in found.made.values()),
-        "synthesis": sum(result.run_seconds for result in found.made.values()),
-        "total": clock.total(),
-    }
     write_json(
         draft / "run.json",
         {
@@ -218,15 +239,53 @@ def _make_results(
             "processes": processes.count,
             "precision": config.run.precision,
             "run": run.run,
-            "seeds": list(found.made),
+            "seeds": made.seeds,
             "git_commit": git_commit(Path(__file__)) or git_commit(config_path or Path()),
-            "inputs_sha256": found.checksums,
-            "seconds": seconds,
+            "inputs_sha256": made.checksums,
+            "seconds": {**clock.seconds, **made.seconds, "total": clock.total()},
         },
     )
     observer.stage("writing the report")
-    write_report(draft, config, validation, found.maps)
-    return results
+    made.write_page(draft)
+    return made.results
+
+
+def _make_synthesis(
+    draft: Path,
+    run: RunFolder,
+    observer: Observer,
+    processes: Processes,
+    synthesize: Synthesizer,
+    clock: Clock,
+) -> _Made:
+    config = run.config
+    found = synthesize_run(config, observer, run, processes, clock, synthesize)
+    results, validation = write_results(
+        draft, config, found, clock=clock, stage=observer.stage, progress=observer.building
+    )
+    seconds = {
+        "compile": sum(result.compile_seconds for result in found.made.values()),
+        "synthesis": sum(result.run_seconds for result in found.made.values()),
+    }
+
+    def write_page(folder: Path) -> None:
+        write_report(folder, config, validation, found.maps)
+
+    return _Made(results, list(found.made), dict(found.checksums), seconds, write_page)
+
+
+def _make_reconstruction(draft: Path, run: RunFolder, observer: Observer, clock: Clock) -> _Made:
+    config = run.config
+    found = reconstruct_run(config, observer, run, clock)
+    results = write_reconstruction(draft, config, found, clock=clock, stage=observer.stage)
+    of_truth = {} if found.truth is None else found.truth.checksums
+    return _Made(
+        results,
+        list(found.result.seeds or ()),
+        {**found.given.checksums, **of_truth},
+        {"compile": found.result.compile_seconds, "reconstruction": found.result.run_seconds},
+        partial(write_page, config=config),
+    )
 
 
 def _check_precision(config: Config) -> None:

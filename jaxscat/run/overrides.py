@@ -69,7 +69,7 @@ def override_entry(
         table.pop(key, None)
     else:
         table[key] = values[0]
-        if location in ("data.path", "data.dataset"):
+        if key in ("path", "dataset"):  # of data or truth, one in place of the other
             table.pop("dataset" if key == "path" else "path", None)
 
 

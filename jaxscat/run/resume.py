@@ -95,7 +95,7 @@ def has_checkpoints(state: Path) -> bool:
     """Say whether there is a checkpoint in the state of a run, of any process."""
     names = (path.name for path in state.glob("checkpoints/*/*"))
     # Other suffixes are those of a checkpoint that is being written.
-    return any(re.fullmatch(r"\d+(\.npz)?", name) for name in names)
+    return any(re.fullmatch(r"\d+(\.npz)?|renewals\.npz", name) for name in names)
 
 
 def lock(state: Path) -> IO[str]:

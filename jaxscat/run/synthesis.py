@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from jaxscat.run.folder import RunFolder
 from jaxscat.run.problem import Prepared, prepare
 from jaxscat.run.processes import Processes, read_parts, write_part
 from jaxscat.run.provenance import Clock
+from jaxscat.run.run_checkpoints import build_checkpoints
 from jaxscat.synthesis.levels import synthesize_levels
 
 
@@ -133,7 +133,13 @@ def synthesize_run(
     """
     with processes.all_or_none():
         prepared = prepare(config, observer=observer, clock=clock)
-        checkpoints = _build_checkpoints(config, run, prepared.inputs.checksums, processes)
+        checkpoints = build_checkpoints(
+            config,
+            run,
+            prepared.inputs.checksums,
+            process=processes.index,
+            identity={"processes": processes.count},
+        )
         seeds = processes.share(config.synthesis.seeds)
         observer.stage(_describe_stage(seeds, processes, checkpoints))
         result = None
@@ -170,26 +176,6 @@ def _restore(prepared: Prepared, made: Mapping[int, Result], *, with_starts: boo
         checksums=inputs.checksums,
         unit=inputs.unit,
         frame=inputs.frame,
-    )
-
-
-def _build_checkpoints(
-    config: Config, run: RunFolder, checksums: Mapping[str, str], processes: Processes
-) -> Checkpoints | None:
-    """Return where the synthesis keeps its state, or None if the config wants no checkpoints."""
-    settings = config.checkpoints
-    never = not settings.every_steps and not settings.every_minutes
-    if never and not run.has_checkpoints():
-        return None
-    return Checkpoints(
-        run.checkpoints(processes.index),
-        every_steps=settings.every_steps or None,
-        # Those that are there are read even if no more are wanted.
-        every_minutes=math.inf if never else settings.every_minutes or None,
-        identity={
-            "processes": processes.count,
-            **{f"checksum of {name}": value for name, value in checksums.items()},
-        },
     )
 
 

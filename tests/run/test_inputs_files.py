@@ -7,7 +7,8 @@ from astropy.io import fits
 
 from jaxscat import save_maps
 from jaxscat.run.config import config_from_tree
-from jaxscat.run.inputs import MapSources, read_inputs, read_maps
+from jaxscat.run.inputs import read_inputs
+from jaxscat.run.map_sources import MapSources, read_maps
 
 NSIDE = 4
 NPIX = 12 * NSIDE**2
