@@ -129,7 +129,6 @@ def test_an_interrupt_before_the_first_map_keeps_the_starts(example, monkeypatch
     found = run(example, tmp_path)
     assert found.status == ("interrupted",) * 2 and found.interrupted
     assert found.chi2 == {} and found.statistics == {}
-    monkeypatch.undo()
 
 
 def test_checkpoints_of_another_reconstruction_are_refused_by_name(example, tmp_path, small):
@@ -164,21 +163,17 @@ def test_numbers_of_numpy_can_be_kept(example, tmp_path):
     assert_same(run(example, tmp_path, **options), run(example, tmp_path, **options))
 
 
-def test_templates_belong_to_the_identity(example, tmp_path, small):
+def test_templates_belong_to_the_identity(example, tmp_path, small, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
 
-    def crossed(template, callback=None):
-        return run(
-            example,
-            tmp_path,
-            callback,
-            pyramid=small,
-            terms={"cross": TermOptions(template=template)},
-            seeds=None,
-            start="wiener",
-        )
+    def crossed(template):
+        terms = {"cross": TermOptions(template=template)}
+        return run(example, tmp_path, pyramid=small, terms=terms, seeds=None, start="wiener")
 
-    callback, _ = stops_at(1, KeyboardInterrupt)
-    crossed(example.truth, callback)
+    # The state is kept before anything is measured.
+    monkeypatch.setattr("jaxscat.reconstruction.solve.calibrate", interrupted)
+    assert crossed(example.truth).status == "interrupted"
     with pytest.raises(ValueError, match="got measurement of cross = "):
         crossed(example.truth**2)
 
