@@ -18,6 +18,9 @@ TARGET = jaxscat.make_target(MAP, PYRAMID, coarsest_nside=1)
 STORED = jaxscat.StoredStatistics(STATISTICS, ERRORS, PYRAMID.spec, None)
 TERM = jaxscat.Scattering.of(TARGET, PYRAMID)
 FORM = jaxscat.Pixels(48)
+MASKED = jaxscat.make_target(MAP, PYRAMID, mask=MASK, coarsest_nside=1)
+NOISE = jaxscat.GaussianNoise.white(1.0, 2, dtype="float64")
+GAPS, RENEWALS = np.arange(48) < 5, jaxscat.Renewals(number=1)
 RELATION = jaxscat.gaussianize(MAP)[1]
 
 MAPS = {"map", "maps", "original", "second", "synthesized", "known", "normal"}
@@ -117,6 +120,27 @@ def calls():
             {"targets": [TARGET], "pyramids": [PYRAMID], "seeds": [1], "start": MAP[None]} | many,
         ),
         (
+            j.denoise,
+            {"data": MAP, "pyramid": PYRAMID, "noise": NOISE, "seeds": [1], "mask": MASK}
+            | {"target": MASKED, "terms": ["scattering"], "start": "data"}
+            | {"renewals": RENEWALS, "batching": None, "checkpoints": None, "callback": None},
+        ),
+        (
+            j.inpaint,
+            {"data": MAP, "pyramid": PYRAMID, "gaps": GAPS, "seeds": [1], "start": "diffusive"}
+            | {"terms": ["scattering"], "reach": 60.0, "renewals": RENEWALS, "batching": None}
+            | {"checkpoints": None, "callback": None},
+        ),
+        (
+            j.separate,
+            {"channels": np.stack([MAP, OTHER]), "pyramid": PYRAMID, "mixing": np.array([1.0, 2.0])}
+            | {"contaminant": NOISE, "noise": NOISE, "seeds": [1], "terms": ["scattering"]}
+            | {"start": "data", "renewals": RENEWALS, "batching": None, "checkpoints": None}
+            | {"callback": None},
+        ),
+        (j.Renewals, {"number": 1, "steps": 1, "tolerance": 0.1, "memory": 3}),
+        (j.TermOptions, {"weight": 1.0, "level": 1.0}),
+        (
             j.validate,
             {"original": MAP, "synthesized": OTHER, "pyramid": PYRAMID, "start": MAP}
             | {"mask": MASK, "controls": 1, "seed": 0},
@@ -141,8 +165,8 @@ WRONG = {
 # What arguments may be beside what `calls` gives, by their names.
 ACCEPTED = {
     "None": {"source", "footprint", "parametrization", "start", "pyramid", "unit"}
-    | {"every_steps", "every_minutes"},
-    "a number": {"every_steps", "every_minutes", "unit", "mask_threshold"},
+    | {"every_steps", "every_minutes", "reach"},
+    "a number": {"every_steps", "every_minutes", "unit", "mask_threshold", "reach"},
     "text": {"path", "folder", "source", "title", "unit", "units", "order", "geometry", "formula"},
     "a function of two": {"objective", "function", "devices", "progress"},
     "a pyramid": {"terms"},

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from jaxscat.fields.noise import Noise, as_noise
 from jaxscat.fields.seeds import check_seeds
+from jaxscat.maps import check_map
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import Batching
 from jaxscat.operators.pyramid import Pyramid
@@ -90,6 +91,9 @@ def separate(
             f"channels: got maps of {maps.shape[1]} pixels, expected {spec.npix} as the pyramid's "
             f"nside {spec.nside}"
         )
+    for place, map in enumerate(maps):
+        check_map(map, name=f"channels[{place}]")
+    chosen = check_terms(terms, ("scattering", "cross", "power", "residual"))
     common = None if contaminant is None else as_noise(contaminant, spec.npix, name="contaminant")
     own = _each_noise(noise, strengths.size, spec.npix)
     if common is None and not any(own):
@@ -100,7 +104,6 @@ def separate(
     combined = np.asarray(combine(jnp.asarray(maps - means[:, None])), np.float64)
     observed = observe(combined + weights[:, 0] @ means, pyramid)
     rest = CombinedNoise(combine, common, own, levels, spec.npix)
-    chosen = check_terms(terms, ("scattering", "cross", "power", "residual"))
     result = solve_noisy(
         observed,
         rest,

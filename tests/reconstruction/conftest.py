@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxscat.fields.gaussian import GaussianNoise
+from jaxscat.minimization.minimize import Batching
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.reconstruction.denoise import denoise
 from jaxscat.reconstruction.isotropic import covariance_product, draw_field
@@ -87,6 +88,20 @@ def example(pyramids):
 @pytest.fixture(scope="session")
 def denoised(example):
     return denoise(example.data, example.pyramid, example.noise)
+
+
+SEVERAL = {"seeds": (4, 0), "batching": Batching(chunk_steps=2)}
+
+
+@pytest.fixture(scope="session")
+def several(example):
+    return denoise(example.data, example.pyramid, example.noise, **SEVERAL)
+
+
+@pytest.fixture(scope="session")
+def small(pyramids):
+    """A pyramid whose programs compile in little time."""
+    return pyramids(8, scales=2, orientations=2)
 
 
 @pytest.fixture(scope="session")
