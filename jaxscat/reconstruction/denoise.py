@@ -50,8 +50,8 @@ def denoise(
             `GaussianNoise.of_halves(first, second)`; or at least 8 realizations of the noise.
         seeds: numbers of solutions, or how many; each has its own realizations of the noise, and
             by default its own start. None is a single solution.
-        mask: weights of the pixels, zero where there are no data; the map has an estimate there,
-            but no statistic sees it.
+        mask: weights of the pixels in statistics, zero where there are no data; the map has an
+            estimate there, but no statistic sees it. The noise is as given, whatever the weights.
         target: how maps are measured, from `make_target` (its numbers do not matter); None for
             all defaults, with the mask.
         terms: names of "scattering", "cross" (with a template), "power", "fidelity" and

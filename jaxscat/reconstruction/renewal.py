@@ -137,14 +137,24 @@ def _renew_targets(
 ) -> list[Calibration | None]:
     """Measure the targets of the seeds that go on; those that have ended keep theirs.
 
-    Of a seed that had ended before a resume they are measured as well.
+    Of a seed that had ended before a resume they are measured as well. Of a map that has become
+    such that they cannot be measured they are None.
+
+    Raises:
+        ValueError: they cannot be measured at the start.
     """
-    return [
-        former[number]
-        if state.status[number] is not None and former[number] is not None
-        else problem.targets(seed, state.maps[number])
-        for number, seed in enumerate(seeds)
-    ]
+    targets = []
+    for number, seed in enumerate(seeds):
+        if state.status[number] is not None and former[number] is not None:
+            targets.append(former[number])
+            continue
+        try:
+            targets.append(problem.targets(seed, state.maps[number]))
+        except ValueError:
+            if state.renewals == 0:
+                raise
+            targets.append(None)
+    return targets
 
 
 def _judge_all(
@@ -154,7 +164,10 @@ def _judge_all(
     status = list(state.status)
     values = {name: np.full(len(targets), np.nan) for name in problem.terms}
     for number, target in enumerate(targets):
-        if status[number] is not None or target is None:
+        if status[number] is not None:
+            continue
+        if target is None:
+            status[number] = NOT_FINITE
             continue
         found = measure_values(problem.terms, target, state.maps[number])
         for name, value in found.items():
@@ -185,7 +198,10 @@ def _judge(
         return None
     if not any(levels.values()):
         return DONE
-    over = [sum(problem.weights[name] * of[name] for name in values) for of in (values, first)]
+    over = [
+        sum(problem.weights[name] * max(of[name] - levels[name], 0) for name in values)
+        for of in (values, first)
+    ]
     return LIMIT if over[0] < over[1] else NO_PROGRESS
 
 
@@ -200,7 +216,9 @@ def _minimize(
 ) -> RenewalState:
     """Lower the loss of all seeds that go on; the maps of the others stay."""
     going = np.asarray([status is None for status in state.status])
-    known = [target for target in targets if target is not None]
+    # Seeds that have ended need something of the right shape.
+    some = next(target for target in targets if target is not None)
+    known = [target or some for target in targets]
     objective = build_objective(
         problem.terms, problem.weights, problem.levels, known, going, state.maps.dtype
     )

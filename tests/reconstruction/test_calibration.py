@@ -4,7 +4,7 @@ import pytest
 
 from jaxscat.fields.noise import NoiseMaps, draw_realization
 from jaxscat.objectives.target import covariance_scales
-from jaxscat.reconstruction.calibration import calibrate, calibrate_noise
+from jaxscat.reconstruction.calibration import calibrate, calibrate_noise, measure_map
 from jaxscat.reconstruction.observed import observe
 from jaxscat.reconstruction.options import TermOptions
 from jaxscat.reconstruction.terms import build_terms
@@ -78,24 +78,46 @@ def test_bias_and_scatter_are_those_of_a_plain_loop(example, observed, terms):
 
 def test_targets_of_a_residual_are_those_of_noise_alone(example, observed, terms):
     noise, pyramid = example.noise, example.pyramid
-    found = calibrate_noise(terms, observed.values, noise, 3, COUNT)
+    mean, sigma = calibrate_noise(terms, noise, 3, COUNT, np.float64)
+    found = measure_map(terms, observed.values, noise)
     each = loop(np.zeros_like(observed.values), noise, pyramid, 3, COUNT)
     of_map = groups_of(measure(observed.values, pyramid), pyramid)
     for name in GROUPS:
         np.testing.assert_allclose(
-            found.mean["scattering"].groups()[name],
+            mean["scattering"].groups()[name],
             each[name].mean(axis=0),
             rtol=1e-9,
             atol=1e-11 * np.abs(each[name]).max(),
         )
         np.testing.assert_allclose(
-            found.sigma["scattering"].groups()[name],
+            sigma["scattering"].groups()[name],
             floored(np.std(each[name], axis=0, ddof=1), name),
             rtol=1e-9,
         )
         np.testing.assert_allclose(
-            found.map["scattering"].groups()[name], of_map[name], rtol=1e-9, atol=1e-12
+            found["scattering"].groups()[name], of_map[name], rtol=1e-9, atol=1e-12
         )
+
+
+def test_a_quarter_of_the_realizations_will_do_where_that_suffices(example, observed, terms):
+    asked = []
+
+    def answer(suffices):
+        def suffice(calibration):
+            asked.append(calibration)
+            return suffices
+
+        return suffice
+
+    arguments = (terms, observed.values, observed.values / 2, example.noise, 3)
+    quarter = calibrate(*arguments, COUNT, suffices=answer(True))
+    assert quarter is asked[0]
+    jax.tree.map(np.testing.assert_array_equal, quarter, calibrate(*arguments, COUNT // 4))
+    whole = calibrate(*arguments, COUNT, suffices=answer(False))
+    jax.tree.map(np.testing.assert_array_equal, whole, calibrate(*arguments, COUNT))
+    # So few that their quarter would tell nothing: all of them.
+    calibrate(*arguments, 8, suffices=answer(True))
+    assert len(asked) == 2
 
 
 def test_small_scatters_are_raised_to_the_floor(example, observed, terms):

@@ -9,7 +9,7 @@ from jaxscat.fields.gaussian import GaussianNoise
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.lanes import advance
 from jaxscat.minimization.minimize import Batching
-from jaxscat.reconstruction import calibration
+from jaxscat.reconstruction import realizations
 from jaxscat.reconstruction.denoise import denoise
 from jaxscat.reconstruction.inpaint import inpaint
 from jaxscat.reconstruction.options import Renewals, TermOptions
@@ -18,16 +18,16 @@ OPTIONS = {"seeds": (4, 0), "batching": Batching(chunk_steps=2)}
 
 
 def test_all_renewals_data_noise_levels_and_seeds_share_their_programs(example, denoised):
-    sizes = (calibration._measure._cache_size(), advance._cache_size())
+    sizes = (realizations._measure._cache_size(), advance._cache_size())
     other = example.data[::-1].copy()
     for data, level, seeds in ((other, 1.0, None), (other + 1, 1.1, None), (3 * other, 3.0, [7])):
         noise = GaussianNoise.white(level, 8, dtype=np.float64)
         denoise(data, example.pyramid, noise, seeds=seeds, renewals=Renewals(number=2))
-    assert (calibration._measure._cache_size(), advance._cache_size()) == sizes
+    assert (realizations._measure._cache_size(), advance._cache_size()) == sizes
     found = denoise(example.data, example.pyramid, example.noise, terms=["residual"], start="data")
     assert found.status == "converged" and found.chi2["residual"][-1] <= 1.05
     # A residual is measured by the program of the map.
-    assert calibration._measure._cache_size() == sizes[0]
+    assert realizations._measure._cache_size() == sizes[0]
     assert advance._cache_size() == sizes[1] + 1
 
 
