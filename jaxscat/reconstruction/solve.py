@@ -62,13 +62,17 @@ def solve_noisy(
     """
     listed = (0,) if seeds is None else seeds
     count = check_realizations(renewals.realizations, noise)
-    signal = estimate_spectrum(observed.values, noise, footprint=observed.weights)
-    baselines = build_baselines(observed, signal, noise)
+    plain, signal = (
+        estimate_spectrum(observed.values, noise, footprint=observed.weights, cautious=cautious)
+        for cautious in (False, True)
+    )
+    baselines = build_baselines(observed, plain, noise)
     if start is None:
         # Several solutions, or a residual like noise, need what the noise hides to be drawn.
         drawn = seeds is not None or "residual" in terms
         start = "constrained" if drawn else "square-root wiener"
-    starts = build_starts(start, observed, signal, noise, seeds, baselines)
+    # An excess of the noise that the start took for signal would stay in the map.
+    starts = build_starts(start, observed, signal, noise, seeds)
     restored = {name: observed.restore(map) for name, map in baselines.items()}
     if not signal[1:].any():
         state = _without_signal(starts, terms)

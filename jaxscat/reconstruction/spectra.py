@@ -14,14 +14,26 @@ from jaxscat.harmonics.spectra import (
     running_windows,
     smooth_spectrum,
 )
-from jaxscat.maps import check_map, check_mask, cover_hidden, npix_to_nside, to_numpy, to_real
+from jaxscat.maps import (
+    check_flag,
+    check_map,
+    check_mask,
+    cover_hidden,
+    npix_to_nside,
+    to_numpy,
+    to_real,
+)
 
 # Fewer tell the level of a signal to worse than a quarter.
 _LEAST_MODES = 32
 
 
 def estimate_spectrum(
-    data: ArrayLike, noise: Any, *, footprint: ArrayLike | None = None
+    data: ArrayLike,
+    noise: Any,
+    *,
+    footprint: ArrayLike | None = None,
+    cautious: bool = False,
 ) -> Float[np.ndarray, " l"]:
     """Estimate the power spectrum of a signal from a noisy map.
 
@@ -34,6 +46,8 @@ def estimate_spectrum(
         noise: noise model, realizations `[n p]`, or levels: C_l for l = 0 to 3 nside - 1, and
             perhaps the level beyond (zero where it is not given).
         footprint: weights `[p]` from 0 to 1; what the data hold where it is zero does not matter.
+        cautious: take the standard error off, so that little is claimed where noise covers the
+            signal, and nothing by a step.
 
     Returns:
         C_l for l = 0 to 3 nside - 1, and last the level beyond, in map units squared (sr).
@@ -43,12 +57,13 @@ def estimate_spectrum(
 
     Source: `docs/reconstruction.md`, "Spectra".
     """
+    check_flag(cautious, "cautious")
     data, weights = check_data(data, footprint, name="footprint")
     known = smooth_spectrum(noise_levels(noise, data.size, weights), least_modes=_LEAST_MODES)
-    found = observed_spectrum(data, weights)
+    found = smooth_spectrum(_levels(data, weights), least_modes=_LEAST_MODES)
     signal = np.maximum(found - known, 0)
     error = found * np.sqrt(2 / _modes(found.size - 1, weights))
-    signal[signal < error] = 0
+    signal = np.where(signal < error, 0, signal - error if cautious else signal)
     signal[0] = 0
     return signal
 

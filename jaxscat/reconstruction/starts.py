@@ -1,6 +1,6 @@
 """Where a reconstruction begins: linear estimates, which are its baselines as well."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -44,7 +44,6 @@ def build_starts(
     signal: Float[np.ndarray, " l"],
     noise: Noise,
     seeds: Sequence[int] | None,
-    baselines: Mapping[str, Float[np.ndarray, " p"]],
 ) -> Float[np.ndarray, "B p"]:
     """Return the start of every seed, without the mean, in the type of the data.
 
@@ -52,7 +51,6 @@ def build_starts(
         start: a name, or maps `[p]` or `[B, p]` in the unit of the data.
         observed, signal, noise: as for `build_baselines`.
         seeds: as given, or None.
-        baselines: from `build_baselines`.
 
     Raises:
         ValueError: an unknown name, or maps of another shape or with bad values.
@@ -69,7 +67,8 @@ def build_starts(
             for seed in listed
         ]
         return np.stack(drawn).astype(dtype)
-    return np.tile(baselines[start].astype(dtype), (len(listed), 1))
+    map = build_baselines(observed, signal, noise)[start]
+    return np.tile(map.astype(dtype), (len(listed), 1))
 
 
 def given_starts(
