@@ -39,6 +39,8 @@ _OTHERS = ("#E69F00", "#56B4E9", "#B2A100", "#7F3C8D")
 _LABELS: Mapping[str, str] = {
     "wiener": "Wiener filter",
     "square-root wiener": "square-root Wiener filter",
+    "wiener, true spectra": "Wiener filter, true spectra",
+    "square-root wiener, true spectra": "square-root Wiener, true spectra",
     "diffusive": "diffusive fill",
     "gaussian mean": "Gaussian mean",
     "gaussian realization": "Gaussian realization",

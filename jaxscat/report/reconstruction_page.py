@@ -38,6 +38,8 @@ _SEED_COLUMNS = {
 _COLUMNS = {
     "wiener": "Wiener filter",
     "square-root wiener": "square-root Wiener filter",
+    "wiener, true spectra": "Wiener filter, true spectra",
+    "square-root wiener, true spectra": "square-root Wiener, true spectra",
     "diffusive": "diffusive fill",
     "gaussian mean": "Gaussian mean",
     "gaussian realization": "Gaussian realization",

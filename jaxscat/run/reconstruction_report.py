@@ -9,27 +9,33 @@ from typing import Any
 
 import numpy as np
 
+from jaxscat.fields.noise import mean_levels
 from jaxscat.io.archive import write_text
+from jaxscat.reconstruction.channels import joint_wiener_filter
 from jaxscat.reconstruction.spectra import estimate_spectrum, observed_spectrum
+from jaxscat.reconstruction.wiener import square_root_wiener_filter, wiener_filter
 from jaxscat.run.config import Config
 from jaxscat.run.given import Given
 from jaxscat.run.reconstruction import Reconstructed
 
 # In the order of the page.
 FIGURES = ("summary.png", "agreement.png")
+# Filters that know the spectrum of the truth, which no reconstruction does.
+WIENER, SQUARE_ROOT = "wiener, true spectra", "square-root wiener, true spectra"
 
 
-def assess_run(found: Reconstructed) -> Any:
+def assess_run(config: Config, found: Reconstructed) -> Any:
     """Compare all estimates of a run with each other, and with the truth if there is one.
 
-    Statistics are of the gaps where there are some, or of the pixels with data.
+    Statistics are of the gaps where there are some, or of the pixels with data. With a truth the
+    filters that know its spectrum stand beside those that estimate it.
     """
     from jaxscat.validation.recovery import assess
 
     given, result, truth = found.given, found.result, found.truth
     single = {} if result.seeds is not None else {"reconstruction": result.map}
     return assess(
-        {**result.baselines, **single},
+        {**result.baselines, **best_filters(config, found), **single},
         found.pyramid,
         truth=None if truth is None else truth.map,
         inside=compared_pixels(found),
@@ -37,6 +43,23 @@ def assess_run(found: Reconstructed) -> Any:
         spectrum=None if truth is not None else _expected_spectrum(given),
         hidden="include" if given.gaps is not None else "exclude",
     )
+
+
+def best_filters(config: Config, found: Reconstructed) -> dict[str, np.ndarray]:
+    """Return the linear filters that know the spectrum of the truth; none without one."""
+    given, truth = found.given, found.truth
+    if truth is None or given.gaps is not None or not truth.known.all():
+        return {}
+    signal = mean_levels(truth.map[None].astype(np.float64))
+    if config.task.kind == "separate":
+        known = {"contaminant": given.contaminant, "noise": given.noise}
+        mixing = np.asarray(config.channels.mixing)
+        return {WIENER: joint_wiener_filter(given.data, mixing, signal, **known)[0]}
+    assert given.noise is not None
+    filtered = {WIENER: wiener_filter(given.data, signal, given.noise, mask=given.mask)}
+    if given.mask is None:
+        filtered[SQUARE_ROOT] = square_root_wiener_filter(given.data, signal, given.noise)
+    return filtered
 
 
 def _expected_spectrum(given: Given) -> np.ndarray | None:
@@ -66,7 +89,10 @@ def describe_run(config: Config, found: Reconstructed, recovery: Any) -> list[st
     from jaxscat.validation.recovery import describe_recovery
 
     result = found.result
-    return describe_recovery(recovery, config.task.kind, result.status, result.baselines)
+    # First those that are the hardest to beat.
+    names = [name for name in (WIENER, SQUARE_ROOT) if name in recovery.rows]
+    names = [*names, *(name for name in result.baselines if name not in names)]
+    return describe_recovery(recovery, config.task.kind, result.status, names)
 
 
 def compare_seeds(found: Reconstructed) -> dict[str, Any] | None:

@@ -59,7 +59,7 @@ def write_reconstruction(
     """
     with clock.measure("validation"):
         stage("comparing")
-        recovery = assess_run(found)
+        recovery = assess_run(config, found)
         agreed = compare_seeds(found)
     stage("writing")
     results = summarize_reconstruction(config, found)

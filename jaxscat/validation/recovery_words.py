@@ -33,6 +33,8 @@ _NAMES: Mapping[str, str] = {
     "data": "the data",
     "wiener": "the Wiener filter",
     "square-root wiener": "the square-root Wiener filter",
+    "wiener, true spectra": "the Wiener filter with the true spectra",
+    "square-root wiener, true spectra": "the square-root Wiener filter with the true spectra",
     "diffusive": "the diffusive fill",
     "gaussian mean": "the Gaussian mean",
     "gaussian realization": "the Gaussian realization",
@@ -219,13 +221,15 @@ def _or_zero(value: float) -> float:
 
 
 def _named(name: str, task: str) -> str:
-    if task == "separate" and name in ("data", "wiener", "square-root wiener"):
+    if task == "separate":
         joint = {
             "data": "the combination of the channels",
             "wiener": "the joint Wiener filter",
             "square-root wiener": "the joint square-root Wiener filter",
+            "wiener, true spectra": "the joint Wiener filter with the true spectra",
         }
-        return joint[name]
+        if name in joint:
+            return joint[name]
     return _NAMES.get(name, f"“{name}”")
 
 

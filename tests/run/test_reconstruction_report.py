@@ -12,8 +12,6 @@ from jaxscat.run.folder import check_destination
 from jaxscat.run.reconstruction import STAGES
 from jaxscat.run.reconstruction_report import join_chi2
 
-pytest.importorskip("jaxscat.validation.recovery")
-
 NPIX = 12 * 4**2
 
 
@@ -76,3 +74,17 @@ def test_values_of_terms_are_joined_again():
     assert join_chi2(rows[:1])["scattering"].tolist() == [3.0, 1.0]
     joined = join_chi2(rows)["scattering"]
     assert joined[0].tolist() == [3.0, 1.0] and joined[1, 0] == 2.0 and np.isnan(joined[1, 1])
+
+
+def test_filters_that_know_the_spectrum_of_the_truth_stand_beside(map_file, tmp_path):
+    noise = {"kind": "white", "standard_deviation": 1.0, "add_to_data": True}
+    denoised = run(tmp_path / "one", map_file, task={"kind": "denoise"}, noise=noise)
+    rows = denoised.results["recovery"]["rows"]
+    best, estimated = (rows[name]["residual"] for name in ("wiener, true spectra", "wiener"))
+    assert 0 < best < 1 and best < 1.05 * estimated
+    assert "square-root wiener, true spectra" in rows
+    assert "iener filter with the true spectra" in " ".join(denoised.results["description"])
+    mixed = {"task": {"kind": "separate"}, "channels": {"mixing": [1.0, 3.0]}, "noise": noise}
+    separated = run(tmp_path / "two", map_file, **mixed)
+    rows = separated.results["recovery"]["rows"]
+    assert 0 < rows["wiener, true spectra"]["residual"] < best

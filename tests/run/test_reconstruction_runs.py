@@ -33,7 +33,7 @@ class NoComparison:
 @pytest.fixture(autouse=True)
 def without_comparison(monkeypatch):
     """Numbers and figures of other rooms take most of the time of a short run."""
-    monkeypatch.setattr(reconstruction_results, "assess_run", lambda found: NoComparison())
+    monkeypatch.setattr(reconstruction_results, "assess_run", lambda config, found: NoComparison())
     monkeypatch.setattr(
         reconstruction_results, "describe_run", lambda *_: ["Nothing was compared."]
     )
