@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxscat.fields.noise import Noise, as_noise
+from jaxscat.fields.noise import Noise, as_noise, check_realizations
 from jaxscat.fields.seeds import check_seeds
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import Batching
@@ -87,6 +87,7 @@ def denoise(
     listed = None if seeds is None else check_seeds(seeds)
     observed = observe(data, pyramid, mask)
     noise = as_noise(noise, observed.values.size)
+    check_realizations(settings.realizations, noise)
     chosen = check_terms(terms, ("scattering", "cross", "power", "fidelity", "residual"))
     return solve_noisy(
         observed,

@@ -125,8 +125,8 @@ def blank_target(
 
     shapes = jax.eval_shape(measured, jnp.asarray(observed.values))
     return Target(
-        mean=jax.tree.map(lambda of: jnp.zeros(of.shape, of.dtype), shapes),
-        sigma=jax.tree.map(lambda of: jnp.ones(of.shape, observed.values.dtype), shapes),
+        mean=jax.tree.map(lambda of: np.zeros(of.shape, of.dtype), shapes),
+        sigma=jax.tree.map(lambda of: np.ones(of.shape, observed.values.dtype), shapes),
         mask=measurement.mask,
         second=measurement.second,
         second_offset=measurement.second_offset,

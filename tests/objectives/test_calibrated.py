@@ -27,10 +27,10 @@ class Quantities(CalibratedTerm):
         halves = maps.reshape(2, -1)
         return {"means": halves.mean(axis=1), "square": jnp.mean(maps**2)}
 
-    def __call__(self, maps):
-        found = self.measure(maps)
+    def distance(self, quantities):
         return sum(
-            jnp.mean(((found[name] - self.mean[name]) / self.sigma[name]) ** 2) for name in found
+            jnp.mean(((quantities[name] - self.mean[name]) / self.sigma[name]) ** 2)
+            for name in quantities
         )
 
     @property

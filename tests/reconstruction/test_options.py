@@ -33,29 +33,24 @@ def test_bad_arguments_of_denoise_are_named(example, small, pyramids, compilatio
         ({"data": data[None]}, r"data: got shape \(1, 768\)"),
         ({"data": data.astype(complex)}, "data: got .*complex"),
         ({"data": data > 0}, "data: got .*bool"),
-        ({"data": np.ones(768)}, "data: got the same value 1 in every pixel"),
         ({"data": changed(data, np.nan, 2)}, "data: got 2 of 768 pixels NaN"),
         ({"data": None}, r"data: got shape \(\)"),
         ({"noise": few}, "noise: got maps of 192 pixels, expected 768 as the data"),
         ({"noise": ANY[:7]}, "noise: got 7 realizations, expected at least 8"),
         ({"noise": np.tile(ANY[0], (9, 1))}, "noise: got 8 of 9 realizations that are the first"),
-        ({"noise": 0 * ANY}, "noise: got the same value in every pixel"),
+        ({"noise": 0 * ANY}, "noise: got .* realizations with the same value in every pixel"),
         ({"noise": changed(ANY, np.nan)}, "noise: got .* NaN"),
         ({"noise": 1.0}, "noise: got float of shape"),
         ({"noise": None}, "noise: got NoneType"),
         ({"noise": np.ones(25)}, r"noise: got ndarray of shape \(25,\)"),
         ({"renewals": Renewals(realizations=7)}, "realizations: got 7, expected at least 8"),
-        (
-            {"noise": ANY, "renewals": Renewals(realizations=10)},
-            "realizations: got 10, expected at most the 9 noise maps given",
-        ),
         ({"mask": np.zeros(768)}, "mask: got zero in every pixel"),
         ({"mask": np.full(768, 1.5)}, "mask: got weights up to 1.5"),
         ({"mask": np.ones((2, 768))}, "mask: got shape"),
         ({"mask": np.ones(192)}, "mask: got 192 pixels"),
         ({"target": two_maps}, "target: got one of two maps"),
         ({"target": of_another}, "target: got 4 scales and 4 orientations"),
-        ({"terms": cross}, "template: got the same value 1 in every pixel"),
+        ({"data": np.ones(768)}, "data: got the same value 1 in every pixel"),
         ({"terms": short}, r"template: got shape \(192,\), expected \(768,\)"),
         ({"terms": ["cross"]}, r"terms\['cross'\]: got no template"),
         ({"terms": ["spectrum"]}, "terms: got 'spectrum', which is unknown"),
@@ -77,12 +72,29 @@ def test_bad_arguments_of_denoise_are_named(example, small, pyramids, compilatio
         ({"checkpoints": "folder"}, "checkpoints: got 'folder'"),
         ({"callback": lambda: None}, "callback: got"),
     ]
+    # The first to put small arrays on the device compiles how they are copied, and no more.
+    compilations.clear()
+    with pytest.raises(ValueError, match="^start: got 'none'"):
+        denoise(**given | {"start": "none"})
+    with pytest.raises(ValueError, match="^template: got the same value 1"):
+        denoise(**given | {"terms": cross})
+    assert len(compilations) <= 4
     compilations.clear()
     for changes, message in calls:
         with pytest.raises(ValueError, match=f"^{message}"):
             denoise(**given | changes)
     assert compilations == []
     # These are seen once small arrays are on the device.
+    later = [
+        (
+            {"noise": ANY, "renewals": Renewals(realizations=10)},
+            "realizations: got 10, expected at most the 9 noise maps given",
+        ),
+        ({"terms": cross}, "template: got the same value 1 in every pixel"),
+    ]
+    for changes, message in later:
+        with pytest.raises(ValueError, match=f"^{message}"):
+            denoise(**given | changes)
     with pytest.raises(ValueError, match="^noise: got maps of 192 pixels"):
         denoise(**given | {"noise": ANY[:, :192]})
     with pytest.raises(ValueError, match="^noise: got realizations of zero in 3 pixels"):

@@ -80,7 +80,8 @@ def test_progress_is_over_all_renewals(example, whole):
     evaluations = [progress.evaluations for progress in seen]
     assert evaluations == sorted(evaluations) and len(seen) >= 4
     assert {progress.max_steps for progress in seen} == {5 * 20 * 2}
-    assert all(0 < progress.step <= 200 for progress in seen)
+    # The first trial of a line search may not lower the loss.
+    assert all(0 <= progress.step <= 200 for progress in seen) and seen[-1].step > 0
     # The last evaluation of a seed that has ended is not counted as its own.
     assert evaluations[-1] >= whole.evaluations.sum()
 
