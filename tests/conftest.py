@@ -192,3 +192,16 @@ def reference():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def compilations():
+    """A list that grows whenever a program is compiled."""
+    found = []
+
+    def listen(event, duration, **_):
+        if "backend_compile" in event:
+            found.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return found

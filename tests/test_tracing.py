@@ -98,19 +98,6 @@ def test_gradient_is_traced_once_for_all_maps_targets_and_pyramids(generator, tw
     assert len(traces) == 2
 
 
-@pytest.fixture(scope="module")
-def compilations():
-    """A list that grows whenever a program is compiled."""
-    found = []
-
-    def listen(event, duration, **_):
-        if "backend_compile" in event:
-            found.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    return found
-
-
 def test_coefficients_that_are_known_take_a_program_for_each_function(generator, compilations):
     pyramid = build_pyramid(1, orientations=11, dtype="float64")  # a shape of this test alone
     map, other = generator.gamma(2.0, size=(2, 12))

@@ -13,6 +13,7 @@ from jaxscat.plotting.axes import clipped, set_multipoles, set_ratio
 from jaxscat.plotting.saving import as_label
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.validation.recovery import Recovery
+from jaxscat.validation.recovery_words import LABELS
 from jaxscat.validation.scattering import by_scale
 
 Map = Float[np.ndarray, " p"]
@@ -36,16 +37,6 @@ _STYLES: Mapping[str, Mapping[str, Any]] = {
     "mean": {"color": "#CC79A7", "linewidth": 1.6, "linestyle": (0, (3, 1))},
 }
 _OTHERS = ("#E69F00", "#56B4E9", "#B2A100", "#7F3C8D")
-_LABELS: Mapping[str, str] = {
-    "wiener": "Wiener filter",
-    "square-root wiener": "square-root Wiener filter",
-    "wiener, true spectra": "Wiener filter, true spectra",
-    "square-root wiener, true spectra": "square-root Wiener, true spectra",
-    "diffusive": "diffusive fill",
-    "gaussian mean": "Gaussian mean",
-    "gaussian realization": "Gaussian realization",
-    "mean": "mean map of the seeds",
-}
 _TITLE = 13
 
 
@@ -62,7 +53,7 @@ def styles_of(names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def label_of(name: str) -> str:
     """Return the name of an estimate as legends and titles show it."""
-    return _LABELS.get(name, as_label(name))
+    return LABELS.get(name, as_label(name))
 
 
 def draw_power(axis: Any, recovery: Recovery, unit: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxscat.report.rendering import NONE, embed_figure, number, render_template, with_scatter
 from jaxscat.validation.agreement import describe_agreement
+from jaxscat.validation.recovery_words import LABELS
 from jaxscat.validation.rows import format_multipoles
 
 CAPTIONS: Mapping[str, str] = {
@@ -34,16 +35,6 @@ _SEED_COLUMNS = {
     "evaluations": "evaluations",
     "compile_seconds": "compilation [s]",
     "run_seconds": "run [s]",
-}
-_COLUMNS = {
-    "wiener": "Wiener filter",
-    "square-root wiener": "square-root Wiener filter",
-    "wiener, true spectra": "Wiener filter, true spectra",
-    "square-root wiener, true spectra": "square-root Wiener, true spectra",
-    "diffusive": "diffusive fill",
-    "gaussian mean": "Gaussian mean",
-    "gaussian realization": "Gaussian realization",
-    "mean": "mean of the seeds",
 }
 _DIGITS = 3
 
@@ -101,7 +92,7 @@ def build_reconstruction_page(
         ],
         with_truth=recovery["truth"] is not None,
         scatter=any("scatter" in row for row in recovery["rows"].values()),
-        columns=[_COLUMNS.get(name, name) for name in names],
+        columns=[LABELS.get(name, name) for name in names],
         groups=_groups(recovery),
         tables=[
             table

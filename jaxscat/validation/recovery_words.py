@@ -29,6 +29,17 @@ _QUANTITIES: Mapping[str, str] = {
     "wasserstein": "the histogram",
     "residual": "the residual",
 }
+# As legends and tables show estimates; sentences have articles.
+LABELS: Mapping[str, str] = {
+    "wiener": "Wiener filter",
+    "square-root wiener": "square-root Wiener filter",
+    "wiener, true spectra": "Wiener filter, true spectra",
+    "square-root wiener, true spectra": "square-root Wiener, true spectra",
+    "diffusive": "diffusive fill",
+    "gaussian mean": "Gaussian mean",
+    "gaussian realization": "Gaussian realization",
+    "mean": "mean of the seeds",
+}
 _NAMES: Mapping[str, str] = {
     "data": "the data",
     "wiener": "the Wiener filter",

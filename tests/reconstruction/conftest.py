@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import healpy
-import jax
 import numpy as np
 import pytest
 
@@ -113,16 +112,3 @@ def distances(example):
         return relative_errors(measure(map, example.pyramid), expected)
 
     return errors
-
-
-@pytest.fixture(scope="session")
-def compilations():
-    """A list that grows whenever a program is compiled."""
-    found = []
-
-    def listen(event, duration, **_):
-        if "backend_compile" in event:
-            found.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    return found
