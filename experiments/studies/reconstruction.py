@@ -2,15 +2,18 @@
 
 Run from the repository: python -m experiments.studies reconstruction (an hour on two cores;
 --quick is the same in small). Every case has several realizations of its noise, gaps or
-contaminant; figures are their mean and scatter. Writes reconstruction.json and, as
-reconstruction.md, the tables of docs/reconstruction.md.
+contaminant; figures are their mean and scatter. Writes reconstruction.json, all figures as
+reconstruction.md, and the tables of docs/reconstruction.md as summary.md; with --join of several
+reconstruction.json these tables alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +24,9 @@ import jaxscat
 from experiments.studies import reconstruction_cases as cases
 from experiments.studies import reconstruction_checks as checks
 from experiments.studies.options import add_size_options, study_parser
+from experiments.studies.reconstruction_summary import format_summary
 from experiments.studies.reconstruction_tables import format_case, join_seeds
+from experiments.studies.reconstruction_times import measure_times
 from jaxscat.fields.noise import mean_levels
 from jaxscat.run.folder import write_json
 from jaxscat.validation.recovery import assess
@@ -190,11 +195,20 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     console, lines, written = Console(width=250), [], []
     options.output.mkdir(parents=True, exist_ok=True)
+    if options.join:
+        texts = [path.read_text(encoding="utf-8") for path in options.join]
+        write_summary(options.output, [case for text in texts for case in json.loads(text)])
+        return 0
     if "checks" in options.tasks:
         for nside in options.nsides:
             found = run_checks(nside, range(1000, 1000 + options.seeds))
             console.print_json(data=found)
             write_json(options.output / f"checks_{nside}.json", found)
+    if "times" in options.tasks:
+        for nside in options.nsides:
+            found = measure_times(jaxscat.build_pyramid(nside), 1000, repeats=3)
+            console.print_json(data=found)
+            write_json(options.output / f"times_{nside}.json", found)
     for title, nside, truth, measure in iterate_cases(options):
         found = assess_case(measure, truth, jaxscat.build_pyramid(nside), options.seeds)
         written.append({"case": title, "nside": nside, **found})
@@ -202,8 +216,15 @@ def main(arguments: list[str]) -> int:
         console.print("\n".join(format_case(title, nside, found)), highlight=False, soft_wrap=True)
         write_json(options.output / "reconstruction.json", written)
         (options.output / "reconstruction.md").write_text("\n".join(lines), encoding="utf-8")
+        write_summary(options.output, written)
     console.print(f"wrote {options.output / 'reconstruction.md'} and reconstruction.json beside it")
     return 0
+
+
+def write_summary(folder: Path, written: Sequence[Mapping[str, Any]]) -> None:
+    """Write the tables of the page on reconstructions."""
+    text = "\n".join(format_summary(written)) + "\n"
+    (folder / "summary.md").write_text(text, encoding="utf-8")
 
 
 def run_checks(nside: int, seeds: Sequence[int]) -> dict[str, Any]:
@@ -233,16 +254,17 @@ def iterate_cases(options: argparse.Namespace) -> Any:
         if "separate" in options.tasks:
             truth = cases.build_truth("exp", nside)
             for channels, ratio in SEPARATE:
-                title = f"separate exp, {channels} channels, ratio {ratio:g}"
+                title = f"separate exp, {channels} channel{'s'[: channels - 1]}, ratio {ratio:g}"
                 yield title, nside, truth, separate_case(truth, channels, ratio, pyramid)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = study_parser("reconstruction", "Compare reconstructions with linear estimates.")
-    tasks = ["denoise", "inpaint", "separate", "checks"]
+    tasks = ["denoise", "inpaint", "separate", "checks", "times"]
     parser.add_argument("--tasks", nargs="+", choices=tasks, default=tasks)
     parser.add_argument("--nsides", nargs="+", type=int, default=[64])
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--join", nargs="+", type=Path, help="results to make tables of")
     add_size_options(parser, "runs/reconstruction")
     options = parser.parse_args(arguments)
     if options.quick:

@@ -17,7 +17,7 @@ from jaxscat.reconstruction.objective import build_objective, measure_values, ow
 from jaxscat.reconstruction.options import Renewals
 
 CONVERGED, ACCEPTED, DONE = "converged", "start accepted", "renewals done"
-LIMIT = "renewal limit"
+LIMIT, NO_SIGNAL = "renewal limit", "no signal"
 NO_PROGRESS, NOT_FINITE, INTERRUPTED = "no progress", "not finite", "interrupted"
 
 

@@ -21,7 +21,8 @@ MEANING: Mapping[str, str] = {
     "no progress": "Statistics are as far from the data as at the start: the noise is probably not "
     "the one that was given (its level, its spectrum, or pixels that differ).",
     "not finite": "A statistic is not finite: the map or the noise has values out of range.",
-    "no signal": "The data have no power above that of the noise: the map is their mean.",
+    "no signal": "The data have no power above that of the noise: the map is their mean, to less "
+    "than a hundredth of their scatter.",
     "interrupted": "Ended before its time; the map is the best so far.",
 }
 
@@ -38,7 +39,8 @@ class Reconstruction:
         evaluations: number of values and gradients.
         baselines: other estimates `[p]` by their names, to compare with; the data first.
         statistics: what the terms measure, by their names: of each "data" (with noise), "result",
-            "target" (the data without the noise's share) and "sigma"; of the first seed only.
+            "target" (the data without the noise's share) and "sigma"; of the first seed only, and
+            after an interrupt those of its last renewal.
         seeds: of several maps, the seed of each.
         contaminant: the other component `[p]` or `[B, p]`, where there is one.
         compile_seconds, run_seconds: of the minimizations, as in `Result`.

@@ -26,13 +26,23 @@ from jaxscat.reconstruction.objective import (
 )
 from jaxscat.reconstruction.observed import Observed
 from jaxscat.reconstruction.options import Renewals, TermOptions
-from jaxscat.reconstruction.renewal import RenewalState, RenewedProblem, renew
+from jaxscat.reconstruction.renewal import (
+    NO_SIGNAL,
+    NOT_FINITE,
+    RenewalState,
+    RenewedProblem,
+    renew,
+)
 from jaxscat.reconstruction.result import Reconstruction, collect
 from jaxscat.reconstruction.spectra import estimate_spectrum
 from jaxscat.reconstruction.starts import build_baselines, build_starts
 
 # Above so many times its level, the target of a term needs not be precise.
 _FAR = 2.0
+# Realizations of each of several solutions: more of them do not make any of these better.
+_OF_EACH = 32
+# A map of so small a share of the data's standard deviation is no signal that was found.
+_NOTHING = 0.01
 
 
 def solve_noisy(
@@ -62,6 +72,8 @@ def solve_noisy(
     """
     listed = (0,) if seeds is None else seeds
     count = check_realizations(renewals.realizations, noise)
+    if renewals.realizations is None and len(listed) > 1:
+        count = min(count, _OF_EACH)
     plain, signal = (
         estimate_spectrum(observed.values, noise, footprint=observed.weights, cautious=cautious)
         for cautious in (False, True)
@@ -100,6 +112,7 @@ def solve_noisy(
         }
         files = RenewalFiles(checkpoints, identity)
     state, last = renew(problem, starts, listed, batching=batching, files=files, callback=callback)
+    state = _say_nothing_found(state, _NOTHING * np.std(observed.values))
     return collect(state, last, observed.restore(state.maps), restored, seeds)
 
 
@@ -138,12 +151,21 @@ def _target_function(
     return targets
 
 
+def _say_nothing_found(state: RenewalState, least: float) -> RenewalState:
+    """Call maps "no signal" whose standard deviation is below the least one, if they have ended."""
+    status = [
+        NO_SIGNAL if given not in (None, NOT_FINITE) and np.std(map) < least else given
+        for given, map in zip(state.status, state.maps, strict=True)
+    ]
+    return state._replace(status=tuple(status))
+
+
 def _without_signal(starts: Float[np.ndarray, "B p"], terms: Mapping[str, Any]) -> RenewalState:
     count = len(starts)
     return RenewalState(
         maps=np.zeros_like(starts),
         renewals=0,
-        status=("no signal",) * count,
+        status=(NO_SIGNAL,) * count,
         values={name: np.full((count, 1), np.nan) for name in terms},
         evaluations=np.zeros(count, np.int64),
     )

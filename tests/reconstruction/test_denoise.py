@@ -77,6 +77,16 @@ def test_noise_alone_leaves_next_to_nothing(example, seed):
     found = denoise(data, example.pyramid, example.noise)
     assert np.var(found.map) < 0.1 * np.var(data)
     np.testing.assert_allclose(found.map.mean(), data.mean(), atol=0.05)
+    assert (found.status == "no signal") == bool(np.std(found.map) < 0.01 * np.std(data))
+
+
+def test_a_map_of_next_to_nothing_is_called_no_signal_however_its_renewals_ended(example):
+    data = draw_realization(example.noise, 0, 0)
+    found = denoise(
+        data, example.pyramid, example.noise, start=1e-6 * data, renewals=Renewals(number=1)
+    )
+    assert found.status == "no signal" and "no power above" in found.meaning
+    assert np.std(found.map) < 0.01 * np.std(data)
 
 
 def test_without_a_signal_the_map_is_the_mean_of_the_data(example):
