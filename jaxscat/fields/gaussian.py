@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
+from jaxscat.fields.local_variance import check_seen, local_variance, without_unseen
 from jaxscat.fields.noise import Noise, draw_realization, mean_levels, random_key
 from jaxscat.harmonics.spectra import smooth_spectrum
 from jaxscat.harmonics.tables import LARGEST_NSIDE, HarmonicTables, expand_gains, harmonic_tables
@@ -21,8 +22,6 @@ from jaxscat.maps import (
     to_real,
 )
 
-# Pixels of a difference map whose mean square is a local variance, known to a tenth of itself.
-_PIXELS_OF_A_VARIANCE = 256
 # Local variances of uniform noise scatter, too, most where it is red. Less than one of a hundred
 # exceeds the largest scatter of so many draws by this factor.
 _UNEVEN, _SURROGATES = 1.5, 8
@@ -100,7 +99,12 @@ class GaussianNoise(Noise):
 
     @classmethod
     def of_halves(
-        cls, first: ArrayLike, second: ArrayLike, *, dtype: DTypeLike = np.float32
+        cls,
+        first: ArrayLike,
+        second: ArrayLike,
+        *,
+        mask: ArrayLike | None = None,
+        dtype: DTypeLike = np.float32,
     ) -> "GaussianNoise":
         """Build the noise of the mean of two half missions, which differ by noise alone.
 
@@ -109,25 +113,33 @@ class GaussianNoise(Noise):
 
         Args:
             first, second: real NESTED maps `[p]` of one sky, with independent noise.
+            mask: zero in the pixels `[p]` that one of them lacks, which may hold anything; None
+                if both have data everywhere.
             dtype: float32 or float64, that of the pyramid.
 
         Raises:
             ValueError: bad maps, of different nsides or beyond nside 256, or equal ones.
         """
+        if mask is not None:
+            seen = check_seen(mask, np.size(first), "first")
+            first, second = (without_unseen(map, seen) for map in (first, second))
         one = check_map(first, name="first")
         nside = _check_table_nside(npix_to_nside(one.size, name="first"), name="first: nside")
         other = check_map(second, name="second", nside=nside)
         half = (one.astype(np.float64) - other) / 2
         if np.ptp(half) == 0:
             raise ValueError("second: got the first map again, expected one with other noise")
-        return cls.of_realizations(half[None], dtype=dtype)
+        return cls.of_realizations(half[None], mask=mask, dtype=dtype)
 
     @classmethod
-    def of_realizations(cls, maps: ArrayLike, *, dtype: DTypeLike = np.float32) -> "GaussianNoise":
+    def of_realizations(
+        cls, maps: ArrayLike, *, mask: ArrayLike | None = None, dtype: DTypeLike = np.float32
+    ) -> "GaussianNoise":
         """Build Gaussian noise with the mean spectrum and the local variance of realizations.
 
         Args:
             maps: real NESTED maps of noise `[n p]`, one or more.
+            mask: zero in the pixels `[p]` that say nothing of the noise; None for none.
             dtype: float32 or float64, that of the pyramid.
 
         Raises:
@@ -136,15 +148,20 @@ class GaussianNoise(Noise):
         values = to_real(maps, name="maps").astype(np.float64)
         if values.ndim != 2 or not len(values):
             raise ValueError(f"maps: got shape {values.shape}, expected realizations (n, npix)")
+        seen = None if mask is None else check_seen(mask, values.shape[1], "maps")
+        if seen is not None:
+            values = np.where(seen, values, 0.0)
         check_finite(values, name="maps")
         nside = _check_table_nside(npix_to_nside(values.shape[1], name="maps"), name="maps: nside")
-        if not np.ptp(values, axis=1).all():
+        inside = values if seen is None else values[:, seen]
+        if not np.ptp(inside, axis=1).all():
             raise ValueError("maps: got the same value in every pixel, expected maps of noise")
-        levels = smooth_spectrum(mean_levels(values))
+        footprint = None if seen is None else seen.astype(np.float64)
+        levels = smooth_spectrum(mean_levels(values, footprint))
         uniform = _isotropic(levels, nside, np.ones(()), dtype)
-        variance = _local_variance(values, nside)
+        variance = local_variance(values, nside, seen)
         drawn = np.stack([draw_realization(uniform, 0, number) for number in range(_SURROGATES)])
-        by_chance = [np.std(_local_variance(map[None], nside)) for map in drawn]
+        by_chance = [np.std(local_variance(map[None], nside, seen)) for map in drawn]
         expected = np.max(by_chance) / np.sqrt(len(values))
         if np.std(variance) <= _UNEVEN * expected:
             return uniform
@@ -214,19 +231,6 @@ def _isotropic(
         beyond=beyond,
         pixels=12 * nside**2,
     )
-
-
-def _local_variance(maps: Float[np.ndarray, "n p"], nside: int) -> Float[np.ndarray, " p"]:
-    """Return the local variance of maps of noise over that of the whole sky, smoothly."""
-    import healpy  # loads matplotlib, so not at import
-
-    # An offset between half missions says nothing of how their noise differs over the sky.
-    square = np.mean((maps - maps.mean(axis=1, keepdims=True)) ** 2, axis=0)
-    side = max(1, nside // int(np.sqrt(_PIXELS_OF_A_VARIANCE)))
-    cells = square.reshape(12 * side**2, -1).mean(axis=1)
-    theta, phi = healpy.pix2ang(nside, np.arange(square.size), nest=True)
-    smooth = healpy.get_interp_val(cells, theta, phi, nest=True)
-    return smooth / smooth.mean()
 
 
 def _check_table_nside(nside: int, *, name: str = "nside") -> int:

@@ -166,12 +166,22 @@ def draw_realization(noise: Noise, seed: int, number: int) -> Float[np.ndarray, 
     return np.asarray(_draw(noise, np.uint32(seed), np.int32(number)))
 
 
-def mean_levels(maps: Float[np.ndarray, "n p"]) -> Float[np.ndarray, " l"]:
-    """Return the mean C_l of maps for l = 0 to 3 nside - 1, and last the level beyond."""
-    spectra = [angular_power_spectrum(map) for map in maps]
+def mean_levels(
+    maps: Float[np.ndarray, "n p"], footprint: Float[np.ndarray, " p"] | None = None
+) -> Float[np.ndarray, " l"]:
+    """Return the mean C_l of maps for l = 0 to 3 nside - 1, and last the level beyond.
+
+    With a `footprint` of weights, they are the levels of the whole sky that it samples.
+    """
+    spectra = [angular_power_spectrum(map, footprint) for map in maps]
     spectrum = np.mean(spectra, axis=0)
-    variance = float(np.mean([np.var(map, dtype=np.float64) for map in maps]))
-    return np.append(spectrum, power_beyond(spectrum, variance))
+    weights = np.ones(maps.shape[1]) if footprint is None else np.square(footprint, dtype=float)
+    centres = [np.average(map, weights=footprint) for map in maps]
+    variances = [
+        np.average((map - centre) ** 2, weights=weights)
+        for map, centre in zip(maps.astype(np.float64), centres, strict=True)
+    ]
+    return np.append(spectrum, power_beyond(spectrum, float(np.mean(variances))))
 
 
 @jax.jit

@@ -133,7 +133,7 @@ def _target_function(
 
     def far(calibration: Calibration) -> bool:
         values = measure_distances(own, calibration)
-        return any(value > _FAR * levels[name] for name, value in values.items())
+        return any(value > _FAR * (levels[name] or 1.0) for name, value in values.items())
 
     def targets(seed: int, map: Float[np.ndarray, " p"]) -> Calibration:
         found = Calibration({}, {}, {}, {})

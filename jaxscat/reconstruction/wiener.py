@@ -48,7 +48,7 @@ def wiener_filter(
     """
     data, weights = check_data(data, mask)
     signal = check_levels(signal, npix_to_nside(data.size), "signal")
-    return _filtered(data, signal, *_pixel_noise(noise, data.size), weights)
+    return _filtered(data, signal, *_pixel_noise(noise, data.size, weights), weights)
 
 
 def square_root_wiener_filter(
@@ -110,7 +110,7 @@ def constrained_realization(
     data, weights = check_data(data, mask)
     signal = check_levels(signal, npix_to_nside(data.size), "signal")
     check_seed(seed)
-    levels, amplitude = _pixel_noise(noise, data.size)
+    levels, amplitude = _pixel_noise(noise, data.size, weights)
     generator = np.random.default_rng(seed)
     drawn, scatter = (
         healpy.reorder(draw_field(of, generator), r2n=True) for of in (signal, levels)
@@ -154,7 +154,7 @@ def _filtered(
 
 
 def _pixel_noise(
-    noise: Any, npix: int
+    noise: Any, npix: int, weights: Float[np.ndarray, " p"] | None
 ) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, " p"] | None]:
     """Return the levels of an isotropic field, and the factor of every pixel where it differs."""
     if is_levels(noise):
@@ -162,7 +162,7 @@ def _pixel_noise(
     noise = as_noise(noise, npix)
     nside = npix_to_nside(npix)
     if isinstance(noise, NoiseMaps) and 2 <= nside <= LARGEST_NSIDE:
-        noise = GaussianNoise.of_realizations(noise.maps)
+        noise = GaussianNoise.of_realizations(noise.maps, mask=weights)
     levels = noise.levels()
     if not isinstance(noise, GaussianNoise) or noise.is_uniform:
         return levels, None

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxscat.report.rendering import NONE, embed_figure, number, render_template, with_scatter
 from jaxscat.validation.agreement import describe_agreement
-from jaxscat.validation.recovery_words import LABELS
+from jaxscat.validation.recovery_words import LABELS, expected_power
 from jaxscat.validation.rows import format_multipoles
 
 CAPTIONS: Mapping[str, str] = {
@@ -33,8 +33,7 @@ _SEED_COLUMNS = {
     "seed": "seed",
     "status": "status",
     "evaluations": "evaluations",
-    "compile_seconds": "compilation [s]",
-    "run_seconds": "run [s]",
+    "renewals": "renewals",
 }
 _DIGITS = 3
 
@@ -93,7 +92,7 @@ def build_reconstruction_page(
         with_truth=recovery["truth"] is not None,
         scatter=any("scatter" in row for row in recovery["rows"].values()),
         columns=[LABELS.get(name, name) for name in names],
-        groups=_groups(recovery),
+        groups=_groups(recovery, task),
         tables=[
             table
             for table in (_agreement(agreement), _renewals(chi2, seeds), _seeds(seeds))
@@ -104,7 +103,7 @@ def build_reconstruction_page(
     )
 
 
-def _groups(recovery: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _groups(recovery: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
     """Return the groups of rows of the table of estimates; without a truth there are fewer."""
     truth = recovery["truth"]
     bins = list(enumerate(recovery["bins"]))
@@ -135,7 +134,7 @@ def _groups(recovery: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
         for at, bin in bins
     ]
-    against = "the truth's" if truth is not None else "that of the data less the noise"
+    against = "the truth's" if truth is not None else f"that of {expected_power(task)}"
     listed = [
         (
             "Scattering coefficients",

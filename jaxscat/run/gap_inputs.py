@@ -92,7 +92,9 @@ def _read_gaps(config: Config, beside: Beside) -> np.ndarray:
     order = check_order(data.order)
     how = Reading(settings.hdu, order, bad_data=data.bad_data, header_first=True)
     try:
-        weights, frame = read_weights(Path(settings.path), data.nside, settings.field, how)
+        unseen = "zero" if data.unseen == "mask" else "refuse"
+        path = Path(settings.path)
+        weights, frame = read_weights(path, data.nside, settings.field, how, unseen=unseen)
     except ValueError as error:
         raise ValueError(f"gaps.path: {error}") from None
     said = f"gaps.path: got {settings.path!r}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxscat.fields.noise import Noise
-from jaxscat.io.masks import build_footprint, joint_mask
+from jaxscat.io.masks import build_footprint, joint_coverage, joint_mask
 from jaxscat.io.precision import in_precision
 from jaxscat.maps import npix_to_nside
 from jaxscat.run.config import Config
@@ -58,6 +58,15 @@ class Given:
         """The nside of the maps."""
         return npix_to_nside(self.data.shape[-1])
 
+    def compared(self) -> np.ndarray:
+        """Return the pixels [p] in which estimates are compared: the gaps, or those with data."""
+        inside = np.ones(self.data.shape[-1], bool)
+        if self.gaps is not None:
+            inside &= self.gaps
+        if self.mask is not None:
+            inside &= self.mask > 0
+        return inside
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -97,8 +106,15 @@ def read_given(config: Config) -> tuple[Given, Truth | None]:
     checksums = given.checksums | {"data": array_sha256(given.data)}
     given = replace(given, checksums=checksums)
     if simulated is not None:
-        return given, Truth(simulated, np.ones(simulated.shape, bool))
-    return given, _read_truth(config, beside)
+        # In pixels without data stands their mean, not the truth.
+        whole = np.ones(simulated.shape, bool)
+        return given, Truth(simulated, whole if given.mask is None else given.mask > 0)
+    truth = _read_truth(config, beside)
+    if truth is not None and not (given.compared() & truth.known).any():
+        name = "truth.dataset" if config.truth.dataset else "truth.path"
+        which = "gaps" if given.gaps is not None else "pixels with data"
+        raise ValueError(f"{name}: got a map that lacks all of the {which}, expected values there")
+    return given, truth
 
 
 def _read_noisy(config: Config) -> tuple[Given, np.ndarray | None]:
@@ -120,7 +136,9 @@ def _read_noisy(config: Config) -> tuple[Given, np.ndarray | None]:
     if noise.added:
         truth, map = map, map + noise.added[0]
     given = _of_inputs(config, inputs, map, noise)
-    return replace(given, mask=joint_mask(mask, noise.mask, "noise"), noise=noise.noise), truth
+    # Weights of one's own are no coverage by data.
+    join = joint_coverage if config.target.mask is None else joint_mask
+    return replace(given, mask=join(mask, noise.mask, "noise"), noise=noise.noise), truth
 
 
 def _read_gappy(config: Config) -> tuple[Given, np.ndarray | None]:

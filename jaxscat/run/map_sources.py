@@ -14,7 +14,7 @@ from jaxscat.datasets.registry import dataset_names
 from jaxscat.io.agreement import check_same_frame, check_same_unit
 from jaxscat.io.formats import check_order
 from jaxscat.io.maps import read_map, read_weights
-from jaxscat.io.masks import joint_mask
+from jaxscat.io.masks import joint_coverage, joint_mask
 from jaxscat.io.requests import Reading
 from jaxscat.io.sky import Sky
 from jaxscat.io.units import same_unit
@@ -110,7 +110,7 @@ def read_maps(sources: MapSources) -> Maps:
                 f"{name}: lacks other pixels than the first map; those that both have are used",
                 stacklevel=2,
             )
-        mask = joint_mask(mask, present, name)
+        mask = joint_coverage(mask, present, name)
     missing = 0 if mask is None else int(np.sum(mask == 0))
     if sources.mask is not None:
         name = f"{sources.section}mask"

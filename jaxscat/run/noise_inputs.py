@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxscat.fields.gaussian import GaussianNoise
 from jaxscat.fields.noise import LEAST_REALIZATIONS, Noise, NoiseMaps, draw_realization
-from jaxscat.io.masks import joint_mask
+from jaxscat.io.masks import joint_coverage
 from jaxscat.run.map_sources import Beside, read_beside
 from jaxscat.run.provenance import file_sha256
 from jaxscat.run.task_config import NoiseConfig
@@ -90,14 +90,15 @@ def _build_gaussian(
         if not (map > 0).all():
             raise ValueError(
                 f"{option}: got {int(np.sum(map <= 0))} of {map.size} pixels that are not "
-                "positive, expected the standard deviation of the noise"
+                "positive, expected the standard deviation of the noise (UNSEEN or NaN where there "
+                "are no data, with data.unseen = 'mask')"
             )
         return GaussianNoise.white(map, nside, dtype=dtype), mask
     if settings.kind == "spectrum":
         spectrum = _read_or_build_spectrum(settings, section, nside)
         return GaussianNoise.of_spectrum(spectrum, nside, dtype=dtype), None
     first, second, mask = read_halves(settings, section, beside)
-    return GaussianNoise.of_halves(first, second, dtype=dtype), mask
+    return GaussianNoise.of_halves(first, second, mask=mask, dtype=dtype), mask
 
 
 def read_halves(
@@ -114,7 +115,7 @@ def read_halves(
         own: Any = {"field": settings.field, "hdu": settings.hdu}
         found.append(read_beside(path, beside, f"{section}.{name}", **own))
     (first, one), (second, other) = found
-    return first, second, joint_mask(one, other, f"{section}.second")
+    return first, second, joint_coverage(one, other, f"{section}.second")
 
 
 def power_law(slope: float, standard_deviation: float, nside: int) -> np.ndarray:
@@ -189,7 +190,7 @@ def _read_realizations(
         option = f"{section}.paths[{number}]" if settings.fields is None else f"{section}.fields"
         map, present = read_beside(Path(path), beside, option, field=field, hdu=settings.hdu)
         maps.append(map)
-        mask = joint_mask(mask, present, option)
+        mask = joint_coverage(mask, present, option)
     return np.stack(maps), mask
 
 

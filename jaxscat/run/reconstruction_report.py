@@ -48,9 +48,10 @@ def assess_run(config: Config, found: Reconstructed) -> Any:
 def best_filters(config: Config, found: Reconstructed) -> dict[str, np.ndarray]:
     """Return the linear filters that know the spectrum of the truth; none without one."""
     given, truth = found.given, found.truth
-    if truth is None or given.gaps is not None or not truth.known.all():
+    if truth is None or given.gaps is not None:
         return {}
-    signal = mean_levels(truth.map[None].astype(np.float64))
+    known = None if truth.known.all() else truth.known.astype(np.float64)
+    signal = mean_levels(truth.map[None].astype(np.float64), known)
     if config.task.kind == "separate":
         known = {"contaminant": given.contaminant, "noise": given.noise}
         mixing = np.asarray(config.channels.mixing)
@@ -74,14 +75,10 @@ def _expected_spectrum(given: Given) -> np.ndarray | None:
 def compared_pixels(found: Reconstructed) -> np.ndarray | None:
     """Return the pixels [p] in which estimates are compared, boolean; None for all."""
     given, truth = found.given, found.truth
-    inside = np.ones(given.data.shape[-1], bool)
-    if given.gaps is not None:
-        inside &= given.gaps
-    if given.mask is not None:
-        inside &= given.mask > 0
+    inside = given.compared()
     if truth is not None:
         inside &= truth.known
-    return None if inside.all() or not inside.any() else inside
+    return None if inside.all() else inside
 
 
 def describe_run(config: Config, found: Reconstructed, recovery: Any) -> list[str]:

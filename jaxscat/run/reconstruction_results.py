@@ -200,6 +200,6 @@ def _describe_solution(seed: int | None, one: Reconstruction) -> dict[str, Any]:
         "status": str(one.status),
         "meaning": MEANING[str(one.status)],
         "evaluations": int(np.asarray(one.evaluations)),
-        "renewals": max((len(values) - 1 for values in chi2.values()), default=0),
+        "renewals": max((max(len(values) - 1, 0) for values in chi2.values()), default=0),
         "chi2": {name: [float(value) for value in values] for name, values in chi2.items()},
     }

@@ -173,6 +173,12 @@ def _check_noise(config: Config, section: str, noise: NoiseConfig, *, needed: bo
             f"{section}.kind = 'white' or 'spectrum' with data.transform = "
             f"{config.data.transform!r}: maps of noise are not transformed"
         )
+    if config.data.transform != "none" and not noise.add_to_data:
+        raise ValueError(
+            f"data.transform = 'none' for data that have noise already, not "
+            f"{config.data.transform!r}, which would change their noise as well "
+            f"({section}.add_to_data = true is for a map without noise)"
+        )
     if noise.add_to_data and config.data.path is None and config.data.dataset is None:
         raise ValueError(f"{section}.add_to_data only with data.path or data.dataset")
     solved = config.reconstruction.seeds or (0,)

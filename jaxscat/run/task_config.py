@@ -96,7 +96,8 @@ class NoiseConfig(Section):
 class GapsConfig(Section):
     """The gaps of a map: all of those that are given, and with `data.unseen` "mask" what it lacks.
 
-    `path` is a map that is one (or True) in the pixels to fill and zero in all others. `discs` is
+    `path` is a map that is one (or True) in the pixels to fill and zero in all others; with
+    `data.unseen` "mask" its own pixels without a value are no gaps. `discs` is
     the fraction of the sky that discs of `radius` degrees cover, at places of `seed`, and `band`
     the half width in degrees of a band around the equator of the map. Discs and bands are gaps in
     a map without any, which is then the truth.

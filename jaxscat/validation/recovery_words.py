@@ -220,10 +220,15 @@ def _without_truth(
         ]
         if powers:
             sentences.append(
-                f"Its power per bin is {min(powers):.2f} to {max(powers):.2f} times that of the "
-                f"data less the noise, from l = {_LOWEST_MULTIPOLE} on."
+                f"Its power per bin is {min(powers):.2f} to {max(powers):.2f} times that of "
+                f"{expected_power(task)}, from l = {_LOWEST_MULTIPOLE} on."
             )
     return sentences
+
+
+def expected_power(task: str) -> str:
+    """Return what power is compared with where there is no truth."""
+    return "the observed part" if task == "inpaint" else "the data less the noise"
 
 
 def _or_zero(value: float) -> float:

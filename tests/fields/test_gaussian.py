@@ -401,3 +401,41 @@ def test_half_missions_of_integers_become_floats_with_a_warning():
 def test_bad_realizations_are_refused(maps, message):
     with pytest.raises(ValueError, match=f"^maps: {message}"):
         GaussianNoise.of_realizations(maps)
+
+
+@pytest.mark.parametrize("share", [0.85, 0.5, 0.25])
+def test_half_missions_of_a_part_of_the_sky_tell_the_noise_of_that_part(share):
+    generator = np.random.default_rng(5)
+    height = healpy.pix2vec(32, np.arange(12288), nest=True)[2]
+    seen = height > 1 - 2 * share
+    first, second = 100 + np.sqrt(2) * generator.standard_normal((2, 12288))
+    filled = [np.where(seen, map, 7.0) for map in (first, second)]
+    noise = GaussianNoise.of_halves(*filled, mask=seen, dtype=np.float64)
+    assert noise.is_uniform
+    maps = drawn(noise, 6)
+    assert np.var(maps[:, seen]) == pytest.approx(np.var((first - second)[seen] / 2), rel=0.03)
+    # What stands in the other pixels does not matter.
+    broken = [np.where(seen, map, np.nan) for map in (first, second)]
+    again = GaussianNoise.of_halves(*broken, mask=seen, dtype=np.float64)
+    np.testing.assert_allclose(again.levels(), noise.levels(), rtol=1e-6)
+
+
+def test_uneven_noise_of_a_part_of_the_sky_is_recognized_up_to_its_edge():
+    height = healpy.pix2vec(32, np.arange(12288), nest=True)[2]
+    seen = height > 0
+    deviation = 1 + 0.7 * height
+    first, second = deviation * np.sqrt(2) * np.random.default_rng(6).normal(size=(2, 12288))
+    noise = GaussianNoise.of_halves(first, second, mask=seen, dtype=np.float64)
+    assert not noise.is_uniform
+    found = np.std(drawn(noise, 12), axis=0)
+    for near in (seen & (height < 0.15), seen & (height > 0.8)):
+        ratio = np.sqrt(np.mean(found[near] ** 2) / np.mean(deviation[near] ** 2))
+        assert ratio == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_mask_of_half_missions_has_their_pixels():
+    maps = np.random.default_rng(7).standard_normal((2, 768))
+    with pytest.raises(ValueError, match=r"^mask: got shape \(192,\), expected \(768,\)"):
+        GaussianNoise.of_halves(*maps, mask=np.ones(192))
+    with pytest.raises(ValueError, match="^first"):
+        GaussianNoise.of_halves(maps[0] * 1j, maps[1], mask=np.ones(768))

@@ -98,6 +98,11 @@ def test_seeds_are_counted_and_entries_are_overridden(tmp_path):
         ("denoise", {"truth": {"path": "a", "dataset": "lss"}}, "one of truth.dataset and truth."),
         (
             "denoise",
+            {"noise": WHITE, "data": DATA | {"transform": "exp"}},
+            "data.transform = 'none' for data that have noise already, not 'exp'",
+        ),
+        (
+            "denoise",
             {"truth": {"path": "t.npy"}, "data": {"transform": "exp"}},
             "[truth] only with data.transform = 'none'",
         ),
