@@ -18,7 +18,7 @@ from jaxscat.validation.scattering import by_scale
 
 Map = Float[np.ndarray, " p"]
 
-_DASH_DOT = (0, (6, 1.5, 1, 1.5))
+_DASH_DOT, _LONG_DASHES = (0, (6, 1.5, 1, 1.5)), (0, (8, 2))
 # Colours of the colour-blind safe Okabe-Ito set; the same name has the same style everywhere.
 _STYLES: Mapping[str, Mapping[str, Any]] = {
     "truth": {"color": "#000000", "linewidth": 2.0},
@@ -28,7 +28,13 @@ _STYLES: Mapping[str, Mapping[str, Any]] = {
     "square-root wiener": {
         "color": "#009E73",
         "linewidth": 1.4,
-        "linestyle": (0, (6, 1.5, 1, 1.5)),
+        "linestyle": _DASH_DOT,
+    },
+    "wiener, true spectra": {"color": "#56B4E9", "linewidth": 1.4, "linestyle": _LONG_DASHES},
+    "square-root wiener, true spectra": {
+        "color": "#E69F00",
+        "linewidth": 1.4,
+        "linestyle": _LONG_DASHES,
     },
     "diffusive": {"color": "#56B4E9", "linewidth": 1.4, "linestyle": (0, (2, 1.5))},
     "gaussian mean": {"color": "#0072B2", "linewidth": 1.4, "linestyle": (0, (4, 2))},
@@ -36,17 +42,21 @@ _STYLES: Mapping[str, Mapping[str, Any]] = {
     "reconstruction": {"color": "#D55E00", "linewidth": 2.0},
     "mean": {"color": "#CC79A7", "linewidth": 1.6, "linestyle": (0, (3, 1))},
 }
-_OTHERS = ("#E69F00", "#56B4E9", "#B2A100", "#7F3C8D")
+_OTHERS = ("#B2A100", "#7F3C8D", "#8C564B", "#4D4D99")
 _TITLE = 13
 
 
 def styles_of(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the style of every estimate: its own, or for other names the next free one."""
-    free = iter(_OTHERS * (1 + len(names) // len(_OTHERS)))
+    """Return the style of every estimate: its own, or for other names a free one.
+
+    Whatever their order, the same names have the same styles.
+    """
+    others = sorted(set(names) - set(_STYLES))
+    free = dict(zip(others, _OTHERS * (1 + len(others) // len(_OTHERS)), strict=False))
     return {
         name: dict(_STYLES[name])
         if name in _STYLES
-        else {"color": next(free), "linewidth": 1.4, "linestyle": (0, (8, 2))}
+        else {"color": free[name], "linewidth": 1.4, "linestyle": _LONG_DASHES}
         for name in names
     }
 

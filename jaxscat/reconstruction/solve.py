@@ -112,7 +112,7 @@ def solve_noisy(
         }
         files = RenewalFiles(checkpoints, identity)
     state, last = renew(problem, starts, listed, batching=batching, files=files, callback=callback)
-    state = _say_nothing_found(state, _NOTHING * np.std(observed.values))
+    state = _say_nothing_found(state, _NOTHING * float(np.std(observed.values)))
     return collect(state, last, observed.restore(state.maps), restored, seeds)
 
 

@@ -205,3 +205,10 @@ def test_scales_leave_gaps_out():
     scale = difference_scale(np.array([np.nan, 0.0, -2.0, 1.0]), "mK")
     assert scale.low == -scale.high == pytest.approx(-2, abs=0.01)
     assert difference_scale(np.zeros(3), "mK").high == 1
+
+
+def test_an_estimate_has_one_style_in_whatever_order_names_come():
+    names = ["truth", "wiener, true spectra", "square-root wiener, true spectra", "other", "one"]
+    styles = styles_of(names)
+    assert styles == styles_of(names[::-1])
+    assert len({styles[name]["color"] for name in names}) == len(names)
