@@ -50,8 +50,8 @@ def content(**changed):
             "data": "maps/<data>.fits",
             "nside": 8,
             "seeds": [
-                {"seed": 3, "status": "converged", "evaluations": 40},
-                {"seed": 5, "status": "renewal limit", "evaluations": 90},
+                {"seed": 3, "status": "converged", "evaluations": 40, "renewals": 1},
+                {"seed": 5, "status": "renewal limit", "evaluations": 90, "renewals": 2},
             ],
         },
         "recovery": recovery(),
@@ -170,7 +170,17 @@ def test_renewals_agreement_and_seeds_are_tables(page):
     assert page.row("l = 4 to 23") and page.row("multipoles")[1] == "two solutions"
     assert page.row("l = 4 to 23", -1) == ["l = 4 to 23", "0.9", "0.02", "0.91", "0.95"]
     assert page.row("l = 2 to 3", -1)[-1] == NONE
-    assert page.row("5") == ["5", "renewal limit", "90"]
+    assert page.row("seed") == ["seed", "status", "evaluations", "renewals"]
+    assert page.row("5") == ["5", "renewal limit", "90", "2"]
+
+
+@pytest.mark.parametrize(
+    ("task", "against"),
+    [("inpaint", "that of the observed part"), ("denoise", "that of the data less the noise")],
+)
+def test_without_a_truth_the_page_says_what_power_is_compared_with(task, against):
+    source = build_reconstruction_page(**content(task=task, recovery=recovery(truth=None)))
+    assert f"Over {against}; one is right." in Page(source).text
 
 
 def test_without_a_truth_only_what_is_known_is_shown():

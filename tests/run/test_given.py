@@ -7,8 +7,11 @@ from jaxscat.io.maps import save_maps
 from jaxscat.maps import UNSEEN
 from jaxscat.reconstruction.renewal import RenewalState
 from jaxscat.reconstruction.result import collect
+from jaxscat.run import reconstruction_report
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.given import read_given
+from jaxscat.run.reconstruction import Reconstructed
+from jaxscat.run.reconstruction_report import WIENER, best_filters
 from jaxscat.run.reconstruction_results import _describe_solution
 
 NPIX, SEEN = 192, np.arange(192) >= 60
@@ -45,6 +48,20 @@ def test_a_truth_made_of_a_map_with_holes_is_known_outside_of_them_only(files):
     np.testing.assert_array_equal(given.compared(), SEEN)
     _, whole = read("denoise", files["whole"], noise=WHITE | {"add_to_data": True})
     assert whole.known.all()
+
+
+def test_the_spectrum_of_a_truth_with_holes_is_that_of_its_seen_pixels(files, monkeypatch):
+    tree = {"task": {"kind": "denoise"}, "noise": WHITE | {"add_to_data": True}}
+    config = config_from_tree(tree | {"data": {"path": files["signal"], "unseen": "mask"}})
+    given, truth = read_given(config)
+    monkeypatch.setattr(
+        reconstruction_report, "wiener_filter", lambda data, signal, *_, **__: signal
+    )
+    signal = best_filters(config, Reconstructed(given, truth, None, None))[WIENER][:-1]
+    # Pixels that do not depend on each other have the same level in all multipoles.
+    level = np.average(signal[1:], weights=2 * np.arange(1, signal.size) + 1)
+    # With the mean in the holes it would be lower by the part of the sky that they are.
+    assert level * NPIX / (4 * np.pi) == pytest.approx(np.var(truth.map[SEEN]), rel=0.15)
 
 
 def test_a_truth_that_lacks_all_pixels_that_are_compared_is_refused(files):

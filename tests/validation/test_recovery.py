@@ -9,6 +9,7 @@ from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.reconstruction.result import MEANING
 from jaxscat.validation.distribution import pixel_moments
 from jaxscat.validation.recovery import assess, describe_recovery
+from jaxscat.validation.recovery_words import expected_power
 
 NSIDE = 8
 NPIX = 12 * NSIDE**2
@@ -178,6 +179,11 @@ def test_words_without_a_truth_compare_moments(truth, pyramid):
     assert 3 <= len(lines) <= 6 and "no truth" in lines[1]
     skewness = pixel_moments(truth)["skewness"]
     assert f"skewness in the gaps is {skewness:.2g} (" in lines[2] and "diffusive fill" in lines[2]
+
+
+def test_power_without_a_truth_is_compared_with_what_the_task_knows():
+    assert expected_power("inpaint") == "the observed part"
+    assert expected_power("denoise") == expected_power("separate") == "the data less the noise"
 
 
 def test_words_count_the_solutions(truth, pyramid):
