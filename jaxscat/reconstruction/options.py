@@ -23,7 +23,7 @@ class Renewals:
         number: maximum number of renewals.
         steps: maximum number of steps of L-BFGS between two of them.
         realizations: number of realizations of the noise for each, at least 8; None for 64, or 32
-            for each of several seeds, or as many as are given. Gaps have none.
+            for each of the seeds, or as many as are given. Gaps have none.
         tolerance: a seed ends once no term is above its level by more than this fraction of it,
             right after a renewal. Gaps have no level.
         memory: number of corrections that L-BFGS keeps.

@@ -39,7 +39,7 @@ from jaxscat.reconstruction.starts import build_baselines, build_starts
 
 # Above so many times its level, the target of a term needs not be precise.
 _FAR = 2.0
-# Realizations of each of several solutions: more of them do not make any of these better.
+# Realizations of the solution of a seed, however many seeds there are: more make none better.
 _OF_EACH = 32
 # A map of so small a share of the data's standard deviation is no signal that was found.
 _NOTHING = 0.01
@@ -72,7 +72,7 @@ def solve_noisy(
     """
     listed = (0,) if seeds is None else seeds
     count = check_realizations(renewals.realizations, noise)
-    if renewals.realizations is None and len(listed) > 1:
+    if renewals.realizations is None and seeds is not None:
         count = min(count, _OF_EACH)
     plain, signal = (
         estimate_spectrum(observed.values, noise, footprint=observed.weights, cautious=cautious)
