@@ -254,7 +254,8 @@ def iterate_cases(options: argparse.Namespace) -> Any:
         if "separate" in options.tasks:
             truth = cases.build_truth("exp", nside)
             for channels, ratio in SEPARATE:
-                title = f"separate exp, {channels} channel{'s'[: channels - 1]}, ratio {ratio:g}"
+                count = "1 channel" if channels == 1 else f"{channels} channels"
+                title = f"separate exp, {count}, ratio {ratio:g}"
                 yield title, nside, truth, separate_case(truth, channels, ratio, pyramid)
 
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from jaxscat.fields.local_variance import check_seen, local_variance, without_unseen
+from jaxscat.fields.local_variance import local_variance
 from jaxscat.fields.noise import Noise, draw_realization, mean_levels, random_key
 from jaxscat.harmonics.spectra import smooth_spectrum
 from jaxscat.harmonics.tables import LARGEST_NSIDE, HarmonicTables, expand_gains, harmonic_tables
@@ -17,6 +17,7 @@ from jaxscat.harmonics.transform import isotropic_filter, synthesis
 from jaxscat.maps import (
     check_finite,
     check_map,
+    check_mask,
     check_nside,
     npix_to_nside,
     to_real,
@@ -121,8 +122,8 @@ class GaussianNoise(Noise):
             ValueError: bad maps, of different nsides or beyond nside 256, or equal ones.
         """
         if mask is not None:
-            seen = check_seen(mask, np.size(first), "first")
-            first, second = (without_unseen(map, seen) for map in (first, second))
+            seen = _check_seen(mask, np.size(first), "first")
+            first, second = (_without_unseen(map, seen) for map in (first, second))
         one = check_map(first, name="first")
         nside = _check_table_nside(npix_to_nside(one.size, name="first"), name="first: nside")
         other = check_map(second, name="second", nside=nside)
@@ -148,7 +149,7 @@ class GaussianNoise(Noise):
         values = to_real(maps, name="maps").astype(np.float64)
         if values.ndim != 2 or not len(values):
             raise ValueError(f"maps: got shape {values.shape}, expected realizations (n, npix)")
-        seen = None if mask is None else check_seen(mask, values.shape[1], "maps")
+        seen = None if mask is None else _check_seen(mask, values.shape[1], "maps")
         if seen is not None:
             values = np.where(seen, values, 0.0)
         check_finite(values, name="maps")
@@ -231,6 +232,22 @@ def _isotropic(
         beyond=beyond,
         pixels=12 * nside**2,
     )
+
+
+def _check_seen(mask: ArrayLike, npix: int, of: str) -> Bool[np.ndarray, " p"]:
+    """Return the pixels in which a mask is not zero; refuse one of others than the maps have."""
+    seen = check_mask(mask) > 0
+    if seen.shape != (npix,):
+        raise ValueError(f"mask: got shape {seen.shape}, expected ({npix},) as {of}")
+    return seen
+
+
+def _without_unseen(map: ArrayLike, seen: Bool[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+    """Return a map `[p]` with the mean of the seen pixels in all others, which may be NaN there."""
+    values = np.asarray(map)
+    if values.shape != seen.shape or values.dtype.kind != "f":
+        return values  # refused with its name later
+    return np.where(seen, values, np.mean(values[seen], dtype=np.float64)).astype(values.dtype)
 
 
 def _check_table_nside(nside: int, *, name: str = "nside") -> int:

@@ -1,10 +1,7 @@
 """How the variance of noise differs over the sky, where there are data."""
 
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
-
-from jaxscat.maps import check_mask
 
 # Pixels of a difference map whose mean square is a local variance, known to a tenth of itself.
 _PIXELS_OF_A_VARIANCE = 256
@@ -40,28 +37,3 @@ def local_variance(
     added = np.maximum(0.1 - shares, 0)
     smooth = (sums + added * square.sum() / share.sum()) / (shares + added)
     return smooth / np.average(smooth, weights=share)
-
-
-def check_seen(mask: ArrayLike, npix: int, of: str) -> Bool[np.ndarray, " p"]:
-    """Return the pixels `[p]` in which a mask is not zero.
-
-    Args:
-        mask: weights, of `npix` pixels.
-        npix: number of pixels of the maps.
-        of: name of the maps, for the message.
-
-    Raises:
-        ValueError: no mask, or one of other pixels.
-    """
-    seen = check_mask(mask) > 0
-    if seen.shape != (npix,):
-        raise ValueError(f"mask: got shape {seen.shape}, expected ({npix},) as {of} has pixels")
-    return seen
-
-
-def without_unseen(map: ArrayLike, seen: Bool[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
-    """Return a map `[p]` with the mean of the seen pixels in all others, which may be NaN there."""
-    values = np.asarray(map)
-    if values.shape != seen.shape or values.dtype.kind != "f":
-        return values  # refused with its name later
-    return np.where(seen, values, np.mean(values[seen], dtype=np.float64)).astype(values.dtype)

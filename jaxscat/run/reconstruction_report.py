@@ -50,8 +50,8 @@ def best_filters(config: Config, found: Reconstructed) -> dict[str, np.ndarray]:
     given, truth = found.given, found.truth
     if truth is None or given.gaps is not None:
         return {}
-    known = None if truth.known.all() else truth.known.astype(np.float64)
-    signal = mean_levels(truth.map[None].astype(np.float64), known)
+    footprint = None if truth.known.all() else truth.known.astype(np.float64)
+    signal = mean_levels(truth.map[None].astype(np.float64), footprint)
     if config.task.kind == "separate":
         known = {"contaminant": given.contaminant, "noise": given.noise}
         mixing = np.asarray(config.channels.mixing)
