@@ -1,6 +1,8 @@
 """Scattering covariances of maps on the sphere, in JAX."""
 
 from jaxscat.datasets.registry import dataset_names as dataset_names
+from jaxscat.fields.field_starts import gaussian_fields as gaussian_fields
+from jaxscat.fields.field_starts import white_fields as white_fields
 from jaxscat.fields.gaussian import GaussianNoise as GaussianNoise
 from jaxscat.fields.gaussianization import Gaussianization as Gaussianization
 from jaxscat.fields.gaussianization import gaussianize as gaussianize
@@ -24,6 +26,10 @@ from jaxscat.minimization.minimize import minimize as minimize
 from jaxscat.minimization.result import Result as Result
 from jaxscat.minimization.result import SynthesisResult as SynthesisResult
 from jaxscat.objectives.chi_square import chi_square as chi_square
+from jaxscat.objectives.field_scattering import FieldScattering as FieldScattering
+from jaxscat.objectives.field_scattering import fields_loss as fields_loss
+from jaxscat.objectives.field_target import FieldTarget as FieldTarget
+from jaxscat.objectives.field_target import make_field_target as make_field_target
 from jaxscat.objectives.make_target import make_target as make_target
 from jaxscat.objectives.objective import Objective as Objective
 from jaxscat.objectives.scattering import MeanScattering as MeanScattering
@@ -77,6 +83,9 @@ from jaxscat.statistics.coefficient_maps import coefficient_maps as coefficient_
 from jaxscat.statistics.coefficients import ScatteringCovariance as ScatteringCovariance
 from jaxscat.statistics.comparison import compare_statistics as compare_statistics
 from jaxscat.statistics.errors import standard_error as standard_error
+from jaxscat.statistics.fields import FieldCovariances as FieldCovariances
+from jaxscat.statistics.fields import fields_standard_error as fields_standard_error
+from jaxscat.statistics.fields import measure_fields as measure_fields
 from jaxscat.statistics.interior import Coverage as Coverage
 from jaxscat.statistics.interior import coverage as coverage
 from jaxscat.statistics.normalization import normalize as normalize
@@ -87,6 +96,7 @@ from jaxscat.statistics.scattering import measure as measure
 from jaxscat.statistics.storage import StoredStatistics as StoredStatistics
 from jaxscat.statistics.storage import load_statistics as load_statistics
 from jaxscat.statistics.storage import save_statistics as save_statistics
+from jaxscat.synthesis.fields import synthesize_fields as synthesize_fields
 from jaxscat.synthesis.levels import synthesize_levels as synthesize_levels
 from jaxscat.synthesis.options import SynthesisOptions as SynthesisOptions
 from jaxscat.synthesis.synthesize import synthesize as synthesize

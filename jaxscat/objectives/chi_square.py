@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxscat.maps import check_kind
-from jaxscat.objectives.target import Power, Target
+from jaxscat.objectives.target import GroupWeights, Power, Target
 from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
 from jaxscat.statistics.reduction import ReducedCovariance
 
@@ -87,18 +87,32 @@ def compare(statistics: ScatteringCovariance, target: Target, power: Power | Non
 
 def weighted_distance(compared: Comparable, target: Target) -> Float[Array, ""]:
     """Return the mean squared distance of coefficients from `compare`, in units of sigma."""
-    total, count = jnp.zeros((), target.mean.s1.dtype), 0
-    means, sigmas = target.mean.groups(), target.sigma.groups()
+    return mean_square_distance(compared, target.mean, target.sigma, target.weights)
+
+
+def mean_square_distance(
+    compared: Comparable, mean: Comparable, sigma: Comparable, weights: GroupWeights
+) -> Float[Array, ""]:
+    """Return the mean squared distance of coefficients from others, in units of sigma.
+
+    Args:
+        compared: coefficients in the form of `mean`.
+        mean: what they are compared with.
+        sigma: their uncertainties.
+        weights: how much the groups count, as for `make_target`.
+    """
+    total, count = jnp.zeros((), mean.s1.dtype), 0
+    means, sigmas = mean.groups(), sigma.groups()
     shares = _shares(compared)
     for name, group in compared.groups().items():
         # Divided first: squares of weak coefficients leave the range of float32.
         scaled = (group - means[name]) / sigmas[name].astype(group.dtype)
         square = jnp.sum(jnp.real(scaled) ** 2 + jnp.imag(scaled) ** 2)
-        if target.weights == "balanced":
+        if weights == "balanced":
             total = total + shares[name] / group.size * square
         else:
             total, count = total + square, count + group.size
-    return total if target.weights == "balanced" else total / count
+    return total if weights == "balanced" else total / count
 
 
 # Inside of another jitted function, the plain one is compiled with the rest.

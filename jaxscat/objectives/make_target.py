@@ -110,7 +110,7 @@ def make_target(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Objective".
     """
-    _check_choices(sigma, sigma_floor, weights, reduction)
+    check_choices(sigma, sigma_floor, weights, reduction)
     spec = check_pyramid(pyramid)
     scales = covariance_scales(spec, coarsest_nside)
     seen = prepare_mask(mask, spec)
@@ -119,9 +119,9 @@ def make_target(
         seen = None  # every pixel is read
     several = np.ndim(map) == 2 or sigma == "ensemble"
     maps = (
-        _check_maps(map, spec, sigma, seen) if several else [_check_varying(map, spec, "map", seen)]
+        _check_maps(map, spec, sigma, seen) if several else [check_varying(map, spec, "map", seen)]
     )
-    other = None if second is None else _check_varying(second, spec, "second", seen)
+    other = None if second is None else check_varying(second, spec, "second", seen)
     measurement = build_measurement(
         pyramid,
         second=other,
@@ -131,7 +131,7 @@ def make_target(
         both_triangles=both_triangles,
         alignment=alignment,
     )
-    scales = _left_scales(scales, measurement, coarsest_nside)
+    scales = left_scales(scales, measurement, coarsest_nside)
     divisor = None
     if normalization is not None:
         divisor = _build_normalization(normalization, maps, measurement)
@@ -160,7 +160,8 @@ def make_target(
     )
 
 
-def _check_choices(sigma: object, sigma_floor: Any, weights: object, reduction: object) -> None:
+def check_choices(sigma: object, sigma_floor: Any, weights: object, reduction: object) -> None:
+    """Refuse settings of a target with a `ValueError` (see `make_target`)."""
     known = [*ERROR_FORMULAS, "ensemble"]
     if sigma not in known:
         raise ValueError(f"sigma: got {sigma!r}, expected one of {known}")
@@ -178,7 +179,7 @@ def _check_choices(sigma: object, sigma_floor: Any, weights: object, reduction: 
         raise ValueError(f"sigma_floor: got {sigma_floor!r}, expected a number from 0 up to 1")
 
 
-def _check_varying(
+def check_varying(
     map: ArrayLike, spec: PyramidSpec, name: str, mask: Mask | None
 ) -> Float[np.ndarray, " p"]:
     """Return a map on the host, if it varies; a constant one has no errors to divide by.
@@ -195,7 +196,7 @@ def _check_varying(
     return check_map_of(map, spec, name=name, allow_constant=False)
 
 
-def _left_scales(scales: int, measurement: Measurement, coarsest_nside: int | None) -> int:
+def left_scales(scales: int, measurement: Measurement, coarsest_nside: int | None) -> int:
     """Return at how many scales S3 and S4 count, of those that the mask leaves."""
     left = measurement.covariances
     if left >= scales:
@@ -218,7 +219,7 @@ def _check_maps(
             f"map: got {count} map{'s' * (count != 1)}, expected two or more, of shape "
             f"(n, {spec.npix}), for sigma = {sigma!r}"
         )
-    return [_check_varying(map, spec, f"map[{n}]", mask) for n, map in enumerate(several)]
+    return [check_varying(map, spec, f"map[{n}]", mask) for n, map in enumerate(several)]
 
 
 def _build_normalization(

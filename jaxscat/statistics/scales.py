@@ -47,6 +47,21 @@ class Scale(NamedTuple):
     newest: Float[Array, "m L sectors rows"]
     convolved: Convolved
 
+    def of_maps(self, places: tuple[int, ...]) -> "Scale":
+        """Return the fields of some of the maps; those of `convolved` stay."""
+        return self._replace(
+            coefficients=choose(self.coefficients, places, axis=3),
+            newest=choose(self.newest, places),
+        )
+
+
+def choose(fields: Array, places: tuple[int, ...], axis: int = 0) -> Array:
+    """Return the places of an axis in an order; all of them in theirs are the array itself."""
+    if places == tuple(range(fields.shape[axis])):
+        return fields
+    parts = [jax.lax.index_in_dim(fields, place, axis) for place in places]
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis)
+
 
 def enter(maps: Float[Array, "m p"], pyramid: Pyramid) -> Field:
     """Convert maps to fields of the finest scale: sort, fold, and upsample for large kernels."""

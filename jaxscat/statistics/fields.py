@@ -1,0 +1,276 @@
+"""Scattering covariances of several fields of one sky: of each alone, and of pairs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.checks import PreparedMap, stack_maps
+from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.errors import ERROR_FORMULAS, measure_errors
+from jaxscat.statistics.field_scales import measure_together
+from jaxscat.statistics.hidden import Hidden
+from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
+from jaxscat.statistics.moments import ErrorFormula
+from jaxscat.statistics.pairs import (
+    Pair,
+    changes_sign,
+    check_fields,
+    check_pairs,
+    pair_name,
+)
+from jaxscat.statistics.reduction import ReducedCovariance, Reduction, check_whole
+
+Coefficients = ScatteringCovariance | ReducedCovariance
+
+
+class FieldCovariances(eqx.Module):
+    """Coefficients S0 to S4 of several fields, by pair; or their standard errors.
+
+    The pair of a field with itself has the coefficients of that field alone. It is a pytree: do
+    arithmetic with `jax.tree.map`, which refuses to mix other pairs.
+
+    Attributes:
+        statistics: coefficients of every pair, in the order of `pairs`.
+        pairs: the fields of every pair; of two, S3 has coefficients of the first and moduli of the
+            second, S3P the other way round.
+
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> t, e, b = np.random.default_rng(0).normal(size=(3, 192))  # any NESTED maps
+        >>> found = jaxscat.measure_fields({"T": t, "E": e, "B": b}, pyramid)
+        >>> found.names()
+        ('TT', 'EE', 'BB', 'TE', 'TB', 'EB')
+        >>> found["TE"].kind, found["TE"].s3p.shape
+        ('cross', (6, 4, 4))
+
+    Source: `docs/polarization.md`, "Statistics".
+    """
+
+    statistics: tuple[Coefficients, ...]
+    pairs: tuple[Pair, ...] = eqx.field(static=True)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the pairs, such as "TE"."""
+        return tuple(map(pair_name, self.pairs))
+
+    def __getitem__(self, name: str) -> Coefficients:
+        """Return the coefficients of a pair by its name.
+
+        Raises:
+            KeyError: there is no such pair.
+        """
+        return dict(self.items())[name]
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.pairs)
+
+    def __iter__(self) -> Iterator[str]:
+        """Return an iterator over the names of the pairs."""
+        return iter(self.names())
+
+    def items(self) -> Iterator[tuple[str, Coefficients]]:
+        """Return an iterator over names and coefficients of the pairs."""
+        return zip(self.names(), self.statistics, strict=True)
+
+    def ravel(self) -> Array:
+        """Concatenate the coefficients of all pairs on one axis (after the axis of masks)."""
+        parts = [one.ravel() for one in self.statistics]
+        kind = np.result_type(*[part.dtype for part in parts])
+        return jnp.concatenate([part.astype(kind) for part in parts], axis=-1)
+
+    def coefficient_names(self) -> list[str]:
+        """Return the name of every coefficient, in the order of `ravel`: "TE S1 j=0 l=0"."""
+        return [f"{pair} {name}" for pair, one in self.items() for name in one.names()]
+
+    def table(self) -> dict[str, np.ndarray]:
+        """Return all coefficients as the columns of a table, for pandas or NumPy.
+
+        Returns:
+            the columns of `ScatteringCovariance.table`, before them `pair`, and `parity`: "odd"
+            where the mirror image of the sky has the other sign (with mirrored orientations).
+        """
+        tables = []
+        for pair, (name, one) in zip(self.pairs, self.items(), strict=True):
+            table = one.table()
+            parity = ["odd" if changes_sign(pair, of) else "even" for of in table["group"]]
+            # The error of the mean has no sign.
+            is_error = table["name"] == "S0 error"
+            parity = np.where(is_error, "even", np.array(parity))
+            size = table["value"].size
+            tables.append({"pair": np.full(size, name), "parity": parity, **table})
+        columns = dict.fromkeys(name for table in tables for name in table)
+        columns["value"] = columns.pop("value")  # last
+        missing = {name: -1 for name in columns}
+        return {
+            name: np.concatenate(
+                [table.get(name, np.full(table["value"].size, missing[name])) for table in tables]
+            )
+            for name in columns
+        }
+
+    def reduced(self, reduction: Reduction) -> FieldCovariances:
+        """Return the coefficients with combined orientations (not of standard errors).
+
+        Raises:
+            ValueError: they are reduced already.
+        """
+        found = []
+        for one in self.statistics:
+            check_whole(one, "statistics")
+            assert isinstance(one, ScatteringCovariance)
+            found.append(reduction.mean(one))
+        return replace(self, statistics=tuple(found))
+
+
+def measure_fields(
+    maps: Mapping[str, Float[Array, " p"]],
+    pyramid: Pyramid,
+    *,
+    pairs: Sequence[str | Pair] | None = None,
+    mask: Mask | None = None,
+    mask_threshold: float | Float[Array, " J"] | None = None,
+    hidden: Hidden = "exclude",
+    both_triangles: bool = False,
+) -> FieldCovariances:
+    """Measure several fields of one sky: each of them alone, and pairs of them together.
+
+    Every field is convolved once, whatever the number of pairs. The function is pure and works
+    under the transformations of JAX like `measure`, whose numbers it returns for every pair.
+
+    Args:
+        maps: real NESTED maps by field, such as `{"T": t, "E": e, "B": b}`, or `{"Q": q, "U": u}`
+            as scalars. B, U and V change their sign in a mirror.
+        pyramid: operators for their nside.
+        pairs: names of the pairs such as `["TT", "EE", "TE"]`, or tuples of fields; None for every
+            field alone and every two together.
+        mask, mask_threshold, hidden: as for `measure`, the same for all fields.
+        both_triangles: S4 of two different fields also for j1 > j2.
+
+    Returns:
+        coefficients by pair, in the unit of the fields as `measure` says.
+
+    Raises:
+        ValueError: as `measure`, with the field named; fields without names; pairs that are
+            unknown or named twice.
+
+    Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/polarization.md`, "Statistics".
+    """
+    fields = check_fields(maps)
+    chosen = check_pairs(pairs, fields)
+    measurement = build_measurement(
+        pyramid, mask=mask, mask_threshold=mask_threshold, hidden=hidden
+    )
+    measurement = replace(measurement, both_triangles=both_triangles)
+    prepared = prepare_fields(maps, measurement)
+    return measure_pairs(prepared, measurement, chosen)
+
+
+def fields_standard_error(
+    maps: Mapping[str, Float[Array, " p"]],
+    pyramid: Pyramid,
+    *,
+    pairs: Sequence[str | Pair] | None = None,
+    mask: Mask | None = None,
+    mask_threshold: float | Float[Array, " J"] | None = None,
+    hidden: Hidden = "exclude",
+    both_triangles: bool = False,
+    formula: ErrorFormula = "pixels",
+) -> FieldCovariances:
+    """Return the standard errors of the coefficients of `measure_fields`.
+
+    Pixels are taken as independent, as by `standard_error`.
+
+    Args:
+        maps, pyramid, pairs, mask, mask_threshold, hidden, both_triangles: as for
+            `measure_fields`.
+        formula: as for `standard_error`.
+
+    Raises:
+        ValueError: as `measure_fields`, or the formula is unknown.
+
+    Source: `docs/conventions.md`, "Standard errors"; `docs/polarization.md`, "Statistics".
+    """
+    if formula not in ERROR_FORMULAS:
+        raise ValueError(f"formula: got {formula!r}, expected one of {list(ERROR_FORMULAS)}")
+    fields = check_fields(maps)
+    chosen = check_pairs(pairs, fields)
+    measurement = build_measurement(
+        pyramid, mask=mask, mask_threshold=mask_threshold, hidden=hidden
+    )
+    measurement = replace(measurement, both_triangles=both_triangles)
+    prepared = prepare_fields(maps, measurement)
+    return measure_pair_errors(prepared, measurement, chosen, formula)
+
+
+def prepare_fields(
+    maps: Mapping[str, ArrayLike], measurement: Measurement
+) -> dict[str, PreparedMap]:
+    """Check the map of every field, and bring it into the type of the pyramid.
+
+    Raises:
+        ValueError: as `jaxscat.measure` says, with the field named.
+    """
+    fields = check_fields(maps)
+    return {field: measurement.prepare(maps[field], name=f"maps[{field!r}]") for field in fields}
+
+
+def measure_pairs(
+    prepared: Mapping[str, PreparedMap],
+    measurement: Measurement,
+    pairs: tuple[Pair, ...],
+    covariances: int | None = None,
+) -> FieldCovariances:
+    """Measure checked fields under a checked measurement (see `measure_fields`).
+
+    Args:
+        prepared: from `prepare_fields`.
+        measurement: how they are measured.
+        pairs: from `check_pairs`.
+        covariances: number of scales, from the finest, at which S3 and S4 are measured; None for
+            all that the mask leaves.
+    """
+    covariances = measurement.covariances if covariances is None else covariances
+    used = [field for field in prepared if any(field in pair for pair in pairs)]
+    maps, offsets = stack_maps([prepared[field] for field in used])
+    together = tuple(tuple(map(used.index, dict.fromkeys(pair))) for pair in pairs)
+    found = measure_together(maps, measurement, covariances, together, offsets)
+    return FieldCovariances(tuple(map(measurement.squeeze, found)), pairs)
+
+
+def measure_pair_errors(
+    prepared: Mapping[str, PreparedMap],
+    measurement: Measurement,
+    pairs: tuple[Pair, ...],
+    formula: ErrorFormula,
+) -> FieldCovariances:
+    """Return the standard errors of checked fields (see `fields_standard_error`)."""
+
+    def of_pair(pair: Pair) -> Coefficients:
+        first, second = (prepared[field] for field in pair)
+        alone = pair[0] == pair[1]
+        its_measurement = replace(
+            measurement,
+            second=None if alone else second.pixels,
+            second_offset=None if alone else second.offset,
+            both_triangles=measurement.both_triangles and not alone,
+        )
+        return measure_errors(_whole(first), its_measurement, formula)
+
+    return FieldCovariances(tuple(map(of_pair, pairs)), pairs)
+
+
+def _whole(map: PreparedMap) -> Array | np.ndarray:
+    """Return a map with the mean that was taken off."""
+    if map.offset is None:
+        return map.pixels
+    return np.asarray(map.pixels, np.float64) + np.float64(map.offset)
