@@ -41,7 +41,7 @@ def skies_height(width: float, names: frozenset[str], rows: int) -> float:
     """Return the height in inches that `draw_polarized_skies` takes for a width."""
     across = sum(_WIDTHS[column] for column in columns_of(names))
     zooms = 0.25 if "Q" in names else 0.0
-    return rows * ((width - 0.9) / across + zooms) + 1.6
+    return rows * ((width - 1.1) / across + zooms) + (2.1 if "Q" in names else 1.6)
 
 
 def draw_polarized_skies(figure: Any, rows: Mapping[str, Fields], unit: str) -> None:

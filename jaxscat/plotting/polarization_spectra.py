@@ -76,8 +76,11 @@ def draw_power(axis: Any, curves: PolarizedCurves, pair: str, unit: str) -> None
     axis.set_yscale("log")
     if numbers.size:
         axis.set_ylim(0.7 * numbers.min(), 1.5 * numbers.max())
+    else:
+        axis.set_yticks([])
+        axis.text(0.5, 0.5, "no power", transform=axis.transAxes, ha="center", fontsize=_LABEL)
     low, high = axis.get_ylim()
-    if _PLAIN[0] < low and high < _PLAIN[1]:
+    if numbers.size and _PLAIN[0] < low and high < _PLAIN[1]:
         set_plain_logarithmic(axis)
     squared = f"({unit})$^2$" if " " in unit else f"{unit}$^2$"
     axis.set_ylabel(rf"$\ell(\ell+1)\,C_\ell/2\pi$  [{squared}]", fontsize=_LABEL)
