@@ -78,6 +78,7 @@ def draw_power(axis: Any, curves: PolarizedCurves, pair: str, unit: str) -> None
         axis.set_ylim(0.7 * numbers.min(), 1.5 * numbers.max())
     else:
         axis.set_yticks([])
+        axis.set_yticks([], minor=True)
         axis.text(0.5, 0.5, "no power", transform=axis.transAxes, ha="center", fontsize=_LABEL)
     low, high = axis.get_ylim()
     if numbers.size and _PLAIN[0] < low and high < _PLAIN[1]:
