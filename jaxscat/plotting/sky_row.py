@@ -83,8 +83,8 @@ def draw_sky_rows(
     patch = zoom_patch(nside, weights)
     axes = figure.subplots(2, len(pictures), squeeze=False, height_ratios=[0.5, 1.0])
     for column, picture in enumerate(pictures):
-        image = _draw_sky(axes[0, column], picture, patch, outlined)
-        _draw_patch(axes[1, column], picture, patch, outlined)
+        image = draw_sky(axes[0, column], picture, outlined=outlined)
+        draw_patch(axes[1, column], picture, patch, outlined=outlined)
         together = [at for at, other in enumerate(pictures) if other.scale is picture.scale]
         if column == together[-1]:
             bar = figure.colorbar(
@@ -99,11 +99,12 @@ def draw_sky_rows(
             )
             bar.set_label(picture.scale.label, fontsize=_LABEL)
             bar.ax.tick_params(labelsize=_LABEL - 1)
-            bar.locator = _few_ticks(6 if len(together) > 1 else 4)
+            bar.locator = few_ticks(6 if len(together) > 1 else 4)
             bar.update_ticks()
 
 
-def _few_ticks(count: int) -> Any:
+def few_ticks(count: int) -> Any:
+    """Return a locator of at most so many intervals between ticks."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(count)
@@ -115,9 +116,14 @@ def _colours(name: str) -> Any:
     return matplotlib.colormaps[name].with_extremes(bad=_GREY)
 
 
-def _draw_sky(
-    axis: Any, picture: Picture, patch: Patch, outlined: Bool[np.ndarray, " p"] | None
+def draw_sky(
+    axis: Any,
+    picture: Picture,
+    *,
+    outlined: Bool[np.ndarray, " p"] | None = None,
+    title_size: float = _TITLE,
 ) -> Any:
+    """Draw the Mollweide image of a map, from -2 to 2 and from -1 to 1, and return the image."""
     from matplotlib.patches import Ellipse
 
     low, high, colours, _ = picture.scale
@@ -135,13 +141,19 @@ def _draw_sky(
     axis.set_axis_off()
     axis.set_xlim(-2.03, 2.03)
     axis.set_ylim(-1.03, 1.03)
-    axis.set_title(picture.title, fontsize=_TITLE, pad=9)
+    if picture.title:
+        axis.set_title(picture.title, fontsize=title_size, pad=9)
     return image
 
 
-def _draw_patch(
-    axis: Any, picture: Picture, patch: Patch, outlined: Bool[np.ndarray, " p"] | None
+def draw_patch(
+    axis: Any,
+    picture: Picture,
+    patch: Patch,
+    *,
+    outlined: Bool[np.ndarray, " p"] | None = None,
 ) -> None:
+    """Draw the gnomonic image of a patch of a map, from -1 to 1 either way."""
     low, high, colours, _ = picture.scale
     lon, lat, size = patch
     extent = (-1.0, 1.0, -1.0, 1.0)

@@ -1,0 +1,121 @@
+"""Cross spectra of two maps, and all spectra of intensity and the E and B of polarization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.harmonics.spectra import harmonic_coefficients
+from jaxscat.maps import check_kind, check_map, npix_to_nside
+
+Map = Float[np.ndarray, " p"]
+Spectra = Mapping[str, Float[np.ndarray, " l"]]
+
+# Spectra in the order of the field: powers, then pairs of different maps.
+_PAIRS = ("TT", "EE", "BB", "TE", "TB", "EB")
+_FIELDS = ("T", "E", "B")
+
+
+def cross_spectrum(first: Map, second: Map) -> Float[np.ndarray, " l"]:
+    """Return the C_l of two NESTED maps for l = 0 to 3 nside - 1, in the product of their units.
+
+    It is symmetric in the maps, and the angular power spectrum where both are the same. Neither
+    the pixel window nor a beam is removed.
+
+    Raises:
+        ValueError: a map is no finite real map of the whole sphere, or they differ in nside.
+
+    Source: Kamionkowski, Kosowsky & Stebbins 1997, Phys. Rev. D 55, 7368.
+    """
+    import healpy  # loads matplotlib, so not at import
+
+    first = check_map(first, name="first", allow_constant=True)
+    nside = npix_to_nside(first.size)
+    second = check_map(second, name="second", nside=nside, allow_constant=True)
+    return healpy.alm2cl(harmonic_coefficients(first), harmonic_coefficients(second))
+
+
+def polarized_spectra(fields: Mapping[str, Map]) -> dict[str, Float[np.ndarray, " l"]]:
+    """Return the spectra of intensity T and of the scalar maps E and B of polarization.
+
+    Args:
+        fields: NESTED maps of the whole sphere by name, "T", "E" and "B"; some may be missing, and
+            other names, such as "Q" and "U", are ignored.
+
+    Returns:
+        C_l for l = 0 to 3 nside - 1, in map units squared (sr), by the names of the two maps: "TT",
+        "EE", "BB", "TE", "TB" and "EB", as far as their maps are given.
+
+    Raises:
+        ValueError: `fields` has none of the maps; one is no finite real map of the whole sphere;
+            or they differ in nside.
+
+    Source: Kamionkowski, Kosowsky & Stebbins 1997, Phys. Rev. D 55, 7368.
+    """
+    import healpy
+
+    check_kind(fields, Mapping, "fields", "maps by the names T, E and B")
+    names = [name for name in _FIELDS if name in fields]
+    if not names:
+        raise ValueError(
+            f"fields: got the names {list(fields)}, expected at least one of T, E and B"
+        )
+    maps: dict[str, Map] = {}
+    nside = None
+    for name in names:
+        label = f'fields["{name}"]'
+        maps[name] = check_map(fields[name], name=label, nside=nside, allow_constant=True)
+        nside = npix_to_nside(maps[name].size)
+    harmonics = {name: harmonic_coefficients(map) for name, map in maps.items()}
+    known = {first + second for first, second in combinations_with_replacement(names, 2)}
+    return {
+        pair: healpy.alm2cl(harmonics[pair[0]], harmonics[pair[1]])
+        for pair in _PAIRS
+        if pair in known
+    }
+
+
+def correlation(
+    spectra: Spectra, pair: str, bins: Sequence[tuple[int, int]]
+) -> Float[np.ndarray, " bins"]:
+    """Return the correlation of two maps in bins of multipoles, from their spectra.
+
+    It is r = C_XY / sqrt(C_XX C_YY), with every C the sum over the modes of the bin, so that it is
+    between -1 and 1; NaN where a map has no power.
+
+    Args:
+        spectra: C_l by the names of both maps, as from `polarized_spectra`.
+        pair: names of two maps, such as "TE"; "ET" is the same.
+        bins: inclusive ranges of multipoles, as from `multipole_bins`.
+
+    Raises:
+        ValueError: a spectrum that the pair needs is missing, or a bin reaches beyond the spectra.
+
+    Source: Kamionkowski, Kosowsky & Stebbins 1997, Phys. Rev. D 55, 7368.
+
+    >>> spectra = {"TT": np.ones(4), "EE": np.full(4, 4.0), "TE": np.full(4, -1.0)}
+    >>> correlation(spectra, "TE", [(2, 3)]).tolist()
+    [-0.5]
+    """
+    names = [pair] if pair in spectra else [pair[::-1]]
+    names += [2 * name for name in pair]
+    if len(pair) != 2 or not set(names) <= set(spectra):
+        raise ValueError(
+            f"pair: got {pair!r}, expected the names of two maps with spectra of their own and of "
+            f"both among {', '.join(spectra)}"
+        )
+    cross, first, second = (np.asarray(spectra[name], np.float64) for name in names)
+    found = []
+    for low, high in bins:
+        if not 0 <= low <= high < cross.size:
+            raise ValueError(
+                f"bins: got ({low}, {high}), expected ranges within 0 to {cross.size - 1}"
+            )
+        window = slice(low, high + 1)
+        modes = 2.0 * np.arange(low, high + 1) + 1.0
+        power = (modes @ first[window]) * (modes @ second[window])
+        found.append(modes @ cross[window] / np.sqrt(power) if power > 0 else np.nan)
+    return np.array(found, np.float64)

@@ -1,0 +1,188 @@
+"""Maps of polarization: segments over an intensity, their zooms, and the scalar maps E and B."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.plotting.segments import Segments, patch_segments, sky_segments
+from jaxscat.plotting.sky_row import (
+    Picture,
+    Scale,
+    difference_scale,
+    draw_patch,
+    draw_sky,
+    few_ticks,
+    value_scale,
+)
+from jaxscat.plotting.zoom import Patch, zoom_patch
+
+Map = Float[np.ndarray, " p"]
+Fields = Mapping[str, Map]
+
+_TITLE, _ROW, _LABEL, _NOTE = 17, 15, 13, 11.5
+# Segments of at least the strength of this percentile of the original's are of full length.
+_LONGEST = 85.0
+# Widths of the columns over the height of a row.
+_WIDTHS = {"sky": 2.06, "zoom": 1.03, "E": 2.06, "B": 2.06}
+
+
+def columns_of(names: frozenset[str]) -> list[str]:
+    """Return the columns of maps that are drawn for fields of given names."""
+    sky = ["sky"] if "T" in names or "Q" in names else []
+    zoom = ["zoom"] if "Q" in names else []
+    return [*sky, *zoom, "E", "B"]
+
+
+def skies_height(width: float, names: frozenset[str], rows: int) -> float:
+    """Return the height in inches that `draw_polarized_skies` takes for a width."""
+    across = sum(_WIDTHS[column] for column in columns_of(names))
+    zooms = 0.25 if "Q" in names else 0.0
+    return rows * ((width - 1.1) / across + zooms) + (2.1 if "Q" in names else 1.6)
+
+
+def draw_polarized_skies(figure: Any, rows: Mapping[str, Fields], unit: str) -> None:
+    """Draw a row of maps for every sky: intensity with segments, a zoom, E and B.
+
+    The first sky sets the colours of every column, and the length of the segments. Intensity is T,
+    or without it the polarized intensity P. The zoom is where the mean of P is largest, in every
+    sky for itself.
+
+    Args:
+        figure: figure or a part of one.
+        rows: NESTED maps "E" and "B" of every sky, by its title; "T", and "Q" with "U", may be
+            missing in all of them. U has the sign of COSMO.
+        unit: unit of the maps, as shown.
+    """
+    first = next(iter(rows.values()))
+    columns = columns_of(frozenset(first))
+    axes = figure.subplots(
+        len(rows), len(columns), squeeze=False, width_ratios=[_WIDTHS[name] for name in columns]
+    )
+    scales = _scales(first, unit)
+    titles = _titles(first)
+    longest: dict[str, float] = {}
+    degrees: dict[str, float] = {}
+    images: dict[str, Any] = {}
+    for row, (name, fields) in enumerate(rows.items()):
+        patch = _strongest(fields) if "zoom" in columns else None
+        for column, kind in enumerate(columns):
+            axis = axes[row, column]
+            scale = scales["sky" if kind == "zoom" else kind]
+            picture = Picture(titles[kind] if row == 0 else "", _shown(fields, kind), scale)
+            segments = None
+            if kind == "zoom":
+                assert patch is not None
+                _draw_zoom(axis, picture, patch)
+                segments = patch_segments(fields["Q"], fields["U"], patch)
+            else:
+                images[kind] = draw_sky(axis, picture, title_size=_TITLE)
+                if kind == "sky" and "Q" in fields:
+                    segments = sky_segments(fields["Q"], fields["U"])
+            if segments is not None:
+                strongest = float(np.percentile(segments.strengths, _LONGEST))
+                longest.setdefault(kind, strongest)
+                degrees[kind] = segments.degrees
+                draw_segments(axis, segments, longest[kind])
+        axes[row, 0].text(
+            -0.03,
+            0.5,
+            name,
+            transform=axes[row, 0].transAxes,
+            rotation=90,
+            fontsize=_ROW,
+            ha="right",
+            va="center",
+        )
+    for kind, image in images.items():
+        under = ["sky", "zoom"] if kind == "sky" else [kind]
+        at = [columns.index(one) for one in under if one in columns]
+        _draw_bar(figure, image, axes[:, at].ravel().tolist(), scales[kind].label, len(at))
+    if longest:
+        size = _strongest(first).size_degrees
+        figure.supxlabel(_note(longest, degrees, size, unit), fontsize=_NOTE, color="0.3")
+
+
+def draw_segments(axis: Any, segments: Segments, longest: float) -> None:
+    """Draw headless segments, those of the strength `longest` and more at full length."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.patheffects import Normal, Stroke
+
+    lines = LineCollection(
+        list(segments.lines(longest)), colors="white", linewidths=1.1, capstyle="butt", zorder=3
+    )
+    lines.set_path_effects(
+        [Stroke(linewidth=2.3, foreground="black", capstyle="projecting"), Normal()]
+    )
+    axis.add_collection(lines, autolim=False)
+
+
+def _scales(fields: Fields, unit: str) -> dict[str, Scale]:
+    """Return the colour scales of all columns, from the fields of the first sky."""
+    found = {name: difference_scale(fields[name], f"{name} [{unit}]") for name in ("E", "B")}
+    if "T" in fields:
+        found["sky"] = value_scale(fields["T"], f"T [{unit}]")
+    elif "Q" in fields:
+        found["sky"] = value_scale(_shown(fields, "sky"), f"P [{unit}]")._replace(low=0.0)
+    return found
+
+
+def _titles(fields: Fields) -> dict[str, str]:
+    name = "T" if "T" in fields else "P"
+    sky = f"{name} and orientation of polarization" if "Q" in fields else "T"
+    return {"sky": sky, "zoom": "zoom", "E": "E", "B": "B"}
+
+
+def _shown(fields: Fields, kind: str) -> Map:
+    """Return the map behind the panel of a column."""
+    if kind in ("E", "B"):
+        return fields[kind]
+    return fields["T"] if "T" in fields else np.hypot(fields["Q"], fields["U"])
+
+
+def _strongest(fields: Fields) -> Patch:
+    """Return the patch with the largest mean of P."""
+    import healpy
+
+    strength = np.hypot(fields["Q"], fields["U"])
+    return zoom_patch(healpy.npix2nside(strength.size), strength)
+
+
+def _draw_zoom(axis: Any, picture: Picture, patch: Patch) -> None:
+    draw_patch(axis, picture, patch)
+    axis.set_title(picture.title, fontsize=_TITLE, pad=9)
+    axis.set_xlabel(f"lon {patch.lon:.3g}°, lat {patch.lat:.3g}°", fontsize=_NOTE, color="0.3")
+
+
+def _draw_bar(figure: Any, image: Any, axes: list[Any], label: str, count: int) -> None:
+    bar = figure.colorbar(
+        image,
+        ax=axes,
+        orientation="horizontal",
+        extend="both",
+        fraction=0.04,
+        pad=0.02,
+        aspect=28 * count,
+        shrink=0.85,
+    )
+    bar.set_label(label, fontsize=_LABEL)
+    bar.ax.tick_params(labelsize=_LABEL - 1)
+    bar.locator = few_ticks(4)
+    bar.update_ticks()
+
+
+def _note(
+    longest: Mapping[str, float], degrees: Mapping[str, float], size: float, unit: str
+) -> str:
+    """Say what the segments and the zooms are."""
+    sky, zoom = (
+        f"means over {degrees[kind]:.2g}°, of full length from P = {longest[kind]:.2g} {unit} up"
+        for kind in ("sky", "zoom")
+    )
+    return (
+        f"segments: {sky}; in the zooms: {zoom}\n"
+        f"zooms: {size:.3g}° across, where P is strongest in each map"
+    )
