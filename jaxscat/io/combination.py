@@ -144,16 +144,15 @@ def _listed(names: Sequence[str]) -> str:
 def _degrade_fields(
     named: Mapping[str, Field], pairs: Sequence[tuple[str, str]], nside: int
 ) -> dict[str, Float[np.ndarray, " p"]]:
-    maps = {
-        key: degrade_scalar(one.take_values(), nside)
-        for key, one in named.items()
-        if one.stokes == "I"
-    }
-    for q, u in [pair for pair in pairs if pair[0] in named]:
-        maps[q], maps[u] = degrade_polarization(
-            named[q].take_values(), named[u].take_values(), nside
-        )
-    return maps
+    maps: dict[str, np.ndarray] = {}
+    scalars = [key for key, one in named.items() if one.stokes == "I"]
+    for pair in [pair for pair in pairs if pair[0] in named]:
+        beside = [key for key in scalars if named[key].nside == named[pair[0]].nside][:1]
+        scalars = [key for key in scalars if key not in beside]  # takes no more time with a pair
+        keys = (*beside, *pair)
+        given = (named[key].take_values() for key in keys)
+        maps |= dict(zip(keys, degrade_polarization(given, nside), strict=True))
+    return maps | {key: degrade_scalar(named[key].take_values(), nside) for key in scalars}
 
 
 def _average_fields(

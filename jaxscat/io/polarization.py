@@ -40,11 +40,17 @@ def temperature_and_eb(
             f"and U as scalar fields: maps[{places['Q']!r}] and maps[{places['U']!r}]"
         )
     lmax = 2 * nside if lmax is None else int(lmax)
-    e, b = eb_from_qu(maps[places["Q"]], maps[places["U"]], lmax=lmax)
-    if "I" not in places:
-        return {"E": e, "B": b}
-    t = degrade_scalar(maps[places["I"]], nside, lmax=lmax, iterations=_ITERATIONS)
-    return {"T": t, "E": e, "B": b}
+    # Multipoles that are not fitted would be taken for others: they are cut afterwards.
+    fitted = max(lmax, 2 * nside)
+    e, b = eb_from_qu(maps[places["Q"]], maps[places["U"]], lmax=fitted)
+    fields = {"T": maps[places["I"]]} if "I" in places else {}
+    if lmax < fitted:
+        fields |= {"E": e, "B": b}
+    cut = {
+        key: degrade_scalar(one, nside, lmax=lmax, iterations=_ITERATIONS)
+        for key, one in fields.items()
+    }
+    return {key: cut.get(key, one) for key, one in (fields | {"E": e, "B": b}).items()}
 
 
 def find_stokes_parameters(names: Iterable[str], what: str) -> dict[str, str]:

@@ -91,7 +91,8 @@ class Sky:
 
         Raises:
             ValueError: no Q or no U, several of one Stokes parameter, pixels without data, another
-                `lmax`. Maps are known by their names, as in `load_sky(file, fields="IQU")`.
+                `lmax`. Maps are known by their names, as `load_sky` gives them without `fields`, or
+                with `fields` of ("I", "Q", "U").
 
         Examples:
             >>> import numpy as np
