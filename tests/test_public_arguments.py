@@ -20,6 +20,7 @@ TERM = jaxscat.Scattering.of(TARGET, PYRAMID)
 FORM = jaxscat.Pixels(48)
 MASKED = jaxscat.make_target(MAP, PYRAMID, mask=MASK, coarsest_nside=1)
 NOISE = jaxscat.GaussianNoise.white(1.0, 2, dtype="float64")
+SKY = jaxscat.Sky({"Q": MAP, "U": OTHER}, MASK, {"Q": None, "U": None}, "noise")
 GAPS, RENEWALS = np.arange(48) < 5, jaxscat.Renewals(number=1)
 RELATION = jaxscat.gaussianize(MAP)[1]
 
@@ -47,6 +48,11 @@ def calls():
         (j.load_map_and_mask, {"source": "map.npy", "nside": 2, "order": "RING"}),
         (j.load_mask, {"source": "map.npy", "nside": 2, "order": "RING"}),
         (j.save_maps, {"path": "new.fits", "maps": {"a": MAP}, "units": "K", "header": {}}),
+        (
+            j.save_maps,
+            {"path": "new.fits", "maps": {"Q": MAP, "U": OTHER}, "polarization": "COSMO"},
+        ),
+        (SKY.teb, {"lmax": 4}),
         (j.measure, of_map | how),
         (j.standard_error, of_map | how | {"formula": "pixels"}),
         (j.wavelet_power, of_map | {"mask": MASK, "mask_threshold": 0.1}),

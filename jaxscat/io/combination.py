@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxscat.harmonics.degrade import degrade_polarization, degrade_scalar
 from jaxscat.io.degrade import average_children, average_polarization
 from jaxscat.io.fields import Field
 from jaxscat.io.units import conversion_factor, same_unit
@@ -38,22 +40,27 @@ def name_fields(found: Sequence[Field]) -> dict[str, Field]:
 
 def to_cosmo(found: Sequence[Field], notes: list[str], name: str) -> str | None:
     """Turn fields that depend on the sign of U to the convention COSMO, in place; name it."""
-    odd = [one for one in found if one.odd_in_u]
-    for one in odd:
-        if one.convention not in (None, "COSMO", "IAU"):
+    polarized = [one for one in found if one.odd_in_u or one.stokes in ("Q", "U")]
+    odd = [one for one in polarized if one.odd_in_u]
+    if not odd:
+        return "COSMO" if polarized else None
+    stated = sorted({one.convention for one in polarized if one.convention is not None})
+    for convention in stated:
+        if convention not in ("COSMO", "IAU"):
             raise ValueError(
-                f"{name}: the header says POLCCONV {one.convention!r}, expected COSMO or IAU"
+                f"{name}: the header says POLCCONV {convention!r}, expected COSMO or IAU"
             )
-        if one.convention == "IAU":
+    if len(stated) > 1:
+        raise ValueError(f"{name}: the headers say POLCCONV COSMO and IAU, expected one of them")
+    if stated == ["IAU"]:
+        for one in odd:
             np.negative(one.values, out=one.values, where=~one.missing)
-    if any(one.convention == "IAU" for one in odd):
         notes.append("U is turned from the convention IAU to COSMO: its sign is changed")
         _warn(f"{name}: {notes[-1]}")
-    if any(one.convention is None for one in odd):
+    if not stated:
         notes.append("the header has no POLCCONV: the sign of U is taken as that of COSMO")
         _warn(f"{name}: {notes[-1]}")
-    polarized = odd or any(one.stokes in ("Q", "U") for one in found)
-    return "COSMO" if polarized else None
+    return "COSMO"
 
 
 def convert_units(named: Mapping[str, Field], unit: str | None, name: str) -> dict[str, str | None]:
@@ -66,11 +73,11 @@ def convert_units(named: Mapping[str, Field], unit: str | None, name: str) -> di
                 np.multiply(one.values, factor, out=one.values, where=~one.missing)
         return dict.fromkeys(named, unit)
     stokes = [one for one in named.values() if one.stokes is not None]
-    for one in stokes[1:]:
-        if not same_unit(one.unit, stokes[0].unit):
+    for one, other in combinations(stokes, 2):
+        if not same_unit(one.unit, other.unit):
             raise ValueError(
-                f"{name}: got {stokes[0].stokes} in {stokes[0].unit!r} and {one.stokes} in "
-                f"{one.unit!r}, expected one unit (unit= converts K, mK and uK)"
+                f"{name}: got {one.stokes} in {one.unit!r} and {other.stokes} in "
+                f"{other.unit!r}, expected one unit (unit= converts K, mK and uK)"
             )
     return {key: one.unit for key, one in named.items()}
 
@@ -95,18 +102,74 @@ def unite_missing(found: Sequence[Field], notes: list[str], name: str) -> Bool[n
     return np.logical_not(missing, out=missing)
 
 
-def average_fields(
-    named: Mapping[str, Field], coverage: Float[np.ndarray, " p"], nside: int, notes: list[str]
+def lower_fields(
+    named: Mapping[str, Field],
+    coverage: Float[np.ndarray, " p"],
+    nside: int,
+    notes: list[str],
+    name: str,
+) -> tuple[dict[str, Float[np.ndarray, " p"]], int | None]:
+    """Bring fields, whose missing pixels are zero, to a lower nside; fill those without data.
+
+    Q and U with data everywhere, and I beside them, are brought there through their harmonic
+    coefficients; the multipole up to which these are kept is returned, too. All else is averaged.
+    Fields that are transformed give up their values.
+    """
+    pairs = pair_polarization(named, name)
+    finer = [key for key, one in named.items() if one.nside > nside and one.stokes is not None]
+    maps, lmax = {}, None
+    if pairs and finer and (coverage == 1).all():
+        lmax = 2 * nside
+        maps = _degrade_fields({key: named[key] for key in finer}, pairs, nside)
+        notes.append(
+            f"{_listed(finer)} brought to nside {nside} through harmonic coefficients up to "
+            f"l = {lmax}: beam and pixel window are still those of the file"
+        )
+    elif pairs and finer:
+        notes.append(
+            f"{_listed(finer)} averaged over pixels, as some lack data and harmonic coefficients "
+            "need the whole sphere: E and B are mixed at small scales"
+        )
+    rest = {key: one for key, one in named.items() if key not in maps}
+    maps |= _average_fields(
+        rest, [pair for pair in pairs if pair[0] in rest], coverage, nside, notes
+    )
+    return {key: maps[key] for key in named}, lmax
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _degrade_fields(
+    named: Mapping[str, Field], pairs: Sequence[tuple[str, str]], nside: int
 ) -> dict[str, Float[np.ndarray, " p"]]:
-    """Average fields, whose missing pixels are zero, to a lower nside; fill those without data."""
-    fill = {key: one.values.sum() / np.count_nonzero(~one.missing) for key, one in named.items()}
-    stokes = {one.stokes: key for key, one in named.items() if one.stokes in ("Q", "U")}
     maps: dict[str, np.ndarray] = {}
-    if len(stokes) == 2 and len({named[key].nside for key in stokes.values()}) == 1:
-        q, u = named[stokes["Q"]], named[stokes["U"]]
-        pair = average_polarization(q.values, u.values, q.missing, nside)
-        maps = dict(zip((stokes["Q"], stokes["U"]), pair, strict=True))
-    elif any(named[key].nside > nside for key in stokes.values()):
+    scalars = [key for key, one in named.items() if one.stokes == "I"]
+    for pair in [pair for pair in pairs if pair[0] in named]:
+        beside = [key for key in scalars if named[key].nside == named[pair[0]].nside][:1]
+        scalars = [key for key in scalars if key not in beside]  # takes no more time with a pair
+        keys = (*beside, *pair)
+        given = (named[key].take_values() for key in keys)
+        maps |= dict(zip(keys, degrade_polarization(given, nside), strict=True))
+    return maps | {key: degrade_scalar(named[key].take_values(), nside) for key in scalars}
+
+
+def _average_fields(
+    named: Mapping[str, Field],
+    pairs: Sequence[tuple[str, str]],
+    coverage: Float[np.ndarray, " p"],
+    nside: int,
+    notes: list[str],
+) -> dict[str, Float[np.ndarray, " p"]]:
+    fill = {key: one.values.sum() / np.count_nonzero(~one.missing) for key, one in named.items()}
+    maps: dict[str, np.ndarray] = {}
+    for q, u in pairs:
+        maps[q], maps[u] = average_polarization(
+            named[q].values, named[u].values, named[q].missing, nside
+        )
+    alone = [one for key, one in named.items() if one.stokes in ("Q", "U") and key not in maps]
+    if any(one.nside > nside for one in alone):
         notes.append(
             "Q or U is averaged without the other: meridians of the pixels are not aligned"
         )
@@ -115,4 +178,22 @@ def average_fields(
         if key not in maps:
             maps[key] = average_children(one.values, one.missing, nside)
         maps[key][coverage == 0] = fill[key]
-    return {key: maps[key] for key in named}
+    return maps
+
+
+def pair_polarization(named: Mapping[str, Field], name: str) -> list[tuple[str, str]]:
+    """Return the names of every Q with its U: the first with the first, and so on.
+
+    Nothing if there are not as many of both. Raises ValueError if they differ in nside.
+    """
+    qs, us = ([key for key, one in named.items() if one.stokes == letter] for letter in "QU")
+    if len(qs) != len(us):
+        return []
+    pairs = list(zip(qs, us, strict=True))
+    for q, u in pairs:
+        if named[q].nside != named[u].nside:
+            raise ValueError(
+                f"{name}: got {q} at nside {named[q].nside} and {u} at nside {named[u].nside}, "
+                "expected one nside of Q and U"
+            )
+    return pairs

@@ -56,6 +56,11 @@ class Field:
         """The nside of the file."""
         return math.isqrt(self.values.size // 12)
 
+    def take_values(self) -> Float[np.ndarray, " p"]:
+        """Return the values and keep none of them, so that their memory can be freed."""
+        values, self.values = self.values, np.zeros(0)
+        return values
+
 
 def mark_bad_pixels(one: Field, *, bad_data: float | None, name: str) -> None:
     """Add to the `missing` pixels of a field, and its `marks`, those whose value is no datum.

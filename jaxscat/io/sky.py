@@ -13,15 +13,16 @@ from jaxtyping import Float
 
 from jaxscat.datasets.registry import dataset_names
 from jaxscat.io.combination import (
-    average_fields,
     check_kind,
     convert_units,
+    lower_fields,
     name_fields,
     to_cosmo,
     unite_missing,
 )
 from jaxscat.io.fields import mark_bad_pixels
 from jaxscat.io.formats import check_order, read_fields
+from jaxscat.io.polarization import temperature_and_eb
 from jaxscat.io.requests import FieldRequest, Fields, Reading, requested_fields
 from jaxscat.maps import check_nside, npix_to_nside
 
@@ -46,6 +47,8 @@ class Sky:
             listed", ...); of several maps the largest number.
         name: the file or dataset, for messages.
         notes: what is unusual about the file or was changed, in sentences.
+        lmax: the last multipole of the maps that were brought to a lower nside through harmonic
+            coefficients (`notes` names them), 2 nside; None if there are none.
     """
 
     maps: dict[str, Float[np.ndarray, " p"]]
@@ -58,6 +61,7 @@ class Sky:
     file_nside: dict[str, int] = field(default_factory=dict)
     bad_pixels: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    lmax: int | None = None
 
     @property
     def nside(self) -> int:
@@ -73,6 +77,34 @@ class Sky:
     def unit(self) -> str | None:
         """The unit of the map, if there is one only; ValueError for several."""
         return self.units[self._only]
+
+    def teb(self, lmax: int | None = None) -> dict[str, Float[np.ndarray, " p"]]:
+        """Return the scalar fields "T", "E" and "B" of I, Q and U on the whole sky.
+
+        Args:
+            lmax: last multipole of all three, from 2 to 3 nside - 1. The default of 2 nside keeps E
+                and B apart; beyond, they mix.
+
+        Returns:
+            float64 NESTED maps [p] by name, in the unit of the maps; "E" and "B" only if there is
+            no I. T keeps its mean; E and B have no multipoles below 2. Beam and pixel window stay.
+
+        Raises:
+            ValueError: no Q or no U, several of one Stokes parameter, pixels without data, another
+                `lmax`. Maps are known by their names, as `load_sky` gives them without `fields`, or
+                with `fields` of ("I", "Q", "U").
+
+        Examples:
+            >>> import numpy as np
+            >>> from jaxscat import Sky
+            >>> q, u = np.random.default_rng(0).normal(size=(2, 48))
+            >>> sky = Sky({"Q": q, "U": u}, np.ones(48), {"Q": None, "U": None}, "noise")
+            >>> list(sky.teb())
+            ['E', 'B']
+
+        Source: `docs/map-files.md`, "Polarization".
+        """
+        return temperature_and_eb(self.maps, self.coverage, lmax, name=self.name)
 
     @property
     def _only(self) -> str:
@@ -107,8 +139,10 @@ def load_sky(
         source: a `.npy` file of shape (npix,), a HEALPix FITS file, a zarr store or netCDF file
             with HEALPix cells (needs `jaxscat[xarray]`), or one of `dataset_names()`.
         nside: working nside, a power of two up to that of the maps, whose pixels with data are
-            averaged; Q and U together are carried to the meridian of the coarser pixel first. By
-            default that of the maps, the lowest if they differ.
+            averaged. I, Q and U together are brought there through harmonic coefficients up to
+            l = 2 nside; if some pixels lack data, Q and U are averaged after they are carried to
+            the meridian of the coarser pixel. By default that of the maps, the lowest if they
+            differ.
         fields: columns or variables by number from 0 or by name, or Stokes parameters "I", "Q" and
             "U", which are found whatever the file calls them. A mapping gives them names, and
             takes (hdu, column) as well. By default I, Q and U if the file has polarization,
@@ -126,8 +160,8 @@ def load_sky(
         ValueError: a file, order, field or nside as for `load_map`; several tables of maps without
             `hdu`; a header that contradicts its table; pixel numbers that are none; infinite
             values; NaN together with another mark of missing pixels; no pixel with data; fields of
-            different frames or of Stokes parameters in different units; a unit that is not stated
-            or not known.
+            different frames or of Stokes parameters in different units; Q and U at different nsides
+            or of different conventions; a unit that is not stated or not known.
 
     Warns:
         UserWarning: integers are converted, U is turned from IAU to COSMO, POLCCONV is not stated.
@@ -173,8 +207,9 @@ def read_sky(
         bad |= {key: max(count, bad.get(key, 0)) for key, count in one.marks.items()}
     present = unite_missing(found, notes, name)
     coverage = present.reshape(12 * working**2, -1).mean(axis=1)
+    maps, lmax = lower_fields(named, coverage, working, notes, name)
     return Sky(
-        average_fields(named, coverage, working, notes),
+        maps,
         coverage,
         units,
         name,
@@ -184,6 +219,7 @@ def read_sky(
         file_nside,
         bad,
         tuple(notes),
+        lmax,
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from jaxscat.io.archive import new_file
 from jaxscat.io.column_names import is_odd_in_u, stokes_of
+from jaxscat.io.polarization import name_stokes_columns
 from jaxscat.io.xarray_writing import write_xarray
 from jaxscat.maps import (
     UNSEEN,
@@ -46,6 +47,7 @@ def save_maps(
     overwrite: bool = False,
     frame: str | None = None,
     dtype: Literal["float32", "float64"] = "float32",
+    polarization: Literal["COSMO"] | None = None,
 ) -> Path:
     """Write maps as the columns of one HEALPix FITS file, NESTED, atomically.
 
@@ -62,6 +64,9 @@ def save_maps(
         overwrite: replace a file that is there.
         frame: "G", "C" or "E" for COORDSYS, or None to say nothing.
         dtype: float32 or float64.
+        polarization: "COSMO" to write one Q, one U and, if it is there, one I, whatever they are
+            called ("T", "TEMPERATURE", ...), as the first columns I_STOKES, Q_STOKES and U_STOKES
+            of a polarized map (POLAR).
 
     Returns:
         The path.
@@ -70,7 +75,10 @@ def save_maps(
         ValueError: another suffix, a missing folder, an existing file (unless `overwrite`), no
             maps, column names that are empty or differ only in case, maps that are not real, differ
             in length, are infinite or too large for the `dtype`, units of other columns, an unknown
-            frame, and keywords that the format sets itself.
+            frame, keywords that the format sets itself, and with `polarization` no Q or U, several
+            of one Stokes parameter, or different units of them.
+
+    Source: `docs/map-files.md`, "Writing".
     """
     check_path(path)
     check_kind(maps, Mapping, "maps", "maps by name, as in {'original': map}")
@@ -103,13 +111,19 @@ def save_maps(
         if not isinstance(unit, str | None):
             raise ValueError(f"units: got {unit!r} for {name}, expected text or None")
     _check_header(header or {})
+    if polarization not in (None, "COSMO"):
+        raise ValueError(f"polarization: got {polarization!r}, expected 'COSMO' or None")
+    if polarization is not None:
+        renamed = name_stokes_columns(names, given)
+        columns = {new: columns[old] for old, new in renamed.items()}
+        given = {new: given.get(old) for old, new in renamed.items()}
     if path.name.lower().endswith((".zarr", ".nc")):
         known = {"COORDSYS": frame} if frame else {}
         write_xarray(path, columns, given, {**(header or {}), **known})
     else:
-        _check_texts([*names, *given.values(), *(header or {}), *(header or {}).values()])
+        _check_texts([*columns, *given.values(), *(header or {}), *(header or {}).values()])
         with new_file(path) as file:
-            _write_fits(file, path, columns, given, dict(header or {}), frame)
+            _write_fits(file, path, columns, given, dict(header or {}), frame, polarization)
     return path
 
 
@@ -178,6 +192,7 @@ def _write_fits(
     units: Mapping[str, str | None],
     header: dict[str, str | int | float],
     frame: str | None,
+    polarization: str | None,
 ) -> None:
     from astropy.io import fits
 
@@ -210,6 +225,8 @@ def _write_fits(
         own["COORDSYS"] = (frame, "galactic G, celestial C, ecliptic E")
     if any(is_odd_in_u(name) or stokes_of(name) == "Q" for name in columns):
         own["POLCCONV"] = ("COSMO", "convention of the sign of U")
+    if polarization is not None:
+        own["POLAR"] = (True, "the columns begin with Stokes parameters")
     table.header.update(cast(Any, own) | header)
     units_of_file = fits.HDUList([fits.PrimaryHDU(), table])
     with ExitStack() as stack:

@@ -362,7 +362,10 @@ def test_trait_14_byte_and_logical_masks(write_tables, form):
 
 
 def test_trait_15_different_nsides_of_intensity_and_polarization(write_tables, ten):
-    intensity = np.random.default_rng(8).standard_normal(4 * NPIX)
+    alm = np.random.default_rng(8).standard_normal(healpy.Alm.getsize(2 * NSIDE)) + 0j
+    intensity, low = (
+        healpy.reorder(healpy.alm2map(alm, nside), r2n=True) for nside in (2 * NSIDE, NSIDE)
+    )
     path = write_tables(
         table([("I_STOKES", "D", intensity, "K_CMB")], "INT", **maps_header(nside=2 * NSIDE)),
         table(
@@ -374,10 +377,16 @@ def test_trait_15_different_nsides_of_intensity_and_polarization(write_tables, t
     )
     sky = load_sky(path)
     assert sky.nside == NSIDE and sky.file_nside == {"I": 2 * NSIDE, "Q": NSIDE, "U": NSIDE}
-    np.testing.assert_allclose(sky.maps["I"], intensity.reshape(-1, 4).mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(sky.maps["I"], low, atol=1e-4 * low.std())
+    assert sky.lmax == 2 * NSIDE and sky.notes[0].startswith(
+        "I brought to nside 8 through harmonic"
+    )
     np.testing.assert_array_equal(sky.maps["U"], ten[2])
     alone = load_sky(path, fields={"E": ("INT", 0)})
     np.testing.assert_array_equal(alone.maps["E"], intensity)
+    averaged = load_sky(path, NSIDE, fields="I")
+    np.testing.assert_allclose(averaged.map, intensity.reshape(-1, 4).mean(axis=1), rtol=1e-12)
+    assert averaged.lmax is None and averaged.notes == ()
     with pytest.raises(ValueError, match="nside: got 16, expected at most 8"):
         load_sky(path, 2 * NSIDE)
 
