@@ -35,14 +35,12 @@ def random_modes(
 
     The power is (k_x^2 + k_y^2 + stretch^2 k_z^2 + k_0^2)^(-slope/2) with k_0 = 2 pi / (scale
     times the side of the box), smoothed over `SMOOTHING`; a `stretch` above 1 makes structures
-    that are longer along z by that factor. The modes are complex128 as of `scipy.fft.rfftn` on
+    that are longer along z by that factor. The modes are complex128 as of `numpy.fft.rfftn` on
     `GRID` cells per side, with no mean and an arbitrary amplitude.
     """
-    from scipy import fft
-
     kx, ky, kz = _wave_numbers()
     across = kx**2 + ky**2
-    modes = fft.rfftn(generator.standard_normal((GRID, GRID, GRID)))
+    modes = np.fft.rfftn(generator.standard_normal((GRID, GRID, GRID)))
     outer = 2.0 * np.pi / (scale * GRID)
     modes *= (across + (stretch * kz) ** 2 + outer**2) ** (-0.25 * slope)
     modes *= np.exp(-0.5 * SMOOTHING**2 * (across + kz**2))
@@ -73,9 +71,7 @@ def frozen_field(
 
 def dust_box(
     seed: int,
-) -> tuple[
-    Float[np.ndarray, "g g g"], Float[np.ndarray, "3 g g g"], Float[np.ndarray, "3 g g g"]
-]:
+) -> tuple[Float[np.ndarray, "g g g"], Float[np.ndarray, "3 g g g"], Float[np.ndarray, "3 g g g"]]:
     """Sample the logarithm of density, the displacement and the magnetic field in the box.
 
     The density is that before the displacement, with structures along z: at x, its logarithm
@@ -103,16 +99,14 @@ def polarized_emission(
     seen. Grains emit light that is polarized perpendicular to the field in the plane of the sky,
     so that Q + iU = -p_0 (B_south + i B_east)^2 / |B|^2, p_0 being `FRACTION`. The result is
     complex128, of the shape of one component.
-    Source: Planck Collaboration 2015, Int. XX, A&A 576, A105, Appendix B; `docs/polarization.md`,
+    Source: Planck Collaboration 2015, Int. XX, A&A 576, A105; `docs/polarization.md`,
     "The embedded map".
     """
     projected = (field * south).sum(axis=0) + 1j * (field * east).sum(axis=0)
     return -FRACTION * projected**2 / (field * field).sum(axis=0)
 
 
-def polarized_dust_maps(
-    nside: int = 64, seed: int = DEFAULT_SEED
-) -> Float[np.ndarray, "3 p"]:
+def polarized_dust_maps(nside: int = 64, seed: int = DEFAULT_SEED) -> Float[np.ndarray, "3 p"]:
     """Simulate the intensity and the polarization of filaments of dust in a magnetic field.
 
     The rows are I, Q and U, float64, NESTED, `12 nside^2` pixels, in units of the mean intensity,
@@ -142,7 +136,7 @@ def polarized_dust_maps(
         intensity += density
         local = np.stack([at(place, component) for component in field])
         polarization += density * polarized_emission(local, south, east)
-    return np.stack([intensity, polarization.real, polarization.imag]) / intensity.mean()
+    return np.stack([intensity, np.real(polarization), np.imag(polarization)]) / intensity.mean()
 
 
 def _wave_numbers() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -152,9 +146,7 @@ def _wave_numbers() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _to_grid(modes: np.ndarray) -> np.ndarray:
-    from scipy import fft
-
-    return fft.irfftn(modes, s=(GRID, GRID, GRID))
+    return np.fft.irfftn(modes, s=(GRID, GRID, GRID), axes=(0, 1, 2))
 
 
 def _axes() -> Float[np.ndarray, "3 3"]:
