@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.datasets.arguments import check_arguments
+
 # Flat LCDM at z = 0, lengths in Mpc/h, wave numbers in h/Mpc.
 HUBBLE = 0.68
 MATTER = 0.31
@@ -204,17 +206,8 @@ def cosmic_web_map(nside: int = 64, seed: int = DEFAULT_SEED) -> Float[np.ndarra
     seconds. Raises ValueError unless `nside` is a power of two up to `LARGEST_NSIDE` and `seed`
     is an integer from 0 up. Sources: `linear_power`, `displacement_field`, `shell_particles`.
     """
-    if (
-        isinstance(nside, bool)
-        or not isinstance(nside, int | np.integer)
-        or not 1 <= nside <= LARGEST_NSIDE
-        or nside & (nside - 1)
-    ):
-        raise ValueError(
-            f"nside: got {nside!r}, expected a power of two from 1 to {LARGEST_NSIDE} "
-            "(finer pixels would hold too few particles)"
-        )
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed: got {seed!r}, expected a whole number from 0")
-    contrast = np.log(FLOOR + shell_density(int(nside), int(seed)))
+    nside, seed = check_arguments(
+        nside, seed, LARGEST_NSIDE, "finer pixels would hold too few particles"
+    )
+    contrast = np.log(FLOOR + shell_density(nside, seed))
     return (contrast - contrast.mean()) / contrast.std()

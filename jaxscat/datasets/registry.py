@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.datasets.cosmic_web import cosmic_web_map
+from jaxscat.datasets.polarized_dust import polarized_dust_maps
 
 DATA_VARIABLE = "JAXSCAT_DATA"
 
@@ -24,9 +25,11 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named full-sky NESTED map.
+    """A named full-sky NESTED map, or several maps that are Stokes parameters.
 
-    It is either computed by `make`, or read from a file given by `url`, `file` and `sha256`.
+    They are either computed by `make`, or read from a file given by `url`, `file` and `sha256`.
+    `stokes` names the rows of an array of Stokes parameters, in the convention COSMO; without it,
+    there is one map of shape (npix,).
     """
 
     name: str
@@ -34,7 +37,8 @@ class Dataset:
     description: str
     source: str
     licence: str
-    make: Callable[[], Float[np.ndarray, " p"]] | None = None
+    make: Callable[[], Float[np.ndarray, "*S p"]] | None = None
+    stokes: tuple[str, ...] = ()
     url: str = ""
     file: str = ""
     sha256: str = ""
@@ -61,6 +65,11 @@ def _cosmic_web() -> Float[np.ndarray, " p"]:
     return cosmic_web_map(64)
 
 
+@lru_cache(maxsize=1)
+def _polarized_dust() -> Float[np.ndarray, "3 p"]:
+    return polarized_dust_maps(64)
+
+
 _DATASETS = {
     dataset.name: dataset
     for dataset in (
@@ -71,6 +80,15 @@ _DATASETS = {
             source="made by jaxscat (jaxscat.datasets.cosmic_web)",
             licence="BSD-3-Clause",
             make=_cosmic_web,
+        ),
+        Dataset(
+            name="polarized-dust",
+            nside=64,
+            description="I, Q, U of filaments of dust along a turbulent magnetic field",
+            source="made by jaxscat (jaxscat.datasets.polarized_dust)",
+            licence="BSD-3-Clause",
+            make=_polarized_dust,
+            stokes=("I", "Q", "U"),
         ),
         Dataset(
             name="lss",
@@ -147,9 +165,10 @@ def dataset_path(name: str) -> Path | None:
     return _download(dataset) if local is None else local
 
 
-def load_dataset(name: str) -> Float[np.ndarray, " p"]:
+def load_dataset(name: str) -> Float[np.ndarray, "*S p"]:
     """Load the map of a dataset, float64, NESTED, at its own nside.
 
+    A polarized dataset has one row for each of the Stokes parameters that `find_dataset` tells.
     Raises DatasetError (a ValueError) as `dataset_path` does.
     """
     path = dataset_path(name)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from jaxscat.datasets.registry import dataset_names, load_dataset
+from jaxscat.datasets.registry import dataset_names, find_dataset, load_dataset
+from jaxscat.io.column_names import stokes_of
 from jaxscat.io.fields import Field
 from jaxscat.io.fits_maps import read_fits
 from jaxscat.io.requests import FieldRequest, Reading
@@ -46,6 +47,8 @@ def read_fields(
     if isinstance(source, str) and source in dataset_names():
         if how.order == "RING":
             raise ValueError(f"order: got 'RING', expected 'NESTED' for dataset {source!r}")
+        if find_dataset(source).stokes:
+            return _read_stokes(source, requests, how)
         _check_single(requests, how, f"dataset {source!r} is one map")
         return [_array_field(load_dataset(source), requests)]
     path = find_file(source, name)
@@ -114,6 +117,36 @@ def to_nested(
     return values[..., healpy.nest2ring(nside, np.arange(12 * nside**2))]
 
 
+def _read_stokes(source: str, requests: Sequence[FieldRequest] | None, how: Reading) -> list[Field]:
+    """Read Stokes parameters of a dataset by name or number; the first where none is named."""
+    names = find_dataset(source).stokes
+    reason = f"dataset {source!r} has no tables or dimensions"
+    _check_plain(how, reason)
+    if requests is None:
+        requests = [FieldRequest(None, name) for name in names]
+    rows = []
+    for request in requests:
+        row: Any = 0 if request.column is None else request.column
+        if isinstance(row, str):
+            letter = stokes_of(row)
+            row = names.index(letter) if letter in names else row
+        _check_plain(replace(how, hdu=request.hdu), reason)
+        if isinstance(row, bool) or row not in range(len(names)):
+            raise ValueError(
+                f"field: got {request.column!r}, expected {', '.join(names)} or a number from 0 to "
+                f"{len(names) - 1} for dataset {source!r}"
+            )
+        rows.append(row)
+    maps = load_dataset(source)
+    fields = []
+    for request, row in zip(requests, rows, strict=True):
+        field = _array_field(maps[row], [request])
+        field.name, field.stokes = request.name or names[row], names[row]
+        field.convention, field.odd_in_u = "COSMO", names[row] == "U"
+        fields.append(field)
+    return fields
+
+
 def _as_numbers(values: np.ndarray, name: str) -> np.ndarray:
     return values if values.dtype.kind == "b" else to_real(values, name=name)
 
@@ -135,9 +168,13 @@ def _check_single(requests: Sequence[FieldRequest] | None, how: Reading, reason:
             raise ValueError(f"field: got {request.column!r}, expected 0: {reason}")
     if len(requests or ()) > 1:
         raise ValueError(f"fields: got {len(requests or ())} of them, expected one: {reason}")
-    plain = replace(how, order=None)
-    for option, value in (("hdu", plain.hdu), ("select", plain.select)):
+    _check_plain(how, reason)
+
+
+def _check_plain(how: Reading, reason: str) -> None:
+    """Refuse options about tables, dimensions and hits of a file that has none."""
+    for option, value in (("hdu", how.hdu), ("select", how.select)):
         if value not in (None, {}):
             raise ValueError(f"{option}: got {value!r}, expected none: {reason}")
-    if plain.zero_hits != "data":
-        raise ValueError(f"zero_hits: got {plain.zero_hits!r}, expected 'data': {reason}")
+    if how.zero_hits != "data":
+        raise ValueError(f"zero_hits: got {how.zero_hits!r}, expected 'data': {reason}")

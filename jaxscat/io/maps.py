@@ -67,7 +67,7 @@ def load_map(
         Some maps have a name, for example `jaxscat.load_map("cosmic-web")`:
 
         >>> jaxscat.dataset_names()
-        ('cosmic-web', 'lss')
+        ('cosmic-web', 'polarized-dust', 'lss')
     """
     if unseen not in ("refuse", "mean"):
         raise ValueError(

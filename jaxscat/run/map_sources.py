@@ -215,7 +215,7 @@ def read_source(
     """Read a map [p] and the mask of the pixels with data, None where none is missing."""
     if not first and source in dataset_names():
         # It has an order of its own, and no marks or units.
-        reading, column = Reading(), None
+        reading, column = Reading(), how.second_field
     else:
         column, hdu = how.field, how.hdu
         zero_hits, select = how.zero_hits, how.select

@@ -508,7 +508,8 @@ def test_compare_refuses_what_was_not_measured_alike(project):
 def test_datasets_and_info():
     listed = invoke("datasets")
     assert listed.exit_code == 0
-    assert "cosmic-web" in listed.stdout and "lss" in listed.stdout
+    for name in ("cosmic-web", "polarized-dust", "lss"):
+        assert name in listed.stdout
     told = invoke("info")
     assert told.exit_code == 0
     assert jax.__version__ in told.stdout and jax.devices()[0].device_kind in told.stdout

@@ -65,7 +65,7 @@ def server(tmp_path):
 
 
 def test_names_and_the_real_entry():
-    assert dataset_names() == ("cosmic-web", "lss")
+    assert dataset_names() == ("cosmic-web", "polarized-dust", "lss")
     assert LSS.url == (
         "https://raw.githubusercontent.com/jmdelouis/FOSCAT_DEMO/main/data/LSS_map_nside128.npy"
     )
@@ -75,7 +75,7 @@ def test_names_and_the_real_entry():
 def test_unknown_name_is_refused():
     for call in (find_dataset, dataset_path, load_dataset):
         with pytest.raises(
-            ValueError, match=r"dataset: got 'cmb', expected one of cosmic-web, lss"
+            ValueError, match=r"dataset: got 'cmb', expected one of cosmic-web, polarized-dust, lss"
         ):
             call("cmb")
 
@@ -166,8 +166,9 @@ def row(name):
 def test_describe_lists_every_dataset(small_lss):
     small_lss("http://127.0.0.1:9/never-asked.npy")
     assert tuple(line.name for line in describe()) == dataset_names()
-    web, lss = describe()
+    web, dust, lss = describe()
     assert (web.nside, web.available, web.licence) == (64, True, "BSD-3-Clause")
+    assert (dust.nside, dust.available, dust.location) == (64, True, "made on demand")
     assert (lss.nside, lss.available, lss.location) == (8, False, "downloaded on first use")
     assert "FOSCAT_DEMO" in lss.source
     assert "GPL-3" in lss.licence
@@ -207,7 +208,7 @@ def test_without_a_home_folder_the_list_stands_and_a_download_is_refused(
 
     monkeypatch.setattr("pooch.os_cache", os_cache)
     monkeypatch.chdir(tmp_path)
-    assert [row.location for row in describe()] == ["made on demand", "downloaded on first use"]
+    assert row("lss").location == "downloaded on first use"
     with pytest.raises(DatasetError, match="'lss': there is no home folder .* JAXSCAT_DATA"):
         load_dataset("lss")
     monkeypatch.setenv("JAXSCAT_DATA", str(served))
@@ -222,4 +223,4 @@ def test_a_cache_that_cannot_be_searched_is_no_cache(small_lss, monkeypatch):
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr("pathlib.Path.is_file", refused)
-    assert describe()[1].location == "downloaded on first use"
+    assert row("lss").location == "downloaded on first use"

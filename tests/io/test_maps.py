@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 
 from jaxscat.io.maps import load_map, load_map_and_mask, load_mask, save_maps
+from jaxscat.io.sky import load_sky
 
 NSIDE = 8
 NPIX = 12 * NSIDE**2
@@ -327,7 +328,10 @@ def empty(name):
         (wrong_nside, "header says NSIDE 16, which means 3072 pixels, but table 1 .* has 768"),
         (text("map.txt"), "source: got .*map.txt', expected a file that ends in .npy, .fits"),
         (lambda folder, _: folder, "source: got"),
-        (lambda *_: "lsss", r"source: got 'lsss', .* or a dataset \(cosmic-web, lss\)"),
+        (
+            lambda *_: "lsss",
+            r"source: got 'lsss', .* or a dataset \(cosmic-web, polarized-dust, lss\)",
+        ),
         (lambda *_: 7, "source: got int, expected a file name or a dataset name"),
     ],
 )
@@ -361,6 +365,46 @@ def test_datasets_are_loaded_by_name(monkeypatch, nested):
         load_map("cosmic-web", field=1)
     with pytest.raises(ValueError, match="nside: got 16, expected at most 8 as dataset"):
         load_map("cosmic-web", 16)
+
+
+@pytest.fixture
+def stokes(monkeypatch, nested):
+    maps = np.stack([nested + 10, np.roll(nested, 5), np.roll(nested, 9)])
+    monkeypatch.setattr("jaxscat.io.formats.load_dataset", lambda name: maps.copy())
+    return maps
+
+
+def test_a_polarized_dataset_is_three_maps(stokes):
+    sky = load_sky("polarized-dust")
+    assert list(sky.maps) == ["I", "Q", "U"]
+    np.testing.assert_array_equal(list(sky.maps.values()), stokes)
+    assert (sky.polarization, sky.frame, sky.notes) == ("COSMO", None, ())
+    assert sky.file_nside == {"I": 8, "Q": 8, "U": 8}
+    assert set(sky.units.values()) == {None}
+    named = load_sky("polarized-dust", fields={"left": "U", "right": 0})
+    np.testing.assert_array_equal(named.maps["left"], stokes[2])
+    np.testing.assert_array_equal(named.maps["right"], stokes[0])
+    assert load_sky("polarized-dust", fields="I").polarization is None
+    np.testing.assert_array_equal(load_map("polarized-dust"), stokes[0])
+    for row, field in enumerate(("intensity", "Q", 2)):
+        np.testing.assert_array_equal(load_map("polarized-dust", field=field), stokes[row])
+
+
+@pytest.mark.usefixtures("stokes")
+@pytest.mark.parametrize("field", ["V", 3, -1, True])
+def test_unknown_stokes_parameters_of_a_dataset_are_refused(field):
+    with pytest.raises(ValueError, match="field: got .*, expected I, Q, U or a number from 0 to 2"):
+        load_map("polarized-dust", field=field)
+
+
+@pytest.mark.usefixtures("stokes")
+@pytest.mark.parametrize("option", [{"hdu": 1}, {"select": {"time": 0}}, {"zero_hits": "bad"}])
+def test_a_polarized_dataset_has_no_tables(option):
+    with pytest.raises(ValueError, match=f"{next(iter(option))}: got .*polarized-dust' has no tab"):
+        load_map("polarized-dust", **option)
+    if "hdu" in option:
+        with pytest.raises(ValueError, match="hdu: got 1, expected none: dataset"):
+            load_sky("polarized-dust", fields={"Q": (1, "Q")})
 
 
 def test_load_mask_from_both_kinds_of_file(write):

@@ -125,6 +125,15 @@ def test_second_map_may_be_a_dataset_beside_a_file_in_ring_order(map_file, monke
     assert set(inputs.checksums) == {"map", "map_file", "second"}  # it comes from no file
 
 
+def test_second_map_may_be_a_field_of_a_dataset(map_file, monkeypatch):
+    stokes = np.arange(3.0 * NPIX).reshape(3, -1) ** 2
+    monkeypatch.setattr("jaxscat.io.formats.load_dataset", lambda name: stokes)
+    for field, row in ((None, 0), ("U", 2)):
+        target = {"second": "polarized-dust", "second_field": field}
+        inputs = read_inputs(settings(map_file, target=target))
+        np.testing.assert_array_equal(inputs.second, stokes[row])
+
+
 def test_pixels_that_either_map_lacks_are_masked(tmp_path):
     first, second = np.arange(NPIX, dtype=float), np.arange(NPIX, dtype=float)
     first[:10], second[5:20] = healpy.UNSEEN, healpy.UNSEEN
