@@ -120,6 +120,33 @@ def multipole_rows(nside: int) -> Int[np.ndarray, "2 k 2 rows"]:
     return np.where(multipoles <= last, multipoles, -1)
 
 
+def ring_depths(nside: int) -> Float[np.ndarray, " rings"]:
+    """Return 1 - cos(theta) of all northern rings, in the order of the slots.
+
+    Two of them, 0 and nside + 1, are of no ring: zero, and that of ring nside / 2 once more.
+    """
+    pair = np.arange(nside // 2 + 1)
+    polar, equatorial = np.stack([pair, nside - pair], axis=1), np.arange(nside + 1, 2 * nside + 1)
+    belt = 2 * equatorial / (3 * nside) - 1 / 3
+    belt[-1] = 1.0  # exact at the equator, so that odd functions vanish there
+    return np.concatenate([polar.ravel() ** 2 / (3 * nside**2), belt])
+
+
+def sectoral_functions(nside: int) -> Float[np.ndarray, "m rings"]:
+    """Return the normalized Legendre functions of l = m for all orders and all `ring_depths`.
+
+    Source: `docs/conventions.md`, "Harmonic form".
+    """
+    depth = ring_depths(nside)
+    sine = np.sqrt(depth * (2 - depth))
+    sine[0] = 1.0  # a slot without a ring; any number with a finite logarithm
+    m = np.arange(3 * nside)[:, None]
+    ratio = np.where(m > 0, 1 + 1 / (2 * np.maximum(m, 1)), 1 / (4 * np.pi))
+    sectoral = np.exp(0.5 * np.cumsum(np.log(ratio), axis=0) + m * np.log(sine))
+    sectoral[:, [0, nside + 1]] = 0.0  # slots without a ring
+    return sectoral
+
+
 def _slots(
     nside: int,
 ) -> tuple[
@@ -184,18 +211,8 @@ def _legendre(nside: int) -> Float[np.ndarray, "k 2 rows rings"]:
 
     By upward recurrence in l, for all orders and rings at once.
     """
-    half, last = nside // 2, 3 * nside - 1
-    pair = np.arange(half + 1)
-    polar, equatorial = np.stack([pair, nside - pair], axis=1), np.arange(nside + 1, 2 * nside + 1)
-    below_top = np.concatenate([polar.ravel() ** 2 / (3 * nside**2), 2 * equatorial / (3 * nside)])
-    below_top[2 * half + 2 :] -= 1 / 3
-    height, sine = 1 - below_top, np.sqrt(below_top * (2 - below_top))
-    height[-1] = 0.0  # exact at the equator, so that odd functions vanish there
-    sine[0] = 1.0  # a slot without a ring; any number with a finite logarithm
-    m = np.arange(last + 1)[:, None]
-    ratio = np.where(m > 0, 1 + 1 / (2 * np.maximum(m, 1)), 1 / (4 * np.pi))
-    sectoral = np.exp(0.5 * np.cumsum(np.log(ratio), axis=0) + m * np.log(sine))
-    sectoral[:, [0, 2 * half + 1]] = 0.0  # slots without a ring
+    last, height = 3 * nside - 1, 1 - ring_depths(nside)
+    m, sectoral = np.arange(last + 1)[:, None], sectoral_functions(nside)
     before, now = np.zeros_like(sectoral), np.zeros_like(sectoral)
     order, rows = orders(nside), multipole_rows(nside)
     table = np.zeros((*rows.shape[1:], height.size))
