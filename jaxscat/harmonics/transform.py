@@ -43,8 +43,18 @@ def synthesis(
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
-    rings = contract("khloc,khlr->khocr", coefficients, tables.legendre).transpose(0, 1, 4, 2, 3)
-    return ring_synthesis(tables, rings)
+    return ring_synthesis(tables, _ring_waves(tables, coefficients))
+
+
+def harmonic_overlap(
+    tables: HarmonicTables, coefficients: Float[Array, "k 2 rows 2 2"]
+) -> Float[Array, "k 2 rows 2 2"]:
+    """Return `analysis` of `synthesis`, without the pixels in between.
+
+    Source: `docs/polarization.md`, "Spin-2 transform".
+    """
+    rings = ring_overlap(tables, _ring_waves(tables, coefficients))
+    return contract("khlr,khroc->khloc", tables.legendre, rings)
 
 
 def ring_analysis(tables: HarmonicTables, map: Float[Array, " p"]) -> Float[Array, "k 2 rings 2 2"]:
@@ -113,6 +123,14 @@ def isotropic_filter(
     # Declared as the solution of a symmetric system, so that JAX transposes the filter to itself,
     # instead of transposing the program, which takes two to three times as long.
     return jax.lax.custom_linear_solve(lambda values: values, map, solve, symmetric=True)
+
+
+def _ring_waves(
+    tables: HarmonicTables, coefficients: Float[Array, "k 2 rows 2 2"]
+) -> Float[Array, "k 2 rings 2 2"]:
+    """Return the cosines and sines of every ring of harmonic coefficients."""
+    rings = contract("khloc,khlr->khocr", coefficients, tables.legendre)
+    return rings.transpose(0, 1, 4, 2, 3)
 
 
 def _from_folded(
