@@ -84,9 +84,12 @@ def _products(
     tables: SpinTables, rings: Float[Array, "2 k 2 rings 2 2"]
 ) -> Float[Array, "2 k 2 rows 2 2"]:
     """Return E and B from the waves of Q and U: the transpose of `_rings`."""
-    alike = contract("khlr,fkhroc->fkhloc", tables.plus, rings)
-    unlike = contract("khlr,fkhroc->fkhloc", tables.minus, rings[:, :, ::-1])
-    return alike + jnp.stack([_advanced(unlike[1]), -_advanced(unlike[0])])
+    # The axis of Q and U last but two: before the others, it would take five times as long on a CPU.
+    rings = jnp.moveaxis(rings, 0, 3)
+    alike = contract("khlr,khrfoc->khlfoc", tables.plus, rings)
+    unlike = contract("khlr,khrfoc->khlfoc", tables.minus, rings[:, ::-1])
+    crossed = jnp.stack([_advanced(unlike[:, :, :, 1]), -_advanced(unlike[:, :, :, 0])])
+    return jnp.moveaxis(alike, 3, 0) + crossed
 
 
 def _advanced(waves: Float[Array, "*axes 2"]) -> Float[Array, "*axes 2"]:
