@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxscat.harmonics.polarization import ITERATIONS, checked_band, checked_iterations
+from jaxscat.harmonics.polarization import ITERATIONS, check_band_limit, check_iterations
 from jaxscat.harmonics.spin_tables import SpinTables, spin_harmonic_tables
 from jaxscat.harmonics.spin_transform import spin_analysis, spin_overlap, spin_synthesis
 from jaxscat.harmonics.tables import LARGEST_NSIDE, expand_gains
@@ -30,7 +30,7 @@ class PolarizationTransform(eqx.Module):
     reverse mode; tables are constants. A gradient costs what the function does.
 
     Attributes:
-        tables: harmonic tables of the nside.
+        tables: harmonic tables of the nside, up to lmax or one more.
         band: one for the coefficients up to lmax, zero for the others.
         lmax: last multipole.
         iterations: number of Jacobi iterations of every analysis.
@@ -68,16 +68,17 @@ class PolarizationTransform(eqx.Module):
         nside = check_nside(nside)
         if not 2 <= nside <= LARGEST_NSIDE:
             raise ValueError(f"nside: got {nside}, expected 2 to {LARGEST_NSIDE} for polarization")
-        lmax = checked_band(lmax, nside)
+        lmax = check_band_limit(lmax, nside)
         precision = _checked_precision(dtype)
         if iterations is None:
             iterations = ITERATIONS if precision == np.float64 else _ITERATIONS_OF_FLOAT32
-        band = expand_gains(nside, np.arange(3 * nside) <= lmax)
+        last = lmax + 1 - lmax % 2  # of the tables it is odd
+        band = expand_gains(nside, np.arange(last + 1) <= lmax)
         return cls(
-            tables=spin_harmonic_tables(nside, precision),
+            tables=spin_harmonic_tables(nside, precision, last),
             band=jnp.asarray(band, precision),
             lmax=lmax,
-            iterations=checked_iterations(iterations),
+            iterations=check_iterations(iterations),
         )
 
     @property

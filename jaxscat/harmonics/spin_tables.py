@@ -23,7 +23,8 @@ _SPINS = np.array([2, -2])[:, None, None]
 
 
 class SpinTables(eqx.Module):
-    """Tables of the harmonics of spin 0 and 2 of one nside, for multipoles up to 3 nside - 1.
+    """Tables of the harmonics of spin 0 and 2 of one nside, for multipoles up to 3 nside - 1 or a
+    lower odd one.
 
     Attributes:
         scalar: those of spin 0; the waves on the rings serve spin 2 as well.
@@ -40,33 +41,35 @@ class SpinTables(eqx.Module):
     minus: Float[Array, "k 2 rows rings"]
 
 
-def spin_harmonic_tables(nside: int, dtype: DTypeLike) -> SpinTables:
+def spin_harmonic_tables(nside: int, dtype: DTypeLike, last: int | None = None) -> SpinTables:
     """Compute the tables of the harmonics of spin 0 and 2 of one nside.
 
     Args:
         nside: power of two from 2 to 512; beyond, Legendre functions underflow in float64.
         dtype: float32 or float64.
+        last: last multipole, odd; 3 nside - 1 by default. Smaller tables cost less.
 
     Source: `docs/polarization.md`, "Spin-2 transform".
     """
-    plus, minus = _spin_functions(nside)
+    last = 3 * nside - 1 if last is None else last
+    plus, minus = _spin_functions(nside, last)
     return SpinTables(
-        scalar=harmonic_tables(nside, dtype),
+        scalar=harmonic_tables(nside, dtype, last),
         plus=jnp.asarray(plus, dtype),
         minus=jnp.asarray(minus, dtype),
     )
 
 
-def _spin_functions(nside: int) -> Float[np.ndarray, "2 k 2 rows rings"]:
+def _spin_functions(nside: int, last: int) -> Float[np.ndarray, "2 k 2 rows rings"]:
     """Compute both functions, by upward recurrence in l of those of spin 2 and of spin -2.
 
     Source: Kostelec and Rockmore 2008, "FFTs on the rotation group"; `docs/polarization.md`,
     "Spin-2 transform".
     """
-    last, height = 3 * nside - 1, 1 - ring_depths(nside)
-    m, sectoral = np.arange(last + 1)[:, None], _first_functions(nside)
+    height, m = 1 - ring_depths(nside), np.arange(last + 1)[:, None]
+    sectoral = _first_functions(nside, last)
     before, now = np.zeros_like(sectoral), np.zeros_like(sectoral)
-    order, rows = orders(nside), multipole_rows(nside)
+    order, rows = orders(last), multipole_rows(nside, last)
     table = np.zeros((2, *rows.shape[1:], height.size))
     for multipole in range(2, last + 1):
         # Orders up to l - 1 rise from l - 1; those of l = 2 below 2 have no function there either.
@@ -91,10 +94,10 @@ def _step(multipole: int, m: np.ndarray) -> np.ndarray:
     return np.sqrt(weight) / multipole
 
 
-def _first_functions(nside: int) -> Float[np.ndarray, "2 m rings"]:
+def _first_functions(nside: int, last: int) -> Float[np.ndarray, "2 m rings"]:
     """Return the functions of spin 2 and -2 of every order at its first multipole, max(m, 2)."""
-    depth, legendre = ring_depths(nside), sectoral_functions(nside)
-    m = np.arange(3 * nside)[:, None]
+    depth, legendre = ring_depths(nside), sectoral_functions(nside, last)
+    m = np.arange(last + 1)[:, None]
     depth = np.where(depth > 0, depth, 1.0)  # slots without a ring; their functions are zero
     # Squares of the tangent of half the colatitude, and of its inverse.
     tangents = np.stack([depth / (2 - depth), (2 - depth) / depth])[:, None]

@@ -97,7 +97,7 @@ def test_functions_of_many_orders_keep_the_norm(tables):
     plus, minus = np.asarray(tables[16].plus), np.asarray(tables[16].minus)
     for multipole in (0, 1, 2, 3, 30, 47):
         parity, k, lines, row = np.nonzero(rows == multipole)
-        twice = np.where(orders(16)[parity, k] == 0, 1, 2)[:, None]
+        twice = np.where(orders(47)[parity, k] == 0, 1, 2)[:, None]
         total = np.sum(twice * (plus[k, lines, row] ** 2 + minus[k, lines, row] ** 2), axis=0)
         expected = (2 * multipole + 1) / (4 * np.pi) if multipole > 1 else 0.0
         # Two columns are of no ring.
