@@ -41,12 +41,13 @@ from jaxscat.datasets.registry import dataset_names, dataset_path, describe
 from jaxscat.io.archive import write_bytes
 from jaxscat.plotting import as_label, plot_coefficients, render_figure, write_figure
 from jaxscat.run.config import load_config
-from jaxscat.run.execute import run_experiment, validate_run
+from jaxscat.run.execute import run_experiment
 from jaxscat.run.folder import REPORT, RunFolder
 from jaxscat.run.kept_pyramids import describe_kept
 from jaxscat.run.overrides import parse_overrides
 from jaxscat.run.provenance import describe_devices, versions
 from jaxscat.run.results import has_diverged
+from jaxscat.run.validate import validate_run
 from jaxscat.statistics.comparison import choose_errors, common_scales, compare_statistics
 from jaxscat.statistics.storage import load_statistics, save_statistics
 from jaxscat.validation.ensemble import copy_test

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rich.table import Table
+
 from jaxscat.cli.console import print_table, say
+from jaxscat.cli.polarization_tables import polarization_tables
 from jaxscat.cli.reconstruction_tables import reconstruction_tables
 from jaxscat.cli.tables import describe_copies, describe_independence, result_tables
 from jaxscat.run.execute import Outcome
@@ -16,7 +21,9 @@ def show_outcome(outcome: Outcome) -> None:
         say(f"{outcome.folder} is finished; nothing to do")
         return
     if "task" in outcome.results:
-        _show_reconstruction(outcome)
+        polarized = outcome.results["task"] == "polarization"
+        tables = polarization_tables if polarized else reconstruction_tables
+        _show_task(outcome, tables(outcome.results))
         return
     for table in result_tables(outcome.results):
         print_table(table)
@@ -29,8 +36,8 @@ def show_outcome(outcome: Outcome) -> None:
     say(f"wrote {outcome.folder}; the report is {outcome.folder / 'report.html'}")
 
 
-def _show_reconstruction(outcome: Outcome) -> None:
-    for table in reconstruction_tables(outcome.results):
+def _show_task(outcome: Outcome, tables: Sequence[Table]) -> None:
+    for table in tables:
         print_table(table)
     for sentence in outcome.results["description"]:
         say(sentence)

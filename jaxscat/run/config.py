@@ -24,6 +24,7 @@ from jaxscat.run.task_config import (
     ChannelsConfig,
     GapsConfig,
     NoiseConfig,
+    PolarizationConfig,
     ReconstructionConfig,
     TaskConfig,
     TruthConfig,
@@ -177,6 +178,7 @@ class Config(Section):
 
     task: TaskConfig = TaskConfig()
     data: DataConfig
+    polarization: PolarizationConfig = PolarizationConfig()
     channels: ChannelsConfig = ChannelsConfig()
     noise: NoiseConfig = NoiseConfig()
     contaminant: NoiseConfig = NoiseConfig()

@@ -10,18 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
-from jaxscat.io.archive import check_replaceable, write_text
-from jaxscat.io.masks import build_footprint
-from jaxscat.io.precision import large_mean
-from jaxscat.maps import npix_to_nside
+from jaxscat.io.archive import write_text
 from jaxscat.progress import Observer
-from jaxscat.run.config import Config, load_config
-from jaxscat.run.folder import REPORT, RunFolder, write_json
-from jaxscat.run.maps import find_run_maps
-from jaxscat.run.problem import build_working_map
+from jaxscat.run.config import Config
+from jaxscat.run.folder import RunFolder, write_json
+from jaxscat.run.polarized_results import write_polarized
+from jaxscat.run.polarized_synthesis import synthesize_polarized
+from jaxscat.run.problem import check_precision
 from jaxscat.run.processes import Processes, current_processes
 from jaxscat.run.provenance import Clock, describe_devices, git_commit, versions
 from jaxscat.run.reconstruction import reconstruct_run
@@ -30,8 +25,6 @@ from jaxscat.run.reconstruction_results import write_reconstruction
 from jaxscat.run.report import write_report
 from jaxscat.run.results import write_results
 from jaxscat.run.synthesis import Synthesizer, synthesize_run, synthesize_seeds
-from jaxscat.run.targets import build_run_pyramid, find_cells, treat_hidden
-from jaxscat.validation.seeds import SeedValidation, validate_seeds
 
 
 @dataclass(frozen=True)
@@ -100,7 +93,7 @@ def run_experiment(
         FileNotFoundError: nothing to resume.
     """
     observer = observer or Observer()
-    _check_precision(config)
+    check_precision(config)
     processes = current_processes()
     if processes.count > 1 and config.task.kind != "synthesis":
         raise ValueError(
@@ -155,56 +148,6 @@ def _run_other(
     return Outcome(folder.folder, results, results["status"], resumable=folder.resumable)
 
 
-def validate_run(folder: str | Path, observer: Observer | None = None) -> SeedValidation:
-    """Validate the maps of a run folder again, and write validation.json and the report anew.
-
-    What else the folder holds stays as it is. Returns what was found of all seeds.
-
-    Raises `FileNotFoundError` when the folder has no config.toml or lacks its maps, `ValueError`
-    when one cannot be read or a file to write is no regular one, and `OSError` when the folder
-    cannot be written.
-    """
-    observer = observer or Observer()
-    folder = Path(folder)
-    if (folder / "config.toml").is_file():
-        kind = load_config(folder / "config.toml").task.kind
-        if kind != "synthesis":
-            raise ValueError(
-                f"{str(folder)!r} is the run of a task {kind!r}, expected a synthesis: its "
-                "results.json and report.html say how near it is to the truth"
-            )
-    stored = find_run_maps(folder)
-    config = load_config(folder / "config.toml")
-    _check_precision(config)
-    for name in REPORT:
-        check_replaceable(folder / name, name="folder")
-    observer.stage("building the wavelets")
-    working = build_working_map(config, stored.original, build_footprint(stored.mask))
-    cells = find_cells(config, stored.mask)
-    pyramid = build_run_pyramid(
-        config, npix_to_nside(stored.original.size), cells=cells, progress=observer.building
-    )
-    observer.stage("validating")
-    exact = large_mean(stored.original) != 0
-    maps = {
-        seed: map if exact else map.astype(np.float32)
-        for seed in stored.files
-        for map in [stored.of_seed(seed)]
-    }
-    validation = validate_seeds(
-        stored.original,
-        maps,
-        pyramid,
-        start_of=working.restored_start,
-        mask=stored.mask,
-        hidden=treat_hidden(config),
-        progress=observer.building,
-    )
-    observer.stage("writing the report")
-    write_report(folder, config, validation, maps)
-    return validation
-
-
 @dataclass(frozen=True)
 class _Made:
     """What a task has made: content of results.json, and what run.json and the report say."""
@@ -228,6 +171,8 @@ def _make_results(
     clock, config = Clock(), run.config
     if config.task.kind == "synthesis":
         made = _make_synthesis(draft, run, observer, processes, synthesize, clock)
+    elif config.task.kind == "polarization":
+        made = _make_polarized(draft, run, observer, clock)
     else:
         made = _make_reconstruction(draft, run, observer, clock)
     write_text(draft / "config.toml", config.to_toml())
@@ -274,6 +219,17 @@ def _make_synthesis(
     return _Made(results, list(found.made), dict(found.checksums), seconds, write_page)
 
 
+def _make_polarized(draft: Path, run: RunFolder, observer: Observer, clock: Clock) -> _Made:
+    config = run.config
+    found = synthesize_polarized(config, observer, run, clock)
+    results, write_page = write_polarized(draft, config, found, clock=clock, observer=observer)
+    seconds = {
+        "compile": results["compile_seconds"],
+        "synthesis": results["elapsed_seconds"] - results["compile_seconds"],
+    }
+    return _Made(results, list(found.made), dict(found.inputs.checksums), seconds, write_page)
+
+
 def _make_reconstruction(draft: Path, run: RunFolder, observer: Observer, clock: Clock) -> _Made:
     config = run.config
     found = reconstruct_run(config, observer, run, clock)
@@ -286,12 +242,3 @@ def _make_reconstruction(draft: Path, run: RunFolder, observer: Observer, clock:
         {"compile": found.result.compile_seconds, "reconstruction": found.result.run_seconds},
         partial(write_page, config=config),
     )
-
-
-def _check_precision(config: Config) -> None:
-    wanted = np.dtype(config.run.precision)
-    if jax.dtypes.canonicalize_dtype(wanted) != wanted:
-        raise ValueError(
-            "run.precision = 'float64': JAX is in 32-bit mode; expected "
-            "jax.config.update('jax_enable_x64', True) first (the command line does it)"
-        )

@@ -136,16 +136,16 @@ def dataset_or_path(name: str) -> str | Path:
 
 def _checksums(sources: MapSources, maps: Maps) -> dict[str, str]:
     """Compute SHA-256 of the maps as they are read, and of all files."""
-    found = {"map": array_sha256(maps.map)} | _file_checksum("map_file", sources.map)
+    found = {"map": array_sha256(maps.map)} | file_checksum("map_file", sources.map)
     if sources.second is not None and maps.second is not None:
         found["second"] = array_sha256(maps.second)
-        found |= _file_checksum("second_file", sources.second)
+        found |= file_checksum("second_file", sources.second)
     if sources.mask is not None:
         found["mask_file"] = file_sha256(sources.mask)
     return found
 
 
-def _file_checksum(name: str, place: str | Path) -> dict[str, str]:
+def file_checksum(name: str, place: str | Path) -> dict[str, str]:
     """Return the checksum of a map's file under a name; nothing for a map that is computed."""
     file = place if isinstance(place, Path) else dataset_path(place)
     return {} if file is None else {name: file_sha256(file)}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -181,3 +182,13 @@ def _build_form(config: Config, working: WorkingMap) -> Harmonic | None:
         return None
     dtype = np.dtype(config.run.precision)
     return harmonic_form(working.values, dtype=dtype, footprint=working.footprint)
+
+
+def check_precision(config: Config) -> None:
+    """Refuse a config of float64 while JAX is in 32-bit mode, with a `ValueError`."""
+    wanted = np.dtype(config.run.precision)
+    if jax.dtypes.canonicalize_dtype(wanted) != wanted:
+        raise ValueError(
+            "run.precision = 'float64': JAX is in 32-bit mode; expected "
+            "jax.config.update('jax_enable_x64', True) first (the command line does it)"
+        )

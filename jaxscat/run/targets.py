@@ -73,14 +73,14 @@ def build_run_target(
         pyramid,
         second=other,
         mask=weights,
-        mask_threshold=_read_threshold(settings),
+        mask_threshold=read_threshold(settings),
         hidden=hidden,
         sigma=settings.sigma,
         sigma_floor=settings.sigma_floor,
         coarsest_nside=settings.coarsest_nside,
         weights=settings.weights,
         normalization=None if settings.normalization == "none" else settings.normalization,
-        reduction=_build_reduction(settings),
+        reduction=build_reduction(settings),
         alignment=alignment,
     )
 
@@ -101,13 +101,15 @@ def find_cells(config: Config, mask: np.ndarray | None) -> np.ndarray | None:
     return None if seen.all() else np.flatnonzero(seen)
 
 
-def _read_threshold(settings: TargetConfig) -> float | Array | None:
+def read_threshold(settings: TargetConfig) -> float | Array | None:
+    """Return the threshold of masks of a target section: one number, or one for every scale."""
     given = settings.mask_threshold
     # Not an array of JAX: messages show the numbers.
     return np.asarray(given) if isinstance(given, tuple) else given  # pyright: ignore
 
 
-def _build_reduction(settings: TargetConfig) -> Reduction | None:
+def build_reduction(settings: TargetConfig) -> Reduction | None:
+    """Return how orientations are combined in a target section, or None."""
     if settings.reduction == "isotropic":
         return IsotropicMean()
     if settings.reduction == "harmonics":

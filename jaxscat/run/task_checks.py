@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 from jaxscat.reconstruction.inpaint import GapStart
 from jaxscat.reconstruction.starts import Start
+from jaxscat.run.polarization_checks import check_polarization
 from jaxscat.run.task_config import MOST_SEEDS, NoiseConfig
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
 # Sections by the tasks that use them; all others serve every task.
 _TASKS = {
-    "target": ("synthesis", "denoise"),
-    "synthesis": ("synthesis",),
+    "target": ("synthesis", "polarization", "denoise"),
+    "synthesis": ("synthesis", "polarization"),
+    "polarization": ("polarization",),
     "channels": ("separate",),
     "noise": ("denoise", "separate"),
     "contaminant": ("separate",),
@@ -66,6 +68,9 @@ def check_task(config: Config) -> None:
             raise ValueError(f"[{name}] only with task.kind = {_either(_TASKS[name])}")
     _check_source(config)
     if kind == "synthesis":
+        return
+    if kind == "polarization":
+        check_polarization(config)
         return
     _check_reconstruction(config)
     if config.truth.path is not None and config.truth.dataset is not None:

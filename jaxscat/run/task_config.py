@@ -11,7 +11,7 @@ from jaxscat.reconstruction.options import TermName
 from jaxscat.reconstruction.starts import Start
 from jaxscat.run.config_types import Column, Section, Seed, Seeds
 
-TaskKind = Literal["synthesis", "denoise", "inpaint", "separate"]
+TaskKind = Literal["synthesis", "polarization", "denoise", "inpaint", "separate"]
 
 # Files of one seed each would be needed beyond, as a synthesis writes them.
 MOST_SEEDS = 64
@@ -40,6 +40,7 @@ def _by_term(value: Any) -> Any:
 
 Paths = Annotated[tuple[str, ...] | None, BeforeValidator(_several)]
 Columns = Annotated[tuple[int | str, ...] | None, BeforeValidator(_columns)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
 Numbers = Annotated[tuple[float, ...] | None, BeforeValidator(_several)]
 Terms = Annotated[tuple[TermName, ...], BeforeValidator(_several), Field(min_length=1)]
 ByTerm = Annotated[dict[str, float] | None, BeforeValidator(_by_term)]
@@ -48,11 +49,27 @@ ByTerm = Annotated[dict[str, float] | None, BeforeValidator(_by_term)]
 class TaskConfig(Section):
     """What is made of the map of `[data]`.
 
-    "synthesis" makes new maps with its statistics, "denoise" takes noise off it, "inpaint" fills
+    "synthesis" makes new maps with its statistics, "polarization" new polarized maps with those of
+    T, E and B (see `[polarization]`), "denoise" takes noise off it, "inpaint" fills
     its gaps, and "separate" takes a contaminant off that several channels share.
     """
 
     kind: TaskKind = "synthesis"
+
+
+class PolarizationConfig(Section):
+    """The fields of a polarized map, and the pairs of them that new maps share with it.
+
+    `fields` are T, E and B (or some of them), or Q and U as scalars, with T or without. `pairs` are
+    names such as "TT" and "TE"; unset, each field alone and every two together. `parity` "even"
+    leaves out what a mirror changes (see `make_field_target`). `lmax` is the last multipole of E
+    and B, 2 nside if it is unset.
+    """
+
+    fields: Names = ("T", "E", "B")
+    pairs: Names | None = None
+    parity: Literal["all", "even"] = "all"
+    lmax: int | None = Field(default=None, ge=2)
 
 
 class ChannelsConfig(Section):

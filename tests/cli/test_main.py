@@ -592,7 +592,7 @@ def test_validate_refuses_what_is_no_regular_file_before_it_computes(project, mo
     before = (folder / "validation.json").stat().st_mtime_ns
     # Undone before the fixtures are: theirs is the value that was there.
     with monkeypatch.context() as patch:
-        patch.setattr("jaxscat.run.execute.validate_seeds", None)
+        patch.setattr("jaxscat.run.validate.validate_seeds", None)
         result = invoke("validate", "runs/tiny")
     assert result.exit_code == 2 and "report.html', which is a named pipe" in result.stderr
     assert (folder / "report.html").is_fifo()

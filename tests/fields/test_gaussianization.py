@@ -11,7 +11,8 @@ from jaxscat.fields.starts import gaussian_noise
 from jaxscat.maps import UNSEEN
 from jaxscat.run import problem
 from jaxscat.run.config import config_from_tree, load_config
-from jaxscat.run.execute import run_experiment, validate_run
+from jaxscat.run.execute import run_experiment
+from jaxscat.run.validate import validate_run
 
 
 @pytest.fixture

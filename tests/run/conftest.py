@@ -58,10 +58,10 @@ def progress_of(step, max_steps, finished, maps):
 
 @contextmanager
 def two_controls_of_a_kind():
-    from jaxscat.run import execute, results
+    from jaxscat.run import results, validate
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (execute, results):
+        for module in (results, validate):
             patch.setattr(module, "validate_seeds", partial(module.validate_seeds, controls=2))
         yield
 

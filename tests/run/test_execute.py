@@ -17,11 +17,12 @@ from jaxscat.progress import Observer
 from jaxscat.run import maps as run_maps
 from jaxscat.run import problem
 from jaxscat.run.config import config_from_tree
-from jaxscat.run.execute import run_experiment, validate_run
+from jaxscat.run.execute import run_experiment
 from jaxscat.run.folder import RunFolder
 from jaxscat.run.processes import Processes
 from jaxscat.run.provenance import Clock
 from jaxscat.run.synthesis import synthesize_run
+from jaxscat.run.validate import validate_run
 
 NSIDE = 4
 NPIX = 12 * NSIDE**2

@@ -9,9 +9,10 @@ from astropy.io import fits
 
 from jaxscat.maps import UNSEEN
 from jaxscat.run.config import config_from_tree
-from jaxscat.run.execute import run_experiment, validate_run
+from jaxscat.run.execute import run_experiment
 from jaxscat.run.overrides import ConfigError
 from jaxscat.run.problem import prepare
+from jaxscat.run.validate import validate_run
 
 NPIX = 768
 GENERATOR = np.random.default_rng(0)

@@ -17,8 +17,9 @@ from jaxscat.progress import Observer
 from jaxscat.reconstruction.result import MEANING
 from jaxscat.run import execute, reconstruction, reconstruction_results
 from jaxscat.run.config import config_from_tree
-from jaxscat.run.execute import run_experiment, validate_run
+from jaxscat.run.execute import run_experiment
 from jaxscat.run.given import Given
+from jaxscat.run.validate import validate_run
 
 NSIDE = 4
 NPIX = 12 * NSIDE**2

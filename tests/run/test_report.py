@@ -13,9 +13,10 @@ from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.report.page import CAPTIONS
 from jaxscat.run import report as run_report
 from jaxscat.run.config import config_from_tree
-from jaxscat.run.execute import run_experiment, validate_run
+from jaxscat.run.execute import run_experiment
 from jaxscat.run.folder import REPORT
 from jaxscat.run.report import write_report
+from jaxscat.run.validate import validate_run
 from jaxscat.validation.seeds import validate_seeds
 
 NPIX = 12 * 4**2

@@ -89,7 +89,11 @@ def test_seeds_are_counted_and_entries_are_overridden(tmp_path):
         ("denoise", {"synthesis": {"seeds": [1]}}, "[synthesis] only with task.kind = 'synthesis'"),
         ("denoise", {"target": {"second": "lss"}}, "target.second only with task.kind = 'synth"),
         ("inpaint", {"noise": WHITE}, "[noise] only with task.kind = 'denoise' or 'separate'"),
-        ("inpaint", {"target": {"mask": "m.npy"}}, "[target] only with task.kind = 'synthesis' or"),
+        (
+            "inpaint",
+            {"target": {"mask": "m.npy"}},
+            "[target] only with task.kind = 'synthesis', 'polarization' or 'denoise'",
+        ),
         ("denoise", {"contaminant": WHITE}, "[contaminant] only with task.kind = 'separate'"),
         ("denoise", {"noise": {"slope": -2.0}}, "noise.slope only with noise.kind = 'spectrum'"),
         ("denoise", {"noise": {"standard_deviation": 0.0}}, "greater than 0"),

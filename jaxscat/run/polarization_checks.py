@@ -1,0 +1,67 @@
+"""What the sections of a config must have in common for polarized maps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jaxscat.statistics.pairs import check_pairs, order_fields
+
+if TYPE_CHECKING:
+    from jaxscat.run.config import Config
+
+# Fields that go together: E and B, or Q and U as scalars, each with T or without it.
+_TOGETHER = ({"T", "E", "B"}, {"T", "Q", "U"})
+# Settings that only serve a map of one field, with the only value that they may have.
+_OF_ONE_FIELD: dict[str, dict[str, tuple[Any, ...]]] = {
+    "data": {"field": (None,), "transform": ("none",)},
+    "target": {
+        "second": (None,),
+        "second_field": (None,),
+        "second_hdu": (None,),
+        "alignment": ("none",),
+        "normalization": ("none", "target"),
+        "hidden": ("exclude", "interior", "include"),
+    },
+    "synthesis": {
+        "start": ("gaussian_noise", "white_noise"),
+        "first_nside": (None,),
+        "gaussianize": (False,),
+    },
+}
+
+
+def check_polarization(config: Config) -> None:
+    """Check the fields and pairs of a polarized map, and settings that it cannot have.
+
+    Raises:
+        ValueError: they do not fit; the message says what is expected.
+    """
+    fields = config.polarization.fields
+    known = any(set(fields) <= together for together in _TOGETHER)
+    if not known or len(set(fields)) < len(fields) or set(fields) == {"T"}:
+        raise ValueError(
+            "polarization.fields of T, E and B (or some of them), or of Q and U with T or without, "
+            f"not {list(fields)}"
+        )
+    if len(set(fields) & {"Q", "U"}) == 1:
+        raise ValueError("polarization.fields with both Q and U, or none of them")
+    if set(fields) & {"Q", "U"} and config.polarization.lmax is not None:
+        raise ValueError("polarization.lmax only with E and B in polarization.fields")
+    try:
+        pairs = check_pairs(config.polarization.pairs, order_fields(fields))
+    except ValueError as error:
+        raise ValueError(f"polarization.{error}") from None
+    unused = [field for field in fields if not any(field in pair for pair in pairs)]
+    if unused:
+        raise ValueError(
+            f"polarization.pairs with {', '.join(unused)}, or polarization.fields without: new "
+            "maps of a field that no pair has would stay as they start"
+        )
+    for section, settings in _OF_ONE_FIELD.items():
+        for name, values in settings.items():
+            if getattr(getattr(config, section), name) not in values:
+                expected = " or ".join(map(repr, values)) if values != (None,) else "unset"
+                raise ValueError(
+                    f"{section}.{name} {'= ' if values != (None,) else ''}{expected} with "
+                    "task.kind = 'polarization'"
+                )
