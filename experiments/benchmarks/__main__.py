@@ -5,6 +5,7 @@ COMMAND is one of
 - foscat: jaxscat beside the installed FOSCAT;
 - statistics: the further statistics beside the plain ones, in both packages;
 - seeds: many seeds at once beside one alone;
+- fields: several fields beside one map, and a whole polarized map;
 - hidden: what treatments of hidden pixels cost;
 - polarization: what transforms of Q and U cost beside scalar ones;
 - memory: the memory of a batch, predicted and measured;
@@ -25,6 +26,7 @@ COMMANDS = {
     "foscat": "against_foscat",
     "statistics": "statistics_cost",
     "seeds": "seeds",
+    "fields": "field_cost",
     "hidden": "hidden_cost",
     "polarization": "polarization",
     "memory": "memory",

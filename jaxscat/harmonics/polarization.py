@@ -1,11 +1,11 @@
 """Maps of E and B from maps of Q and U, and back, on the host."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 
 from jaxscat.maps import (
     check_finite,
@@ -71,7 +71,8 @@ def eb_from_qu(
         u: the same of U, in the COSMO convention of HEALPix. Where a file says POLCCONV = IAU, give
             -U.
         lmax: last multipole, from 2 to 3 nside - 1; 2 nside by default. Beyond, pixels tell
-            multipoles apart badly, and E leaks into B however many iterations there are.
+            multipoles apart badly, and E leaks into B however many iterations there are. Up to 2
+            nside all are fitted, and those beyond lmax cut.
         iterations: number of Jacobi iterations of the analysis.
 
     Returns:
@@ -97,8 +98,9 @@ def eb_from_qu(
         import healpy  # loads matplotlib, so not at import
 
         of_temperature = np.zeros_like(ringed[0])
-        harmonics = healpy.map2alm([of_temperature, *ringed], lmax=lmax, iter=iterations)
-        return [healpy.alm2map(one, nside, lmax=lmax) for one in harmonics[1:]]
+        fitted = max(lmax, 2 * nside)
+        harmonics = healpy.map2alm([of_temperature, *ringed], lmax=fitted, iter=iterations)
+        return [healpy.alm2map(one, nside) for one in cut_harmonics(harmonics[1:], lmax, fitted)]
 
     pair = EBMaps(*_transformed(maps, transform))
     pair.lmax = lmax
@@ -133,8 +135,9 @@ def qu_from_eb(
 
         # A large mean would leak to other multipoles, and has no effect itself.
         ringed = ringed - ringed.mean(axis=-1, keepdims=True)
-        harmonics = [healpy.map2alm(one, lmax=lmax, iter=iterations) for one in ringed]
-        return healpy.alm2map_spin(harmonics, nside, 2, lmax)
+        fitted = max(lmax, 2 * nside)
+        harmonics = [healpy.map2alm(one, lmax=fitted, iter=iterations) for one in ringed]
+        return healpy.alm2map_spin(cut_harmonics(harmonics, lmax, fitted), nside, 2, fitted)
 
     pair = QUMaps(*_transformed(maps, transform))
     pair.lmax = lmax
@@ -174,6 +177,19 @@ def check_pair(
         check_finite(values, name=name)
         checked.append(values)
     return np.stack(checked), npix_to_nside(checked[0].shape[-1])
+
+
+def cut_harmonics(
+    harmonics: Sequence[Complex[np.ndarray, " lm"]], lmax: int, fitted: int
+) -> list[Complex[np.ndarray, " lm"]]:
+    """Return coefficients that were fitted up to some multipole, zero beyond another.
+
+    Fitting no more than what is wanted would take what maps have beyond for it.
+    """
+    import healpy
+
+    kept = np.arange(fitted + 1) <= lmax
+    return [healpy.almxfl(one, kept) for one in harmonics]
 
 
 def check_band_limit(lmax: Any, nside: int) -> int:

@@ -30,8 +30,9 @@ class PolarizationTransform(eqx.Module):
     reverse mode; tables are constants. A gradient costs what the function does.
 
     Attributes:
-        tables: harmonic tables of the nside, up to lmax or one more.
-        band: one for the coefficients up to lmax, zero for the others.
+        tables: harmonic tables of the nside, up to lmax or 2 nside, or one more.
+        band: one for the coefficients that are fitted, up to lmax or 2 nside, zero for the others.
+        kept: one for those up to lmax; None if all that are fitted are.
         lmax: last multipole.
         iterations: number of Jacobi iterations of every analysis.
 
@@ -40,6 +41,7 @@ class PolarizationTransform(eqx.Module):
 
     tables: SpinTables
     band: Float[Array, "k 2 rows 2"]
+    kept: Float[Array, "k 2 rows 2"] | None
     lmax: int = eqx.field(static=True)
     iterations: int = eqx.field(static=True)
 
@@ -72,11 +74,16 @@ class PolarizationTransform(eqx.Module):
         precision = _checked_precision(dtype)
         if iterations is None:
             iterations = ITERATIONS if precision == np.float64 else _ITERATIONS_OF_FLOAT32
-        last = lmax + 1 - lmax % 2  # of the tables it is odd
-        band = expand_gains(nside, np.arange(last + 1) <= lmax)
+        fitted = max(lmax, 2 * nside)
+        last = fitted + 1 - fitted % 2  # of the tables it is odd
+        band, kept = (
+            jnp.asarray(expand_gains(nside, np.arange(last + 1) <= limit), precision)
+            for limit in (fitted, lmax)
+        )
         return cls(
             tables=spin_harmonic_tables(nside, precision, last),
-            band=jnp.asarray(band, precision),
+            band=band,
+            kept=None if lmax == fitted else kept,
             lmax=lmax,
             iterations=check_iterations(iterations),
         )
@@ -104,11 +111,13 @@ class PolarizationTransform(eqx.Module):
 
         def solve(_: Any, maps: Maps) -> Maps:
             products = self._scalar_analysis(_without_mean(maps))
-            return self._spin_synthesis(self._inverted(products, self._scalar_overlap))
+            found = self._inverted(products, self._scalar_overlap)
+            return self._spin_synthesis(self._cut(found))
 
         def transposed(_: Any, maps: Maps) -> Maps:
-            products = self._inverted(self._spin_analysis(maps), self._scalar_overlap)
-            return _without_mean(self._scalar_synthesis(products))
+            products = self._cut(self._spin_analysis(maps))
+            found = self._inverted(products, self._scalar_overlap)
+            return _without_mean(self._scalar_synthesis(found))
 
         return self._declared(solve, transposed, {"e": e, "b": b})
 
@@ -129,10 +138,11 @@ class PolarizationTransform(eqx.Module):
 
         def solve(_: Any, maps: Maps) -> Maps:
             products = self._spin_analysis(maps)
-            return self._scalar_synthesis(self._inverted(products, self._spin_overlap))
+            found = self._inverted(products, self._spin_overlap)
+            return self._scalar_synthesis(self._cut(found))
 
         def transposed(_: Any, maps: Maps) -> Maps:
-            products = self._scalar_analysis(maps)
+            products = self._cut(self._scalar_analysis(maps))
             return self._spin_synthesis(self._inverted(products, self._spin_overlap))
 
         return self._declared(solve, transposed, {"q": q, "u": u})
@@ -166,6 +176,10 @@ class PolarizationTransform(eqx.Module):
             return found + products - overlap(found)
 
         return jax.lax.fori_loop(0, self.iterations, refine, products)
+
+    def _cut(self, coefficients: Coefficients) -> Coefficients:
+        """Return coefficients up to lmax only."""
+        return coefficients if self.kept is None else self.kept[..., None] * coefficients
 
     def _weighted(self, products: Coefficients) -> Coefficients:
         """Return first estimates of coefficients within the band from scalar products."""

@@ -9,12 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.harmonics.degrade import degrade_scalar
-from jaxscat.harmonics.polarization import eb_from_qu
+from jaxscat.harmonics.polarization import ITERATIONS, eb_from_qu
 from jaxscat.io.column_names import stokes_of
 from jaxscat.io.units import same_unit
 from jaxscat.maps import is_integer, npix_to_nside
-
-_ITERATIONS = 10  # as `eb_from_qu` does
 
 
 def temperature_and_eb(
@@ -40,17 +38,13 @@ def temperature_and_eb(
             f"and U as scalar fields: maps[{places['Q']!r}] and maps[{places['U']!r}]"
         )
     lmax = 2 * nside if lmax is None else int(lmax)
-    # Multipoles that are not fitted would be taken for others: they are cut afterwards.
-    fitted = max(lmax, 2 * nside)
-    e, b = eb_from_qu(maps[places["Q"]], maps[places["U"]], lmax=fitted)
-    fields = {"T": maps[places["I"]]} if "I" in places else {}
-    if lmax < fitted:
-        fields |= {"E": e, "B": b}
-    cut = {
-        key: degrade_scalar(one, nside, lmax=lmax, iterations=_ITERATIONS)
-        for key, one in fields.items()
-    }
-    return {key: cut.get(key, one) for key, one in (fields | {"E": e, "B": b}).items()}
+    e, b = eb_from_qu(maps[places["Q"]], maps[places["U"]], lmax=lmax)
+    fields = {"E": e, "B": b}
+    if "I" in places:
+        intensity = maps[places["I"]]
+        t = degrade_scalar(intensity, nside, lmax=lmax, iterations=ITERATIONS)
+        fields = {"T": t} | fields
+    return fields
 
 
 def find_stokes_parameters(names: Iterable[str], what: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Measure what several fields cost beside one map, and a whole polarized map, and write JSON.
 
-    python -m experiments.benchmarks polarized [--nsides 32 64 128] [--output DIR] [--steps 100]
+    python -m experiments.benchmarks fields [--nsides 32 64 128] [--output DIR] [--steps 100]
 
 Float32. Calls of value and gradient of the loss of T, E and B with all six pairs (and of the three
 alone) alternate with those of one scalar map; the ratio is the median over pairs of calls. With
@@ -90,10 +90,10 @@ def measure_map(
 
 def main(arguments: list[str]) -> int:
     parser = argument_parser(
-        "polarized",
+        "fields",
         "Cost of several fields.",
         nsides=(32, 64, 128),
-        output=Path("runs/polarized_cost"),
+        output=Path("runs/field_cost"),
     )
     parser.add_argument("--steps", type=int, default=0, help="steps of a map; 0 makes none")
     options = parser.parse_args(arguments)
@@ -124,5 +124,5 @@ def main(arguments: list[str]) -> int:
     if options.steps:
         Console().print(made)
     figures = {"environment": environment(options.dataset), "rows": rows, "maps": maps}
-    write_json(options.output / "polarized_cost.json", figures)
+    write_json(options.output / "field_cost.json", figures)
     return 0
