@@ -1,0 +1,256 @@
+"""Validation of new maps of several fields together: each of them alone, and pairs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.fields.field_starts import gaussian_fields
+from jaxscat.harmonics.spectra import multipole_bins
+from jaxscat.maps import check_callable, check_kind, check_mask, describe, is_integer
+from jaxscat.objectives.field_target import Parity
+from jaxscat.objectives.target import covariance_scales
+from jaxscat.operators.pyramid import Pyramid, check_pyramid
+from jaxscat.operators.spec import PyramidSpec
+from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.hidden import Hidden, check_hidden
+from jaxscat.statistics.pairs import Pair, all_pairs, check_fields, check_pairs, pair_name
+from jaxscat.validation.coherence import bounds_of_pairs
+from jaxscat.validation.comparison import CONTROLS_OF_A_KIND
+from jaxscat.validation.pairs import (
+    CoherenceErrors,
+    PairCorrelation,
+    compare_pair,
+    correlate_pair,
+)
+from jaxscat.validation.seeds import SeedValidation, validate_seeds
+from jaxscat.validation.skies import Fields, Map, check_sky, measure_skies
+
+_COLUMNS = ("original", "chance", "gaussian", "gaussian_std", "mean", "std")
+# What tables say of a group.
+NAMES = {"S3P": "S3 (fields exchanged)"}
+
+
+@dataclass(frozen=True)
+class FieldsValidation:
+    """The validation of the maps of several fields, for one or more seeds.
+
+    Attributes:
+        fields: the validation of every field alone.
+        pairs: the correlation of every two different fields, by the name of the pair.
+        errors: how far coefficients are from the original's, by the name of every pair, those of a
+            field with itself included.
+        statistics: coefficients of every sky of a group: "original", "synthesized", and if there
+            are such, "start" and "gaussian"; S3 and S4 of the scales that count.
+        imposed: names of the pairs that were in the target.
+        parity: that of the target.
+        lmax: last multipole that is compared.
+    """
+
+    fields: Mapping[str, SeedValidation]
+    pairs: Mapping[str, PairCorrelation]
+    errors: Mapping[str, CoherenceErrors]
+    statistics: Mapping[str, Sequence[FieldCovariances]]
+    imposed: tuple[str, ...]
+    parity: Parity
+    lmax: int
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, in order."""
+        return next(iter(self.fields.values())).seeds
+
+    @property
+    def sky(self) -> dict[str, Any] | None:
+        """How much of the sky and of every scale is compared (see `describe_sky`), or None."""
+        return next(iter(self.fields.values())).sky
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything ready for JSON.
+
+        It has `seeds`; the number of `controls` of pairs; `lmax`, `parity` and the names of the
+        pairs that were `imposed`; `sky`; for every one of the `fields` the content of
+        `SeedValidation.as_json` and the errors of its coefficients, `coherence` (see
+        `CoherenceErrors.as_json`); for every one of the `pairs` of different fields these, and
+        the `correlation` in bins (see `PairCorrelation.as_json`).
+        """
+        return {
+            "seeds": self.seeds,
+            "controls": len(self.statistics.get("gaussian", ())),
+            "lmax": self.lmax,
+            "parity": self.parity,
+            "imposed": list(self.imposed),
+            "sky": self.sky,
+            "fields": {
+                field: {
+                    **one.as_json(),
+                    "coherence": self.errors[pair_name((field, field))].as_json(),
+                }
+                for field, one in self.fields.items()
+            },
+            "pairs": {
+                name: {
+                    "correlation": one.as_json(self.seeds),
+                    "coherence": self.errors[name].as_json(),
+                }
+                for name, one in self.pairs.items()
+            },
+        }
+
+    def as_table(self) -> list[list[str | float | None]]:
+        """Return the table of all quantities of fields and pairs, with a heading, for a CSV."""
+        content = self.as_json()
+        lines: list[list[str | float | None]] = [["field", "quantity", *_COLUMNS]]
+
+        def add(name: str, quantity: str, values: Mapping[str, Any]) -> None:
+            lines.append([name, quantity, *(values.get(column) for column in _COLUMNS)])
+
+        for field, one in content["fields"].items():
+            for entry in one["quantities"]:
+                add(field, entry["name"], entry)
+            for entry in one["coherence"]:
+                add(field, f"{entry['name']} coherence error", entry)
+        for name, one in content["pairs"].items():
+            for entry in one["correlation"]:
+                add(name, f"correlation, l = {entry['l_min']} to {entry['l_max']}", entry)
+            for entry in one["coherence"]:
+                quantity = NAMES.get(entry["name"], entry["name"])
+                odd = ", parity-odd" if entry["parity"] == "odd" else ""
+                add(name, f"{quantity} coherence error{odd}", entry)
+        return lines
+
+
+def validate_fields(
+    originals: Fields,
+    made: Mapping[int, Fields],
+    pyramid: Pyramid,
+    *,
+    pairs: Sequence[str | Pair] | None = None,
+    parity: Parity = "all",
+    start_of: Callable[[int], Fields] | None = None,
+    mask: Float[np.ndarray, "*M p"] | None = None,
+    hidden: Hidden = "exclude",
+    coarsest_nside: int | None = None,
+    controls: int = CONTROLS_OF_A_KIND,
+    lmax: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FieldsValidation:
+    """Validate new maps of several fields against their originals.
+
+    Every field is validated as a map alone (see `validate_seeds`), and every two fields together:
+    their correlation in bins of multipoles, and their coefficients, beside Gaussian skies with all
+    power and cross spectra of the originals (`gaussian_fields` of the seeds 0, 1, ...).
+
+    Args:
+        originals: NESTED maps of the whole sphere by field, such as `{"T": t, "E": e, "B": b}`.
+        made: new maps of the same fields, by seed.
+        pyramid: operators for their nside, or for a patch.
+        pairs, parity, coarsest_nside: those of the target (see `make_field_target`). All pairs are
+            compared; what was not imposed is marked.
+        start_of: function from a seed to the maps that its synthesis began with, or None.
+        mask, hidden: as for `validate`.
+        controls: number of Gaussian controls of every kind.
+        lmax: last multipole of the correlations and of what is said of power, such as the band
+            limit of E and B; None for 3 nside - 1.
+        progress: called with the number of steps done and their total.
+
+    Raises:
+        ValueError: fields without names or of which one is missing; a map that is not finite and
+            real or of another nside; no seed; pairs or a parity that are unknown; `controls` or
+            `lmax` that are no such number.
+
+    Source: `docs/conventions.md`, "Validation" and "Ensembles".
+    """
+    spec, names = check_pyramid(pyramid), check_fields(originals, "originals")
+    every, chosen = all_pairs(names), check_pairs(pairs, names)
+    imposed = [pair for pair in every if pair in chosen or pair[::-1] in chosen]
+    last = _check_numbers(controls, lmax, spec)
+    if parity not in get_args(Parity):
+        raise ValueError(f"parity: got {parity!r}, expected one of {list(get_args(Parity))}")
+    if mask is not None:
+        mask = check_mask(mask, 12 * spec.nside**2).astype(np.float64)
+    check_hidden(hidden, None if mask is None else jnp.asarray(mask))
+    shown = None if hidden == "include" else mask
+    check_kind(made, Mapping, "made", "maps by field, by seed")
+    if not made:
+        raise ValueError("made: got no seed, expected maps of at least one")
+    first = check_sky(originals, names, "originals", spec, shown)
+    new = {seed: check_sky(of, names, f"made[{seed!r}]", spec, shown) for seed, of in made.items()}
+    starts: dict[int, dict[str, Map]] = {}
+    if start_of is not None:
+        check_callable(start_of, 1, "start_of", "a function from a seed to maps by field")
+        starts = {s: check_sky(start_of(s), names, f"start_of({s})", spec, shown) for s in new}
+    scales = covariance_scales(spec, coarsest_nside)
+    total, done = len(new) * (len(names) + 1), 0
+    fields: dict[str, SeedValidation] = {}
+    for field in names:
+        fields[field] = validate_seeds(
+            first[field],
+            {seed: of[field] for seed, of in new.items()},
+            pyramid,
+            start_of=(lambda seed, field=field: starts[seed][field]) if starts else None,
+            mask=mask,
+            hidden=hidden,
+            controls=controls,
+            progress=lambda of, _, before=done: progress(before + of, total),
+        )
+        done += len(new)
+    reference = fields[names[0]].comparison.reference
+    footprint = reference.footprint
+
+    def skies() -> Iterator[tuple[str, Fields]]:
+        yield "original", first
+        for number, (seed, maps) in enumerate(new.items(), start=1):
+            yield "synthesized", maps
+            if starts:
+                yield "start", starts[seed]
+            progress(done + number, total)
+        for seed in range(controls):
+            yield "gaussian", gaussian_fields(first, seed, footprint=footprint)
+
+    statistics, spectra = measure_skies(
+        skies(), reference.measurement, every, scales, footprint=footprint
+    )
+    alone: dict[str, Any] = {f: statistics["original"][0][pair_name((f, f))] for f in names}
+    bins = [(low, min(high, last)) for low, high in multipole_bins(spec.nside) if low <= last]
+    bounds = bounds_of_pairs(every, alone)
+    return FieldsValidation(
+        fields=fields,
+        pairs={
+            pair_name(pair): correlate_pair(pair, spectra, bins, footprint)
+            for pair in every
+            if pair[0] != pair[1]
+        },
+        errors={
+            pair_name(pair): compare_pair(
+                pair,
+                statistics,
+                bounds[pair],
+                imposed=pair in imposed,
+                parity=parity,
+            )
+            for pair in every
+        },
+        statistics=statistics,
+        imposed=tuple(map(pair_name, imposed)),
+        parity=parity,
+        lmax=last,
+    )
+
+
+def _check_numbers(controls: Any, lmax: Any, spec: PyramidSpec) -> int:
+    """Check the number of controls, and return the last multipole."""
+    if not is_integer(controls) or controls < 0:
+        raise ValueError(f"controls: got {controls!r}, expected an integer from 0 up")
+    if lmax is None:
+        return 3 * spec.nside - 1
+    if not is_integer(lmax) or not 2 <= lmax < 3 * spec.nside:
+        raise ValueError(
+            f"lmax: got {describe(lmax)}, expected an integer from 2 to {3 * spec.nside - 1}"
+        )
+    return int(lmax)
