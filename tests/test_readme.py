@@ -4,7 +4,10 @@ import ast
 import re
 from pathlib import Path
 
+import numpy as np
+
 import jaxscat
+from jaxscat.datasets.polarized_dust import polarized_dust_maps
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,7 +46,7 @@ def test_python_example_runs(monkeypatch, capsys):
 
 
 def test_examples_of_reconstructions_run(capsys):
-    (example,) = blocks("python")[1:]
+    example = blocks("python")[1]
     exec(compile(example, "README.md", "exec"), {})
     denoised, filled, separated = capsys.readouterr().out.splitlines()
     status, ours, wiener = re.fullmatch(r"(.+) (\S+) (\S+)", denoised).groups()
@@ -53,8 +56,24 @@ def test_examples_of_reconstructions_run(capsys):
     assert status in ("converged", "start accepted") and float(ours) < 0.4
 
 
-def fewer_steps(synthesize):
-    return lambda *arguments, **options: synthesize(*arguments, **options | {"max_steps": 20})
+def test_the_example_of_polarized_maps_runs(monkeypatch, capsys):
+    (example,) = blocks("python")[2:]
+    monkeypatch.setattr(jaxscat, "synthesize_fields", fewer_steps(jaxscat.synthesize_fields, 3))
+    # The same lines on a smaller map, of which the package computes a smaller sky.
+    monkeypatch.setattr(jaxscat, "load_sky", small_sky)
+    exec(compile(example.replace("16", "8"), "README.md", "exec"), {})
+    measured, made = capsys.readouterr().out.splitlines()
+    assert measured.startswith("('TT', 'EE', 'BB', 'TE', 'TB', 'EB') ")
+    assert made == "('step limit', 'step limit') (2, 768)"
+
+
+def small_sky(name, nside):
+    maps = dict(zip("IQU", polarized_dust_maps(nside), strict=True))
+    return jaxscat.Sky(maps, np.ones(12 * nside**2), dict.fromkeys(maps), name)
+
+
+def fewer_steps(synthesize, steps=20):
+    return lambda *arguments, **options: synthesize(*arguments, **options | {"max_steps": steps})
 
 
 def test_every_file_that_the_readme_links_is_there():
