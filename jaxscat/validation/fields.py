@@ -27,6 +27,7 @@ from jaxscat.validation.pairs import (
     PairCorrelation,
     compare_pair,
     correlate_pair,
+    share_beyond,
 )
 from jaxscat.validation.seeds import SeedValidation, validate_seeds
 from jaxscat.validation.skies import Fields, Map, check_sky, measure_skies
@@ -47,6 +48,7 @@ class FieldsValidation:
             field with itself included.
         statistics: coefficients of every sky of a group: "original", "synthesized", and if there
             are such, "start" and "gaussian"; S3 and S4 of the scales that count.
+        beyond: of every field the share of the variance beyond `lmax` (see `share_beyond`).
         imposed: names of the pairs that were in the target.
         parity: that of the target.
         lmax: last multipole that is compared.
@@ -56,6 +58,7 @@ class FieldsValidation:
     pairs: Mapping[str, PairCorrelation]
     errors: Mapping[str, CoherenceErrors]
     statistics: Mapping[str, Sequence[FieldCovariances]]
+    beyond: Mapping[str, dict[str, float] | None]
     imposed: tuple[str, ...]
     parity: Parity
     lmax: int
@@ -74,10 +77,14 @@ class FieldsValidation:
         """Return everything ready for JSON.
 
         It has `seeds`; the number of `controls` of pairs; `lmax`, `parity` and the names of the
-        pairs that were `imposed`; `sky`; for every one of the `fields` the content of
-        `SeedValidation.as_json` and the errors of its coefficients, `coherence` (see
-        `CoherenceErrors.as_json`); for every one of the `pairs` of different fields these, and
-        the `correlation` in bins (see `PairCorrelation.as_json`).
+        pairs that were `imposed`; `sky`; and by their names
+
+        - `fields`: of every field the content of `SeedValidation.as_json`, its `power` in bins
+          over the original's, the share of its variance `beyond_lmax` (see `share_beyond`; None if
+          there is nothing beyond), and the errors of its coefficients, `coherence` (see
+          `CoherenceErrors.as_json`);
+        - `pairs`: of every two fields the `correlation` in bins (see `PairCorrelation.as_json`)
+          and `coherence`.
         """
         return {
             "seeds": self.seeds,
@@ -88,7 +95,9 @@ class FieldsValidation:
             "sky": self.sky,
             "fields": {
                 field: {
-                    **one.as_json(),
+                    **(content := one.as_json()),
+                    "power": _power_in_bins(content),
+                    "beyond_lmax": self.beyond[field],
                     "coherence": self.errors[pair_name((field, field))].as_json(),
                 }
                 for field, one in self.fields.items()
@@ -103,7 +112,7 @@ class FieldsValidation:
         }
 
     def as_table(self) -> list[list[str | float | None]]:
-        """Return the table of all quantities of fields and pairs, with a heading, for a CSV."""
+        """Return the table of all quantities of fields and of pairs, for a CSV file."""
         content = self.as_json()
         lines: list[list[str | float | None]] = [["field", "quantity", *_COLUMNS]]
 
@@ -237,6 +246,7 @@ def validate_fields(
             for pair in every
         },
         statistics=statistics,
+        beyond={field: share_beyond(field, spectra, last) for field in names},
         imposed=tuple(map(pair_name, imposed)),
         parity=parity,
         lmax=last,
@@ -254,3 +264,14 @@ def _check_numbers(controls: Any, lmax: Any, spec: PyramidSpec) -> int:
             f"lmax: got {describe(lmax)}, expected an integer from 2 to {3 * spec.nside - 1}"
         )
     return int(lmax)
+
+
+def _power_in_bins(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the summary of power over the original's, for every bin, from that of a field."""
+    report = next(iter(content["maps"].values()))
+    rows = [row for row in content["quantities"] if row["group"] == "power_spectrum_bins"]
+    return [
+        {"l_min": bin["l_min"], "l_max": bin["l_max"]}
+        | {key: row[key] for key in ("gaussian", "gaussian_std", "mean", "std")}
+        for bin, row in zip(report["power_spectrum_bins"], rows, strict=True)
+    ]

@@ -177,6 +177,32 @@ def correlate_pair(
     return PairCorrelation(bins, np.array(chance), of_sky(original), groups)
 
 
+def share_beyond(
+    field: str, skies: Mapping[str, Sequence[Spectra]], lmax: int
+) -> dict[str, float] | None:
+    """Return how much of the variance of a field is beyond a multipole.
+
+    Args:
+        field: its name.
+        skies: as for `correlate_pair`.
+        lmax: the multipole, such as a band limit.
+
+    Returns:
+        that of the `original`, and the `summary_of` other skies; None if there is nothing beyond.
+    """
+
+    def share(spectra: Spectra) -> float:
+        spectrum = spectra[field, field][1:]
+        power = (2.0 * np.arange(1, spectrum.size + 1) + 1.0) * spectrum
+        return _over(float(power[lmax:].sum()), float(power.sum()))
+
+    columns = {name: np.array([share(one) for one in of]) for name, of in skies.items() if of}
+    (spectra,) = skies["original"]
+    if lmax >= spectra[field, field].size - 1:
+        return None
+    return finite_or_none({"original": share(spectra), **summary_of(columns)})
+
+
 def chance_of_pair(
     first: Float[np.ndarray, " l"],
     second: Float[np.ndarray, " l"],

@@ -133,11 +133,27 @@ def test_what_a_mirror_changes_and_what_was_not_imposed_is_marked(found):
     assert all(row["imposed"] for row in found.errors["TE"].as_json())
 
 
+def test_the_share_beyond_the_last_multipole_is_that_of_the_spectra(found, pyramid):
+    spectrum = polarized_spectra(ORIGINALS)["EE"]
+    power = (2 * np.arange(24) + 1) * spectrum
+    share = power[17:].sum() / power[1:].sum()
+    assert found.beyond["E"]["original"] == pytest.approx(share)
+    assert found.beyond["E"]["gaussian"] == pytest.approx(share, rel=0.2)
+    whole = validate_fields({"T": ORIGINALS["T"]}, {0: {"T": MADE[3]["T"]}}, pyramid, controls=0)
+    assert whole.beyond == {"T": None} and whole.lmax == 23 and whole.pairs == {}
+
+
 def test_json_and_table_hold_everything(found):
     written = found.as_json()
     assert json.loads(json.dumps(written, allow_nan=False)) == written
     assert written["controls"] == 3 and written["lmax"] == 16 and written["parity"] == "even"
-    assert set(written["fields"]["B"]) == {*found.fields["B"].as_json(), "coherence"}
+    more = {"power", "beyond_lmax", "coherence"}
+    assert set(written["fields"]["B"]) == more | set(found.fields["B"].as_json())
+    reports = [report["power_spectrum_bins"] for report in found.fields["B"].reports.values()]
+    power = written["fields"]["B"]["power"]
+    assert [bin["l_max"] for bin in power] == [bin["l_max"] for bin in reports[0]]
+    both = [bins[-1]["ratio"]["synthesized"] for bins in reports]
+    assert power[-1]["mean"] == pytest.approx(np.mean(both))
     assert set(written["pairs"]["TB"]) == {"correlation", "coherence"}
     bin = written["pairs"]["TE"]["correlation"][-1]
     assert set(bin["maps"]) == {"7", "3"}
