@@ -93,7 +93,7 @@ def _textures(content: Entry) -> str:
         )
     nearer = {name: apart for name, apart in seen.items() if apart > SEPARATED}
     text = (
-        f"In {len(seen)} of {len(rows)} groups of S3 and S4 the original is no Gaussian sky. In "
+        f"In {_part(len(seen), len(rows))} groups of S3 and S4 the original is no Gaussian sky. In "
         f"{_of(len(nearer), len(seen))} Gaussian controls with the same spectra are "
     )
     if nearer:
@@ -224,6 +224,10 @@ def _known(bins: Sequence[Entry], lmax: int) -> list[Entry]:
 
 def _has_imposed_power(one: Entry) -> bool:
     return any(row["imposed"] for row in one["coherence"] if row["name"] == "S2")
+
+
+def _part(count: int, total: int) -> str:
+    return f"all {total}" if count == total else f"{count} of {total}"
 
 
 def _of(count: int, total: int) -> str:
