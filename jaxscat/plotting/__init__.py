@@ -2,6 +2,9 @@
 
 from jaxscat.plotting.coefficients import plot_coefficients as plot_coefficients
 from jaxscat.plotting.ensemble import plot_ensemble as plot_ensemble
+from jaxscat.plotting.field_coefficients import (
+    plot_field_coefficients as plot_field_coefficients,
+)
 from jaxscat.plotting.maps import mollweide_image as mollweide_image
 from jaxscat.plotting.polarization import plot_polarization as plot_polarization
 from jaxscat.plotting.saving import as_label as as_label

@@ -93,7 +93,7 @@ def _textures(content: Entry) -> str:
         )
     nearer = {name: apart for name, apart in seen.items() if apart > SEPARATED}
     text = (
-        f"In {len(seen)} of {len(rows)} groups of S3 and S4 the original is no Gaussian sky. In "
+        f"In {_part(len(seen), len(rows))} groups of S3 and S4 the original is no Gaussian sky. In "
         f"{_of(len(nearer), len(seen))} Gaussian controls with the same spectra are "
     )
     if nearer:
@@ -137,7 +137,7 @@ def _spectra(content: Entry) -> str:
     """Say how near power and imposed correlations are, in bins that have enough modes."""
     parts, first = [], 0
     for field, one in content["fields"].items():
-        chosen = _enough(one["power"], content["lmax"])
+        chosen = significant_bins(one["power"], content["lmax"])
         away = [abs(bin["mean"] - 1.0) for bin in chosen if bin["mean"] is not None]
         if away:
             first = chosen[0]["l_min"]
@@ -205,20 +205,29 @@ def _exchanged(name: str) -> str:
     return " (fields exchanged)" if name == "S3P" else ""
 
 
-def _enough(bins: Sequence[Any], lmax: int) -> list[Any]:
-    """Return the bins up to a last multipole that have enough modes; all if none has."""
+def significant_bins(bins: Sequence[Any], lmax: int) -> list[Any]:
+    """Return the bins up to a last multipole that have enough modes; all if none has.
+
+    Args:
+        bins: entries with the multipoles `l_min` and `l_max`.
+        lmax: last multipole.
+    """
     inside = [bin for bin in bins if bin["l_min"] <= lmax]
     return [bin for bin in inside if bin["l_min"] >= _LOWEST_MULTIPOLE] or inside
 
 
 def _known(bins: Sequence[Entry], lmax: int) -> list[Entry]:
     """Return the bins of a correlation that have enough modes, where it is defined."""
-    chosen = _enough(bins, lmax)
+    chosen = significant_bins(bins, lmax)
     return [bin for bin in chosen if None not in (bin["mean"], bin["original"])]
 
 
 def _has_imposed_power(one: Entry) -> bool:
     return any(row["imposed"] for row in one["coherence"] if row["name"] == "S2")
+
+
+def _part(count: int, total: int) -> str:
+    return f"all {total}" if count == total else f"{count} of {total}"
 
 
 def _of(count: int, total: int) -> str:

@@ -83,7 +83,7 @@ def test_sentences_name_the_worst_and_the_best():
         "No field is a copy: where it can be told, the largest mean correlation with the original "
         "is 0.12 (B, l = 4 to 7; by chance 0.05). At l = 1 to 3 there are too few modes or too few "
         "seeds to tell.",
-        "In 6 of 6 groups of S3 and S4 the original is no Gaussian sky. In 5 of these Gaussian "
+        "In all 6 groups of S3 and S4 the original is no Gaussian sky. In 5 of these Gaussian "
         "controls with the same spectra are 10 (S4 of T) to 40 (S3 of T) of their standard "
         "deviations farther from it than the new maps. Not told apart from them: S4 of B.",
         "In distances that are in no loss (histogram, topology, peaks, ...) new maps are nearer to "
