@@ -61,6 +61,8 @@ from jaxscat.parametrizations.components import Components as Components
 from jaxscat.parametrizations.components import Stacked as Stacked
 from jaxscat.parametrizations.harmonic import Harmonic as Harmonic
 from jaxscat.parametrizations.harmonic import harmonic_form as harmonic_form
+from jaxscat.parametrizations.harmonic_fields import HarmonicFields as HarmonicFields
+from jaxscat.parametrizations.harmonic_fields import harmonic_fields_form as harmonic_fields_form
 from jaxscat.parametrizations.parametrization import Parametrization as Parametrization
 from jaxscat.parametrizations.pixels import FreePixels as FreePixels
 from jaxscat.parametrizations.pixels import Pixels as Pixels

@@ -8,7 +8,8 @@ from jaxtyping import Complex, Float
 
 from jaxscat.fields.seeds import check_seed
 from jaxscat.fields.starts import noise
-from jaxscat.harmonics.spectra import harmonic_coefficients, power_beyond
+from jaxscat.harmonics.cross_spectra import spectrum_matrices
+from jaxscat.harmonics.spectra import power_beyond
 from jaxscat.maps import check_map, check_mask, cover_hidden, describe, npix_to_nside, to_real
 
 
@@ -118,19 +119,10 @@ def _roots(
 
     Both are for white noise of unit variance per pixel.
     """
-    import healpy  # loads matplotlib, so not at import
-
-    coefficients = [harmonic_coefficients(map, weights) for map in maps]
-    count = len(maps)
-    spectra = np.empty((3 * npix_to_nside(maps.shape[1]), count, count))
-    for i in range(count):
-        for j in range(i + 1):
-            spectra[:, i, j] = spectra[:, j, i] = healpy.alm2cl(coefficients[i], coefficients[j])
-    if weights is not None:
-        spectra /= np.mean(np.square(weights))
+    spectra = spectrum_matrices(maps, weights)
     mean = np.average(maps, weights=weights, axis=1)[:, None]
     variance = np.average((maps - mean) ** 2, weights=weights, axis=1)
-    levels = [power_beyond(spectra[:, i, i], variance[i]) for i in range(count)]
+    levels = [power_beyond(spectra[:, i, i], variance[i]) for i in range(len(maps))]
     per_pixel = maps.shape[1] / (4.0 * np.pi)
     values, vectors = np.linalg.eigh(spectra * per_pixel)
     roots = np.einsum("lik,lk,ljk->lij", vectors, np.sqrt(np.maximum(values, 0.0)), vectors)
@@ -143,7 +135,7 @@ def _filtered(
     beyond: Float[np.ndarray, " f"],
 ) -> Float[np.ndarray, "f p"]:
     """Filter NESTED white noise by matrices of multipoles; the monopole is zero."""
-    import healpy
+    import healpy  # loads matplotlib, so not at import
 
     nside, last = npix_to_nside(drawn.shape[1]), len(roots) - 1
     gains = roots - np.diag(beyond)

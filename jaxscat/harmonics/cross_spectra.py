@@ -119,3 +119,24 @@ def correlation(
         power = (modes @ first[window]) * (modes @ second[window])
         found.append(modes @ cross[window] / np.sqrt(power) if power > 0 else np.nan)
     return np.array(found, np.float64)
+
+
+def spectrum_matrices(
+    maps: Float[np.ndarray, "f p"], footprint: Float[np.ndarray, " p"] | None = None
+) -> Float[np.ndarray, "l f f"]:
+    """Return the matrix of power and cross spectra of several NESTED maps in every multipole.
+
+    Args:
+        maps: of the whole sphere.
+        footprint: weights of the pixels, as for `angular_power_spectrum`.
+
+    Returns:
+        C_l for l = 0 to 3 nside - 1, in the products of the maps' units (sr).
+    """
+    import healpy  # loads matplotlib, so not at import
+
+    coefficients = [harmonic_coefficients(map, footprint) for map in maps]
+    fields = range(len(maps))
+    rows = [[healpy.alm2cl(coefficients[i], coefficients[j]) for j in fields] for i in fields]
+    spectra = np.moveaxis(np.array(rows), -1, 0)
+    return spectra if footprint is None else spectra / np.mean(np.square(footprint))

@@ -1,7 +1,5 @@
 """A map as a function of a field that is white noise if the map has a given power spectrum."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,11 +23,11 @@ from jaxscat.maps import (
     npix_to_nside,
     to_real,
 )
+from jaxscat.parametrizations.inverse_filter import solve_precisely
 from jaxscat.parametrizations.parametrization import Parametrization
 
-_REFINEMENTS, _ITERATIONS = 5, 200
 # Range of the power beyond the last multipole, over the power there.
-_BEYOND = np.array([0.25, 4.0])
+BEYOND = np.array([0.25, 4.0])
 # Of white noise: a multipole in which a field has less is not raised any more.
 _LEAST_POWER = 1e-6
 
@@ -164,14 +162,7 @@ def harmonic_form(
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
-    try:
-        known = dtype is not None and np.dtype(dtype) in (np.float32, np.float64)
-    except TypeError:
-        known = False
-    if not known:
-        raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
-    if jax.dtypes.canonicalize_dtype(dtype) != np.dtype(dtype):
-        raise ValueError("dtype: got float64 while JAX is in 32-bit mode, expected float32")
+    check_form_dtype(dtype)
     real = int | float | np.integer | np.floating
     number = isinstance(floor, real) and not isinstance(floor, bool)
     if not number or not 0 < floor <= 1:
@@ -189,7 +180,7 @@ def harmonic_form(
     # The mean would leak into other multipoles by far more than rounding.
     spectrum = angular_power_spectrum(original - mean, weights)
     # Y^+ is a poor inverse near the last multipole: what follows has to be near it in power.
-    beyond = np.clip(power_beyond(spectrum, spread**2), *(_BEYOND * spectrum[-1]))
+    beyond = np.clip(power_beyond(spectrum, spread**2), *(BEYOND * spectrum[-1]))
     levels = np.append(spectrum, beyond)
     levels = np.sqrt(levels * original.size / (4 * np.pi))
     levels = np.maximum(levels, floor * spread)
@@ -210,6 +201,22 @@ def harmonic_form(
         mean=jnp.asarray(mean, dtype),
         multipoles=multipoles,
     )
+
+
+def check_form_dtype(dtype: DTypeLike) -> None:
+    """Refuse a type of maps that JAX does not have, or that is not float32 or float64.
+
+    Raises:
+        ValueError: it is another, or float64 in JAX's 32-bit mode.
+    """
+    try:
+        known = dtype is not None and np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
+    if jax.dtypes.canonicalize_dtype(dtype) != np.dtype(dtype):
+        raise ValueError("dtype: got float64 while JAX is in 32-bit mode, expected float32")
 
 
 def check_form_nside(nside: int, *, name: str) -> None:
@@ -254,38 +261,7 @@ def _inverse_filter(
     def preconditioned(values: np.ndarray) -> np.ndarray:
         return filtered(filtered(values, -0.5), -0.5)
 
-    ringed = healpy.reorder(map, n2r=True)
-    spread = np.sqrt(np.mean(ringed**2)) or 1.0
-    field, residual = np.zeros_like(ringed), ringed
-    # Rounding ends a run of conjugate gradients early; the next one starts from the true residual.
-    for _ in range(_REFINEMENTS):
-        error = np.sqrt(np.mean(residual**2)) / spread
-        if error <= tolerance:
-            break
-        change = _conjugate_gradients(filtered, preconditioned, residual, tolerance * spread)
-        field = field + change
-        residual = ringed - filtered(field)
-    error = np.sqrt(np.mean(residual**2)) / spread
+    field, error = solve_precisely(
+        filtered, preconditioned, healpy.reorder(map, n2r=True), tolerance
+    )
     return healpy.reorder(field, r2n=True), error
-
-
-def _conjugate_gradients(
-    matrix: Callable[[np.ndarray], np.ndarray],
-    preconditioner: Callable[[np.ndarray], np.ndarray],
-    target: Float[np.ndarray, " p"],
-    tolerance: float,
-) -> Float[np.ndarray, " p"]:
-    """Return an approximate solution of a symmetric positive system."""
-    solution, residual = np.zeros_like(target), target
-    direction = preconditioned = preconditioner(residual)
-    power = residual @ preconditioned
-    for _ in range(_ITERATIONS):
-        product = matrix(direction)
-        step = power / (direction @ product)
-        solution, residual = solution + step * direction, residual - step * product
-        if np.sqrt(np.mean(residual**2)) <= tolerance:
-            break
-        preconditioned = preconditioner(residual)
-        power, previous = residual @ preconditioned, power
-        direction = preconditioned + power / previous * direction
-    return solution

@@ -36,7 +36,8 @@ from jaxscat.run.results import (
 from jaxscat.run.targets import treat_hidden
 from jaxscat.statistics.pairs import pair_name
 from jaxscat.validation import finite_or_none, gaussian_control
-from jaxscat.validation.fields import FieldsValidation, describe_fields, validate_fields
+from jaxscat.validation.field_words import describe_fields
+from jaxscat.validation.fields import FieldsValidation, validate_fields
 
 METHOD = (
     "synthesis of polarized HEALPix maps with given scattering covariances of several fields and "
@@ -82,6 +83,8 @@ def write_polarized(
             start_of=found.starts.__getitem__,
             mask=found.inputs.mask,
             hidden=treat_hidden(config),
+            parity=found.target.parity,
+            coarsest_nside=config.target.coarsest_nside,
             lmax=found.inputs.lmax,
             progress=observer.building,
         )
@@ -165,7 +168,7 @@ def summarize_polarized(
             "final_loss": first["final_loss"],
             "evaluations": first["evaluations"],
             "seeds": rows,
-            "description": describe_fields(validation, parity=found.target.parity),
+            "description": describe_fields(validation),
             "fields": content["fields"],
             "pairs": content["pairs"],
         }
@@ -230,6 +233,7 @@ def _notes(found: PolarizedSynthesis, config: Config) -> list[str]:
             f"E and B have multipoles up to {inputs.lmax}, in the original and in all new maps."
         )
     if config.synthesis.form == "harmonic":
-        imposed = ", ".join(f"{name * 2}" for name in inputs.fields)
-        notes.append(f"The harmonic form holds the power spectra {imposed}: imposed, not found.")
+        notes.append(
+            "The harmonic form holds all power and cross spectra: they are imposed, not found."
+        )
     return notes

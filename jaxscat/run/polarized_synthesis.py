@@ -14,7 +14,8 @@ from jaxscat.io.masks import build_footprint
 from jaxscat.minimization.result import Result
 from jaxscat.objectives.field_target import FieldTarget, make_field_target
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.parametrizations.harmonic import check_form_nside, harmonic_form
+from jaxscat.parametrizations.harmonic import check_form_nside
+from jaxscat.parametrizations.harmonic_fields import harmonic_fields_form
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config
 from jaxscat.run.folder import RunFolder
@@ -82,13 +83,14 @@ def synthesize_polarized(
     with clock.measure("target"):
         observer.stage("measuring the map")
         target = measure_target(config, inputs, pyramid)
-        forms = None
+        form = None
         if harmonic:
-            dtype = np.dtype(config.run.precision)
-            forms = {
-                name: harmonic_form(map, dtype=dtype, footprint=footprint)
-                for name, map in inputs.fields.items()
-            }
+            form = harmonic_fields_form(
+                inputs.fields,
+                dtype=np.dtype(config.run.precision),
+                footprint=footprint,
+                parity=config.polarization.parity,
+            )
     draw = partial(STARTS[settings.start], inputs.fields, footprint=footprint)
     count = len(settings.seeds)
     shown = f"seed {settings.seeds[0]}" if count == 1 else f"{count} seeds"
@@ -98,7 +100,7 @@ def synthesize_polarized(
         pyramid,
         settings.seeds,
         start=draw,
-        forms=forms,
+        form=form,
         batch_size=settings.batch_size,
         checkpoints=build_checkpoints(config, run, inputs.checksums),
         callback=observer.step,

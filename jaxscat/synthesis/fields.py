@@ -20,12 +20,12 @@ from jaxscat.objectives.objective import Objective
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.parametrizations.components import Components
-from jaxscat.parametrizations.parametrization import Parametrization
+from jaxscat.parametrizations.parametrization import Parametrization, check_parametrization
 from jaxscat.parametrizations.pixels import Pixels, power_of_two_near
 from jaxscat.progress import Progress
 from jaxscat.statistics.checks import check_map_of
 from jaxscat.synthesis.options import SynthesisOptions, minimizer_options
-from jaxscat.synthesis.synthesize import TERM, check_form
+from jaxscat.synthesis.synthesize import TERM
 
 Fields = Mapping[str, Float[np.ndarray, "*seeds p"]]
 FieldStart = Callable[[int], Fields] | Fields
@@ -37,7 +37,7 @@ def synthesize_fields(
     seeds: int | Sequence[int],
     *,
     start: FieldStart | None = None,
-    forms: Mapping[str, Parametrization] | None = None,
+    form: Parametrization | Mapping[str, Parametrization] | None = None,
     batch_size: int | None = None,
     devices: Sequence[jax.Device] | None = None,  # pyright: ignore[reportInvalidTypeForm]
     checkpoints: Checkpoints | None = None,
@@ -58,8 +58,8 @@ def synthesize_fields(
             `functools.partial(jaxscat.gaussian_fields, originals)`; or such a dictionary with a
             leading axis of seeds; None for white noise with the mean and standard deviation of
             every field.
-        forms: parametrization of every field, such as `jaxscat.harmonic_form(original)`; None for
-            the pixels.
+        form: parametrization of all fields, such as `jaxscat.harmonic_fields_form(originals)`, or a
+            dictionary of one for each; None for their pixels.
         batch_size, devices, checkpoints, callback, options: as for `synthesize_many`.
 
     Returns:
@@ -94,7 +94,7 @@ def synthesize_fields(
     return minimize(
         Objective({TERM: FieldScattering(pyramid, target)}),
         _draw_starts(start, listed, target, pyramid.spec),
-        parametrization=_build_unknowns(forms, target, pyramid.spec),
+        parametrization=_build_unknowns(form, target, pyramid.spec),
         seeds=listed,
         checkpoints=checkpoints,
         callback=callback,
@@ -103,23 +103,33 @@ def synthesize_fields(
 
 
 def _build_unknowns(
-    forms: Mapping[str, Parametrization] | None, target: FieldTarget, spec: PyramidSpec
-) -> Components:
-    """Return the unknowns of all fields: their pixels in the unit of each, or the given forms."""
-    if forms is None:
-        units = {
-            field: power_of_two_near(float(target.levels[field][1])) for field in target.fields
-        }
+    form: Parametrization | Mapping[str, Parametrization] | None,
+    target: FieldTarget,
+    spec: PyramidSpec,
+) -> Parametrization:
+    """Return the unknowns of all fields: their pixels in the unit of each, or the given form."""
+    if form is None:
         number = np.dtype(spec.dtype).type
-        return Components({field: Pixels(spec.npix, number(unit)) for field, unit in units.items()})
-    if not isinstance(forms, Mapping) or set(forms) != set(target.fields):
-        got = ", ".join(map(str, forms)) if isinstance(forms, Mapping) else describe(forms)
-        raise ValueError(
-            f"forms: got {got}, expected a parametrization for each of {', '.join(target.fields)}"
+        spreads = {field: float(target.levels[field][1]) for field in target.fields}
+        return Components(
+            {
+                field: Pixels(spec.npix, number(power_of_two_near(spread)))
+                for field, spread in spreads.items()
+            }
         )
-    for form in forms.values():
-        check_form(form, spec)
-    return Components(dict(forms))
+    if isinstance(form, Mapping):
+        if set(form) != set(target.fields):
+            raise ValueError(
+                f"form: got {', '.join(map(str, form))}, expected a parametrization for each of "
+                f"{', '.join(target.fields)}"
+            )
+        form = Components(dict(form))
+    made = check_parametrization(form, spec.dtype, "form")
+    expected = {field: (spec.npix,) for field in target.fields}
+    shapes = jax.tree.map(lambda leaf: leaf.shape, made)
+    if not isinstance(made, Mapping) or dict(shapes) != expected:
+        raise ValueError(f"form: got maps of shapes {shapes}, expected {expected}")
+    return form
 
 
 def _draw_starts(

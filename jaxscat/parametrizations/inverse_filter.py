@@ -1,0 +1,55 @@
+"""The field of which a filter makes a map, by conjugate gradients on the host."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+_REFINEMENTS, _ITERATIONS = 5, 200
+Filter = Callable[[Float[np.ndarray, "*shape"]], Float[np.ndarray, "*shape"]]
+
+
+def solve_precisely(
+    matrix: Filter, preconditioner: Filter, target: Float[np.ndarray, "*shape"], tolerance: float
+) -> tuple[Float[np.ndarray, "*shape"], float]:
+    """Return a solution of a symmetric positive system, and its error over the target's spread.
+
+    Args:
+        matrix: the system, applied to values.
+        preconditioner: an approximate inverse, symmetric and positive too.
+        target: what the matrix should make of the solution, in the shape of the values.
+        tolerance: error at which it ends.
+    """
+    spread = np.sqrt(np.mean(target**2)) or 1.0
+    found, residual = np.zeros_like(target), target
+    error = np.sqrt(np.mean(residual**2)) / spread
+    # Rounding ends a run of conjugate gradients early; the next one starts from the true residual.
+    for _ in range(_REFINEMENTS):
+        if error <= tolerance:
+            break
+        found = found + _solve(matrix, preconditioner, residual, tolerance * spread)
+        residual = target - matrix(found)
+        error = np.sqrt(np.mean(residual**2)) / spread
+    return found, float(error)
+
+
+def _solve(
+    matrix: Filter,
+    preconditioner: Filter,
+    target: Float[np.ndarray, "*shape"],
+    tolerance: float,
+) -> Float[np.ndarray, "*shape"]:
+    """Return an approximate solution of a symmetric positive system."""
+    solution, residual = np.zeros_like(target), target
+    direction = preconditioned = preconditioner(residual)
+    power = np.vdot(residual, preconditioned)
+    for _ in range(_ITERATIONS):
+        product = matrix(direction)
+        step = power / (np.vdot(direction, product))
+        solution, residual = solution + step * direction, residual - step * product
+        if np.sqrt(np.mean(residual**2)) <= tolerance:
+            break
+        preconditioned = preconditioner(residual)
+        power, previous = np.vdot(residual, preconditioned), power
+        direction = preconditioned + power / previous * direction
+    return solution
