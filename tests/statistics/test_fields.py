@@ -213,9 +213,7 @@ def test_derivatives_agree_with_differences(fields, pyramid):
     assert all((np.asarray(gradient[name])[mask == 0] == 0).all() for name in fields)
     for name, map in fields.items():
         direction = generator.normal(size=192) * map.std()
-        above, below = (
-            value(fields | {name: map + sign * 1e-6 * direction}) for sign in (1, -1)
-        )
+        above, below = (value(fields | {name: map + sign * 1e-6 * direction}) for sign in (1, -1))
         expected = float(above - below) / 2e-6
         size = np.linalg.norm(gradient[name]) * np.linalg.norm(direction)
         assert abs(gradient[name] @ direction - expected) <= 1e-7 * size
@@ -242,7 +240,7 @@ def test_tables_and_names(fields, pyramid, measured, masks):
     count = 2 if masks else 1
     assert vector.shape == ((2, len(names)) if masks else (len(names),))
     assert {column.shape for column in table.values()} == {(count * len(names),)}
-    assert list(table)[0] == "pair" and list(table)[-1] == "value"
+    assert next(iter(table)) == "pair" and list(table)[-1] == "value"
     assert ("mask" in table) == masks
     for pair, one in measured.items():
         rows = table["pair"] == pair
@@ -253,9 +251,7 @@ def test_tables_and_names(fields, pyramid, measured, masks):
     np.testing.assert_array_equal(table["value"][at], np.atleast_2d(vector)[:, index])
     odd = {
         (pair, group)
-        for pair, group, parity in zip(
-            table["pair"], table["group"], table["parity"], strict=True
-        )
+        for pair, group, parity in zip(table["pair"], table["group"], table["parity"], strict=True)
         if parity == "odd"
     }
     assert odd == {
