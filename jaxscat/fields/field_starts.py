@@ -94,6 +94,9 @@ def _check(
             f"originals: got {describe(originals)}, expected maps by field such as "
             "{'T': t, 'E': e, 'B': b}"
         )
+    for field in originals:
+        if not isinstance(field, str):
+            raise ValueError(f"originals: got the field {field!r}, expected a name such as 'T'")
     weights = nside = None
     checked = {}
     # In the order of the names: a seed gives the same maps in whatever order they are given.
