@@ -59,6 +59,7 @@ def test_starts_are_float32_maps_of_their_seed_alone(originals, kind):
     first = kind(originals, 3)
     assert {(map.dtype.name, map.shape) for map in first.values()} == {("float32", (NPIX,))}
     turned = kind(dict(reversed(originals.items())), 3)
+    assert (list(first), list(turned)) == (["T", "E", "B"], ["B", "E", "T"])
     other = kind(originals, 4)
     for name in "TEB":
         np.testing.assert_array_equal(turned[name], first[name])
