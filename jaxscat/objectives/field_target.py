@@ -35,7 +35,7 @@ from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula
 from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.pairs import Pair, check_fields, check_pairs
-from jaxscat.statistics.parity import even_errors, even_part
+from jaxscat.statistics.parity import even_errors, even_part, joined_errors
 from jaxscat.statistics.power import measure_power
 from jaxscat.statistics.reduction import Reduction
 
@@ -116,7 +116,7 @@ class FieldTarget(eqx.Module):
         return replace(
             self,
             mean=self.mean.reduced(reduction),
-            sigma=_reduced_errors(self.sigma, reduction),
+            sigma=_reduced_errors(self.sigma, self.parity, reduction),
             reduction=reduction,
         )
 
@@ -262,8 +262,14 @@ def _by_pair(function: Any, statistics: FieldCovariances) -> FieldCovariances:
     return replace(statistics, statistics=tuple(function(pair, one) for pair, one in each))
 
 
-def _reduced_errors(sigma: FieldCovariances, reduction: Reduction) -> FieldCovariances:
-    return _by_pair(lambda pair, errors: positive(reduction.sigma(errors), _name(pair)), sigma)
+def _reduced_errors(
+    sigma: FieldCovariances, parity: Parity, reduction: Reduction
+) -> FieldCovariances:
+    def reduced(pair: Pair, errors: ScatteringCovariance) -> Any:
+        errors = joined_errors(errors) if parity == "even" else errors
+        return positive(reduction.sigma(errors), _name(pair))
+
+    return _by_pair(reduced, sigma)
 
 
 def _name(pair: Pair) -> str:

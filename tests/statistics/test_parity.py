@@ -7,11 +7,18 @@ import jax
 import numpy as np
 import pytest
 
+from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.fields import measure_fields
 from jaxscat.statistics.indices import scale_pairs, scale_triples
 from jaxscat.statistics.pairs import changes_sign
-from jaxscat.statistics.parity import even_errors, even_part, mirror, odd_part
+from jaxscat.statistics.parity import (
+    even_errors,
+    even_part,
+    joined_errors,
+    mirror,
+    odd_part,
+)
 
 PAIRS = (("T", "T"), ("B", "B"), ("T", "E"), ("T", "B"), ("B", "E"))
 
@@ -213,3 +220,21 @@ def test_errors_of_even_parts(both):
     assert (other < np.max(errors.s1[:, ~own], axis=1, keepdims=True)).all()
     single = dataclasses.replace(errors, s2=errors.s2 * 1e-300)
     np.testing.assert_allclose(even_errors(single).s2, even.s2 * 1e-300, rtol=1e-12)
+
+
+@pytest.mark.parametrize("reduction", [IsotropicMean(), FourierHarmonics(1)], ids=str)
+def test_errors_of_reduced_even_parts(both, reduction):
+    """By the spread of reduced even parts; harmonics of a sine may be less than that."""
+    one = both[0]["TB"]
+    generator = np.random.default_rng(0)
+    errors = jax.tree.map(lambda group: generator.uniform(1, 2, group.shape), one)
+    drawn = jax.tree.map(lambda group: generator.normal(size=(4000, *group.shape)) * group, errors)
+    found = reduction.sigma(joined_errors(even_errors(errors)))
+    parts = jax.vmap(lambda one: reduction.mean(even_part(one, ("T", "E"))))(drawn)
+    for name, group in parts.groups().items():
+        if name == "S0":
+            continue
+        spread, sigma = np.std(np.asarray(group), axis=0), np.asarray(found.groups()[name])
+        if reduction == IsotropicMean():
+            np.testing.assert_allclose(spread, sigma, rtol=0.09, err_msg=name)
+        assert (spread < 1.5 * sigma).all()
