@@ -21,6 +21,9 @@ FORM = jaxscat.Pixels(48)
 MASKED = jaxscat.make_target(MAP, PYRAMID, mask=MASK, coarsest_nside=1)
 NOISE = jaxscat.GaussianNoise.white(1.0, 2, dtype="float64")
 SKY = jaxscat.Sky({"Q": MAP, "U": OTHER}, MASK, {"Q": None, "U": None}, "noise")
+FIELDS = {"T": MAP, "E": OTHER}
+FIELD_TARGET = jaxscat.make_field_target(FIELDS, PYRAMID, pairs=["TE"], coarsest_nside=1)
+FIELD_STATISTICS = jaxscat.measure_fields(FIELDS, PYRAMID, pairs=["TE"])
 GAPS, RENEWALS = np.arange(48) < 5, jaxscat.Renewals(number=1)
 RELATION = jaxscat.gaussianize(MAP)[1]
 
@@ -35,6 +38,9 @@ def calls():
     many = {"callback": None, "checkpoints": None, "reduction": None, "form": FORM, "max_steps": 1}
     one = {"target": TARGET, "pyramid": PYRAMID}
     of_map = {"map": MAP, "pyramid": PYRAMID}
+    of_fields = {"maps": FIELDS, "pyramid": PYRAMID, "pairs": ["TE"], "mask": MASK}
+    of_fields |= {"mask_threshold": 0.1, "hidden": "include"}
+    field_starts = {"originals": FIELDS, "seed": 1, "footprint": MASK}
     j = jaxscat
     return [
         (j.gaussianize, {"map": MAP}),
@@ -61,6 +67,26 @@ def calls():
         (SKY.teb, {"lmax": 4}),
         (j.measure, of_map | how),
         (j.standard_error, of_map | how | {"formula": "pixels"}),
+        (j.measure_fields, of_fields | {"both_triangles": False}),
+        (j.fields_standard_error, of_fields | {"both_triangles": False, "formula": "pixels"}),
+        (
+            j.make_field_target,
+            of_fields
+            | {"parity": "even", "sigma": "pixels", "sigma_floor": 0.01, "coarsest_nside": 1}
+            | {"normalization": "target"},
+        ),
+        (FIELD_STATISTICS.reduced, {"reduction": j.IsotropicMean()}),
+        (FIELD_TARGET.reduced, {"reduction": j.IsotropicMean()}),
+        (j.FieldScattering, {"pyramid": PYRAMID, "target": FIELD_TARGET}),
+        (j.fields_loss, {"maps": FIELDS, "pyramid": PYRAMID, "target": FIELD_TARGET}),
+        (j.gaussian_fields, field_starts),
+        (j.white_fields, field_starts),
+        (
+            j.synthesize_fields,
+            {"target": FIELD_TARGET, "pyramid": PYRAMID, "seeds": [1], "start": None}
+            | {"forms": {"T": FORM, "E": FORM}, "batch_size": 1, "callback": None}
+            | {"checkpoints": None, "max_steps": 1},
+        ),
         (j.wavelet_power, of_map | {"mask": MASK, "mask_threshold": 0.1}),
         (j.coefficient_maps, of_map | {"second": OTHER, "out_nside": 1}),
         (j.align_orientations, of_map | {"mask": MASK}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import typer
@@ -237,7 +237,7 @@ def compare(
         if figure is not None:
             check_output("figure", figure, [first, other], overwrite=overwrite, figure=True)
         one, two = load_statistics(first), load_statistics(other)
-        found = one.statistics.scales, two.statistics.scales
+        found = one.spec.scales, two.spec.scales
         one, two = common_scales(one, two)
         rows = compare_statistics(one, two)
         if found[0] != found[1]:
@@ -247,7 +247,8 @@ def compare(
         if figure is not None:
             names = [str(first), str(other) if other != first else f"{other} (again)"]
             both = split_masks(names[0], one.statistics) | split_masks(names[1], two.statistics)
-            errors = choose_errors(one, two) if one.statistics.masks is None else None
+            whole = getattr(one.statistics, "masks", None) is None
+            errors: Any = choose_errors(one, two) if whole else None
             write_figure(figure, plot_coefficients(both, errors=errors))
             say(f"wrote {figure}")
 

@@ -289,10 +289,10 @@ def _check_range(statistics: ScatteringCovariance, precision: str) -> None:
         )
 
 
-def split_masks(name: str, statistics: ScatteringCovariance) -> dict[str, ScatteringCovariance]:
+def split_masks(name: str, statistics: Any) -> dict[str, ScatteringCovariance]:
     """Split coefficients into the entries of a figure: one, or one for every mask."""
     name = as_label(name)
-    if statistics.masks is None:
+    if getattr(statistics, "masks", None) is None:  # those of fields, which no figure shows, too
         return {name: statistics}
     return {
         f"{name}, mask {mask}": jax.tree.map(lambda group, mask=mask: group[mask], statistics)

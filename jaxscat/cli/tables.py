@@ -42,9 +42,10 @@ def summary_table(stored: StoredStatistics) -> Table:
     There is one column of values for each mask. The error beside a mean over orientations is the
     mean error of the single orientations, since these are not independent.
     """
-    statistics, spec = stored.statistics, stored.spec
+    statistics: Any = stored.statistics
+    spec = stored.spec
     groups = {name: np.asarray(group) for name, group in statistics.groups().items()}
-    errors = stored.errors
+    errors: Any = stored.errors
     their_errors = (
         {} if errors is None else {name: np.asarray(e) for name, e in errors.groups().items()}
     )
@@ -87,14 +88,22 @@ def summary_table(stored: StoredStatistics) -> Table:
 def comparison_table(rows: Sequence[GroupDifference], *, title: str) -> Table:
     """Build the table of the differences between two files of coefficients, a row per group."""
     table = Table(title=title, title_justify="left")
-    headings = ["group", "number", "relative rms difference"]
+    of_fields = any(row.pair is not None for row in rows)
+    headings = [*["pair"] * of_fields, "group", "number", "relative rms difference"]
     in_errors = any(row.chi_square is not None for row in rows)
     if in_errors:
         headings += ["mean |diff/error|^2", "largest |diff/error|", "where"]
     for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("group", "where") else "right")
+        table.add_column(
+            heading, justify="left" if heading in ("pair", "group", "where") else "right"
+        )
     for row in rows:
-        cells = [row.group, str(row.number), _number(row.relative_rms)]
+        cells = [
+            *[row.pair or ""] * of_fields,
+            row.group,
+            str(row.number),
+            _number(row.relative_rms),
+        ]
         if in_errors:
             cells += [
                 _number(row.chi_square),

@@ -48,13 +48,12 @@ def gaussian_fields(
     """
     checked, weights = _check(originals, footprint)
     check_seed(seed)
-    fields = list(checked)
     maps = np.stack(list(checked.values()))
     roots, beyond = _roots(maps, weights)
     drawn = noise(seed, maps.size).reshape(maps.shape).astype(np.float64)
     made = _filtered(drawn, roots, beyond)
     offset = np.average(maps - made, weights=weights, axis=1)
-    return dict(zip(fields, (made + offset[:, None]).astype(np.float32), strict=True))
+    return _as_given(originals, list(checked), made + offset[:, None])
 
 
 def white_fields(
@@ -83,7 +82,16 @@ def white_fields(
     mean = average(maps)[:, None]
     spread = np.sqrt(average((maps - mean) ** 2))[:, None]
     made = mean + spread * noise(seed, maps.size).reshape(maps.shape)
-    return dict(zip(checked, made.astype(np.float32), strict=True))
+    return _as_given(originals, list(checked), made)
+
+
+def _as_given(
+    originals: Mapping[str, Float[np.ndarray, " p"]],
+    fields: list[str],
+    made: Float[np.ndarray, "f p"],
+) -> dict[str, Float[np.ndarray, " p"]]:
+    """Return maps of fields in the order in which the originals are given."""
+    return {field: made[fields.index(field)].astype(np.float32) for field in originals}
 
 
 def _check(
@@ -95,6 +103,9 @@ def _check(
             f"originals: got {describe(originals)}, expected maps by field such as "
             "{'T': t, 'E': e, 'B': b}"
         )
+    for field in originals:
+        if not isinstance(field, str):
+            raise ValueError(f"originals: got the field {field!r}, expected a name such as 'T'")
     weights = nside = None
     checked = {}
     # In the order of the names: a seed gives the same maps in whatever order they are given.

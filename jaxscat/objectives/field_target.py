@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxscat.maps import check_kind
+from jaxscat.maps import check_kind, describe
 from jaxscat.objectives.make_target import check_choices, check_varying, left_scales
 from jaxscat.objectives.target import (
     GroupWeights,
@@ -32,10 +32,10 @@ from jaxscat.statistics.fields import (
 from jaxscat.statistics.hidden import Hidden, check_hidden
 from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
-from jaxscat.statistics.moments import ErrorFormula
+from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula
 from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.pairs import Pair, check_fields, check_pairs
-from jaxscat.statistics.parity import even_errors, even_part
+from jaxscat.statistics.parity import even_errors, even_part, joined_errors
 from jaxscat.statistics.power import measure_power
 from jaxscat.statistics.reduction import Reduction
 
@@ -116,7 +116,7 @@ class FieldTarget(eqx.Module):
         return replace(
             self,
             mean=self.mean.reduced(reduction),
-            sigma=_reduced_errors(self.sigma, reduction),
+            sigma=_reduced_errors(self.sigma, self.parity, reduction),
             reduction=reduction,
         )
 
@@ -166,13 +166,11 @@ def make_field_target(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/polarization.md`, "Loss".
     """
-    if sigma == "ensemble":
-        raise ValueError("sigma: got 'ensemble' for one sky, expected 'pixels' or 'foscat'")
-    check_choices(sigma, sigma_floor, weights, None)
+    check_choices(sigma, sigma_floor, weights, None, ERROR_FORMULAS)
     if parity not in get_args(Parity):
         raise ValueError(f"parity: got {parity!r}, expected one of {list(get_args(Parity))}")
-    if normalization not in (None, "target"):
-        raise ValueError(f"normalization: got {normalization!r}, expected 'target' or None")
+    if normalization is not None and not _is_text(normalization, "target"):
+        raise ValueError(f"normalization: got {describe(normalization)}, expected 'target' or None")
     spec = check_pyramid(pyramid)
     scales = covariance_scales(spec, coarsest_nside)
     fields = check_fields(maps)
@@ -192,7 +190,9 @@ def make_field_target(
     constant = replace(measurement, constant_mask=True)
     mean = measure_pairs(prepared, constant, chosen, scales)
     spread = measure_pair_errors(prepared, measurement, chosen, sigma)
-    spread = _by_pair(lambda _, errors: positive(finest_covariances(errors, scales)), spread)
+    spread = _by_pair(
+        lambda pair, errors: positive(finest_covariances(errors, scales), _name(pair)), spread
+    )
     powers = None
     if normalization == "target":
         powers = {
@@ -262,8 +262,22 @@ def _by_pair(function: Any, statistics: FieldCovariances) -> FieldCovariances:
     return replace(statistics, statistics=tuple(function(pair, one) for pair, one in each))
 
 
-def _reduced_errors(sigma: FieldCovariances, reduction: Reduction) -> FieldCovariances:
-    return _by_pair(lambda _, errors: positive(reduction.sigma(errors)), sigma)
+def _reduced_errors(
+    sigma: FieldCovariances, parity: Parity, reduction: Reduction
+) -> FieldCovariances:
+    def reduced(pair: Pair, errors: ScatteringCovariance) -> Any:
+        errors = joined_errors(errors) if parity == "even" else errors
+        return positive(reduction.sigma(errors), _name(pair))
+
+    return _by_pair(reduced, sigma)
+
+
+def _name(pair: Pair) -> str:
+    return ", ".join(f"maps[{field!r}]" for field in dict.fromkeys(pair))
+
+
+def _is_text(value: object, text: str) -> bool:
+    return isinstance(value, str) and value == text
 
 
 def _even_power(power: Float[Array, "*masks J L"], parity: Parity) -> Float[Array, "*masks J L"]:

@@ -160,11 +160,16 @@ def make_target(
     )
 
 
-def check_choices(sigma: object, sigma_floor: Any, weights: object, reduction: object) -> None:
+def check_choices(
+    sigma: object,
+    sigma_floor: Any,
+    weights: object,
+    reduction: object,
+    known: Sequence[str] = (*ERROR_FORMULAS, "ensemble"),
+) -> None:
     """Refuse settings of a target with a `ValueError` (see `make_target`)."""
-    known = [*ERROR_FORMULAS, "ensemble"]
     if sigma not in known:
-        raise ValueError(f"sigma: got {sigma!r}, expected one of {known}")
+        raise ValueError(f"sigma: got {sigma!r}, expected one of {list(known)}")
     if not isinstance(reduction, Reduction | None):
         raise ValueError(
             f"reduction: got {reduction!r}, expected a Reduction such as IsotropicMean(), or None"

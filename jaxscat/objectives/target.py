@@ -183,11 +183,11 @@ def finest_covariances(statistics: ScatteringCovariance, scales: int) -> Scatter
     return statistics.finest(statistics.scales, scales)
 
 
-def positive(sigma: ScatteringCovariance | ReducedCovariance) -> Any:
+def positive(sigma: ScatteringCovariance | ReducedCovariance, map: str = "map") -> Any:
     """Return errors as they are, if a difference can be divided by all of them.
 
     Raises:
-        ValueError: one of them is not finite, or not positive.
+        ValueError: one of them is not finite, or not positive; it begins with `map`.
     """
     for name, group in sigma.groups().items():
         # In NumPy: nothing is compiled for a check of numbers that are known.
@@ -195,13 +195,13 @@ def positive(sigma: ScatteringCovariance | ReducedCovariance) -> Any:
         bad = int(np.sum(~np.isfinite(group)))
         if bad:
             raise ValueError(
-                f"map: got {bad} of {group.size} coefficients of {name} that {group.dtype} cannot "
-                "hold, expected smaller numbers (a larger unit)"
+                f"{map}: got {bad} of {group.size} coefficients of {name} that {group.dtype} "
+                "cannot hold, expected smaller numbers (a larger unit)"
             )
         bad = int(np.sum(~(group > 0)))
         if bad:
             raise ValueError(
-                f"map: got {bad} of {group.size} coefficients of {name} whose standard error is "
+                f"{map}: got {bad} of {group.size} coefficients of {name} whose standard error is "
                 "zero, expected a map (and a mask) that varies at every scale, in a unit whose "
                 f"squares {group.dtype} can hold"
             )

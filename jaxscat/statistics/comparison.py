@@ -12,8 +12,10 @@ from jaxtyping import Float
 
 from jaxscat.maps import check_kind
 from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.fields import FieldCovariances
 from jaxscat.statistics.indices import covariance_scales
 from jaxscat.statistics.storage import StoredStatistics, spec_differences
+from jaxscat.statistics.stored_groups import Coefficients
 
 
 class GroupDifference(NamedTuple):
@@ -26,6 +28,7 @@ class GroupDifference(NamedTuple):
         chi_square: mean of |difference / error|^2; None if there are no nonzero errors.
         largest: maximum |difference / error|.
         name: name of the coefficient of that maximum.
+        pair: of several fields, the name of the pair such as "TE"; else None.
     """
 
     group: str
@@ -34,6 +37,7 @@ class GroupDifference(NamedTuple):
     chi_square: float | None
     largest: float | None
     name: str | None
+    pair: str | None = None
 
 
 def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[GroupDifference]:
@@ -42,10 +46,10 @@ def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[G
     Differences are in units of the errors of the first or, if it has none, of the other;
     coefficients with zero error are ignored there. Where one has more scales than the other, the
     finest that both have are compared (see `common_scales`). Warns where hidden pixels alone make
-    a difference.
+    a difference. Of several fields, all groups of one pair are followed by those of the next.
 
     Raises:
-        ValueError: the two differ in pyramid, kind or masks; precisions may differ.
+        ValueError: the two differ in pyramid, kind, pairs or masks; precisions may differ.
     """
     for name, stored in (("one", one), ("other", other)):
         check_kind(
@@ -54,21 +58,54 @@ def compare_statistics(one: StoredStatistics, other: StoredStatistics) -> list[G
     if (said := _describe_hidden(one, other)) is not None:
         warnings.warn(f"coefficients: {said}", stacklevel=2)
     one, other = common_scales(one, other)
+    first, second = _by_pair(one), _by_pair(other)
+    if list(first) != list(second):
+        got, also = (
+            f"pairs {', '.join(map(str, pairs))}" if None not in pairs else "no pairs of fields"
+            for pairs in (first, second)
+        )
+        raise ValueError(f"coefficients: got {got} and {also}, expected the same in both files")
+    rows = []
+    for pair, stored in first.items():
+        rows += _compare_groups(stored, second[pair], pair)
+    return rows
+
+
+def _compare_groups(
+    one: StoredStatistics, other: StoredStatistics, pair: str | None
+) -> list[GroupDifference]:
+    """Return the rows of one map, of two maps, or of a pair of fields."""
     _check_alike(one, other)
-    errors = choose_errors(one, other)
-    names = one.statistics.names()
-    theirs, rows, start = other.statistics.groups(), [], 0
-    for group, reference in one.statistics.groups().items():
+    errors: Any = choose_errors(one, other)
+    whole, others = _of_maps(one.statistics), _of_maps(other.statistics)
+    names, theirs = whole.names(), others.groups()
+    rows, start = [], 0
+    for group, reference in whole.groups().items():
         reference = np.asarray(reference).astype(np.complex128)
         difference = np.abs(np.asarray(theirs[group]).astype(np.complex128) - reference)
         scale = (np.abs(reference) ** 2).sum()
         relative = float(np.sqrt((difference**2).sum() / scale)) if scale > 0 else None
-        size = reference.size // (one.statistics.masks or 1)
+        size = reference.size // (whole.masks or 1)
         sigma = None if errors is None else errors.groups()[group]
         in_errors = _in_errors(difference, sigma, names[start : start + size])
-        rows.append(GroupDifference(group, reference.size, relative, *in_errors))
+        rows.append(GroupDifference(group, reference.size, relative, *in_errors, pair))
         start += size
     return rows
+
+
+def _by_pair(stored: StoredStatistics) -> dict[str | None, StoredStatistics]:
+    """Return the coefficients and errors of every pair of fields; of maps, those there are."""
+    if not isinstance(stored.statistics, FieldCovariances):
+        return {None: stored}
+    errors: Any = stored.errors
+    return {
+        pair: stored._replace(statistics=one, errors=None if errors is None else errors[pair])
+        for pair, one in stored.statistics.items()
+    }
+
+
+def _of_maps(statistics: Any) -> ScatteringCovariance:
+    return statistics
 
 
 def common_scales(
@@ -78,17 +115,25 @@ def common_scales(
 
     Scales are missing where a pyramid has fewer, or hidden pixels have left too little.
     """
-    scales = min(stored.statistics.scales for stored in (one, other))
-    pairs = min(covariance_scales(len(stored.statistics.pairs)) for stored in (one, other))
+    sets = [_of_maps(part.statistics) for of in (one, other) for part in _by_pair(of).values()]
+    scales = min(statistics.scales for statistics in sets)
+    pairs = min(covariance_scales(len(statistics.pairs)) for statistics in sets)
     first, second = (
         stored._replace(
-            statistics=stored.statistics.finest(scales, pairs),
-            errors=None if stored.errors is None else stored.errors.finest(scales, pairs),
+            statistics=_finest(stored.statistics, scales, pairs),
+            errors=None if stored.errors is None else _finest(stored.errors, scales, pairs),
             spec=replace(stored.spec, scales=scales),
         )
         for stored in (one, other)
     )
     return first, second
+
+
+def _finest(statistics: Coefficients, scales: int, pairs: int) -> Coefficients:
+    if not isinstance(statistics, FieldCovariances):
+        return statistics.finest(scales, pairs)
+    parts = tuple(_of_maps(one).finest(scales, pairs) for one in statistics.statistics)
+    return replace(statistics, statistics=parts)
 
 
 def _describe_hidden(one: StoredStatistics, other: StoredStatistics) -> str | None:
@@ -107,7 +152,7 @@ def _describe_hidden(one: StoredStatistics, other: StoredStatistics) -> str | No
     return None
 
 
-def choose_errors(one: StoredStatistics, other: StoredStatistics) -> ScatteringCovariance | None:
+def choose_errors(one: StoredStatistics, other: StoredStatistics) -> Coefficients | None:
     """Return the errors for comparing two sets: those of the first set that has any."""
     return one.errors if one.errors is not None else other.errors
 

@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxscat.maps import check_flag, check_kind
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.checks import PreparedMap, stack_maps
 from jaxscat.statistics.coefficients import ScatteringCovariance
@@ -122,8 +123,9 @@ class FieldCovariances(eqx.Module):
         """Return the coefficients with combined orientations (not of standard errors).
 
         Raises:
-            ValueError: they are reduced already.
+            ValueError: they are reduced already, or `reduction` is no Reduction.
         """
+        check_kind(reduction, Reduction, "reduction", "a Reduction such as IsotropicMean()")
         found = []
         for one in self.statistics:
             check_whole(one, "statistics")
@@ -167,10 +169,11 @@ def measure_fields(
     """
     fields = check_fields(maps)
     chosen = check_pairs(pairs, fields)
+    check_flag(both_triangles, "both_triangles")
     measurement = build_measurement(
         pyramid, mask=mask, mask_threshold=mask_threshold, hidden=hidden
     )
-    measurement = replace(measurement, both_triangles=both_triangles)
+    measurement = replace(measurement, both_triangles=bool(both_triangles))
     prepared = prepare_fields(maps, measurement)
     return measure_pairs(prepared, measurement, chosen)
 
@@ -204,10 +207,11 @@ def fields_standard_error(
         raise ValueError(f"formula: got {formula!r}, expected one of {list(ERROR_FORMULAS)}")
     fields = check_fields(maps)
     chosen = check_pairs(pairs, fields)
+    check_flag(both_triangles, "both_triangles")
     measurement = build_measurement(
         pyramid, mask=mask, mask_threshold=mask_threshold, hidden=hidden
     )
-    measurement = replace(measurement, both_triangles=both_triangles)
+    measurement = replace(measurement, both_triangles=bool(both_triangles))
     prepared = prepare_fields(maps, measurement)
     return measure_pair_errors(prepared, measurement, chosen, formula)
 

@@ -83,6 +83,30 @@ def even_errors(errors: ScatteringCovariance) -> ScatteringCovariance:
     return _by_group(errors, combined)
 
 
+@jax.jit
+def joined_errors(errors: ScatteringCovariance) -> ScatteringCovariance:
+    """Return the errors of even parts as an angular reduction has to take them.
+
+    A reduction adds errors as independent ones. The even parts of two coefficients that are images
+    of each other are one number; where both come into the same sum, each gets the root of two.
+
+    Source: `docs/polarization.md`, "Parity".
+    """
+
+    def joined(name: str, group: Array) -> Array:
+        if name == "S0":
+            return group
+        steps = np.arange(group.shape[-1])
+        own = -steps % steps.size == steps
+        relative = own[(steps - steps[:, None]) % steps.size]  # [l2, l1 or l3]
+        both = {"S1": ~own, "S2": ~own, "S4": ~own[:, None, None] & relative[:, None]}
+        both["S4"] = both["S4"] & relative[:, :, None]
+        twice = both.get(name, ~own[:, None] & relative)
+        return group * np.where(twice, np.sqrt(2), 1).astype(group.dtype)
+
+    return _by_group(errors, joined)
+
+
 def _by_group(statistics: ScatteringCovariance, function) -> ScatteringCovariance:
     groups = {name.lower(): function(name, group) for name, group in statistics.groups().items()}
     return replace(statistics, **groups)

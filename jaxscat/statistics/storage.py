@@ -11,25 +11,34 @@ from jaxscat.io.archive import check_archive_name, read_archive, write_archive
 from jaxscat.maps import check_kind, check_path
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.indices import scale_triples
+from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.stored_groups import (
+    Coefficients,
+    check_shapes,
+    describe_layout,
+    describe_pairs,
+    list_arrays,
+    split_pairs,
+)
 
 CONTENT, VERSION = "scattering covariance", 1
-_TYPES = {"float32", "float64", "complex64", "complex128"}
+FIELDS = "fields"  # the kind of coefficients of several fields
 
 
 class StoredStatistics(NamedTuple):
     """The contents of a file of coefficients.
 
     Attributes:
-        statistics: the coefficients, NumPy arrays in the precision of the measurement.
+        statistics: the coefficients, of one map or of two or (`FieldCovariances`) of several
+            fields; NumPy arrays in the precision of the measurement.
         errors: their standard errors, or None.
         spec: spec of the pyramid of the measurement.
         description: the user's free text, or None.
         sky: part of the sky and of every scale, as `jaxscat measure` describes it, or None.
     """
 
-    statistics: ScatteringCovariance
-    errors: ScatteringCovariance | None
+    statistics: Coefficients
+    errors: Coefficients | None
     spec: PyramidSpec
     description: str | None
     sky: Mapping[str, Any] | None = None
@@ -37,26 +46,27 @@ class StoredStatistics(NamedTuple):
 
 def save_statistics(
     path: str | os.PathLike[str],
-    statistics: ScatteringCovariance,
+    statistics: Coefficients,
     spec: PyramidSpec,
     *,
-    errors: ScatteringCovariance | None = None,
+    errors: Coefficients | None = None,
     description: str | None = None,
     sky: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the coefficients of one map or of two to a `.npz` file, atomically.
+    """Write the coefficients of one map, of two or of several fields to a `.npz` file, atomically.
 
     Args:
         path: file to write; an existing file is replaced once the new one is complete.
-        statistics: coefficients from `measure`.
+        statistics: coefficients from `measure` or `measure_fields`.
         spec: spec of the pyramid they were measured with, `pyramid.spec`.
-        errors: their errors from `standard_error`.
+        errors: their errors from `standard_error` or `fields_standard_error`.
         description: free text, such as the name of the map.
         sky: JSON-serializable values on the part of the sky, or None.
 
     Raises:
-        ValueError: reduced coefficients, shapes that do not match each other or the spec, a name
-            with another suffix than .npz, or what is there is no regular file.
+        ValueError: reduced coefficients, shapes that do not match each other or the spec, errors of
+            other pairs of fields, a name with another suffix than .npz, or what is there is no
+            regular file.
         OSError: the folder is missing or cannot be written.
 
     Examples:
@@ -82,21 +92,14 @@ def save_statistics(
     check_kind(sky, Mapping | None, "sky", "a dictionary, or None")
     if description is not None and not isinstance(description, str):
         raise ValueError(f"description: got {type(description).__name__}, expected text or None")
-    arrays = _arrays("statistics", statistics)
-    _check_shapes("statistics", statistics, spec)
+    arrays: dict[str, np.ndarray] = {}
+    for prefix, name, one in split_pairs("statistics", statistics):
+        arrays |= {prefix + group: array for group, array in list_arrays(name, one).items()}
+        check_shapes(name, one, spec)
     if errors is not None:
-        error_arrays = _arrays("errors", errors)
-        for name, array in error_arrays.items():
-            if array.dtype.kind != "f":
-                raise ValueError(f"errors.{name}: got {array.dtype}, expected real numbers")
-        if _layout(errors) != _layout(statistics):
-            raise ValueError(
-                f"errors: got {_layout(errors)}, expected {_layout(statistics)} as the statistics"
-            )
-        arrays |= {f"error_{name}": array for name, array in error_arrays.items()}
+        arrays |= _error_arrays(errors, statistics)
     header = {
-        "kind": statistics.kind,
-        "both_triangles": statistics.both_triangles,
+        **_kind_of(statistics),
         "spec": dataclasses.asdict(spec),
         "description": description,
         **({} if sky is None else {"sky": dict(sky)}),
@@ -107,7 +110,7 @@ def save_statistics(
 def load_statistics(
     path: str | os.PathLike[str], spec: PyramidSpec | None = None
 ) -> StoredStatistics:
-    """Read the coefficients of a file written by `save_statistics`.
+    """Read the coefficients of a file written by `save_statistics`, of a map or of several fields.
 
     Args:
         path: file to read.
@@ -133,12 +136,12 @@ def load_statistics(
         (errors if name.startswith("error_") else groups)[name.removeprefix("error_")] = array
     try:
         found = PyramidSpec(**{name: _plain(value) for name, value in header["spec"].items()})
-        triangles, kind = header["both_triangles"], header["kind"]
-        statistics = ScatteringCovariance(**groups, both_triangles=triangles)
-        its_errors = ScatteringCovariance(**errors, both_triangles=triangles) if errors else None
-        _check_shapes("statistics", statistics, found)
-        if kind != statistics.kind:
-            raise ValueError(f"kind: got {kind}, expected {statistics.kind} as the arrays are")
+        statistics = _build(groups, header)
+        its_errors = _build(errors, header) if errors else None
+        for _, name, one in split_pairs("statistics", statistics):
+            check_shapes(name, one, found)
+        if header["kind"] != (kind := _kind_of(statistics)["kind"]):
+            raise ValueError(f"kind: got {header['kind']}, expected {kind} as the arrays are")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"path: got {path}, whose header and arrays do not fit this version of jaxscat "
@@ -177,51 +180,49 @@ def _plain(value: Any) -> Any:
     return tuple(map(_plain, value)) if isinstance(value, list) else value
 
 
-def _arrays(name: str, coefficients: ScatteringCovariance) -> dict[str, np.ndarray]:
-    """Return the groups as NumPy arrays, by field name."""
-    if type(coefficients) is not ScatteringCovariance:
-        raise ValueError(
-            f"{name}: got {type(coefficients).__name__}, expected a ScatteringCovariance: other "
-            "coefficients are not stored"
-        )
-    arrays = {group.lower(): np.asarray(array) for group, array in coefficients.groups().items()}
-    for group, array in arrays.items():
-        if array.dtype.name not in _TYPES:
-            raise ValueError(
-                f"{name}.{group}: got {array.dtype}, expected one of {', '.join(sorted(_TYPES))}"
-            )
+def _kind_of(statistics: Coefficients) -> dict[str, Any]:
+    """Return the entries of the header that say what the arrays are."""
+    if not isinstance(statistics, FieldCovariances):
+        return {"kind": statistics.kind, "both_triangles": statistics.both_triangles}
+    triangles = [one.both_triangles for one in statistics.statistics]
+    pairs = [list(pair) for pair in statistics.pairs]
+    return {"kind": FIELDS, "pairs": pairs, "both_triangles": triangles}
+
+
+def _build(groups: dict[str, Any], header: Mapping[str, Any]) -> Coefficients:
+    """Return the coefficients of arrays by name; whatever is wrong raises an exception."""
+    triangles = header["both_triangles"]
+    if header["kind"] != FIELDS:
+        return ScatteringCovariance(**groups, both_triangles=triangles)
+    pairs = tuple((str(first), str(second)) for first, second in header["pairs"])
+    parts: list[dict[str, Any]] = [{} for _ in pairs]
+    for name, array in groups.items():
+        number, _, group = name.partition("_")
+        if not 0 <= int(number) < len(parts):
+            raise ValueError(f"{name}: got an array of pair {number} of {len(parts)}")
+        parts[int(number)][group] = array
+    each = zip(pairs, parts, triangles, strict=True)
+    statistics = tuple(
+        ScatteringCovariance(**part, both_triangles=triangle) for _, part, triangle in each
+    )
+    for pair, one in zip(pairs, statistics, strict=True):
+        if (one.kind == "auto") != (pair[0] == pair[1]):
+            raise ValueError(f"pairs: got {one.kind} coefficients of {' and '.join(pair)}")
+    return FieldCovariances(statistics, pairs)
+
+
+def _error_arrays(errors: Coefficients, statistics: Coefficients) -> dict[str, np.ndarray]:
+    """Return the arrays of errors by their names in the file, checked against the coefficients."""
+    arrays = {}
+    for prefix, name, one in split_pairs("errors", errors):
+        for group, array in list_arrays(name, one).items():
+            if array.dtype.kind != "f":
+                raise ValueError(f"{name}.{group}: got {array.dtype}, expected real numbers")
+            arrays[f"error_{prefix}{group}"] = array
+    if (got := describe_pairs(errors)) != (expected := describe_pairs(statistics)):
+        raise ValueError(f"errors: got {got}, expected {expected} as the statistics")
+    both = zip(split_pairs("errors", errors), split_pairs("statistics", statistics), strict=True)
+    for (_, name, one), (_, _, other) in both:
+        if (got := describe_layout(one)) != (expected := describe_layout(other)):
+            raise ValueError(f"{name}: got {got}, expected {expected} as the statistics")
     return arrays
-
-
-def _layout(coefficients: ScatteringCovariance) -> str:
-    """Describe kind and shapes in words, equal for coefficients that match."""
-    shapes = [f"{name} {tuple(array.shape)}" for name, array in coefficients.groups().items()]
-    triangles = ", both triangles" if coefficients.both_triangles else ""
-    return f"{coefficients.kind} coefficients with {', '.join(shapes)}{triangles}"
-
-
-def _check_shapes(name: str, coefficients: ScatteringCovariance, spec: PyramidSpec) -> None:
-    """Check that the shapes of the arrays match the spec and each other."""
-    orientations = spec.orientations
-    pairs = coefficients.s3.shape[-3] if coefficients.s3.ndim >= 3 else -1
-    # The number of scales of S3 and S4 is free; an impossible number of pairs is checked as J.
-    fitting = [j for j in range(spec.scales + 1) if j * (j + 1) // 2 == pairs]
-    kept = fitting[0] if fitting else spec.scales
-    triples = len(scale_triples(kept, coefficients.both_triangles))
-    covariances = (kept * (kept + 1) // 2, orientations, orientations)
-    expected = {
-        "S0": (2,),
-        "S1": (spec.scales, orientations),
-        "S2": (spec.scales, orientations),
-        "S3": covariances,
-        "S3P": covariances,
-        "S4": (triples, orientations, orientations, orientations),
-    }
-    masks = coefficients.s0.shape[:-1]
-    for group, array in coefficients.groups().items():
-        if array.shape != masks + expected[group] or len(masks) > 1:
-            raise ValueError(
-                f"{name}: got {group} of shape {tuple(array.shape)}, expected "
-                f"{masks + expected[group]} with {spec.scales} scales and {orientations} "
-                "orientations of the spec"
-            )

@@ -176,9 +176,10 @@ def _check_names(maps: Any, fields: tuple[str, ...], name: str) -> None:
 
 
 def _white(seed: int, target: FieldTarget, spec: PyramidSpec) -> dict[str, np.ndarray]:
-    drawn = noise(seed, len(target.fields) * spec.npix).reshape(-1, spec.npix)
-    levels = [np.asarray(target.levels[field], np.float64) for field in target.fields]
+    fields = sorted(target.fields)  # as white_fields: the same numbers for the same fields
+    drawn = noise(seed, len(fields) * spec.npix).reshape(-1, spec.npix)
+    levels = [np.asarray(target.levels[field], np.float64) for field in fields]
     return {
         field: (mean + spread * one).astype(spec.dtype)
-        for field, (mean, spread), one in zip(target.fields, levels, drawn, strict=True)
+        for field, (mean, spread), one in zip(fields, levels, drawn, strict=True)
     }

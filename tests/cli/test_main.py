@@ -18,7 +18,9 @@ from jaxscat import (
     load_map,
     load_statistics,
     measure,
+    measure_fields,
     save_maps,
+    save_statistics,
     standard_error,
 )
 from jaxscat.cli import main as cli
@@ -490,6 +492,23 @@ def test_compare(project):
     assert (project / "both.png").read_bytes().startswith(b"\x89PNG")
     taken = invoke("compare", "map.npz", "other.npz", "--figure", "both.png")
     assert taken.exit_code == 2 and "both.png' exists" in taken.stderr
+
+
+def test_compare_of_several_fields(project):
+    pyramid = build_pyramid(8, scales=1, orientations=2)
+    t, e = np.random.default_rng(0).normal(size=(2, 768))
+    for factor in (1, 2):
+        found = measure_fields({"T": factor * t, "E": factor * e}, pyramid)
+        save_statistics(f"{factor}.npz", found, pyramid.spec)
+    result = invoke("compare", "1.npz", "2.npz")
+    assert result.exit_code == 0, result.output
+    cells = [row.split("│")[1:-1] for row in result.stdout.splitlines() if row.startswith("│")]
+    rows = [tuple(map(str.strip, row)) for row in cells]
+    assert [row[0] for row in rows] == 5 * ["TT"] + 5 * ["EE"] + 6 * ["TE"]
+    assert [float(row[3]) for row in rows if row[1] == "S2"] == pytest.approx([3, 3, 3], abs=1e-4)
+    drawn = invoke("compare", "1.npz", "2.npz", "--figure", "both.png")
+    assert drawn.exit_code == 2 and "got FieldCovariances, expected a Scattering" in drawn.stderr
+    assert not (project / "both.png").exists()
 
 
 def test_compare_refuses_what_was_not_measured_alike(project):
