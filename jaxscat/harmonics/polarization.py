@@ -100,7 +100,9 @@ def eb_from_qu(
         of_temperature = np.zeros_like(ringed[0])
         fitted = max(lmax, 2 * nside)
         harmonics = healpy.map2alm([of_temperature, *ringed], lmax=fitted, iter=iterations)
-        return [healpy.alm2map(one, nside) for one in cut_harmonics(list(harmonics[1:]), lmax, fitted)]
+        return [
+            healpy.alm2map(one, nside) for one in cut_harmonics(list(harmonics[1:]), lmax, fitted)
+        ]
 
     pair = EBMaps(*_transformed(maps, transform))
     pair.lmax = lmax

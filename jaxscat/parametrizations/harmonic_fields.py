@@ -25,6 +25,8 @@ _MODES_OF_A_FIELD = 3
 # Of white noise: a multipole in which a field has less is not raised any more.
 _LEAST_POWER = 1e-6
 _FLOOR = 1e-4
+# Of the fields of given maps, and up to which they will do: holding the spectra changes them more.
+_TOLERANCE, _FOUND = 1e-6, 0.01
 
 
 class HarmonicFields(Parametrization):
@@ -140,15 +142,10 @@ class HarmonicFields(Parametrization):
             map = check_map(maps[name], name=name, nside=self.nside, allow_constant=True)
             centred = map.astype(np.float64) - float(self.mean[place])
             given.append(centred / float(self.spread[place]))
-        # Its spectra will be changed by far more.
-        tolerance = 1e-10 if precision == np.float64 else 1e-6
         found, error = _invert(
-            np.asarray(self.roots, np.float64),
-            np.asarray(self.beyond, np.float64),
-            np.stack(given),
-            tolerance,
+            np.asarray(self.roots, np.float64), np.asarray(self.beyond, np.float64), np.stack(given)
         )
-        if error > 100 * tolerance:
+        if error > _FOUND:
             raise ValueError(
                 f"maps: got such whose fields are found to {error:.1g} of their spread only, "
                 "expected maps whose power spectra are like those of the originals"
@@ -278,7 +275,6 @@ def _invert(
     roots: Float[np.ndarray, "l f f"],
     beyond: Float[np.ndarray, " f"],
     maps: Float[np.ndarray, "f p"],
-    tolerance: float,
 ) -> tuple[Float[np.ndarray, "f p"], float]:
     """Return the fields whose filtered maps are the given ones, and the error over their spread."""
     import healpy  # loads matplotlib, so not at import
@@ -299,5 +295,5 @@ def _invert(
         return filtered(filtered(fields, -0.5), -0.5)
 
     ringed = np.stack([healpy.reorder(map, n2r=True) for map in maps])
-    found, error = solve_precisely(filtered, preconditioned, ringed, tolerance)
+    found, error = solve_precisely(filtered, preconditioned, ringed, _TOLERANCE, refinements=1)
     return np.stack([healpy.reorder(one, r2n=True) for one in found]), error

@@ -5,12 +5,17 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-_REFINEMENTS, _ITERATIONS = 5, 200
+_ITERATIONS = 200
 Filter = Callable[[Float[np.ndarray, "*shape"]], Float[np.ndarray, "*shape"]]
 
 
 def solve_precisely(
-    matrix: Filter, preconditioner: Filter, target: Float[np.ndarray, "*shape"], tolerance: float
+    matrix: Filter,
+    preconditioner: Filter,
+    target: Float[np.ndarray, "*shape"],
+    tolerance: float,
+    *,
+    refinements: int = 5,
 ) -> tuple[Float[np.ndarray, "*shape"], float]:
     """Return a solution of a symmetric positive system, and its error over the target's spread.
 
@@ -19,12 +24,13 @@ def solve_precisely(
         preconditioner: an approximate inverse, symmetric and positive too.
         target: what the matrix should make of the solution, in the shape of the values.
         tolerance: error at which it ends.
+        refinements: maximum number of runs of conjugate gradients, of 200 iterations each.
     """
     spread = np.sqrt(np.mean(target**2)) or 1.0
     found, residual = np.zeros_like(target), target
     error = np.sqrt(np.mean(residual**2)) / spread
     # Rounding ends a run of conjugate gradients early; the next one starts from the true residual.
-    for _ in range(_REFINEMENTS):
+    for _ in range(refinements):
         if error <= tolerance:
             break
         found = found + _solve(matrix, preconditioner, residual, tolerance * spread)

@@ -37,7 +37,7 @@ from jaxscat.run.resume import (
 MARKERS = {"config.toml", "results.json", "run.json"}
 REPORT = ("validation.json", "validation.png", "report.html")
 CONTENT = MARKERS | {"maps.fits", "history.csv", "summary.png", "ensemble.csv", "ensemble.png"}
-CONTENT |= {"agreement.png"} | {f"validation_{field}.png" for field in "TEBQU"}
+CONTENT |= {"agreement.png", "coefficients.png"} | {f"validation_{field}.png" for field in "TEBQU"}
 CONTENT |= set(REPORT)
 
 

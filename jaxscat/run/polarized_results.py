@@ -15,6 +15,7 @@ from jaxscat.io.masks import build_footprint
 from jaxscat.plotting import (
     as_label,
     figure_png,
+    plot_field_coefficients,
     plot_polarization,
     plot_validation,
 )
@@ -58,7 +59,7 @@ def write_polarized(
     """Validate the polarized maps of a run, and write all but the page into its folder.
 
     Writes results.json, validation.json, the maps (see `save_polarized_maps`), history.csv,
-    ensemble.csv, summary.png and, for every field, validation_<field>.png.
+    ensemble.csv, summary.png, coefficients.png and, for every field, validation_<field>.png.
 
     Args:
         folder: of the run.
@@ -191,7 +192,12 @@ def draw_polarized(
         title=as_label(_title(found)),
         unit=as_label(inputs.unit or "map units"),
     )
-    pictures = {"summary": figure_png(summary)}
+    coefficients = plot_field_coefficients(
+        validation.statistics,
+        title=as_label(_title(found)),
+        unit=as_label(inputs.unit or "map units"),
+    )
+    pictures = {"summary": figure_png(summary), "coefficients": figure_png(coefficients)}
     losses = [result.losses for result in found.made.values()]
     for name, one in validation.fields.items():
         reference = one.comparison.reference
@@ -210,9 +216,11 @@ def draw_polarized(
 
 
 def _with_stokes(found: PolarizedSynthesis, fields: Mapping[str, np.ndarray]) -> Fields:
-    """Return fields with the Q and U of E and B beside them."""
+    """Return fields with the Q and U of E and B beside them, and zero for a lacking E or B."""
     stokes = found.inputs.stokes(dict(fields))
-    return {**fields, **{name: map for name, map in stokes.items() if name in ("Q", "U")}}
+    shown = {**fields, "Q": stokes["Q"], "U": stokes["U"]}
+    lacking = () if "Q" in fields else {"E", "B"} - set(fields)
+    return shown | {name: np.zeros_like(shown["Q"]) for name in lacking}
 
 
 def _title(found: PolarizedSynthesis) -> str:

@@ -83,7 +83,7 @@ def test_a_folder_with_results_tables_figures_and_a_page(run, file):
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         *("config.toml", "ensemble.csv", "history.csv", "maps.fits", "report.html"),
-        *("results.json", "run.json", "summary.png", "validation.json"),
+        *("results.json", "run.json", "summary.png", "coefficients.png", "validation.json"),
         *(f"validation_{field}.png" for field in "TEB"),
     }
     results = json.loads((run.folder / "results.json").read_text())

@@ -214,7 +214,7 @@ BAD = {
     "of two": ({"start": gaussian_fields}, "^start: got gaussian_fields, which cannot be called"),
     "forms": ({"form": {"T": Pixels(768)}}, "^form: got T, expected a parametrization for each"),
     "no forms": ({"form": Pixels(768)}, r"^form: got maps of shapes \(768,\), expected"),
-    "other forms": ({"forms": dict.fromkeys("TEB", Pixels(192))}, "^form"),
+    "other forms": ({"form": dict.fromkeys("TEB", Pixels(192))}, "^form"),
     "checkpoints": ({"checkpoints": "folder"}, "^checkpoints: got 'folder', expected Checkpoints"),
     "evaluations": ({"max_evaluations": 0}, "^max_evaluations: got 0"),
 }
