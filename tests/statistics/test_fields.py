@@ -138,11 +138,11 @@ def test_float32_maps_on_a_large_mean(fields):
     """The mean is taken off before rounding, as `measure` does; it counts in S0."""
     from jaxscat.operators.pyramid import build_pyramid
 
-    single = build_pyramid(4, dtype="float32")
+    single = build_pyramid(4, dtype="float32", orientations=2, scales=2)
     maps = {"T": fields["T"] + 1e6, "E": fields["E"] - 3e5, "B": fields["B"]}
     found = measure_fields(maps, single)
     errors = fields_standard_error(maps, single, pairs=["TT", "EB"])
-    for name in ("TT", "BB", "TE", "EB"):
+    for name in ("BB", "TT", "EB"):
         assert_close(found[name], alone(measure, maps, single, name), 2e-6)
     for name, its_errors in errors.items():
         expected = alone(standard_error, maps, single, name)
