@@ -59,12 +59,14 @@ def polarized_spectra(
 
     Raises:
         ValueError: `fields` has none of the maps; one is no finite real map of the whole sphere;
-            they differ in nside; or `footprint` is no mask of them.
+            they differ in nside; `footprint` is no mask of them; or a name is no letter.
 
     Source: Kamionkowski, Kosowsky & Stebbins 1997, Phys. Rev. D 55, 7368.
     """
     import healpy
 
+    if not names or any(not isinstance(name, str) or len(name) != 1 for name in names):
+        raise ValueError(f"names: got {names!r}, expected a letter for every map, as in 'TQU'")
     expected = " and ".join([", ".join(names[:-1]), names[-1]])
     check_kind(fields, Mapping, "fields", f"maps by the names {expected}")
     known = [name for name in names if name in fields]

@@ -67,8 +67,8 @@ def plot_polarization(
         made: the same for new maps, by seed.
         control: the same for a Gaussian control.
         lmax: band limit of E and B, beyond which they have no power: it is shaded, and nothing is
-            compared there. None for maps with all multipoles to 3 nside - 1. It is nothing to Q
-            and U alone, which have no such limit.
+            compared there. None for maps with all multipoles to 3 nside - 1. Q and U
+            alone have no such limit: it is ignored.
         footprint: weights of the pixels [p], such as a mask: where it is zero there are no data,
             whatever maps hold, and these pixels are grey and without segments. Spectra are those
             of the cut sky, over the mean square of the weights, and couple multipoles.
