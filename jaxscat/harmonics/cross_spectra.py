@@ -1,21 +1,19 @@
-"""Cross spectra of two maps, and all spectra of intensity and the E and B of polarization."""
+"""Cross spectra of two maps, and all spectra of intensity and polarization."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations_with_replacement
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxscat.harmonics.spectra import harmonic_coefficients
-from jaxscat.maps import check_kind, check_map, npix_to_nside
+from jaxscat.maps import check_kind, check_map, check_mask, cover_hidden, npix_to_nside, to_real
 
 Map = Float[np.ndarray, " p"]
 Spectra = Mapping[str, Float[np.ndarray, " l"]]
 
-# Spectra in the order of the field: powers, then pairs of different maps.
-_PAIRS = ("TT", "EE", "BB", "TE", "TB", "EB")
 _FIELDS = ("T", "E", "B")
 
 
@@ -38,44 +36,70 @@ def cross_spectrum(first: Map, second: Map) -> Float[np.ndarray, " l"]:
     return healpy.alm2cl(harmonic_coefficients(first), harmonic_coefficients(second))
 
 
-def polarized_spectra(fields: Mapping[str, Map]) -> dict[str, Float[np.ndarray, " l"]]:
+def polarized_spectra(
+    fields: Mapping[str, Map],
+    footprint: Map | None = None,
+    *,
+    names: Sequence[str] = _FIELDS,
+) -> dict[str, Float[np.ndarray, " l"]]:
     """Return the spectra of intensity T and of the scalar maps E and B of polarization.
 
     Args:
         fields: NESTED maps of the whole sphere by name, "T", "E" and "B"; some may be missing, and
             other names, such as "Q" and "U", are ignored.
+        footprint: weights of the pixels [p], as for `angular_power_spectrum`; what maps hold where
+            it is zero does not matter. The spectra are then those of the cut sky, over the mean of
+            its square.
+        names: names of the maps, a letter each, if others are meant: with ("T", "Q", "U"), Q and U
+            are taken as scalar maps.
 
     Returns:
         C_l for l = 0 to 3 nside - 1, in map units squared (sr), by the names of the two maps: "TT",
-        "EE", "BB", "TE", "TB" and "EB", as far as their maps are given.
+        "EE", "BB", "TE", "TB" and "EB", as far as their maps are given; powers come first.
 
     Raises:
         ValueError: `fields` has none of the maps; one is no finite real map of the whole sphere;
-            or they differ in nside.
+            they differ in nside; `footprint` is no mask of them; or a name is no letter.
 
     Source: Kamionkowski, Kosowsky & Stebbins 1997, Phys. Rev. D 55, 7368.
     """
     import healpy
 
-    check_kind(fields, Mapping, "fields", "maps by the names T, E and B")
-    names = [name for name in _FIELDS if name in fields]
-    if not names:
+    if not names or any(not isinstance(name, str) or len(name) != 1 for name in names):
+        raise ValueError(f"names: got {names!r}, expected a letter for every map, as in 'TQU'")
+    expected = " and ".join([", ".join(names[:-1]), names[-1]])
+    check_kind(fields, Mapping, "fields", f"maps by the names {expected}")
+    known = [name for name in names if name in fields]
+    if not known:
         raise ValueError(
-            f"fields: got the names {list(fields)}, expected at least one of T, E and B"
+            f"fields: got the names {list(fields)}, expected at least one of {expected}"
         )
-    maps: dict[str, Map] = {}
-    nside = None
-    for name in names:
+    weights = nside = None
+    harmonics = {}
+    for name in known:
         label = f'fields["{name}"]'
-        maps[name] = check_map(fields[name], name=label, nside=nside, allow_constant=True)
-        nside = npix_to_nside(maps[name].size)
-    harmonics = {name: harmonic_coefficients(map) for name, map in maps.items()}
-    known = {first + second for first, second in combinations_with_replacement(names, 2)}
-    return {
-        pair: healpy.alm2cl(harmonics[pair[0]], harmonics[pair[1]])
-        for pair in _PAIRS
-        if pair in known
-    }
+        map = to_real(fields[name], name=label)
+        if footprint is not None:
+            weights = check_footprint(footprint, map.size) if weights is None else weights
+            map = cover_hidden(map, weights, name=label)
+        map = check_map(map, name=label, nside=nside, allow_constant=True)
+        nside = npix_to_nside(map.size)
+        harmonics[name] = harmonic_coefficients(map, weights)
+    share = 1.0 if weights is None else np.mean(np.square(weights))
+    pairs = [2 * name for name in known] + [one + other for one, other in combinations(known, 2)]
+    return {pair: healpy.alm2cl(*(harmonics[name] for name in pair)) / share for pair in pairs}
+
+
+def check_footprint(footprint: Map, npix: int) -> Map:
+    """Return the weights of the pixels of a map as float64.
+
+    Raises:
+        ValueError: as `check_mask`, or there are several masks.
+    """
+    weights = check_mask(footprint, npix, name="footprint")
+    if weights.ndim != 1:
+        raise ValueError(f"footprint: got shape {weights.shape}, expected (npix,)")
+    return weights.astype(np.float64)
 
 
 def correlation(

@@ -1,4 +1,4 @@
-"""The figure of polarized skies: segments, E and B, and their spectra and correlations."""
+"""The figure of polarized skies: segments, E and B or Q and U, their spectra and correlations."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxscat.harmonics.cross_spectra import polarized_spectra
-from jaxscat.maps import check_kind, check_map, describe, is_integer, npix_to_nside
-from jaxscat.plotting.polarization_sky import draw_polarized_skies, skies_height
+from jaxscat.harmonics.cross_spectra import check_footprint, polarized_spectra
+from jaxscat.maps import (
+    check_kind,
+    check_map,
+    cover_hidden,
+    describe,
+    is_integer,
+    npix_to_nside,
+    to_real,
+)
+from jaxscat.plotting.polarization_sky import draw_polarized_skies, scalars_of, skies_height
 from jaxscat.plotting.polarization_spectra import (
     PolarizedCurves,
     draw_pair_correlation,
@@ -37,6 +45,7 @@ def plot_polarization(
     *,
     control: Fields | None = None,
     lmax: int | None = None,
+    footprint: Map | None = None,
     title: str = "",
     unit: str = "map units",
 ) -> Figure:
@@ -49,13 +58,20 @@ def plot_polarization(
     16th to 84th percentile of several seeds. Panels of fields that one of the skies lacks are left
     out.
 
+    Skies without E and B, such as those that lack data in places, have the scalar maps Q and U in
+    their place, with the spectra TT, QQ and UU and the correlations TQ, TU and QU.
+
     Args:
-        original: NESTED maps [p] in one unit, by name: "E" and "B", and perhaps "T", and "Q" with
-            "U". U has the sign of COSMO.
+        original: NESTED maps [p] in one unit, by name: "E" and "B", or "Q" and "U", or all of them,
+            and perhaps "T". U has the sign of COSMO.
         made: the same for new maps, by seed.
         control: the same for a Gaussian control.
         lmax: band limit of E and B, beyond which they have no power: it is shaded, and nothing is
-            compared there. None for maps with all multipoles to 3 nside - 1.
+            compared there. None for maps with all multipoles to 3 nside - 1. Q and U
+            alone have no such limit: it is ignored.
+        footprint: weights of the pixels [p], such as a mask: where it is zero there are no data,
+            whatever maps hold, and these pixels are grey and without segments. Spectra are those
+            of the cut sky, over the mean square of the weights, and couple multipoles.
         title: title of the figure.
         unit: unit of all maps.
 
@@ -63,16 +79,17 @@ def plot_polarization(
         figure without a window.
 
     Raises:
-        ValueError: E or B is missing, or Q comes without U; a map is no finite real map of the
-            whole sphere, or its nside is not that of the original; there is no new map; or `lmax`
-            is no integer from 2 to 3 nside - 1.
+        ValueError: E and B as well as Q and U are missing, or one of two; not all skies have the
+            one or the other two; a map is no finite real map of the whole sphere, or its nside is
+            not that of the original; there is no new map; `lmax` is no integer from 2 to
+            3 nside - 1; or `footprint` is no mask of the maps.
 
     Source: `docs/map-files.md`, "Frame and polarization convention"; Kamionkowski, Kosowsky &
     Stebbins 1997, Phys. Rev. D 55, 7368.
     """
     from jaxscat.plotting.layout import new_figure
 
-    skies, nside = _checked(original, made, control)
+    skies, weights, nside = _checked(original, made, control, footprint)
     if lmax is not None and (not is_integer(lmax) or not 2 <= lmax < 3 * nside):
         raise ValueError(
             f"lmax: got {describe(lmax)}, expected an integer from 2 to {3 * nside - 1}"
@@ -80,8 +97,8 @@ def plot_polarization(
     check_kind(title, str, "title", "text")
     check_kind(unit, str, "unit", "text")
     unit = as_label(unit)
-    curves = _curves(skies, nside, lmax)
-    rows = _rows(skies)
+    curves = _curves(skies, nside, lmax, weights)
+    rows = _rows(skies, weights)
     powers = [pair for pair in curves.pairs if pair[0] == pair[1]]
     others = [pair for pair in curves.pairs if pair[0] != pair[1]]
     together = len(others) == 1
@@ -124,22 +141,39 @@ def _draw_legend(figure: Any, curves: PolarizedCurves) -> None:
 
 
 def _checked(
-    original: Fields, made: Mapping[int, Fields], control: Fields | None
-) -> tuple[dict[str, dict[Any, dict[str, Map]]], int]:
-    """Return the fields that all skies have, by group and seed, and their nside."""
+    original: Fields,
+    made: Mapping[int, Fields],
+    control: Fields | None,
+    footprint: Map | None,
+) -> tuple[dict[str, dict[Any, dict[str, Map]]], Map | None, int]:
+    """Return the fields that all skies have, by group and seed, the weights, and their nside."""
     check_kind(made, Mapping, "made", "fields by seed")
     if not made:
         raise ValueError("made: got no seed, expected fields of at least one")
-    first = _checked_fields(original, "original", None)
-    nside = npix_to_nside(first["E"].size)
+    known = _known_fields(original, "original")
+    weights = None
+    if footprint is not None:
+        npix = to_real(original[known[0]], name=f'original["{known[0]}"]').size
+        weights = check_footprint(footprint, npix)
+    first = _checked_fields(original, "original", weights, None)
+    nside = npix_to_nside(first[known[0]].size)
     skies: dict[str, dict[Any, dict[str, Map]]] = {"original": {None: first}}
     skies["synthesized"] = {
-        seed: _checked_fields(fields, f"made[{seed!r}]", nside) for seed, fields in made.items()
+        seed: _checked_fields(fields, f"made[{seed!r}]", weights, nside)
+        for seed, fields in made.items()
     }
     if control is not None:
-        skies["Gaussian control"] = {None: _checked_fields(control, "control", nside)}
-    all_ = [fields for group in skies.values() for fields in group.values()]
-    common = set.intersection(*(set(fields) for fields in all_))
+        skies["Gaussian control"] = {None: _checked_fields(control, "control", weights, nside)}
+    common = set(first)
+    for group, of_group in skies.items():
+        for seed, fields in of_group.items():
+            common &= set(fields)
+            if not common & {"E", "Q"}:
+                name = {"synthesized": f"made[{seed!r}]", "Gaussian control": "control"}[group]
+                raise ValueError(
+                    f"{name}: got the fields {', '.join(fields)}, expected E and B, or Q and U, "
+                    "whichever the other skies have"
+                )
     kept = {
         group: {
             seed: {name: map for name, map in fields.items() if name in common}
@@ -147,46 +181,69 @@ def _checked(
         }
         for group, of_group in skies.items()
     }
-    return kept, nside
+    return kept, weights, nside
 
 
-def _checked_fields(fields: Fields, name: str, nside: int | None) -> dict[str, Map]:
-    """Return the fields of one sky in float64, in the order of `_NAMES`."""
+def _known_fields(fields: Fields, name: str) -> list[str]:
+    """Return the names of the fields of one sky in the order of `_NAMES`, if they can be drawn."""
     check_kind(fields, Mapping, name, "maps by the names T, E, B, Q and U")
     known = [field for field in _NAMES if field in fields]
     if (
         len(known) != len(fields)
-        or not {"E", "B"} <= set(known)
+        or not {"E", "Q"} & set(known)
+        or ("E" in known) != ("B" in known)
         or ("Q" in known) != ("U" in known)
     ):
         raise ValueError(
             f"{name}: got the fields {', '.join(map(str, fields)) or 'of no name'}, expected E and "
-            "B, and perhaps T, and Q together with U"
+            "B, or Q and U, or all of them, and perhaps T"
         )
+    return known
+
+
+def _checked_fields(
+    fields: Fields, name: str, weights: Map | None, nside: int | None
+) -> dict[str, Map]:
+    """Return the fields of one sky in float64, with the mean of the others in hidden pixels."""
     found: dict[str, Map] = {}
-    for field in known:
+    for field in _known_fields(fields, name):
         label = f'{name}["{field}"]'
-        values = check_map(fields[field], name=label, nside=nside, allow_constant=True)
+        values: Any = fields[field]
+        if weights is not None:
+            values = cover_hidden(values, weights, name=label)
+        values = check_map(values, name=label, nside=nside, allow_constant=True)
         nside = npix_to_nside(values.size)
         found[field] = values.astype(np.float64)
     return found
 
 
 def _curves(
-    skies: Mapping[str, Mapping[Any, Fields]], nside: int, lmax: int | None
+    skies: Mapping[str, Mapping[Any, Fields]],
+    nside: int,
+    lmax: int | None,
+    weights: Map | None,
 ) -> PolarizedCurves:
+    scalars = scalars_of(skies["original"][None])
+    names = ("T", *scalars)
     spectra = {
-        name: [polarized_spectra(fields) for fields in skies[name].values()]
+        name: [polarized_spectra(fields, weights, names=names) for fields in skies[name].values()]
         for name in ("Gaussian control", "original", "synthesized")
         if name in skies
     }
-    return polarized_curves(spectra, nside=nside, lmax=lmax)
+    band = lmax if "E" in scalars else None
+    return polarized_curves(spectra, nside=nside, lmax=band, footprint=weights)
 
 
-def _rows(skies: Mapping[str, Mapping[Any, Fields]]) -> dict[str, Fields]:
-    """Return the skies to draw, by title."""
+def _rows(
+    skies: Mapping[str, Mapping[Any, Fields]], weights: Map | None
+) -> dict[str, dict[str, Map]]:
+    """Return the skies to draw, by title, with NaN in pixels without weight."""
     seed, made = next(iter(skies["synthesized"].items()))
     rows = {"original": skies["original"][None], f"new map (seed {seed})": made}
     if "Gaussian control" in skies:
         rows["Gaussian control"] = skies["Gaussian control"][None]
-    return rows
+    seen = True if weights is None else weights > 0
+    return {
+        title: {name: np.where(seen, map, np.nan) for name, map in fields.items()}
+        for title, fields in rows.items()
+    }

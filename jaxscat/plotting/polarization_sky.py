@@ -1,8 +1,8 @@
-"""Maps of polarization: segments over an intensity, their zooms, and the scalar maps E and B."""
+"""Maps of polarization: segments over an intensity, their zooms, and E and B, or Q and U."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,14 +27,19 @@ _TITLE, _ROW, _LABEL, _NOTE = 17, 15, 13, 11.5
 # Segments of at least the strength of this percentile of the original's are of full length.
 _LONGEST = 85.0
 # Widths of the columns over the height of a row.
-_WIDTHS = {"sky": 2.06, "zoom": 1.03, "E": 2.06, "B": 2.06}
+_WIDTHS = {"sky": 2.06, "zoom": 1.03, "E": 2.06, "B": 2.06, "Q": 2.06, "U": 2.06}
 
 
 def columns_of(names: frozenset[str]) -> list[str]:
     """Return the columns of maps that are drawn for fields of given names."""
     sky = ["sky"] if "T" in names or "Q" in names else []
     zoom = ["zoom"] if "Q" in names else []
-    return [*sky, *zoom, "E", "B"]
+    return [*sky, *zoom, *scalars_of(names)]
+
+
+def scalars_of(names: Collection[str]) -> tuple[str, str]:
+    """Return the scalar maps of polarization that are shown: E and B, or without them Q and U."""
+    return ("E", "B") if "E" in names else ("Q", "U")
 
 
 def skies_height(width: float, names: frozenset[str], rows: int) -> float:
@@ -45,16 +50,16 @@ def skies_height(width: float, names: frozenset[str], rows: int) -> float:
 
 
 def draw_polarized_skies(figure: Any, rows: Mapping[str, Fields], unit: str) -> None:
-    """Draw a row of maps for every sky: intensity with segments, a zoom, E and B.
+    """Draw a row of maps for every sky: intensity with segments, a zoom, E and B, or Q and U.
 
     The first sky sets the colours of every column, and the length of the segments. Intensity is T,
     or without it the polarized intensity P. The zoom is where the mean of P is largest, in every
-    sky for itself.
+    sky for itself. Pixels that are NaN are grey, and have no segments.
 
     Args:
         figure: figure or a part of one.
-        rows: NESTED maps "E" and "B" of every sky, by its title; "T", and "Q" with "U", may be
-            missing in all of them. U has the sign of COSMO.
+        rows: NESTED maps "E" and "B", or "Q" and "U", or all of them, of every sky, by its title,
+            and perhaps "T"; all skies have the same. U has the sign of COSMO.
         unit: unit of the maps, as shown.
     """
     first = next(iter(rows.values()))
@@ -83,7 +88,8 @@ def draw_polarized_skies(figure: Any, rows: Mapping[str, Fields], unit: str) -> 
                 if kind == "sky" and "Q" in fields:
                     segments = sky_segments(fields["Q"], fields["U"])
             if segments is not None:
-                strongest = float(np.percentile(segments.strengths, _LONGEST))
+                seen = segments.strengths
+                strongest = float(np.percentile(seen, _LONGEST)) if seen.size else 0.0
                 longest.setdefault(kind, strongest)
                 degrees[kind] = segments.degrees
                 draw_segments(axis, segments, longest[kind])
@@ -101,9 +107,13 @@ def draw_polarized_skies(figure: Any, rows: Mapping[str, Fields], unit: str) -> 
         under = ["sky", "zoom"] if kind == "sky" else [kind]
         at = [columns.index(one) for one in under if one in columns]
         _draw_bar(figure, image, axes[:, at].ravel().tolist(), scales[kind].label, len(at))
+    notes = []
     if longest:
-        size = _strongest(first).size_degrees
-        figure.supxlabel(_note(longest, degrees, size, unit), fontsize=_NOTE, color="0.3")
+        notes = [_note(longest, degrees, _strongest(first).size_degrees, unit)]
+    if any(np.isnan(map).any() for map in first.values()):
+        notes.append("grey: pixels without data")
+    if notes:
+        figure.supxlabel("; ".join(notes), fontsize=_NOTE, color="0.3")
 
 
 def draw_segments(axis: Any, segments: Segments, longest: float) -> None:
@@ -122,7 +132,9 @@ def draw_segments(axis: Any, segments: Segments, longest: float) -> None:
 
 def _scales(fields: Fields, unit: str) -> dict[str, Scale]:
     """Return the colour scales of all columns, from the fields of the first sky."""
-    found = {name: difference_scale(fields[name], f"{name} [{unit}]") for name in ("E", "B")}
+    found = {
+        name: difference_scale(fields[name], f"{name} [{unit}]") for name in scalars_of(fields)
+    }
     if "T" in fields:
         found["sky"] = value_scale(fields["T"], f"T [{unit}]")
     elif "Q" in fields:
@@ -133,22 +145,24 @@ def _scales(fields: Fields, unit: str) -> dict[str, Scale]:
 def _titles(fields: Fields) -> dict[str, str]:
     name = "T" if "T" in fields else "P"
     sky = f"{name} and orientation of polarization" if "Q" in fields else "T"
-    return {"sky": sky, "zoom": "zoom", "E": "E", "B": "B"}
+    return {"sky": sky, "zoom": "zoom", **{one: one for one in scalars_of(fields)}}
 
 
 def _shown(fields: Fields, kind: str) -> Map:
     """Return the map behind the panel of a column."""
-    if kind in ("E", "B"):
+    if kind in scalars_of(fields):
         return fields[kind]
     return fields["T"] if "T" in fields else np.hypot(fields["Q"], fields["U"])
 
 
 def _strongest(fields: Fields) -> Patch:
-    """Return the patch with the largest mean of P."""
+    """Return the patch with the largest mean of P, which is none where there are no data."""
     import healpy
 
     strength = np.hypot(fields["Q"], fields["U"])
-    return zoom_patch(healpy.npix2nside(strength.size), strength)
+    seen = ~np.isnan(strength)
+    weights = np.where(seen, strength, 0.0)
+    return zoom_patch(healpy.npix2nside(strength.size), weights if weights.any() else 1.0 * seen)
 
 
 def _draw_zoom(axis: Any, picture: Picture, patch: Patch) -> None:

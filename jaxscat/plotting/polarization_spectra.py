@@ -1,4 +1,4 @@
-"""Panels of the spectra of T, E and B, and of the correlations between them."""
+"""Panels of the spectra of T, E and B, or T, Q and U, and of the correlations between them."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ class PolarizedCurves(NamedTuple):
         bins: inclusive ranges of multipoles of the correlations.
         band: last multipole of E and B.
         last: last multipole of all spectra.
+        sky: share of the modes of the whole sky that a footprint leaves.
     """
 
     groups: Mapping[str, Sequence[Spectra]]
     bins: Sequence[tuple[int, int]]
     band: int
     last: int
+    sky: float = 1.0
 
     @property
     def pairs(self) -> list[str]:
@@ -48,17 +50,25 @@ class PolarizedCurves(NamedTuple):
 
 
 def polarized_curves(
-    groups: Mapping[str, Sequence[Spectra]], *, nside: int, lmax: int | None
+    groups: Mapping[str, Sequence[Spectra]],
+    *,
+    nside: int,
+    lmax: int | None,
+    footprint: Float[np.ndarray, " p"] | None = None,
 ) -> PolarizedCurves:
-    """Collect spectra for the panels, with bins up to the band limit of E and B, if any."""
+    """Collect spectra for the panels, with bins up to the band limit of E and B, if any.
+
+    Under a `footprint` of weights, fewer modes are independent.
+    """
     last = 3 * nside - 1
     band = last if lmax is None else lmax
     bins = [(low, min(high, band)) for low, high in multipole_bins(nside) if low <= band]
-    return PolarizedCurves(groups, bins, band, last)
+    sky = 1.0 if footprint is None else np.mean(footprint**2) ** 2 / np.mean(footprint**4)
+    return PolarizedCurves(groups, bins, band, last, float(sky))
 
 
 def draw_power(axis: Any, curves: PolarizedCurves, pair: str, unit: str) -> None:
-    """Plot l (l + 1) C_l / 2 pi of one of "TT", "EE" and "BB", as means over a quarter octave.
+    """Plot l (l + 1) C_l / 2 pi of a pair such as "TT", as means over a quarter octave.
 
     E and B are drawn up to their band limit.
     """
@@ -92,12 +102,15 @@ def draw_pair_correlation(axis: Any, curves: PolarizedCurves, pair: str) -> None
     """Plot the correlation of two different maps in bins of multipoles, from -1 to 1.
 
     The grey band is the standard deviation by chance of two independent maps, one over the root of
-    the number of modes.
+    the number of modes, of those that the footprint leaves.
+
+    Source: `docs/conventions.md`, "Validation".
     """
     middles = np.array([np.sqrt(low * high) for low, high in curves.bins])
     edges = np.array([*(low for low, _ in curves.bins), curves.band + 1]) - 0.5
     modes = np.array([(high + 1) ** 2 - low**2 for low, high in curves.bins])
-    axis.stairs(modes**-0.5, edges, baseline=-(modes**-0.5), fill=True, **_CHANCE)
+    chance = np.minimum((curves.sky * modes) ** -0.5, 1.0)
+    axis.stairs(chance, edges, baseline=-chance, fill=True, **_CHANCE)
     axis.axhline(0.0, color="0.35", linewidth=0.8, zorder=0.8)
     for name, group in curves.groups.items():
         rows = np.stack([correlation(one, pair, curves.bins) for one in group])

@@ -55,7 +55,8 @@ def sky_segments(q: Map, u: Map, *, across: int = 30) -> Segments:
 
     Args:
         q, u: NESTED maps of the Stokes parameters, with the sign of U of COSMO: the angle of
-            polarization, atan2(U, Q) / 2, grows from south through east.
+            polarization, atan2(U, Q) / 2, grows from south through east. They are NaN in pixels
+            without data, where there are no segments.
         across: number of segments along the equator; half as many from pole to pole.
 
     Source: Snyder 1987, "Map Projections: A Working Manual", USGS Professional Paper 1395 (the
@@ -68,9 +69,8 @@ def sky_segments(q: Map, u: Map, *, across: int = 30) -> Segments:
     auxiliary = np.arcsin(y)
     latitude = np.arcsin((2.0 * auxiliary + np.sin(2.0 * auxiliary)) / np.pi)
     longitude = -np.pi / 2.0 * x / np.cos(auxiliary)
-    q, u, degrees = _averaged(q, u, 360.0 / across)
     theta = np.pi / 2.0 - latitude
-    at_q, at_u = _interpolated(q, u, theta, longitude)
+    at_q, at_u, degrees = _stokes_at(q, u, theta, longitude, 360.0 / across)
     # What a step to the south, and one to the east, is in the picture.
     turned = -np.pi * np.cos(latitude) / (4.0 * np.cos(auxiliary) ** 2)
     south = np.stack(
@@ -102,8 +102,7 @@ def patch_segments(q: Map, u: Map, patch: Patch, *, across: int = 15) -> Segment
     vectors = towards - half * (x[:, None] * to_east + y[:, None] * to_south)
     at_theta = np.arctan2(np.hypot(vectors[:, 0], vectors[:, 1]), vectors[:, 2])
     at_phi = np.arctan2(vectors[:, 1], vectors[:, 0])
-    q, u, degrees = _averaged(q, u, patch.size_degrees / across)
-    at_q, at_u = _interpolated(q, u, at_theta, at_phi)
+    at_q, at_u, degrees = _stokes_at(q, u, at_theta, at_phi, patch.size_degrees / across)
 
     def drawn(steps: Vectors) -> Points:
         """Steps along the sphere, as they are in the picture, but for a common factor."""
@@ -125,11 +124,15 @@ def _segments(
     spacing: float,
     degrees: float,
 ) -> Segments:
-    """Return the segments at angles atan2(u, q) / 2 from south through east in the picture."""
+    """Return the segments at angles atan2(u, q) / 2 from south through east in the picture.
+
+    Those of points where Q and U are NaN are left out.
+    """
     angle = 0.5 * np.arctan2(u, q)[:, None]
     along = np.cos(angle) * south + np.sin(angle) * east
     along /= np.linalg.norm(along, axis=1, keepdims=True)
-    return Segments(places, along, np.hypot(q, u), spacing, degrees)
+    seen = np.isfinite(angle[:, 0])
+    return Segments(places[seen], along[seen], np.hypot(q, u)[seen], spacing, degrees)
 
 
 def _grid(columns: int, rows: int, spacing: float) -> tuple[np.ndarray, np.ndarray]:
@@ -140,8 +143,31 @@ def _grid(columns: int, rows: int, spacing: float) -> tuple[np.ndarray, np.ndarr
     return across.ravel(), up.ravel()
 
 
+def _stokes_at(
+    q: Map,
+    u: Map,
+    theta: Float[np.ndarray, " n"],
+    phi: Float[np.ndarray, " n"],
+    degrees: float,
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], float]:
+    """Return Q and U at points, averaged over pixels up to an angle, and the side of these.
+
+    They are NaN at the points of pixels without data.
+    """
+    import healpy
+
+    pixels = healpy.ang2pix(healpy.npix2nside(q.size), theta, phi, nest=True)
+    hidden = np.isnan(q[pixels] + u[pixels])
+    q, u, degrees = _averaged(q, u, degrees)
+    found_q, found_u = _interpolated(q, u, theta, phi)
+    return np.where(hidden, np.nan, found_q), np.where(hidden, np.nan, found_u), degrees
+
+
 def _averaged(q: Map, u: Map, degrees: float) -> tuple[Map, Map, float]:
-    """Average Q and U over the largest pixels no wider than an angle, and return their side."""
+    """Average Q and U over the largest pixels no wider than an angle, and return their side.
+
+    Pixels without data in any part of them are NaN.
+    """
     import healpy
 
     nside = healpy.npix2nside(q.size)
@@ -149,7 +175,9 @@ def _averaged(q: Map, u: Map, degrees: float) -> tuple[Map, Map, float]:
     wide = [side for side in sides if np.degrees(healpy.nside2resol(side)) <= degrees]
     coarse = min([*wide, nside])
     q, u = (np.array(map, np.float64) for map in (q, u))  # which are averaged in place
-    q, u = average_polarization(q, u, np.zeros(q.size, bool), coarse)
+    missing = np.isnan(q + u)
+    q, u = average_polarization(q, u, missing, coarse)
+    q[missing.reshape(q.size, -1).all(axis=1)] = np.nan
     return q, u, float(np.degrees(healpy.nside2resol(coarse)))
 
 
@@ -158,12 +186,19 @@ def _interpolated(
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Interpolate Q and U, and refer them to the meridian through every point.
 
-    They are interpolated as tensors in space, since their meridians differ from point to point.
+    They are interpolated as tensors in space, since their meridians differ from point to point,
+    between the pixels whose Q is not NaN.
     """
     import healpy
 
     nside = healpy.npix2nside(q.size)
     pixels, weights = healpy.get_interp_weights(nside, theta, phi, nest=True)
+    empty = np.isnan(q)
+    if empty.any():
+        weights = np.where(empty[pixels], 0.0, weights)
+        total = weights.sum(axis=0)
+        weights = np.divide(weights, total, out=weights * np.nan, where=total > 0)
+        q = np.where(empty, 0.0, q)
     own_south, own_east = _frames(*healpy.pix2ang(nside, pixels, nest=True))
     south, east = _frames(theta, phi)
     found_q, found_u = np.zeros(theta.shape), np.zeros(theta.shape)

@@ -75,6 +75,31 @@ def test_only_pairs_of_given_maps_have_spectra(fields):
     assert list(polarized_spectra({"T": fields["T"]})) == ["TT"]
 
 
+def test_other_maps_have_spectra_by_their_names(fields):
+    stokes = dict(zip("UQT", fields.values(), strict=True)) | {"E": fields["E"]}
+    found = polarized_spectra(stokes, names="TQU")
+    assert list(found) == ["TT", "QQ", "UU", "TQ", "TU", "QU"]
+    np.testing.assert_allclose(found["TU"], polarized_spectra(fields)["TB"], rtol=1e-12)
+    assert list(polarized_spectra({"Q": fields["T"]}, names=["T", "Q", "U"])) == ["QQ"]
+
+
+@pytest.mark.parametrize("hidden", [np.nan, 1e6, healpy.UNSEEN])
+def test_spectra_under_a_footprint_are_those_of_the_cut_sky(fields, hidden):
+    """Per mean square of the weights, and whatever maps hold where these are zero."""
+    weights = np.clip(np.random.default_rng(2).uniform(-0.5, 1.5, NPIX), 0.0, 1.0)
+    given = {name: np.where(weights > 0, map, hidden) for name, map in fields.items()}
+    found = polarized_spectra(given, weights)
+    cut = {
+        name: ring((map - np.average(map, weights=weights)) * weights)
+        for name, map in fields.items()
+    }
+    for pair, spectrum in found.items():
+        first, second = (cut[name] for name in pair)
+        expected = healpy.anafast(first - first.mean(), second - second.mean(), iter=3)
+        scale = np.mean(weights**2)
+        np.testing.assert_allclose(spectrum[1:], expected[1:] / scale, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("factor", [2.0, -3.0])
 def test_a_multiple_of_a_map_is_wholly_correlated(fields, factor):
     spectra = polarized_spectra({"T": fields["T"], "E": factor * fields["T"]})
@@ -108,6 +133,15 @@ def test_bad_input_is_named(fields):
         polarized_spectra({"Q": fields["T"]})
     with pytest.raises(ValueError, match="^fields: got an array"):
         polarized_spectra(fields["T"])
+    with pytest.raises(ValueError, match="^fields: got the names .*, expected at least one of Q"):
+        polarized_spectra(fields, names="QU")
+    with pytest.raises(ValueError, match="^footprint: got 12 pixels, expected 768"):
+        polarized_spectra(fields, small)
+    with pytest.raises(ValueError, match=r"^footprint: got shape \(2, 768\), expected"):
+        polarized_spectra(fields, np.ones((2, NPIX)))
+    for names in ((), ("T", "EB"), (1,)):
+        with pytest.raises(ValueError, match="^names: got .*, expected a letter for every map"):
+            polarized_spectra(fields, names=names)
     spectra = polarized_spectra({"T": fields["T"], "E": fields["E"]})
     for pair in ("TB", "T", "TEB", ""):
         with pytest.raises(ValueError, match=f"^pair: got '{pair}', expected"):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from jaxscat.harmonics.cross_spectra import correlation, polarized_spectra
-from jaxscat.harmonics.spectra import multipole_bins
+from jaxscat.harmonics.spectra import multipole_bins, running_windows
+from jaxscat.plotting.maps import mollweide_image
 from jaxscat.plotting.polarization import plot_polarization
 from jaxscat.plotting.saving import figure_png
 from jaxscat.plotting.segments import patch_segments, sky_segments
@@ -31,6 +32,10 @@ def sky(seed, names="TEBQU"):
 
 ORIGINAL, CONTROL = sky(0), sky(1)
 MADE = {seed: sky(seed) for seed in (5, 7, 9)}
+
+
+LATITUDE = healpy.pix2ang(NSIDE, np.arange(NPIX), nest=True, lonlat=True)[1]
+WEIGHTS = np.clip((np.abs(LATITUDE - 10.0) - 20.0) / 10.0, 0.0, 1.0)
 
 
 def without(fields, names):
@@ -61,11 +66,14 @@ def titles(figure):
 
 
 SPECTRA = ["TT", "EE", "BB", "TE", "TB", "EB"]
+STOKES = ["TT", "QQ", "UU", "TQ", "TU", "QU"]
 CASES = {
     "": ["T and orientation of polarization", "zoom", "E", "B", *SPECTRA],
     "T": ["P and orientation of polarization", "zoom", "E", "B", "EE", "BB", "EB"],
     "QU": ["T", "E", "B", *SPECTRA],
     "TQU": ["E", "B", "EE", "BB", "EB"],
+    "EB": ["T and orientation of polarization", "zoom", "Q", "U", *STOKES],
+    "TEB": ["P and orientation of polarization", "zoom", "Q", "U", "QQ", "UU", "QU"],
 }
 
 
@@ -73,6 +81,8 @@ def test_panels_of_fields_that_one_sky_lacks_are_left_out():
     assert titles(drawn(control=without(CONTROL, "T"))) == CASES["T"]
     made = {1: ORIGINAL, 2: without(CONTROL, "QU")}
     assert titles(plot_polarization(ORIGINAL, made)) == CASES["QU"]
+    made = {1: ORIGINAL, 2: without(CONTROL, "EB")}
+    assert titles(plot_polarization(ORIGINAL, made)) == CASES["EB"]
 
 
 def test_powers_are_means_over_a_quarter_of_an_octave(whole):
@@ -141,6 +151,100 @@ def test_the_band_limit_is_shaded_and_named(whole):
     assert not panel(whole, "TT").texts
     free = drawn("TQU")
     assert not any(panel(free, pair).texts for pair in ("EE", "BB", "EB"))
+
+
+@pytest.fixture(scope="module")
+def cut():
+    """Q and U of skies that have no data in a band, where maps hold anything."""
+    empty = {name: np.where(WEIGHTS > 0, map, np.nan) for name, map in ORIGINAL.items()}
+    made = {seed: without(fields, "EB") for seed, fields in MADE.items()}
+    options = {"control": without(CONTROL, "EB"), "lmax": BAND, "footprint": WEIGHTS}
+    return plot_polarization(without(empty, "EB"), made, **options)
+
+
+def test_stokes_parameters_have_the_spectra_of_the_cut_sky(cut):
+    assert titles(cut) == CASES["EB"]
+    multipole = np.arange(3 * NSIDE)
+    low, high = running_windows(multipole.size)
+    for pair in STOKES:
+        axis = panel(cut, pair)
+        assert not axis.texts and axis.get_title() == pair
+        for name, skies in (("original", [ORIGINAL]), ("synthesized", MADE.values())):
+            (line,) = lines(axis, name)
+            rows = []
+            for fields in skies:
+                spectra = polarized_spectra(fields, WEIGHTS, names="TQU")
+                row = correlation(spectra, pair, multipole_bins(NSIDE))
+                if pair[0] == pair[1]:
+                    modes = 2 * multipole + 1.0
+                    row = [
+                        at
+                        * (at + 1)
+                        / (2 * np.pi)
+                        * np.average(spectra[pair][i:j], weights=modes[i:j])
+                        for at, i, j in zip(multipole, low, high, strict=True)
+                    ][2:]
+                rows.append(row)
+            np.testing.assert_allclose(line.get_ydata(), np.median(rows, axis=0), rtol=1e-9)
+
+
+def test_chance_is_larger_on_a_cut_sky(cut):
+    """By the root of the share of the modes that is left."""
+    share = np.mean(WEIGHTS**2) ** 2 / np.mean(WEIGHTS**4)
+    steps = [patch for patch in panel(cut, "QU").patches if hasattr(patch, "get_data")]
+    modes = np.array([(high + 1) ** 2 - low**2 for low, high in multipole_bins(NSIDE)])
+    np.testing.assert_allclose(steps[0].get_data().values, (share * modes) ** -0.5, rtol=1e-12)
+
+
+def test_pixels_without_weight_are_grey_and_have_no_segments(cut):
+    seen = WEIGHTS > 0
+    columns = {"T": 0, "Q": 2, "U": 3}
+    images = [axis.images[0] for axis in cut.axes if axis.images]
+    for row, fields in enumerate((ORIGINAL, MADE[5], CONTROL)):
+        for name, column in columns.items():
+            image = images[4 * row + column]
+            shown = mollweide_image(np.where(seen, fields[name], np.nan))
+            np.testing.assert_array_equal(image.get_array().filled(np.nan), shown)
+            assert image.get_cmap().get_bad() == pytest.approx((0.75, 0.75, 0.75, 1.0))
+            values = ORIGINAL[name][seen]
+            high = np.percentile(np.abs(values), 99.5)
+            limits = np.percentile(values, [0.5, 99.5]) if name == "T" else [-high, high]
+            np.testing.assert_allclose(image.get_clim(), limits)
+    skies = [axis for axis in cut.axes if axis.images and axis.collections]
+    for fields, on_sky, zoom in zip(
+        (ORIGINAL, MADE[5], CONTROL), skies[::2], skies[1::2], strict=True
+    ):
+        q, u = (np.where(seen, fields[name], np.nan) for name in "QU")
+        patch = zoom_patch(NSIDE, np.where(seen, np.hypot(q, u), 0.0))
+        assert zoom.get_xlabel() == f"lon {patch.lon:.3g}°, lat {patch.lat:.3g}°"
+        for axis, segments in ((on_sky, sky_segments(q, u)), (zoom, patch_segments(q, u, patch))):
+            (collection,) = axis.collections
+            middles = np.mean(collection.get_segments(), axis=1)
+            np.testing.assert_allclose(middles, segments.places, atol=1e-12)
+    assert any("grey: pixels without data" in part.get_supxlabel() for part in cut.subfigs)
+
+
+def test_a_whole_footprint_changes_nothing_but_the_mean():
+    figures = drawn(lmax=BAND), drawn(lmax=BAND, footprint=np.full(NPIX, 0.5))
+    for pair in SPECTRA:
+        first, second = (lines(panel(figure, pair), "original")[0] for figure in figures)
+        np.testing.assert_allclose(first.get_ydata(), second.get_ydata(), rtol=1e-6, atol=1e-9)
+    for one, other in zip(figures[0].axes, figures[1].axes, strict=True):
+        assert one.get_xlabel() == other.get_xlabel()
+        for image, second in zip(one.images, other.images, strict=True):
+            np.testing.assert_array_equal(image.get_array(), second.get_array())
+
+
+def test_the_zoom_is_on_the_data_of_a_small_patch_without_polarization():
+    x = healpy.pix2vec(NSIDE, np.arange(NPIX), nest=True)[0]
+    weights = 1.0 * (x < -0.95)
+    none = dict.fromkeys("QU", np.zeros(NPIX))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = plot_polarization(none, {1: none}, footprint=weights)
+        figure.draw_without_rendering()
+    (label,) = {axis.get_xlabel() for axis in figure.axes if axis.get_xlabel().startswith("lon")}
+    assert abs(float(label.split()[1].strip("°,")) - 180) < 15
 
 
 def test_columns_are_on_the_colours_of_the_original(whole):
@@ -221,7 +325,9 @@ def test_a_sky_without_b_has_a_figure():
 def test_panels_of_missing_fields_are_left_out_and_nothing_is_written_over_anything_else(missing):
     """Titles, labels, notes and legends of all panels have room of their own."""
     control = without(CONTROL, missing)
-    figure = drawn(missing, control=control, lmax=BAND, title="a title", unit="long unit of power")
+    weights = WEIGHTS if missing in ("EB", "TEB", "TQU") else None
+    options = {"lmax": BAND, "footprint": weights, "title": "a title", "unit": "long unit of power"}
+    figure = drawn(missing, control=control, **options)
     assert titles(figure) == CASES[missing]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -260,6 +366,22 @@ def test_panels_of_missing_fields_are_left_out_and_nothing_is_written_over_anyth
         ({"made": {3: dict.fromkeys("EB", np.ones(48))}}, r'made\[3\]\["E"\]: got 48 pixels'),
         ({"control": dict.fromkeys("EB", np.ones(48))}, r'control\["E"\]: got 48 pixels'),
         ({"control": 1.5}, "control: got 1.5, expected maps by the names"),
+        (
+            {"made": {3: sky(0, "QU")}, "original": sky(0, "TEB")},
+            r"made\[3\]: got the fields Q, U, ex",
+        ),
+        (
+            {"control": sky(0, "EB"), "original": sky(0, "QU")},
+            "control: got the fields E, B, expec",
+        ),
+        ({"original": {"T": ORIGINAL["T"]}}, "original: got the fields T, expected E and B, or Q"),
+        ({"footprint": np.ones(48)}, "footprint: got 48 pixels, expected 768"),
+        ({"footprint": np.ones((2, NPIX))}, r"footprint: got shape \(2, 768\)"),
+        ({"footprint": -WEIGHTS}, "footprint: got .* negative weights"),
+        (
+            {"footprint": WEIGHTS, "original": ORIGINAL | {"Q": np.full(NPIX, np.nan)}},
+            r'original\["Q"\]: got .* of 768 pixels NaN',
+        ),
         ({"lmax": 24}, "lmax: got 24, expected an integer from 2 to 23"),
         ({"lmax": 1}, "lmax: got 1, expected an integer from 2 to 23"),
         ({"lmax": 16.0}, "lmax: got 16.0, expected an integer"),

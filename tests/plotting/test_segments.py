@@ -156,3 +156,37 @@ def test_maps_are_averaged_to_the_spacing_and_stay_as_they_are():
     np.testing.assert_array_equal((q, u), given)
     still = sky_segments(np.zeros(NPIX), np.zeros(NPIX))
     assert np.isfinite(still.directions).all() and (still.strengths == 0).all()
+
+
+def test_pixels_without_data_have_no_segments_and_do_not_change_the_others():
+    """Nor do averages beside them become weaker."""
+    points, south, east = vectors_and_frames()
+    axis = healpy.ang2vec(0.3, 2.0)
+    south /= np.linalg.norm(south, axis=1, keepdims=True)
+    along, across = south @ axis, east @ axis
+    q, u = along**2 - across**2, 2 * along * across  # smooth everywhere, poles included
+    hidden = 1.0 * (np.abs(points @ healpy.ang2vec(0.5, 0.5)) < 0.4)
+    given = [np.where(hidden, np.nan, one) for one in (q, u)]
+    patch = Patch(30.0, 5.0, 50.0)
+    for whole, found, image, extent in [
+        (sky_segments(q, u), sky_segments(*given), mollweide_image(hidden, width=1600), 4.0),
+        (
+            patch_segments(q, u, patch),
+            patch_segments(*given, patch),
+            gnomonic_image(hidden, 30.0, 5.0, size_degrees=50.0, pixels=1600),
+            2.0,
+        ),
+    ]:
+        height, width = image.shape
+        column = ((whole.places[:, 0] / extent + 0.5) * width).astype(int)
+        row = ((0.5 - whole.places[:, 1] / (extent * height / width)) * height).astype(int)
+        kept = np.isin(whole.places @ [1, 1j], found.places @ [1, 1j])
+        assert 0.2 < kept.mean() < 0.9 and kept.sum() == len(found.places)
+        # The picture is sampled: a point on a border may fall to either side.
+        assert np.count_nonzero(kept != (image[row, column] == 0)) <= 1
+        expected = whole.strengths[kept]
+        np.testing.assert_allclose(found.strengths, expected, atol=0.06)
+        dot = np.abs(np.sum(whole.directions[kept] * found.directions, axis=1))
+        np.testing.assert_allclose(dot[expected > 0.2], 1.0, atol=0.02)
+    none = sky_segments(given[0] * np.nan, given[1])
+    assert none.lines(1.0).shape == (0, 2, 2)
