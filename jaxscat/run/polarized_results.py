@@ -189,6 +189,7 @@ def draw_polarized(
         {seed: _with_stokes(found, result.map) for seed, result in found.made.items()},
         control=_with_stokes(found, control),
         lmax=inputs.lmax,
+        footprint=footprint,
         title=as_label(_title(found)),
         unit=as_label(inputs.unit or "map units"),
     )
