@@ -36,7 +36,7 @@ from jaxscat.objectives.chi_square import chi_square as chi_square
 from jaxscat.objectives.field_scattering import FieldScattering as FieldScattering
 from jaxscat.objectives.field_scattering import fields_loss as fields_loss
 from jaxscat.objectives.field_target import FieldTarget as FieldTarget
-from jaxscat.objectives.field_target import make_field_target as make_field_target
+from jaxscat.objectives.make_field_target import make_field_target as make_field_target
 from jaxscat.objectives.make_target import make_target as make_target
 from jaxscat.objectives.objective import Objective as Objective
 from jaxscat.objectives.scattering import MeanScattering as MeanScattering

@@ -33,7 +33,7 @@ PAIRS = 15
 CASES = {"T, E, B alone": ["TT", "EE", "BB"], "all six pairs": None}
 
 
-def drawn_fields(nside: int) -> dict[str, np.ndarray]:
+def drawn_fields(nside: int) -> dict[str, Any]:
     """Return three correlated, skewed maps: times do not depend on what they show."""
     t, e, b = np.random.default_rng(0).gamma(2.0, size=(3, 12 * nside**2)).astype(np.float32)
     return {"T": t, "E": e + 0.5 * t, "B": b}
@@ -50,9 +50,7 @@ def build_call(loss: Callable[..., Any], start: Any, pyramid: Any, target: Any) 
     return call
 
 
-def measure_evaluations(
-    fields: dict[str, np.ndarray], pyramid: jaxscat.Pyramid
-) -> list[dict[str, Any]]:
+def measure_evaluations(fields: dict[str, Any], pyramid: jaxscat.Pyramid) -> list[dict[str, Any]]:
     """Return the ratios of all cases to one scalar map at one nside."""
     starts = {name: jnp.asarray(map[::-1]) for name, map in fields.items()}
     scalar = jaxscat.make_target(fields["T"], pyramid)
@@ -67,16 +65,14 @@ def measure_evaluations(
     return rows
 
 
-def measure_map(
-    fields: dict[str, np.ndarray], pyramid: jaxscat.Pyramid, steps: int
-) -> dict[str, float]:
+def measure_map(fields: dict[str, Any], pyramid: jaxscat.Pyramid, steps: int) -> dict[str, float]:
     """Return the seconds of a new polarized map, with and without compilation."""
     target = jaxscat.make_field_target(fields, pyramid)
-    forms = {name: jaxscat.harmonic_form(map) for name, map in fields.items()}
+    form = jaxscat.harmonic_fields_form(fields)
     draw = functools.partial(jaxscat.gaussian_fields, fields)
     made = [
         jaxscat.synthesize_fields(
-            target, pyramid, [seed], start=draw, forms=forms, max_steps=steps, memory=20
+            target, pyramid, [seed], start=draw, form=form, max_steps=steps, memory=20
         )
         for seed in (0, 1)
     ]

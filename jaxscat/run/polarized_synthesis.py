@@ -12,7 +12,8 @@ import numpy as np
 from jaxscat.fields.field_starts import gaussian_fields, white_fields
 from jaxscat.io.masks import build_footprint
 from jaxscat.minimization.result import Result
-from jaxscat.objectives.field_target import FieldTarget, make_field_target
+from jaxscat.objectives.field_target import FieldTarget
+from jaxscat.objectives.make_field_target import make_field_target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.parametrizations.harmonic import check_form_nside
 from jaxscat.parametrizations.harmonic_fields import harmonic_fields_form

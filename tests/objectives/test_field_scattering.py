@@ -8,7 +8,7 @@ import pytest
 
 from jaxscat.objectives.chi_square import chi_square
 from jaxscat.objectives.field_scattering import FieldScattering, fields_loss
-from jaxscat.objectives.field_target import make_field_target
+from jaxscat.objectives.make_field_target import make_field_target
 from jaxscat.objectives.make_target import make_target
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.fields import measure_fields

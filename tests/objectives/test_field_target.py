@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxscat.objectives.field_scattering import FieldScattering, fields_loss
-from jaxscat.objectives.field_target import FieldTarget, check_field_target, make_field_target
+from jaxscat.objectives.field_target import FieldTarget, check_field_target
+from jaxscat.objectives.make_field_target import make_field_target
 from jaxscat.objectives.make_target import make_target
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.fields import fields_standard_error, measure_fields

@@ -64,6 +64,7 @@ def settings(path, **sections):
         "task": {"kind": "polarization"},
         "data": {"path": str(path)},
         "polarization": {"pairs": ["TT", "EE", "BB", "TE"]},
+        "pyramid": {"orientations": 2, "scales": 2},
         "target": {"coarsest_nside": 8},
         "synthesis": {"seeds": SEEDS, "max_steps": 6, "memory": 5, "form": "harmonic"},
         "run": {"name": "trial"},

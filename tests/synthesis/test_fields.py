@@ -11,7 +11,7 @@ from jaxscat.fields.field_starts import gaussian_fields, white_fields
 from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.objectives.field_scattering import fields_loss
-from jaxscat.objectives.field_target import make_field_target
+from jaxscat.objectives.make_field_target import make_field_target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.parametrizations.harmonic import harmonic_form
 from jaxscat.parametrizations.parametrization import Parametrization
