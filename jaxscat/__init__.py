@@ -11,6 +11,13 @@ from jaxscat.fields.noise import NoiseMaps as NoiseMaps
 from jaxscat.fields.starts import gaussian_noise as gaussian_noise
 from jaxscat.fields.starts import reference_noise as reference_noise
 from jaxscat.fields.starts import white_noise as white_noise
+from jaxscat.harmonics.polarization import EBMaps as EBMaps
+from jaxscat.harmonics.polarization import QUMaps as QUMaps
+from jaxscat.harmonics.polarization import eb_from_qu as eb_from_qu
+from jaxscat.harmonics.polarization import qu_from_eb as qu_from_eb
+from jaxscat.harmonics.polarization_transform import (
+    PolarizationTransform as PolarizationTransform,
+)
 from jaxscat.io.maps import load_map as load_map
 from jaxscat.io.maps import load_map_and_mask as load_map_and_mask
 from jaxscat.io.maps import load_mask as load_mask

@@ -41,6 +41,12 @@ def calls():
         (j.gaussianize, {"map": MAP, "weights": MASK}),
         (RELATION.forward, {"map": MAP}),
         (RELATION.inverse, {"normal": MAP}),
+        (j.eb_from_qu, {"q": MAP, "u": OTHER, "lmax": 4, "iterations": 1}),
+        (j.qu_from_eb, {"e": MAP, "b": OTHER, "lmax": 4, "iterations": 1}),
+        (
+            j.PolarizationTransform.of,
+            {"nside": 2, "lmax": 4, "dtype": "float64", "iterations": 1},
+        ),
         (j.gaussian_noise, noise),
         (j.reference_noise, noise),
         (j.white_noise, noise),

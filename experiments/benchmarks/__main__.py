@@ -6,6 +6,7 @@ COMMAND is one of
 - statistics: the further statistics beside the plain ones, in both packages;
 - seeds: many seeds at once beside one alone;
 - hidden: what treatments of hidden pixels cost;
+- polarization: what transforms of Q and U cost beside scalar ones;
 - memory: the memory of a batch, predicted and measured;
 - sizes: cost and memory of one map against its size;
 - roofline: every operation beside what the device can do at best;
@@ -25,6 +26,7 @@ COMMANDS = {
     "statistics": "statistics_cost",
     "seeds": "seeds",
     "hidden": "hidden_cost",
+    "polarization": "polarization",
     "memory": "memory",
     "sizes": "sizes",
     "roofline": "roofline",

@@ -3,9 +3,9 @@
 Symmetries reduce the tables to distinct values. Northern and southern rings have the same
 longitudes, and harmonics are even or odd between them. A ring of 4 i pixels consists of the
 i *slots* of its first quarter and their three images: at phi, pi - phi, pi + phi and -phi, the
-cosines and sines of even and odd orders differ by signs only. Orders m = 2 k and
-m = 3 nside - 1 - 2 k share one index k, because their total number of multipoles is the same for
-all k; likewise the slots of rings i and nside - i near the poles.
+cosines and sines of even and odd orders differ by signs only. Orders m = 2 k and m = L - 2 k share
+one index k, with the last multipole L, which is 3 nside - 1 or a lower odd one: their total number
+of multipoles is the same for all k. So do the slots of rings i and nside - i near the poles.
 """
 
 import equinox as eqx
@@ -24,7 +24,7 @@ _QUARTERS = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, -1, -1, 1], [1, 1, -1, -
 
 
 class HarmonicTables(eqx.Module):
-    """Harmonic tables of one nside, for multipoles up to 3 nside - 1.
+    """Harmonic tables of one nside, for multipoles up to 3 nside - 1 or a lower odd one.
 
     Attributes:
         pixels: NESTED pixel of every image of every slot; images are north and south, times the
@@ -56,15 +56,17 @@ class HarmonicTables(eqx.Module):
     legendre: Float[Array, "k 2 rows rings"]
 
 
-def harmonic_tables(nside: int, dtype: DTypeLike) -> HarmonicTables:
+def harmonic_tables(nside: int, dtype: DTypeLike, last: int | None = None) -> HarmonicTables:
     """Compute the harmonic tables of one nside.
 
     Args:
         nside: power of two from 2 to 512; beyond, Legendre functions underflow in float64.
         dtype: float32 or float64.
+        last: last multipole, odd; 3 nside - 1 by default. Smaller tables cost less.
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
+    last = 3 * nside - 1 if last is None else last
     pixels, polar_angle, owner = _slots(nside)
     places = np.empty(12 * nside**2, np.int32)
     # Slots without a pixel are -1. Reversed, so that northern images win on the equator.
@@ -75,7 +77,7 @@ def harmonic_tables(nside: int, dtype: DTypeLike) -> HarmonicTables:
     equatorial_angle = (np.arange(nside) + 0.5) * np.pi / (2 * nside)
     # Every other ring starts at longitude zero, beginning with the first.
     shift = np.where(ring % 2 == 1, np.pi / (4 * nside), 0.0)
-    angle = orders(nside).T[:, None, :] * shift[:, None]
+    angle = orders(last).T[:, None, :] * shift[:, None]
 
     def to_device(table: np.ndarray) -> Array:
         return jnp.asarray(table, dtype)
@@ -86,38 +88,69 @@ def harmonic_tables(nside: int, dtype: DTypeLike) -> HarmonicTables:
         signs=to_device(np.kron(_HEMISPHERES, _QUARTERS)),
         southern=to_device(southern),
         owner=to_device(owner),
-        polar=to_device(_waves(nside, polar_angle)),
-        equatorial=to_device(_waves(nside, equatorial_angle)),
+        polar=to_device(_waves(last, polar_angle)),
+        equatorial=to_device(_waves(last, equatorial_angle)),
         turn=to_device(np.stack([np.cos(angle), np.sin(angle)])),
-        legendre=to_device(_legendre(nside)),
+        legendre=to_device(_legendre(nside, last)),
     )
 
 
 def expand_gains(nside: int, gains: Float[np.ndarray, " l"]) -> Float[np.ndarray, "..."]:
     """Expand gains of the multipoles 0 to 3 nside - 1 to all coefficients, `[k 2 rows 2]`.
 
-    The last axis is the parity of the order; the gain is zero where the row is not of that order.
+    For tables with another last multipole, they are gains up to that one. The last axis is the
+    parity of the order; the gain is zero where the row is not of that order.
     """
-    rows = multipole_rows(nside)
+    rows = multipole_rows(nside, len(gains) - 1)
     return np.moveaxis(np.where(rows >= 0, np.asarray(gains)[rows], 0.0), 0, -1)
 
 
-def orders(nside: int) -> Int[np.ndarray, "2 k"]:
-    """Return the even orders and their odd partners for every k."""
-    even = np.arange(0, 3 * nside, 2)
-    return np.stack([even, 3 * nside - 1 - even])
+def orders(last: int) -> Int[np.ndarray, "2 k"]:
+    """Return the even orders and their odd partners for every k, of an odd last multipole."""
+    even = np.arange(0, last, 2)
+    return np.stack([even, last - even])
 
 
-def multipole_rows(nside: int) -> Int[np.ndarray, "2 k 2 rows"]:
+def multipole_rows(nside: int, last: int | None = None) -> Int[np.ndarray, "2 k 2 rows"]:
     """Return the multipole of every row of the Legendre table, or -1 if not of the order.
+
+    The last multipole is 3 nside - 1 or another odd one.
 
     Axes: parity of the order, k, parity of l + m, row.
     """
-    last, rows = 3 * nside - 1, 3 * nside // 2 + 1
-    first = orders(nside)[:, :, None, None] + np.arange(2)[:, None]
+    last = 3 * nside - 1 if last is None else last
+    rows = (last + 3) // 2
+    first = orders(last)[:, :, None, None] + np.arange(2)[:, None]
     from_start = first + 2 * np.arange(rows)
     multipoles = np.stack([from_start[0], from_start[1, :, :, ::-1]])
     return np.where(multipoles <= last, multipoles, -1)
+
+
+def ring_depths(nside: int) -> Float[np.ndarray, " rings"]:
+    """Return 1 - cos(theta) of all northern rings, in the order of the slots.
+
+    Two of them, 0 and nside + 1, are of no ring: zero, and that of ring nside / 2 once more.
+    """
+    pair = np.arange(nside // 2 + 1)
+    polar, equatorial = np.stack([pair, nside - pair], axis=1), np.arange(nside + 1, 2 * nside + 1)
+    belt = 2 * equatorial / (3 * nside) - 1 / 3
+    belt[-1] = 1.0  # exact at the equator, so that odd functions vanish there
+    return np.concatenate([polar.ravel() ** 2 / (3 * nside**2), belt])
+
+
+def sectoral_functions(nside: int, last: int) -> Float[np.ndarray, "m rings"]:
+    """Return the normalized Legendre functions of l = m up to the last order, at all `ring_depths`.
+
+    Source: `docs/conventions.md`, "Harmonic form".
+    """
+    depth = ring_depths(nside)
+    sine = np.sqrt(depth * (2 - depth))
+    sine[0] = 1.0  # a slot without a ring; any number with a finite logarithm
+    m = np.arange(last + 1)[:, None]
+    ratio = np.where(m > 0, 1 + 1 / (2 * np.maximum(m, 1)), 1 / (4 * np.pi))
+    sectoral = np.exp(0.5 * np.cumsum(np.log(ratio), axis=0) + m * np.log(sine))
+    sectoral[:, [0, nside + 1]] = 0.0  # slots without a ring
+    return sectoral
 
 
 def _slots(
@@ -168,36 +201,26 @@ def _images(ring: np.ndarray | int, column: np.ndarray) -> np.ndarray:
     ).reshape(4, -1, column.shape[-1])
 
 
-def _waves(nside: int, angle: Float[np.ndarray, "*pairs slots"]) -> Float[np.ndarray, "..."]:
+def _waves(last: int, angle: Float[np.ndarray, "*pairs slots"]) -> Float[np.ndarray, "..."]:
     """Return normalized cosines and sines at angles `[... slot]`: `[... 2 2 k slot]`.
 
     The first axis of two is the parity of the order, the second cosine and sine.
     """
-    order = orders(nside)[:, :, None]
+    order = orders(last)[:, :, None]
     phase = angle[..., None, None, :] * order
     norm = np.where(order == 0, 1.0, np.sqrt(2.0))
     return np.stack([np.cos(phase) * norm, np.sin(phase) * norm], axis=-3)
 
 
-def _legendre(nside: int) -> Float[np.ndarray, "k 2 rows rings"]:
+def _legendre(nside: int, last: int) -> Float[np.ndarray, "k 2 rows rings"]:
     """Compute the Legendre functions `[k 2 rows rings]`, rings in the order of the slots.
 
     By upward recurrence in l, for all orders and rings at once.
     """
-    half, last = nside // 2, 3 * nside - 1
-    pair = np.arange(half + 1)
-    polar, equatorial = np.stack([pair, nside - pair], axis=1), np.arange(nside + 1, 2 * nside + 1)
-    below_top = np.concatenate([polar.ravel() ** 2 / (3 * nside**2), 2 * equatorial / (3 * nside)])
-    below_top[2 * half + 2 :] -= 1 / 3
-    height, sine = 1 - below_top, np.sqrt(below_top * (2 - below_top))
-    height[-1] = 0.0  # exact at the equator, so that odd functions vanish there
-    sine[0] = 1.0  # a slot without a ring; any number with a finite logarithm
-    m = np.arange(last + 1)[:, None]
-    ratio = np.where(m > 0, 1 + 1 / (2 * np.maximum(m, 1)), 1 / (4 * np.pi))
-    sectoral = np.exp(0.5 * np.cumsum(np.log(ratio), axis=0) + m * np.log(sine))
-    sectoral[:, [0, 2 * half + 1]] = 0.0  # slots without a ring
+    height, m = 1 - ring_depths(nside), np.arange(last + 1)[:, None]
+    sectoral = sectoral_functions(nside, last)
     before, now = np.zeros_like(sectoral), np.zeros_like(sectoral)
-    order, rows = orders(nside), multipole_rows(nside)
+    order, rows = orders(last), multipole_rows(nside, last)
     table = np.zeros((*rows.shape[1:], height.size))
     for multipole in range(last + 1):
         low, squared = m[:multipole] ** 2, multipole**2

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxscat.harmonics.tables import HarmonicTables
 
 # By default, GPUs and TPUs would round the factors to fewer bits.
-_einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+contract = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
 def analysis(tables: HarmonicTables, map: Float[Array, " p"]) -> Float[Array, "k 2 rows 2 2"]:
@@ -28,21 +28,7 @@ def analysis(tables: HarmonicTables, map: Float[Array, " p"]) -> Float[Array, "k
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
-    pairs, nside, _ = tables.owner.shape
-    images = map[tables.pixels]
-    images = jnp.concatenate([images[:4], images[4:] * tables.southern[None]])
-    folded = _einsum("fi,is->fs", tables.signs, images)
-    cap = folded[:, : pairs * nside].reshape(2, 2, 2, pairs, nside)
-    belt = folded[:, pairs * nside :].reshape(2, 2, 2, nside, nside)
-    # Tables are left factors here and right factors in `synthesis`, so that neither transposes
-    # them.
-    owned = cap[..., None] * tables.owner[None, None, None]
-    cap = _einsum("qocks,hocqsr->qockhr", tables.polar, owned)
-    belt = _einsum("ocks,hocrs->ockhr", tables.equatorial, belt)
-    cap = cap.transpose(3, 4, 0, 5, 1, 2).reshape(-1, 2, 2 * pairs, 2, 2)
-    belt = _turned(tables, belt.transpose(2, 3, 4, 0, 1), -1)
-    rings = jnp.concatenate([cap, belt], axis=2)
-    return _einsum("khlr,khroc->khloc", tables.legendre, rings)
+    return contract("khlr,khroc->khloc", tables.legendre, ring_analysis(tables, map))
 
 
 def synthesis(
@@ -57,16 +43,63 @@ def synthesis(
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
-    pairs = tables.owner.shape[0]
-    rings = _einsum("khloc,khlr->khocr", coefficients, tables.legendre).transpose(0, 1, 4, 2, 3)
-    cap = rings[:, :, : 2 * pairs].reshape(-1, 2, pairs, 2, 2, 2)
-    belt = _turned(tables, rings[:, :, 2 * pairs :], 1)
-    cap = _einsum("khqroc,qocks->qochrs", cap, tables.polar).transpose(3, 1, 2, 0, 5, 4)
-    cap = (cap * tables.owner[None, None, None]).sum(-1)
-    belt = _einsum("khroc,ocks->ochrs", belt, tables.equatorial).transpose(2, 0, 1, 3, 4)
-    folded = jnp.concatenate([cap.reshape(8, -1), belt.reshape(8, -1)], axis=1)
-    images = _einsum("fi,fs->is", tables.signs, folded)
+    return ring_synthesis(tables, _ring_waves(tables, coefficients))
+
+
+def harmonic_overlap(
+    tables: HarmonicTables, coefficients: Float[Array, "k 2 rows 2 2"]
+) -> Float[Array, "k 2 rows 2 2"]:
+    """Return `analysis` of `synthesis`, without the pixels in between.
+
+    Source: `docs/polarization.md`, "Spin-2 transform".
+    """
+    rings = ring_overlap(tables, _ring_waves(tables, coefficients))
+    return contract("khlr,khroc->khloc", tables.legendre, rings)
+
+
+def ring_analysis(tables: HarmonicTables, map: Float[Array, " p"]) -> Float[Array, "k 2 rings 2 2"]:
+    """Return the scalar products of every ring with cosines and sines: half of `analysis`.
+
+    Args:
+        tables: harmonic tables for the nside of the map.
+        map: NESTED map of the whole sphere, in the precision of the tables.
+
+    Returns:
+        scalar products, with axes k, even or odd between the hemispheres, northern ring in the
+        order of the slots, parity of m, and cosine or sine.
+
+    Source: `docs/conventions.md`, "Harmonic form".
+    """
+    images = map[tables.pixels]
+    images = jnp.concatenate([images[:4], images[4:] * tables.southern[None]])
+    return _from_folded(tables, contract("fi,is->fs", tables.signs, images))
+
+
+def ring_synthesis(
+    tables: HarmonicTables, rings: Float[Array, "k 2 rings 2 2"]
+) -> Float[Array, " p"]:
+    """Return the NESTED map of cosines and sines of every ring: the transpose of `ring_analysis`.
+
+    It is that transpose where odd parts vanish on the equator.
+
+    Source: `docs/conventions.md`, "Harmonic form".
+    """
+    images = contract("fi,fs->is", tables.signs, _to_folded(tables, rings))
     return images.reshape(-1)[tables.places]
+
+
+def ring_overlap(
+    tables: HarmonicTables, rings: Float[Array, "k 2 rings 2 2"]
+) -> Float[Array, "k 2 rings 2 2"]:
+    """Return `ring_analysis` of `ring_synthesis`, without the pixels in between.
+
+    It differs in odd parts of the equator, which no harmonic has.
+
+    Source: `docs/polarization.md`, "Spin-2 transform".
+    """
+    # The rows of the signs are orthogonal, over eight images or the four of the equator.
+    images = 4 * (1 + tables.southern)
+    return _from_folded(tables, images * _to_folded(tables, rings))
 
 
 def isotropic_filter(
@@ -90,6 +123,44 @@ def isotropic_filter(
     # Declared as the solution of a symmetric system, so that JAX transposes the filter to itself,
     # instead of transposing the program, which takes two to three times as long.
     return jax.lax.custom_linear_solve(lambda values: values, map, solve, symmetric=True)
+
+
+def _ring_waves(
+    tables: HarmonicTables, coefficients: Float[Array, "k 2 rows 2 2"]
+) -> Float[Array, "k 2 rings 2 2"]:
+    """Return the cosines and sines of every ring of harmonic coefficients."""
+    rings = contract("khloc,khlr->khocr", coefficients, tables.legendre)
+    return rings.transpose(0, 1, 4, 2, 3)
+
+
+def _from_folded(
+    tables: HarmonicTables, folded: Float[Array, "8 slots"]
+) -> Float[Array, "k 2 rings 2 2"]:
+    """Return the products of symmetry classes in the slots with cosines and sines."""
+    pairs, nside, _ = tables.owner.shape
+    cap = folded[:, : pairs * nside].reshape(2, 2, 2, pairs, nside)
+    belt = folded[:, pairs * nside :].reshape(2, 2, 2, nside, nside)
+    # Tables are left factors here and right factors in `_to_folded`, so that neither transposes
+    # them.
+    owned = cap[..., None] * tables.owner[None, None, None]
+    cap = contract("qocks,hocqsr->qockhr", tables.polar, owned)
+    belt = contract("ocks,hocrs->ockhr", tables.equatorial, belt)
+    cap = cap.transpose(3, 4, 0, 5, 1, 2).reshape(-1, 2, 2 * pairs, 2, 2)
+    belt = _turned(tables, belt.transpose(2, 3, 4, 0, 1), -1)
+    return jnp.concatenate([cap, belt], axis=2)
+
+
+def _to_folded(
+    tables: HarmonicTables, rings: Float[Array, "k 2 rings 2 2"]
+) -> Float[Array, "8 slots"]:
+    """Return the symmetry classes in the slots of cosines and sines of every ring."""
+    pairs = tables.owner.shape[0]
+    cap = rings[:, :, : 2 * pairs].reshape(-1, 2, pairs, 2, 2, 2)
+    belt = _turned(tables, rings[:, :, 2 * pairs :], 1)
+    cap = contract("khqroc,qocks->qochrs", cap, tables.polar).transpose(3, 1, 2, 0, 5, 4)
+    cap = (cap * tables.owner[None, None, None]).sum(-1)
+    belt = contract("khroc,ocks->ochrs", belt, tables.equatorial).transpose(2, 0, 1, 3, 4)
+    return jnp.concatenate([cap.reshape(8, -1), belt.reshape(8, -1)], axis=1)
 
 
 def _turned(
