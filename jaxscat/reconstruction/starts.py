@@ -72,7 +72,7 @@ def build_starts(
 
 
 def given_starts(
-    start: Any, observed: Observed, count: int, several: bool
+    start: Any, observed: Observed, count: int, several: bool, *, name: str = "start"
 ) -> Float[np.ndarray, "B p"]:
     """Return maps that were given as the starts of seeds, without the mean.
 
@@ -81,17 +81,18 @@ def given_starts(
         observed: the data.
         count: number of seeds.
         several: whether there are seeds.
+        name: of the start, for messages.
 
     Raises:
         ValueError: maps of another shape, or with bad values.
     """
-    values = to_real(start, name="start")
+    values = to_real(start, name=name)
     npix = observed.values.size
     if values.shape not in ((npix,), (count, npix)) or (values.ndim == 2 and not several):
         raise ValueError(
-            f"start: got shape {values.shape}, expected a map ({npix},)"
+            f"{name}: got shape {values.shape}, expected a map ({npix},)"
             + (f", or one for each seed ({count}, {npix})" if several else "")
         )
-    check_finite(values, name="start")
+    check_finite(values, name=name)
     maps = np.broadcast_to(values, (count, npix)).astype(np.float64) - observed.mean
     return maps.astype(observed.values.dtype)
