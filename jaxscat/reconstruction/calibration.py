@@ -156,7 +156,7 @@ def _of_quantities(name: str, scatter: Any, noisy: Any) -> Any:
         return replace(scatter, statistics=tuple(checked))
     coefficients = isinstance(scatter, ScatteringCovariance | ReducedCovariance)
     if coefficients:
-        mean, error = np.moveaxis(scatter.s0, -1, 0)
+        mean, error = np.moveaxis(np.asarray(scatter.s0), -1, 0)
         mean = np.maximum(mean, _LEAST_OF_MEAN * np.abs(noisy.s0[..., 1]))
         scatter = replace(scatter, s0=np.stack([mean, error], axis=-1))
     _refuse_constant(name, scatter)

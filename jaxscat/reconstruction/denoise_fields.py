@@ -13,13 +13,16 @@ from jaxscat.minimization.minimize import Batching
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.progress import Progress
 from jaxscat.reconstruction.field_result import FieldReconstruction
-from jaxscat.reconstruction.field_starts import build_field_baselines, build_field_starts
+from jaxscat.reconstruction.field_starts import (
+    build_field_baselines,
+    build_field_starts,
+    split_fields,
+)
 from jaxscat.reconstruction.field_term import StackPixels, StackScattering, check_unknown_pairs
 from jaxscat.reconstruction.observed_fields import as_field_noise, observe_fields
 from jaxscat.reconstruction.options import Renewals, TermOptions, check_settings
 from jaxscat.reconstruction.result import collect
 from jaxscat.reconstruction.solve import solve_from, without_signal
-from jaxscat.reconstruction.spectra import estimate_spectrum
 from jaxscat.reconstruction.starts import Start
 from jaxscat.statistics.pairs import Pair
 
@@ -57,7 +60,8 @@ def denoise_fields(
         pairs: names of the pairs such as `["EE", "BB", "TE"]`, each with a field of the data; None
             for every such pair. Each has the same share of the loss.
         seeds: numbers of solutions, or how many, as for `denoise`.
-        start: as for `denoise`, or a dictionary of maps by field.
+        start: as for `denoise`, or a dictionary of maps by field. With templates, filters act on
+            what these leave of the data.
         renewals, batching, checkpoints, callback: as for `denoise`.
 
     Returns:
@@ -87,20 +91,14 @@ def denoise_fields(
     model = as_field_noise(noise, fields, pyramid.spec.npix)
     check_realizations(settings.realizations, model)
     chosen = check_unknown_pairs(pairs, fields, observed.known)
-    plain, signals = (
-        [
-            estimate_spectrum(one.values, model.of_field(field), cautious=cautious)
-            for field, one in zip(fields, observed.each, strict=True)
-        ]
-        for cautious in (False, True)
-    )
-    baselines = build_field_baselines(observed, plain, model)
+    parts = split_fields(observed, model)
+    baselines = build_field_baselines(observed, parts, model)
     if start is None:
         start = "square-root wiener" if seeds is None else "constrained"
-    starts = build_field_starts(start, observed, signals, model, listed)
+    starts = build_field_starts(start, observed, parts, listed)
     together = observed.together
     terms = {_TERM: StackScattering.of(fields, observed.known, chosen, pyramid)}
-    if any(signal[1:].any() for signal in signals):
+    if templates is not None or any(part.cautious[1:].any() for part in parts):
         spreads = baselines["square-root wiener"].std(axis=1)
         units = np.where(spreads > 0, spreads, together.values.std(axis=1))
         state, last = solve_from(

@@ -77,8 +77,12 @@ class StackScattering(CalibratedTerm):
         return self.term.measure({**unknown, **self.known})
 
     def distance(self, quantities: FieldCovariances) -> Float[Array, ""]:
-        """Return the mean chi-square over the pairs of coefficients from `measure`."""
-        return self.term.distance(quantities)
+        """Return the mean over the pairs of their chi-square, or of one where it is less.
+
+        No pair makes up for another one by fitting the noise in it.
+        """
+        each = jnp.stack(list(self.term.distances(quantities).values()))
+        return jnp.mean(jnp.maximum(each, 1))
 
     @property
     def calibration(self) -> tuple[FieldCovariances, FieldCovariances]:
@@ -114,7 +118,8 @@ class StackPixels(Parametrization):
 
     def parameters(self, maps: Any) -> Float[np.ndarray, " n"]:
         """Return the parameters of maps; on the host."""
-        return (np.asarray(maps) / np.asarray(self.units)[:, None]).ravel()
+        stacked: np.ndarray = np.asarray(maps)
+        return np.ravel(stacked / np.asarray(self.units)[:, None])
 
 
 def check_unknown_pairs(

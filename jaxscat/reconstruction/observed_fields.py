@@ -43,7 +43,8 @@ def observe_fields(data: Any, templates: Any, pyramid: Pyramid) -> ObservedField
     """
     spec = check_whole_sphere(pyramid)
     fields = check_fields(data, "data")
-    known = () if templates is None else check_fields(templates, "templates")
+    given = {} if templates is None else templates
+    known = () if templates is None else check_fields(given, "templates")
     both = [field for field in known if field in fields]
     if both:
         raise ValueError(
@@ -54,7 +55,7 @@ def observe_fields(data: Any, templates: Any, pyramid: Pyramid) -> ObservedField
     maps = {}
     for field in known:
         name = f"templates[{field!r}]"
-        values, _ = check_data(templates[field], None, of=name, npix=spec.npix)
+        values, _ = check_data(given[field], None, of=name, npix=spec.npix)
         maps[field] = (values - values.mean()).astype(spec.dtype)
     return ObservedFields(fields, tuple(each), maps)
 
