@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import healpy
 import numpy as np
@@ -22,7 +22,7 @@ from jaxscat.fields.noise import mean_levels
 from jaxscat.harmonics.spectra import angular_power_spectrum, multipole_bins
 from jaxscat.validation.scattering import relative_errors
 
-Fields = Mapping[str, Float[np.ndarray, " p"]]
+Fields = dict[str, Float[np.ndarray, " p"]]
 PAIRS = ("EE", "BB", "TE", "TB", "EB")
 GROUPS = ("S1", "S2", "S3", "S4")
 LEAST_RATIO = 0.5  # of signal and noise, in bins whose power is compared
@@ -75,7 +75,7 @@ def estimate(data: Data, pyramid: jaxscat.Pyramid, uneven: bool) -> dict[str, Fi
         found["Wiener with T"][field] = jaxscat.template_wiener_filter(
             one, levels[field], noise[field], template, weights
         )
-    models = {"": noise}
+    models: dict[str, Any] = {"": noise}
     if uneven:
         models[", noise of Q and U"] = jaxscat.PolarizationNoise.of(*data.qu_noise)
     alone = {}
@@ -100,13 +100,14 @@ def estimate(data: Data, pyramid: jaxscat.Pyramid, uneven: bool) -> dict[str, Fi
 
 def assess(estimate: Fields, data: Data, pyramid: jaxscat.Pyramid) -> dict[str, list[float]]:
     """Return errors of every pair, residuals, and power ratios where there is signal."""
-    known = {"T": data.truth["T"]}
-    wanted = jaxscat.measure_fields(data.truth, pyramid, pairs=PAIRS)
-    got = jaxscat.measure_fields({**estimate, **known}, pyramid, pairs=PAIRS)
+    truths: Any = data.truth
+    fields: Any = {**estimate, "T": data.truth["T"]}
+    wanted: Any = jaxscat.measure_fields(truths, pyramid, pairs=PAIRS)
+    got: Any = jaxscat.measure_fields(fields, pyramid, pairs=PAIRS)
     rows = {pair: list(relative_errors(got[pair], wanted[pair]).values()) for pair in wanted}
     for field in "EB":
         truth = data.truth[field]
-        rows[f"residual {field}"] = [np.std(estimate[field] - truth) / np.std(truth)]
+        rows[f"residual {field}"] = [float(np.std(estimate[field] - truth) / np.std(truth))]
         rows[f"power {field}"] = _power_ratios(estimate[field], data, field)
     return rows
 

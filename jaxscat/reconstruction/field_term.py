@@ -114,7 +114,7 @@ class StackPixels(Parametrization):
 
     def maps(self, parameters: Float[Array, " n"]) -> Float[Array, "f p"]:
         """Return the maps of parameters, which stand one field after the other."""
-        return self.units[:, None] * parameters.reshape(-1, self.npix)
+        return jnp.asarray(self.units)[:, None] * parameters.reshape(-1, self.npix)
 
     def parameters(self, maps: Any) -> Float[np.ndarray, " n"]:
         """Return the parameters of maps; on the host."""
