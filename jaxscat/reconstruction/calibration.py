@@ -81,19 +81,15 @@ def calibrate(
 
 
 def calibrate_noise(
-    terms: Mapping[str, CalibratedTerm],
-    noise: Noise | FieldNoise,
-    seed: int,
-    realizations: int,
-    like: Float[np.ndarray, "*f p"],
+    terms: Mapping[str, CalibratedTerm], noise: Noise, seed: int, realizations: int, dtype: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the mean <Phi(n)> of the quantities of noise alone, and their scatter.
 
     Args:
         terms, noise, seed, realizations: as for `calibrate`.
-        like: maps of the shape and type of the noise.
+        dtype: type of maps.
     """
-    zero = np.zeros_like(like)
+    zero = np.zeros(noise.npix, dtype)
     measured = measure_realizations(terms, zero, zero, noise, seed, range(realizations))
     mean, scatter = _mean_and_scatter(measured)
     return mean, _checked(scatter, mean)

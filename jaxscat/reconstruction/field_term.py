@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxscat.objectives.calibrated import CalibratedTerm
+from jaxscat.objectives.chi_square import hinged_distance
 from jaxscat.objectives.field_scattering import FieldScattering
 from jaxscat.objectives.field_target import FieldTarget
 from jaxscat.objectives.target import covariance_scales
@@ -23,6 +24,8 @@ from jaxscat.statistics.pairs import Pair, check_pairs, order_fields, pair_name
 
 class StackScattering(CalibratedTerm):
     """The chi-square of pairs of fields, of which some are unknown and others known.
+
+    It is one where no group of coefficients is further from its target than noise explains.
 
     Attributes:
         term: of all fields by name.
@@ -77,12 +80,13 @@ class StackScattering(CalibratedTerm):
         return self.term.measure({**unknown, **self.known})
 
     def distance(self, quantities: FieldCovariances) -> Float[Array, ""]:
-        """Return the mean over the pairs of their chi-square, or of one where it is less.
+        """Return the mean chi-square over the pairs and their groups, each at least one.
 
-        No pair makes up for another one by fitting the noise in it.
+        No group makes up for another one by fitting the noise in it.
         """
-        each = jnp.stack(list(self.term.distances(quantities).values()))
-        return jnp.mean(jnp.maximum(each, 1))
+        mean, sigma = self.term.calibration
+        each = zip(quantities.statistics, mean.statistics, sigma.statistics, strict=True)
+        return jnp.mean(jnp.stack([hinged_distance(*of) for of in each]))
 
     @property
     def calibration(self) -> tuple[FieldCovariances, FieldCovariances]:

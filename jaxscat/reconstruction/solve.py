@@ -170,6 +170,7 @@ def _target_function(
     Far above the levels, where a map will change much, a quarter of the realizations will do.
     """
     own, left = calibrated_terms(terms), residual_terms(terms)
+    dtype = observed.values.dtype
     of_noise: dict[int, Any] = {}
 
     def far(calibration: Calibration) -> bool:
@@ -181,9 +182,10 @@ def _target_function(
         if own:
             found = calibrate(own, observed.values, map, noise, seed, count, suffices=far)
         if left:
+            assert isinstance(noise, Noise)  # several fields have no such term
             # Noise alone does not depend on the map.
             if seed not in of_noise:
-                of_noise[seed] = calibrate_noise(left, noise, seed, count, observed.values)
+                of_noise[seed] = calibrate_noise(left, noise, seed, count, dtype)
             mean, sigma = of_noise[seed]
             residual = measure_map(left, observed.values - map, noise)
             found = join_calibrations(found, Calibration(mean, sigma, residual, residual))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from jaxscat.harmonics.cross_spectra import cross_spectrum
 from jaxscat.harmonics.spectra import smooth_spectrum
-from jaxscat.maps import check_map, npix_to_nside
+from jaxscat.maps import check_map, npix_to_nside, to_real
 from jaxscat.reconstruction.channels import check_channels, combine_channels
 from jaxscat.reconstruction.spectra import check_levels
 from jaxscat.reconstruction.wiener import wiener_filter
@@ -37,11 +37,13 @@ def template_weights(field: ArrayLike, templates: ArrayLike) -> Float[np.ndarray
     Source: `docs/polarization.md`, "Denoising".
     """
     values = check_map(field, name="field").astype(np.float64)
-    known = check_channels(templates, np.shape(templates)[0], name="templates")
-    if known.shape[1] != values.size:
+    given = to_real(templates, name="templates")
+    if given.ndim != 2 or not len(given) or given.shape[1] != values.size:
         raise ValueError(
-            f"templates: got {known.shape[1]} pixels, expected {values.size} as the field"
+            f"templates: got shape {given.shape}, expected (templates, {values.size}): maps of the "
+            "nside of the field"
         )
+    known = check_channels(given, len(given), name="templates")
     maps = np.concatenate([known, values[None]])
     count, last = len(maps), 3 * npix_to_nside(values.size)
     spectra = np.zeros((last, count, count))

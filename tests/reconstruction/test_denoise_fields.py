@@ -1,5 +1,6 @@
 """E and B come out of noise together, with what they have in common with a known map."""
 
+import equinox as eqx
 import healpy
 import jax
 import numpy as np
@@ -11,11 +12,13 @@ from jaxscat.fields.noise import NoiseMaps
 from jaxscat.fields.polarization_noise import PolarizationNoise
 from jaxscat.harmonics.polarization import eb_from_qu
 from jaxscat.minimization.checkpoints import Checkpoints
-from jaxscat.reconstruction.denoise import denoise
+from jaxscat.reconstruction.calibration import calibrate
 from jaxscat.reconstruction.denoise_fields import denoise_fields
 from jaxscat.reconstruction.field_term import StackPixels, StackScattering, check_unknown_pairs
-from jaxscat.reconstruction.options import Renewals
+from jaxscat.reconstruction.observed_fields import observe_fields
+from jaxscat.reconstruction.options import Renewals, TermOptions
 from jaxscat.reconstruction.template_filter import template_weights, template_wiener_filter
+from jaxscat.reconstruction.terms import build_terms
 from jaxscat.reconstruction.wiener import wiener_filter
 from jaxscat.statistics.fields import measure_fields
 
@@ -92,13 +95,34 @@ def test_the_result_names_fields_and_baselines(sky, data, together):
     assert together.meaning and not together.interrupted and together.evaluations > 1
 
 
-def test_one_field_alone_is_denoised_as_by_denoise(data, small, white):
-    alone = denoise(data["E"], small, white, renewals=FEW, start="data")
-    found = denoise_fields({"E": data["E"]}, small, {"E": white}, renewals=FEW, start="data")
-    assert found.status == alone.status and found.evaluations == alone.evaluations
-    np.testing.assert_allclose(found.maps["E"], alone.map, atol=1e-9)
-    expected = np.maximum(alone.chi2["scattering"], 1)
-    np.testing.assert_allclose(found.chi2["scattering"], expected, rtol=1e-9)
+def test_one_field_alone_has_the_calibrated_loss_of_denoise(data, small, white):
+    observed = observe_fields({"E": data["E"]}, None, small)
+    (one,) = observed.each
+    term = StackScattering.of(("E",), {}, (("E", "E"),), small)
+    alone = build_terms({"scattering": TermOptions()}, one, small, white)["scattering"]
+    noise = SeparateNoise(("E",), (white,))
+    map = 0.5 * one.values
+    stacked = calibrate({"scattering": term}, one.values[None], map[None], noise, 3, 16)
+    plain = calibrate({"scattering": alone}, one.values, map, white, 3, 16)
+    for name in ("mean", "sigma", "map", "data"):
+        found, expected = (getattr(of, name)["scattering"] for of in (stacked, plain))
+        for group, values in expected.groups().items():
+            np.testing.assert_allclose(found["EE"].groups()[group], values, rtol=1e-9)
+    placed = term.calibrated(stacked.mean["scattering"], stacked.sigma["scattering"])
+    chi2 = alone.calibrated(plain.mean["scattering"], plain.sigma["scattering"])(map)
+    each = placed.term.distances(stacked.map["scattering"])
+    np.testing.assert_allclose(each["EE"], chi2, rtol=1e-9)
+    assert placed(map[None]) >= chi2 > 1
+
+
+def test_no_group_makes_up_for_another_one(sky, small):
+    term = StackScattering.of(("E",), {}, (("E", "E"),), small)
+    found = term.measure(sky["E"][None])
+    sigma = jax.tree.map(lambda of: np.ones(of.shape), found)
+    assert term.calibrated(found, sigma).distance(found) == 1
+    far = eqx.tree_at(lambda of: of.statistics[0].s1, found, found["EE"].s1 + 3)
+    near = term.calibrated(far, sigma).distance(found)
+    np.testing.assert_allclose(near, 1 + 0.2 * (3**2 - 1), rtol=1e-12)
 
 
 def test_seeds_have_starts_of_their_own_and_units_do_not_matter(sky, data, small, white, tmp_path):
@@ -145,11 +169,8 @@ def test_the_term_has_the_gradient_of_its_values(sky, data, small):
     step = 1e-6
     difference = (value(stacked + step * direction) - value(stacked - step * direction)) / step / 2
     np.testing.assert_allclose(np.vdot(gradient, direction), difference, rtol=1e-6)
-    # The sum over pairs of what is above one.
-    each = term.term.distances(term.measure(stacked))
-    np.testing.assert_allclose(value(stacked), np.mean(np.maximum(list(each.values()), 1)))
-    at_truth = term(np.stack([sky["E"], sky["B"]]))
-    assert list(each) == ["EE", "BB", "TE", "TB", "EB"] and at_truth == 1
+    assert term.term.target.mean.names() == ("EE", "BB", "TE", "TB", "EB")
+    np.testing.assert_allclose(term(np.stack([sky["E"], sky["B"]])), 1)
 
 
 def test_parameters_are_in_the_unit_of_every_field():
