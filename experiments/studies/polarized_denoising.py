@@ -70,10 +70,11 @@ def estimate(data: Data, pyramid: jaxscat.Pyramid, uneven: bool) -> dict[str, Fi
     found: dict[str, Fields] = {"data": data.mean, "Wiener": {}, "Wiener with T": {}}
     for field in "EB":
         one = data.mean[field]
-        found["Wiener"][field] = jaxscat.wiener_filter(one, levels[field], noise[field])
+        of_noise = noise[field].levels()
+        found["Wiener"][field] = jaxscat.wiener_filter(one, levels[field], of_noise)
         weights = jaxscat.template_weights(truth[field], template)
         found["Wiener with T"][field] = jaxscat.template_wiener_filter(
-            one, levels[field], noise[field], template, weights
+            one, levels[field], of_noise, template, weights
         )
     models: dict[str, Any] = {"": noise}
     if uneven:
@@ -83,7 +84,7 @@ def estimate(data: Data, pyramid: jaxscat.Pyramid, uneven: bool) -> dict[str, Fi
         alone[field] = jaxscat.denoise(data.mean[field], pyramid, noise[field]).map
     found["denoise, each alone"] = alone
     for name, model in models.items():
-        for with_known in (None, known):
+        for with_known in (known,) if uneven else (None, known):
             began = time.perf_counter()
             result = jaxscat.denoise_fields(data.mean, pyramid, model, templates=with_known)
             which = f"denoise_fields {'with T' if with_known else 'without T'}{name}"

@@ -1,7 +1,6 @@
 """Noise of several fields of one sky, drawn together."""
 
 from abc import abstractmethod
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -51,8 +50,8 @@ class FieldNoise(eqx.Module):
         """
 
     @abstractmethod
-    def of_field(self, field: str) -> Any:
-        """Return the noise of one field for linear filters: a `Noise`, or its levels."""
+    def levels_of(self, field: str) -> Float[np.ndarray, " l"]:
+        """Return the mean power spectrum of the noise of one field, as `Noise.levels`."""
 
 
 class SeparateNoise(FieldNoise):
@@ -98,6 +97,6 @@ class SeparateNoise(FieldNoise):
         kind = np.result_type(*[map.dtype for map in drawn])
         return jnp.stack([map.astype(kind) for map in drawn])
 
-    def of_field(self, field: str) -> Noise:
-        """Return the noise of one field."""
-        return self.parts[self.names.index(field)]
+    def levels_of(self, field: str) -> Float[np.ndarray, " l"]:
+        """Return the mean power spectrum of the noise of one field."""
+        return self.parts[self.names.index(field)].levels()

@@ -88,7 +88,7 @@ class PolarizationNoise(FieldNoise):
         """Return E and B of one realization of Q and U."""
         return _eb(self.transform, self.qu.draw(seed, number))
 
-    def of_field(self, field: str) -> Float[np.ndarray, " l"]:
+    def levels_of(self, field: str) -> Float[np.ndarray, " l"]:
         """Return the levels of the noise of E or of B."""
         return self.levels[self.fields.index(field)]
 

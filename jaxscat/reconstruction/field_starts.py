@@ -27,20 +27,23 @@ class Unexplained(NamedTuple):
     Attributes:
         told: the part that templates tell, `[p]`, or zero.
         rest: the data without it.
-        noise: of the data, a model or levels.
+        noise: levels of the data's noise; uneven noise in a band would have no inverse.
         signal: levels of what the rest has above the noise.
         cautious: the same less its standard error.
     """
 
     told: Any
     rest: Observed
-    noise: Any
+    noise: Float[np.ndarray, " l"]
     signal: Float[np.ndarray, " l"]
     cautious: Float[np.ndarray, " l"]
 
     @classmethod
     def of(
-        cls, observed: Observed, noise: Any, known: Sequence[Float[np.ndarray, " p"]] = ()
+        cls,
+        observed: Observed,
+        noise: Float[np.ndarray, " l"],
+        known: Sequence[Float[np.ndarray, " p"]] = (),
     ) -> "Unexplained":
         """Take what templates tell off the data of a field, and estimate what is left."""
         told: Any = 0.0
@@ -65,7 +68,7 @@ def split_fields(
     """Return what is to be estimated of every field, with templates or (`alone`) without."""
     known = () if alone else tuple(observed.known.values())
     each = zip(observed.fields, observed.each, strict=True)
-    return [Unexplained.of(one, noise.of_field(field), known) for field, one in each]
+    return [Unexplained.of(one, noise.levels_of(field), known) for field, one in each]
 
 
 def build_field_baselines(

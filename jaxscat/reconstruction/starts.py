@@ -19,7 +19,7 @@ Start = Literal["square-root wiener", "constrained", "wiener", "data"]
 
 
 def build_baselines(
-    observed: Observed, signal: Float[np.ndarray, " l"], noise: Noise
+    observed: Observed, signal: Float[np.ndarray, " l"], noise: Noise | Float[np.ndarray, " l"]
 ) -> dict[str, Float[np.ndarray, " p"]]:
     """Return the data and their linear filters, without the mean, by the names of starts.
 
@@ -28,7 +28,7 @@ def build_baselines(
     Args:
         observed: the data.
         signal: levels of the signal.
-        noise: of the data.
+        noise: of the data, or its levels.
     """
     data = observed.values.astype(np.float64)
     wiener = wiener_filter(data, signal, noise, mask=observed.weights)
@@ -42,7 +42,7 @@ def build_starts(
     start: Any,
     observed: Observed,
     signal: Float[np.ndarray, " l"],
-    noise: Noise,
+    noise: Noise | Float[np.ndarray, " l"],
     seeds: Sequence[int] | None,
 ) -> Float[np.ndarray, "B p"]:
     """Return the start of every seed, without the mean, in the type of the data.

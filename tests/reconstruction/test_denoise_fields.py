@@ -209,7 +209,7 @@ def test_noise_of_q_and_u_is_seen_in_e_and_b(white):
         variance = np.mean(maps**2, axis=0)
         assert variance[height > 0.2].mean() > 2 * variance[height < -0.2].mean()
         multipole = np.arange(24)
-        levels = noise.of_field(field)
+        levels = noise.levels_of(field)
         assert levels[-1] == 0 and not levels[:2].any() and not levels[17:-1].any()
         total = np.sum((2 * multipole + 1) * levels[:-1]) / (4 * np.pi)
         np.testing.assert_allclose(total, variance.mean(), rtol=0.1)
