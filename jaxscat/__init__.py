@@ -1,6 +1,7 @@
 """Scattering covariances of maps on the sphere, in JAX."""
 
 from jaxscat.datasets.registry import dataset_names as dataset_names
+from jaxscat.fields.field_noise import FieldNoise as FieldNoise
 from jaxscat.fields.field_starts import gaussian_fields as gaussian_fields
 from jaxscat.fields.field_starts import white_fields as white_fields
 from jaxscat.fields.gaussian import GaussianNoise as GaussianNoise
@@ -8,6 +9,7 @@ from jaxscat.fields.gaussianization import Gaussianization as Gaussianization
 from jaxscat.fields.gaussianization import gaussianize as gaussianize
 from jaxscat.fields.noise import Noise as Noise
 from jaxscat.fields.noise import NoiseMaps as NoiseMaps
+from jaxscat.fields.polarization_noise import PolarizationNoise as PolarizationNoise
 from jaxscat.fields.starts import gaussian_noise as gaussian_noise
 from jaxscat.fields.starts import reference_noise as reference_noise
 from jaxscat.fields.starts import white_noise as white_noise
@@ -70,6 +72,8 @@ from jaxscat.reconstruction.channels import combination_weights as combination_w
 from jaxscat.reconstruction.channels import combine_channels as combine_channels
 from jaxscat.reconstruction.channels import joint_wiener_filter as joint_wiener_filter
 from jaxscat.reconstruction.denoise import denoise as denoise
+from jaxscat.reconstruction.denoise_fields import denoise_fields as denoise_fields
+from jaxscat.reconstruction.field_result import FieldReconstruction as FieldReconstruction
 from jaxscat.reconstruction.fills import diffusive_fill as diffusive_fill
 from jaxscat.reconstruction.fills import gaussian_mean_fill as gaussian_mean_fill
 from jaxscat.reconstruction.fills import gaussian_realization_fill as gaussian_realization_fill
@@ -79,6 +83,8 @@ from jaxscat.reconstruction.options import TermOptions as TermOptions
 from jaxscat.reconstruction.result import Reconstruction as Reconstruction
 from jaxscat.reconstruction.separate import separate as separate
 from jaxscat.reconstruction.spectra import estimate_spectrum as estimate_spectrum
+from jaxscat.reconstruction.template_filter import template_weights as template_weights
+from jaxscat.reconstruction.template_filter import template_wiener_filter as template_wiener_filter
 from jaxscat.reconstruction.wiener import constrained_realization as constrained_realization
 from jaxscat.reconstruction.wiener import square_root_wiener_filter as square_root_wiener_filter
 from jaxscat.reconstruction.wiener import wiener_filter as wiener_filter

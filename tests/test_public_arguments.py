@@ -164,6 +164,18 @@ def calls():
             | {"renewals": RENEWALS, "batching": None, "checkpoints": None, "callback": None},
         ),
         (
+            j.denoise_fields,
+            {"data": {"E": MAP}, "pyramid": PYRAMID, "noise": {"E": NOISE}, "seeds": [1]}
+            | {"templates": {"T": OTHER}, "pairs": ["EE", "TE"], "start": "data"}
+            | {"renewals": RENEWALS, "batching": None, "checkpoints": None, "callback": None},
+        ),
+        (j.template_weights, {"field": MAP, "templates": OTHER[None]}),
+        (
+            j.template_wiener_filter,
+            {"data": MAP, "signal": np.ones(6), "noise": NOISE, "templates": OTHER[None]},
+        ),
+        (j.PolarizationNoise.of, {"q": NOISE, "u": NOISE, "lmax": 4, "dtype": "float64"}),
+        (
             j.inpaint,
             {"data": MAP, "pyramid": PYRAMID, "gaps": GAPS, "seeds": [1], "start": "diffusive"}
             | {"terms": ["scattering"], "reach": 60.0, "renewals": RENEWALS, "batching": None}

@@ -9,6 +9,7 @@ COMMAND is one of
 - hidden-pixels: what treatments of hidden pixels do to new maps;
 - masks: whether coefficients of maps with different masks agree;
 - reconstruction: signals from noisy maps, maps with gaps, and channels;
+- polarized-denoising: E and B of a polarized sky in noise, with and without its intensity;
 - signals: runs that get a signal at many moments, and how they end;
 - same-maps: the maps of two checkouts of jaxscat, bit for bit.
 
@@ -29,6 +30,7 @@ COMMANDS = {
     "hidden-pixels": "hidden_pixels",
     "masks": "different_masks",
     "reconstruction": "reconstruction",
+    "polarized-denoising": "polarized_denoising",
 }
 
 

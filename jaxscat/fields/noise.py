@@ -133,7 +133,7 @@ def as_noise(noise: Any, npix: int, *, name: str = "noise") -> Noise:
     return noise
 
 
-def check_realizations(count: Any, noise: Noise, *, name: str = "realizations") -> int:
+def check_realizations(count: Any, noise: Any, *, name: str = "realizations") -> int:
     """Return how many realizations are drawn: the given number, or 64, or all there are.
 
     Raises:

@@ -115,6 +115,20 @@ def mean_square_distance(
     return total if weights == "balanced" else total / count
 
 
+def hinged_distance(compared: Comparable, mean: Comparable, sigma: Comparable) -> Float[Array, ""]:
+    """Return the balanced mean squared distance, with one for each group that is below one.
+
+    Source: `docs/polarization.md`, "Denoising".
+    """
+    total = jnp.zeros((), mean.s1.dtype)
+    means, sigmas, shares = mean.groups(), sigma.groups(), _shares(compared)
+    for name, group in compared.groups().items():
+        scaled = (group - means[name]) / sigmas[name].astype(group.dtype)
+        square = jnp.mean(jnp.real(scaled) ** 2 + jnp.imag(scaled) ** 2)
+        total = total + shares[name] * jnp.maximum(square, 1)
+    return total
+
+
 # Inside of another jitted function, the plain one is compiled with the rest.
 _compiled_distance = jax.jit(weighted_distance)
 

@@ -8,11 +8,14 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.fields.field_noise import FieldNoise
 from jaxscat.fields.noise import LEAST_REALIZATIONS, Noise
 from jaxscat.objectives.calibrated import CalibratedTerm
 from jaxscat.objectives.target import floored
 from jaxscat.reconstruction.realizations import DATA, MAP, measure_realizations
 from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.pairs import pair_name
 from jaxscat.statistics.reduction import ReducedCovariance
 
 # Least sigma of a coefficient, over the root mean square of its group and scales.
@@ -40,9 +43,9 @@ class Calibration(NamedTuple):
 
 def calibrate(
     terms: Mapping[str, CalibratedTerm],
-    data: Float[np.ndarray, " p"],
-    map: Float[np.ndarray, " p"],
-    noise: Noise,
+    data: Float[np.ndarray, "*f p"],
+    map: Float[np.ndarray, "*f p"],
+    noise: Noise | FieldNoise,
     seed: int,
     realizations: int,
     *,
@@ -93,7 +96,7 @@ def calibrate_noise(
 
 
 def measure_map(
-    terms: Mapping[str, CalibratedTerm], map: Float[np.ndarray, " p"], noise: Noise
+    terms: Mapping[str, CalibratedTerm], map: Float[np.ndarray, "*f p"], noise: Noise | FieldNoise
 ) -> dict[str, Any]:
     """Return the quantities of a map by the names of the terms, by the program of `calibrate`."""
     measured = measure_realizations(terms, map, map, noise, 0, [DATA])
@@ -138,16 +141,22 @@ def _checked(scatter: Mapping[str, Any], noisy: Mapping[str, Any]) -> dict[str, 
         scatter: by the names of the terms.
         noisy: mean quantities with noise.
     """
-    found = {}
-    for name, of in scatter.items():
-        coefficients = isinstance(of, ScatteringCovariance | ReducedCovariance)
-        if coefficients:
-            mean, error = np.moveaxis(of.s0, -1, 0)
-            mean = np.maximum(mean, _LEAST_OF_MEAN * np.abs(noisy[name].s0[..., 1]))
-            of = replace(of, s0=np.stack([mean, error], axis=-1))
-        _refuse_constant(name, of)
-        found[name] = jax.tree.map(np.asarray, floored(of, _FLOOR)) if coefficients else of
-    return found
+    return {name: _of_quantities(name, of, noisy[name]) for name, of in scatter.items()}
+
+
+def _of_quantities(name: str, scatter: Any, noisy: Any) -> Any:
+    """Return the checked scatter of the quantities of one term."""
+    if isinstance(scatter, FieldCovariances):
+        each = zip(scatter.pairs, scatter.statistics, noisy.statistics, strict=True)
+        checked = [_of_quantities(f"{name} {pair_name(pair)}", *of) for pair, *of in each]
+        return replace(scatter, statistics=tuple(checked))
+    coefficients = isinstance(scatter, ScatteringCovariance | ReducedCovariance)
+    if coefficients:
+        mean, error = np.moveaxis(np.asarray(scatter.s0), -1, 0)
+        mean = np.maximum(mean, _LEAST_OF_MEAN * np.abs(noisy.s0[..., 1]))
+        scatter = replace(scatter, s0=np.stack([mean, error], axis=-1))
+    _refuse_constant(name, scatter)
+    return jax.tree.map(np.asarray, floored(scatter, _FLOOR)) if coefficients else scatter
 
 
 def _refuse_constant(name: str, scatter: Any) -> None:

@@ -139,17 +139,19 @@ def check_mixing(mixing: ArrayLike) -> Float[np.ndarray, " c"]:
     return values
 
 
-def check_channels(channels: ArrayLike, count: int) -> Float[np.ndarray, "c p"]:
+def check_channels(
+    channels: ArrayLike, count: int, *, name: str = "channels"
+) -> Float[np.ndarray, "c p"]:
     """Validate the maps of channels, and return them in float64.
 
     Raises:
         ValueError: another number of maps, or bad ones (see `check_map`).
     """
-    values = to_real(channels, name="channels")
+    values = to_real(channels, name=name)
     if values.ndim != 2 or len(values) != count:
-        raise ValueError(f"channels: got shape {values.shape}, expected ({count}, npix)")
+        raise ValueError(f"{name}: got shape {values.shape}, expected ({count}, npix)")
     for map in values:
-        check_map(map, name="channels", allow_constant=True)
+        check_map(map, name=name, allow_constant=True)
     return values.astype(np.float64)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxscat.io.archive import read_archive, write_archive
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.objectives.scattering import Scattering
+from jaxscat.reconstruction.field_term import StackScattering
 
 _CONTENT, _FORMAT, _NAME = "reconstruction", 1, "renewals.npz"
 
@@ -84,6 +85,10 @@ def describe_terms(terms: Mapping[str, Any]) -> dict[str, Any]:
     """Return how terms measure maps, as JSON can hold it: the pyramid, masks and templates."""
     found: dict[str, Any] = {}
     for name, term in terms.items():
+        if isinstance(term, StackScattering):
+            found["pyramid"] = dataclasses.asdict(term.term.pyramid.spec)
+            pairs = [list(pair) for pair in term.term.target.pairs]
+            found[f"measurement of {name}"] = [digest_of(term.known), list(term.fields), pairs]
         if not isinstance(term, Scattering):
             continue
         target = term.target

@@ -35,7 +35,7 @@ def measure_distances(terms: Mapping[str, CalibratedTerm], target: Calibration) 
 
 
 def measure_values(
-    terms: Mapping[str, Any], target: Calibration, map: Float[np.ndarray, " p"]
+    terms: Mapping[str, Any], target: Calibration, map: Float[np.ndarray, "*f p"]
 ) -> dict[str, float]:
     """Return the value of every term for a map that its targets were measured at.
 
@@ -113,5 +113,5 @@ def _distance(term: CalibratedTerm, quantities: Any) -> Float[Array, ""]:
 
 
 @jax.jit
-def _value(term: Term, map: Float[Array, " p"]) -> Float[Array, ""]:
+def _value(term: Term, map: Float[Array, "*f p"]) -> Float[Array, ""]:
     return term(map)

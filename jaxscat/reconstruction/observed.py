@@ -17,23 +17,32 @@ class Observed(NamedTuple):
 
     Attributes:
         values: deviation from the mean `[p]`, in the type of the pyramid; zero in hidden pixels.
-        mean: of the pixels with weight.
+            Of several fields `[f p]`.
+        mean: of the pixels with weight; of several fields `[f 1]`.
         weights: of the pixels, or None for the whole sky.
     """
 
-    values: Float[np.ndarray, " p"]
-    mean: float
+    values: Float[np.ndarray, "*f p"]
+    mean: float | Float[np.ndarray, "f 1"]
     weights: Float[np.ndarray, " p"] | None
 
     def restore(self, maps: Float[np.ndarray, "*B p"]) -> Float[np.ndarray, "*B p"]:
         """Return maps with the mean, in float64 where float32 would lose digits to it."""
-        spread = float(np.std(self.values))
-        large = abs(self.mean) > 16 * spread
+        spread = np.std(self.values, axis=-1, keepdims=True)
+        large = (np.abs(self.mean) > 16 * spread).any()
         return self.mean + maps.astype(np.float64 if large else maps.dtype)
 
 
-def observe(data: ArrayLike, pyramid: Pyramid, mask: ArrayLike | None = None) -> Observed:
+def observe(
+    data: ArrayLike, pyramid: Pyramid, mask: ArrayLike | None = None, *, name: str = "data"
+) -> Observed:
     """Check a map of data, and take its mean off.
+
+    Args:
+        data: real NESTED map `[p]`.
+        pyramid: operators of the whole sphere.
+        mask: weights of the pixels, or None.
+        name: of the data, for messages.
 
     Raises:
         ValueError: a pyramid of a patch, a bad map or one of another nside, or a bad mask.
@@ -42,10 +51,10 @@ def observe(data: ArrayLike, pyramid: Pyramid, mask: ArrayLike | None = None) ->
     shape = np.shape(data)
     if shape != (spec.npix,):
         raise ValueError(
-            f"data: got shape {shape}, expected one map ({spec.npix},) of the pyramid's nside "
+            f"{name}: got shape {shape}, expected one map ({spec.npix},) of the pyramid's nside "
             f"{spec.nside}"
         )
-    values, weights = check_data(data, mask)
+    values, weights = check_data(data, mask, of=name)
     mean = float(np.average(values, weights=weights))
     return Observed((values - mean).astype(spec.dtype), mean, weights)
 

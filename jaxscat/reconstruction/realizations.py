@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxscat.fields.field_noise import FieldNoise
 from jaxscat.fields.noise import Noise
 from jaxscat.minimization.batch_size import default_lanes
 from jaxscat.objectives.calibrated import CalibratedTerm
@@ -21,9 +22,9 @@ _TOGETHER = 6
 
 def measure_realizations(
     terms: Mapping[str, CalibratedTerm],
-    data: Float[np.ndarray, " p"],
-    map: Float[np.ndarray, " p"],
-    noise: Noise,
+    data: Float[np.ndarray, "*f p"],
+    map: Float[np.ndarray, "*f p"],
+    noise: Noise | FieldNoise,
     seed: int,
     numbers: Sequence[int],
 ) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def measure_realizations(
 
     Args:
         terms: measure the quantities.
-        data: map to measure where the number is `DATA`.
+        data: map (or maps of several fields) to measure where the number is `DATA`.
         map: map to which realizations are added, or none where the number is `MAP`.
         noise: realizations are drawn from it.
         seed: names the set of realizations.
@@ -67,9 +68,9 @@ def _maps_together(npix: int) -> int:
 @jax.jit
 def _measure(
     terms: tuple[CalibratedTerm, ...],
-    data: Float[Array, " p"],
-    map: Float[Array, " p"],
-    noise: Noise,
+    data: Float[Array, "*f p"],
+    map: Float[Array, "*f p"],
+    noise: Noise | FieldNoise,
     seed: Array,
     numbers: Int[Array, " k"],
 ) -> tuple[Any, ...]:

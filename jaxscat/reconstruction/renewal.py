@@ -25,7 +25,7 @@ class RenewalState(NamedTuple):
     """Where a reconstruction stands between two renewals.
 
     Attributes:
-        maps: present maps of all seeds, the starts at first.
+        maps: present maps of all seeds (with an axis of fields, or none), the starts at first.
         renewals: number of minimizations made.
         status: why each seed has ended, or None if it has not.
         values: of every term right after each renewal, NaN after the end of a seed.
@@ -34,7 +34,7 @@ class RenewalState(NamedTuple):
         interrupted: whether an interrupt has ended it.
     """
 
-    maps: Float[np.ndarray, "B p"]
+    maps: Float[np.ndarray, "B *f p"]
     renewals: int
     status: tuple[str | None, ...]
     values: Mapping[str, Float[np.ndarray, "B renewals"]]
@@ -59,7 +59,7 @@ class RenewedProblem:
     terms: Mapping[str, Any]
     weights: Mapping[str, float]
     levels: Mapping[str, float]
-    targets: Callable[[int, Float[np.ndarray, " p"]], Calibration]
+    targets: Callable[[int, Float[np.ndarray, "*f p"]], Calibration]
     parametrization: Parametrization
     settings: Renewals
 
@@ -84,7 +84,7 @@ class RenewedProblem:
 
 def renew(
     problem: RenewedProblem,
-    starts: Float[np.ndarray, "B p"],
+    starts: Float[np.ndarray, "B *f p"],
     seeds: Sequence[int],
     *,
     batching: Batching | None = None,

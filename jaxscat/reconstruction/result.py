@@ -110,8 +110,8 @@ class Reconstruction:
 def collect(
     state: RenewalState,
     targets: Sequence[Calibration | None],
-    maps: Float[np.ndarray, "B p"],
-    baselines: Mapping[str, Float[np.ndarray, " p"]],
+    maps: Float[np.ndarray, "B *f p"],
+    baselines: Mapping[str, Float[np.ndarray, "*f p"]],
     seeds: tuple[int, ...] | None,
 ) -> Reconstruction:
     """Return the result of all seeds, or of the only solution where there are none.

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.fields.field_noise import FieldNoise
 from jaxscat.fields.noise import Noise, check_realizations
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import Batching
+from jaxscat.parametrizations.parametrization import Parametrization
 from jaxscat.parametrizations.pixels import Pixels
 from jaxscat.progress import Progress
 from jaxscat.reconstruction.calibration import (
@@ -70,10 +72,6 @@ def solve_noisy(
     Raises:
         ValueError: a bad start, or more realizations than there are.
     """
-    listed = (0,) if seeds is None else seeds
-    count = check_realizations(renewals.realizations, noise)
-    if renewals.realizations is None and seeds is not None:
-        count = min(count, _OF_EACH)
     plain, signal = (
         estimate_spectrum(observed.values, noise, footprint=observed.weights, cautious=cautious)
         for cautious in (False, True)
@@ -87,18 +85,63 @@ def solve_noisy(
     starts = build_starts(start, observed, signal, noise, seeds)
     restored = {name: observed.restore(map) for name, map in baselines.items()}
     if not signal[1:].any():
-        state = _without_signal(starts, terms)
+        state = without_signal(starts, terms)
         return collect(state, [None], observed.restore(state.maps), restored, seeds)
-    levels = {name: options.level for name, options in chosen.items()}
-    dtype = observed.values.dtype
     # Of no start: seeds share it. No power of two near it: steps do not depend on the data's unit.
     unit = np.std(baselines["square-root wiener"]) or np.std(observed.values)
+    state, last = solve_from(
+        starts,
+        observed,
+        noise,
+        chosen,
+        terms,
+        parametrization=Pixels(observed.values.size, observed.values.dtype.type(unit)),
+        seeds=seeds,
+        renewals=renewals,
+        batching=batching,
+        checkpoints=checkpoints,
+        callback=callback,
+    )
+    return collect(state, last, observed.restore(state.maps), restored, seeds)
+
+
+def solve_from(
+    starts: Float[np.ndarray, "B *f p"],
+    observed: Observed,
+    noise: Noise | FieldNoise,
+    chosen: Mapping[str, TermOptions],
+    terms: Mapping[str, Any],
+    *,
+    parametrization: Parametrization,
+    seeds: tuple[int, ...] | None,
+    renewals: Renewals,
+    batching: Batching | None,
+    checkpoints: Checkpoints | None,
+    callback: Callable[[Progress], None] | None,
+) -> tuple[RenewalState, list[Calibration | None]]:
+    """Change starts until their statistics are those of the data, less what noise adds.
+
+    Args:
+        starts: a map of every seed, or the maps of several fields.
+        observed: the data, of the same shape.
+        noise: all that is not the signal.
+        chosen, terms, seeds, renewals, batching, checkpoints, callback: as for `solve_noisy`.
+        parametrization: the unknowns.
+
+    Raises:
+        ValueError: more realizations than there are.
+    """
+    listed = (0,) if seeds is None else seeds
+    count = check_realizations(renewals.realizations, noise)
+    if renewals.realizations is None and seeds is not None:
+        count = min(count, _OF_EACH)
+    levels = {name: options.level for name, options in chosen.items()}
     problem = RenewedProblem(
         terms=terms,
         weights={name: options.weight for name, options in chosen.items()},
         levels=levels,
         targets=_target_function(observed, noise, terms, levels, count),
-        parametrization=Pixels(observed.values.size, dtype.type(unit)),
+        parametrization=parametrization,
         settings=renewals,
     )
     files = None
@@ -112,17 +155,16 @@ def solve_noisy(
         }
         files = RenewalFiles(checkpoints, identity)
     state, last = renew(problem, starts, listed, batching=batching, files=files, callback=callback)
-    state = _say_nothing_found(state, _NOTHING * float(np.std(observed.values)))
-    return collect(state, last, observed.restore(state.maps), restored, seeds)
+    return _say_nothing_found(state, _NOTHING * np.std(observed.values, axis=-1)), last
 
 
 def _target_function(
     observed: Observed,
-    noise: Noise,
+    noise: Noise | FieldNoise,
     terms: Mapping[str, Any],
     levels: Mapping[str, float],
     count: int,
-) -> Callable[[int, Float[np.ndarray, " p"]], Calibration]:
+) -> Callable[[int, Float[np.ndarray, "*f p"]], Calibration]:
     """Return the function from a seed and its map to the targets of all terms.
 
     Far above the levels, where a map will change much, a quarter of the realizations will do.
@@ -135,11 +177,12 @@ def _target_function(
         values = measure_distances(own, calibration)
         return any(value > _FAR * (levels[name] or 1.0) for name, value in values.items())
 
-    def targets(seed: int, map: Float[np.ndarray, " p"]) -> Calibration:
+    def targets(seed: int, map: Float[np.ndarray, "*f p"]) -> Calibration:
         found = Calibration({}, {}, {}, {})
         if own:
             found = calibrate(own, observed.values, map, noise, seed, count, suffices=far)
         if left:
+            assert isinstance(noise, Noise)  # several fields have no such term
             # Noise alone does not depend on the map.
             if seed not in of_noise:
                 of_noise[seed] = calibrate_noise(left, noise, seed, count, dtype)
@@ -151,16 +194,19 @@ def _target_function(
     return targets
 
 
-def _say_nothing_found(state: RenewalState, least: float) -> RenewalState:
+def _say_nothing_found(state: RenewalState, least: Float[np.ndarray, "*f"]) -> RenewalState:
     """Call maps "no signal" whose standard deviation is below the least one, if they have ended."""
     status = [
-        NO_SIGNAL if given not in (None, NOT_FINITE) and np.std(map) < least else given
+        NO_SIGNAL
+        if given not in (None, NOT_FINITE) and (np.std(map, axis=-1) < least).all()
+        else given
         for given, map in zip(state.status, state.maps, strict=True)
     ]
     return state._replace(status=tuple(status))
 
 
-def _without_signal(starts: Float[np.ndarray, "B p"], terms: Mapping[str, Any]) -> RenewalState:
+def without_signal(starts: Float[np.ndarray, "B *f p"], terms: Mapping[str, Any]) -> RenewalState:
+    """Return the end of a reconstruction that has not begun, since nothing is above the noise."""
     count = len(starts)
     return RenewalState(
         maps=np.zeros_like(starts),

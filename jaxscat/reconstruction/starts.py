@@ -19,7 +19,7 @@ Start = Literal["square-root wiener", "constrained", "wiener", "data"]
 
 
 def build_baselines(
-    observed: Observed, signal: Float[np.ndarray, " l"], noise: Noise
+    observed: Observed, signal: Float[np.ndarray, " l"], noise: Noise | Float[np.ndarray, " l"]
 ) -> dict[str, Float[np.ndarray, " p"]]:
     """Return the data and their linear filters, without the mean, by the names of starts.
 
@@ -28,7 +28,7 @@ def build_baselines(
     Args:
         observed: the data.
         signal: levels of the signal.
-        noise: of the data.
+        noise: of the data, or its levels.
     """
     data = observed.values.astype(np.float64)
     wiener = wiener_filter(data, signal, noise, mask=observed.weights)
@@ -42,7 +42,7 @@ def build_starts(
     start: Any,
     observed: Observed,
     signal: Float[np.ndarray, " l"],
-    noise: Noise,
+    noise: Noise | Float[np.ndarray, " l"],
     seeds: Sequence[int] | None,
 ) -> Float[np.ndarray, "B p"]:
     """Return the start of every seed, without the mean, in the type of the data.
@@ -72,7 +72,7 @@ def build_starts(
 
 
 def given_starts(
-    start: Any, observed: Observed, count: int, several: bool
+    start: Any, observed: Observed, count: int, several: bool, *, name: str = "start"
 ) -> Float[np.ndarray, "B p"]:
     """Return maps that were given as the starts of seeds, without the mean.
 
@@ -81,17 +81,18 @@ def given_starts(
         observed: the data.
         count: number of seeds.
         several: whether there are seeds.
+        name: of the start, for messages.
 
     Raises:
         ValueError: maps of another shape, or with bad values.
     """
-    values = to_real(start, name="start")
+    values = to_real(start, name=name)
     npix = observed.values.size
     if values.shape not in ((npix,), (count, npix)) or (values.ndim == 2 and not several):
         raise ValueError(
-            f"start: got shape {values.shape}, expected a map ({npix},)"
+            f"{name}: got shape {values.shape}, expected a map ({npix},)"
             + (f", or one for each seed ({count}, {npix})" if several else "")
         )
-    check_finite(values, name="start")
+    check_finite(values, name=name)
     maps = np.broadcast_to(values, (count, npix)).astype(np.float64) - observed.mean
     return maps.astype(observed.values.dtype)

@@ -175,8 +175,7 @@ def test_reduced_targets_and_masks(originals, pyramid, start):
     assert found.loss[0] < 0.5 * found.losses[0, 0]
     begun = start(3)
     np.testing.assert_array_equal(found.maps["T"][0, :100], begun["T"][:100])
-    # E is in no pair.
-    np.testing.assert_array_equal(found.maps["E"][0], begun["E"])
+    assert found.maps.keys() == {"T", "B"}  # E is in no pair
 
 
 def test_callback_hears_of_all_seeds(made, target, pyramid, start):
