@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def save_polarized_maps(
     made: Mapping[int, Fields],
     statuses: Mapping[int, str],
     *,
-    free: bool = False,
+    hidden: Literal["unseen", "free"] | None = "unseen",
 ) -> list[Path]:
     """Write I, Q and U (COSMO) of a run, NESTED; return the paths of the files.
 
@@ -40,23 +41,23 @@ def save_polarized_maps(
         start: fields of the start of the first seed.
         made: fields of every seed.
         statuses: how the synthesis of every seed ended.
-        free: whether new maps keep what they hold where the mask has no weight; else they are
-            UNSEEN there.
+        hidden: which maps are UNSEEN where no mask has weight: "unseen" all of them, "free" the
+            original only, None none.
     """
     seeds = list(made)
     parts = [seeds[at : at + SEEDS_PER_FILE] for at in range(0, len(seeds), SEEDS_PER_FILE)]
     paths = [folder / name for name in map_file_names(len(parts))]
     original = inputs.stokes(inputs.originals)
     dtype = "float64" if any(inputs.offsets.values()) else "float32"
-    lost = None if inputs.mask is None else ~seen_pixels(inputs.mask)
+    lost = None if inputs.mask is None or hidden is None else ~seen_pixels(inputs.mask)
 
-    def shown(map: np.ndarray) -> np.ndarray:
-        if lost is None or free:
+    def shown(map: np.ndarray, *, new: bool = True) -> np.ndarray:
+        if lost is None or (new and hidden == "free"):
             return map
         return np.where(lost, np.asarray(UNSEEN, map.dtype), map)
 
     for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
-        columns = {f"{letter}_STOKES": map for letter, map in original.items()}
+        columns = {f"{letter}_STOKES": shown(map, new=False) for letter, map in original.items()}
         header: dict[str, str | int] = {} if inputs.lmax is None else {"LMAX": inputs.lmax}
         others = {f"SEED_{seed}": (seed, statuses[seed], made[seed]) for seed in part}
         if number == 0:

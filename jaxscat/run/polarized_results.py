@@ -101,7 +101,7 @@ def write_polarized(
         dict(found.starts[seeds[0]]),
         {seed: result.map for seed, result in found.made.items()},
         {seed: str(result.status) for seed, result in found.made.items()},
-        free=config.synthesis.hidden_part == "free" or config.target.hidden == "include",
+        hidden=None if config.target.hidden == "include" else config.synthesis.hidden_part,
     )
     write_history(folder / "history.csv", found.made)
     figures = draw_polarized(config, found, validation)
