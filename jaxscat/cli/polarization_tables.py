@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from jaxscat.cli.tables import outcome_table
-from jaxscat.statistics.pairs import pair_name
+from jaxscat.fields.pairs import pair_name
 from jaxscat.validation.coherence import GROUPS
 from jaxscat.validation.field_words import significant_bins
 from jaxscat.validation.rows import format_multipoles

@@ -1,11 +1,12 @@
 """Random maps of several fields together to start a synthesis from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float
 
+from jaxscat.fields.pairs import Pair, check_pairs, check_parity, common_spectra
 from jaxscat.fields.seeds import check_seed
 from jaxscat.fields.starts import noise
 from jaxscat.harmonics.cross_spectra import spectrum_matrices
@@ -18,6 +19,8 @@ def gaussian_fields(
     seed: int,
     *,
     footprint: Float[np.ndarray, " p"] | None = None,
+    pairs: Sequence[str | Pair] | None = None,
+    parity: str = "all",
 ) -> dict[str, Float[np.ndarray, " p"]]:
     """Sample Gaussian random maps with all power and cross spectra of several fields of one sky.
 
@@ -30,12 +33,17 @@ def gaussian_fields(
         seed: integer from 0 to 2^32 - 1.
         footprint: weights of the pixels in spectra and means, such as a mask; what the maps hold
             where they are zero does not matter.
+        pairs: of which cross spectra are those of the originals, such as `["TT", "TE"]`, zero of
+            all others; None for all.
+        parity: "even" for cross spectra of zero where a mirror changes them (TB, EB), as of a
+            target with that parity, whose loss does not see them.
 
     Returns:
         float32 maps by field, in the units and with the means of the originals.
 
     Raises:
-        ValueError: no dictionary of maps of one nside (see `check_map`), a bad seed or footprint.
+        ValueError: no dictionary of maps of one nside (see `check_map`), a bad seed or footprint,
+            bad pairs or a bad parity.
 
     Examples:
         >>> import jaxscat, numpy as np
@@ -49,11 +57,14 @@ def gaussian_fields(
     checked, weights = _check(originals, footprint)
     check_seed(seed)
     maps = np.stack(list(checked.values()))
-    roots, beyond = _roots(maps, weights)
+    names = list(checked)
+    check_parity(parity, names)
+    named = None if pairs is None else check_pairs(pairs, names)
+    roots, beyond = _roots(maps, weights, common_spectra(names, named, parity))
     drawn = noise(seed, maps.size).reshape(maps.shape).astype(np.float64)
     made = _filtered(drawn, roots, beyond)
     offset = np.average(maps - made, weights=weights, axis=1)
-    return _as_given(originals, list(checked), made + offset[:, None])
+    return _as_given(originals, names, made + offset[:, None])
 
 
 def white_fields(
@@ -124,13 +135,15 @@ def _check(
 
 
 def _roots(
-    maps: Float[np.ndarray, "f p"], weights: Float[np.ndarray, " p"] | None
+    maps: Float[np.ndarray, "f p"],
+    weights: Float[np.ndarray, " p"] | None,
+    common: Bool[np.ndarray, "f f"],
 ) -> tuple[Float[np.ndarray, "l f f"], Float[np.ndarray, " f"]]:
     """Return the roots of the spectra of every multipole, and those of the levels beyond.
 
     Both are for white noise of unit variance per pixel.
     """
-    spectra = spectrum_matrices(maps, weights)
+    spectra = spectrum_matrices(maps, weights) * common
     mean = np.average(maps, weights=weights, axis=1)[:, None]
     variance = np.average((maps - mean) ** 2, weights=weights, axis=1)
     levels = [power_beyond(spectra[:, i, i], variance[i]) for i in range(len(maps))]

@@ -25,6 +25,9 @@ from jaxscat.io.requests import FieldRequest, Reading
 _BEAM_KEYWORDS = ("FWHM", "BEAM", "BEAM_FWHM", "FWHM_ARC", "BEAMSIZE", "BEAMTYPE", "BEAMFILE")
 _Chosen = tuple[Table, TableColumn, str | None, str]
 
+# Stokes parameters by the names that fields are given.
+_STOKES_NAMES = {"I": "I", "T": "I", "Q": "Q", "U": "U"}
+
 
 def read_fits(
     path: Path, requests: Sequence[FieldRequest] | None, how: Reading, name: str
@@ -114,7 +117,7 @@ def _choose_one(tables: list[Table], request: FieldRequest, how: Reading, name: 
         )
     table.find_nside(name)
     one = choose_column(table, column, name)
-    letter = stokes_of(one.name) or (request.name if request.name in ("I", "Q", "U") else None)
+    letter = stokes_of(one.name) or _STOKES_NAMES.get(request.name or "")
     return table, one, letter, request.name or one.name
 
 

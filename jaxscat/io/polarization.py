@@ -55,8 +55,11 @@ def find_stokes_parameters(names: Iterable[str], what: str) -> dict[str, str]:
     """
     found = {letter: [key for key in names if stokes_of(key) == letter] for letter in "IQU"}
     if len(found["Q"]) != 1 or len(found["U"]) != 1 or len(found["I"]) > 1:
+        lacking = " and ".join(letter for letter in "QU" if not found[letter])
+        said = f", but no {lacking}" if lacking else ""
         raise ValueError(
-            f"{what}: got the maps {', '.join(names)}, expected one Q and one U, and one I at most"
+            f"{what}: got the maps {', '.join(names)}{said}, expected one Q and one U, and one I "
+            "at most"
         )
     return {letter: keys[0] for letter, keys in found.items() if keys}
 

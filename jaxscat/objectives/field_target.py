@@ -9,6 +9,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxscat.fields.pairs import Pair, check_fields
 from jaxscat.maps import check_kind
 from jaxscat.objectives.target import (
     GroupWeights,
@@ -23,7 +24,6 @@ from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
 from jaxscat.statistics.measurement import Mask, Measurement
 from jaxscat.statistics.normalization import normalize
-from jaxscat.statistics.pairs import Pair, check_fields
 from jaxscat.statistics.parity import even_errors, even_part, joined_errors
 from jaxscat.statistics.reduction import Reduction
 

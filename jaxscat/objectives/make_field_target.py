@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxscat.fields.pairs import Pair, check_fields, check_pairs, check_parity
 from jaxscat.maps import describe
 from jaxscat.objectives.field_target import FieldTarget, Parity, by_pair, in_form, name_maps
 from jaxscat.objectives.make_target import check_choices, check_varying, left_scales
@@ -26,7 +27,6 @@ from jaxscat.statistics.fields import measure_pair_errors, measure_pairs, prepar
 from jaxscat.statistics.hidden import Hidden, check_hidden
 from jaxscat.statistics.measurement import Mask, build_measurement
 from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula
-from jaxscat.statistics.pairs import Pair, check_fields, check_pairs
 from jaxscat.statistics.power import measure_power
 
 
@@ -77,14 +77,13 @@ def make_field_target(
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/polarization.md`, "Loss".
     """
     check_choices(sigma, sigma_floor, weights, None, ERROR_FORMULAS)
-    if parity not in get_args(Parity):
-        raise ValueError(f"parity: got {parity!r}, expected one of {list(get_args(Parity))}")
     if normalization is not None and not _is_text(normalization, "target"):
         raise ValueError(f"normalization: got {describe(normalization)}, expected 'target' or None")
     spec = check_pyramid(pyramid)
     scales = covariance_scales(spec, coarsest_nside)
     fields = check_fields(maps)
     chosen = check_pairs(pairs, fields)
+    check_parity(parity, fields)
     fields = tuple(field for field in fields if any(field in pair for pair in chosen))
     seen = prepare_mask(mask, spec)
     check_hidden(hidden, seen)

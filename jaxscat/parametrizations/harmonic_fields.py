@@ -1,6 +1,6 @@
 """Several maps as a function of fields that are white noise if the maps have given spectra."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -8,8 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from jaxscat.fields.pairs import (
+    Pair,
+    check_fields,
+    check_pairs,
+    check_parity,
+    common_spectra,
+)
 from jaxscat.harmonics.cross_spectra import spectrum_matrices
 from jaxscat.harmonics.spectra import power_beyond
 from jaxscat.harmonics.tables import HarmonicTables, harmonic_tables, multipole_rows
@@ -18,7 +25,6 @@ from jaxscat.maps import check_map, check_mask, cover_hidden, describe, npix_to_
 from jaxscat.parametrizations.harmonic import BEYOND, check_form_dtype, check_form_nside
 from jaxscat.parametrizations.inverse_filter import solve_precisely
 from jaxscat.parametrizations.parametrization import Parametrization
-from jaxscat.statistics.pairs import ODD_FIELDS, check_fields
 
 # A multipole has so many modes for every field at least, if its cross spectra are held too.
 _MODES_OF_A_FIELD = 3
@@ -158,6 +164,7 @@ def harmonic_fields_form(
     *,
     dtype: DTypeLike = np.float32,
     footprint: Float[np.ndarray, " p"] | None = None,
+    pairs: Sequence[str | Pair] | None = None,
     parity: str = "all",
 ) -> HarmonicFields:
     """Return the form in which maps of several fields have all spectra of the originals.
@@ -170,18 +177,20 @@ def harmonic_fields_form(
         originals: NESTED maps of the whole sphere by field, in any unit.
         dtype: float32 or float64, that of the pyramid.
         footprint: weights of the pixels in spectra, means and spreads, such as a mask.
+        pairs: of which cross spectra are held, such as `["TT", "TE"]`; those of others are zero.
+            None for all.
         parity: "even" sets the cross spectra that a mirror changes (TB, EB) to zero.
 
     Raises:
         ValueError: no maps by field, a map that is not one of nside 2 to 256 or is constant inside
-            the footprint, no mask, or a bad `dtype` or `parity`.
+            the footprint, no mask, or a bad `dtype`, `parity` or pair.
 
     Source: `docs/polarization.md`, "Harmonic form".
     """
     check_form_dtype(dtype)
-    if parity not in ("all", "even"):
-        raise ValueError(f"parity: got {parity!r}, expected 'all' or 'even'")
     names = check_fields(originals, "originals")
+    check_parity(parity, names)
+    named = None if pairs is None else check_pairs(pairs, names)
     first = to_real(originals[names[0]], name=f"originals[{names[0]!r}]")
     nside = npix_to_nside(first.size, name=f"originals[{names[0]!r}]")
     check_form_nside(nside, name="originals: nside")
@@ -194,7 +203,9 @@ def harmonic_fields_form(
     mean = np.average(maps, weights=weights, axis=1)
     centred = maps - mean[:, None]
     spread = np.sqrt(np.average(centred**2, weights=weights, axis=1))
-    roots, beyond = _build_roots(centred / spread[:, None], weights, names, parity)
+    roots, beyond = _build_roots(
+        centred / spread[:, None], weights, common_spectra(names, named, parity)
+    )
     rows = np.moveaxis(multipole_rows(nside), 0, -1)
     return HarmonicFields(
         tables=harmonic_tables(nside, dtype),
@@ -220,15 +231,11 @@ def _checked(
 def _build_roots(
     maps: Float[np.ndarray, "f p"],
     weights: Float[np.ndarray, " p"] | None,
-    names: tuple[str, ...],
-    parity: str,
+    common: Bool[np.ndarray, "f f"],
 ) -> tuple[Float[np.ndarray, "l f f"], Float[np.ndarray, " f"]]:
     """Return the roots of the spectra of maps of unit spread, and the levels beyond."""
     fields, per_pixel = len(maps), maps.shape[1] / (4 * np.pi)
-    spectra = spectrum_matrices(maps, weights)
-    if parity == "even":
-        odd = np.array([name in ODD_FIELDS for name in names])
-        spectra[:, odd[:, None] != odd] = 0
+    spectra = spectrum_matrices(maps, weights) * common
     beyond = np.array(
         [
             np.clip(power_beyond(spectra[:, i, i], 1.0), *(BEYOND * spectra[-1, i, i]))
@@ -243,7 +250,7 @@ def _build_roots(
     # As easy to change as the largest scales are: the spread is one.
     roots[0] = np.diag(np.maximum(np.sqrt(np.sum(roots[1] ** 2, axis=-1)), 1.0))
     # Y^+ is a poor inverse near the last multipole: with more, the filter had no inverse.
-    least = values[2 * len(values) // 3 :].min()
+    least = np.einsum("lii->li", roots)[2 * len(values) // 3 + 1 :].min(axis=0)
     return roots, np.clip(np.sqrt(beyond * per_pixel), _FLOOR, least)
 
 

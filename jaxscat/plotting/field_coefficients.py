@@ -9,13 +9,13 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.fields.pairs import Pair, changes_sign, pair_name
 from jaxscat.maps import check_kind, describe
 from jaxscat.plotting.curve_panels import GROUPS as STYLES_OF_GROUPS
 from jaxscat.plotting.saving import as_label
 from jaxscat.plotting.summary import STYLES
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.fields import FieldCovariances
-from jaxscat.statistics.pairs import Pair, changes_sign, pair_name
 from jaxscat.validation.coherence import Bounds, coherence, coherence_bounds
 from jaxscat.validation.curves import PERCENTILES, Curve
 from jaxscat.validation.scattering import by_scale

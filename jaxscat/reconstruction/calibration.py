@@ -10,12 +10,12 @@ from jaxtyping import Float
 
 from jaxscat.fields.field_noise import FieldNoise
 from jaxscat.fields.noise import LEAST_REALIZATIONS, Noise
+from jaxscat.fields.pairs import pair_name
 from jaxscat.objectives.calibrated import CalibratedTerm
 from jaxscat.objectives.target import floored
 from jaxscat.reconstruction.realizations import DATA, MAP, measure_realizations
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.fields import FieldCovariances
-from jaxscat.statistics.pairs import pair_name
 from jaxscat.statistics.reduction import ReducedCovariance
 
 # Least sigma of a coefficient, over the root mean square of its group and scales.

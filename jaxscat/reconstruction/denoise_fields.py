@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from jaxscat.fields.field_noise import FieldNoise
 from jaxscat.fields.noise import Noise, check_realizations
+from jaxscat.fields.pairs import Pair
 from jaxscat.fields.seeds import check_seeds
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import Batching
@@ -24,7 +25,6 @@ from jaxscat.reconstruction.options import Renewals, TermOptions, check_settings
 from jaxscat.reconstruction.result import collect
 from jaxscat.reconstruction.solve import solve_from, without_signal
 from jaxscat.reconstruction.starts import Start
-from jaxscat.statistics.pairs import Pair
 
 Maps = Mapping[str, Float[np.ndarray, "*seeds p"]]
 _TERM = "scattering"

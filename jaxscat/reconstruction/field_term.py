@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxscat.fields.pairs import Pair, check_pairs, order_fields, pair_name
 from jaxscat.objectives.calibrated import CalibratedTerm
 from jaxscat.objectives.chi_square import hinged_distance
 from jaxscat.objectives.field_scattering import FieldScattering
@@ -19,7 +20,6 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.parametrizations.parametrization import Parametrization
 from jaxscat.statistics.fields import FieldCovariances, measure_pairs, prepare_fields
 from jaxscat.statistics.measurement import build_measurement
-from jaxscat.statistics.pairs import Pair, check_pairs, order_fields, pair_name
 
 
 class StackScattering(CalibratedTerm):

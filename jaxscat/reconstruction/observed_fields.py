@@ -8,11 +8,11 @@ from jaxtyping import Float
 
 from jaxscat.fields.field_noise import FieldNoise, SeparateNoise
 from jaxscat.fields.noise import as_noise
+from jaxscat.fields.pairs import check_fields
 from jaxscat.maps import describe
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.reconstruction.observed import Observed, check_whole_sphere, observe
 from jaxscat.reconstruction.spectra import check_data
-from jaxscat.statistics.pairs import check_fields
 
 
 class ObservedFields(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxscat.fields.pairs import pair_name
 from jaxscat.report.rendering import embed_figure, number, render_template, with_scatter
-from jaxscat.statistics.pairs import pair_name
 from jaxscat.validation.rows import format_multipoles
 from jaxscat.validation.verdict import SEPARATED
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jaxscat.statistics.pairs import check_pairs, order_fields
+from jaxscat.fields.pairs import check_pairs, order_fields
 
 if TYPE_CHECKING:
     from jaxscat.run.config import Config
 
-# Fields that go together: E and B, or Q and U as scalars, each with T or without it.
-_TOGETHER = ({"T", "E", "B"}, {"T", "Q", "U"})
+# Fields that go together: of one without the other, Q and U would be those of another sky.
+_TOGETHER = ({"T", "E", "B"}, {"E", "B"}, {"T", "Q", "U"}, {"Q", "U"})
 # Settings that only serve a map of one field, with the only value that they may have.
 _OF_ONE_FIELD: dict[str, dict[str, tuple[Any, ...]]] = {
     "data": {"field": (None,), "transform": ("none",)},
@@ -37,20 +37,27 @@ def check_polarization(config: Config) -> None:
         ValueError: they do not fit; the message says what is expected.
     """
     fields = config.polarization.fields
-    known = any(set(fields) <= together for together in _TOGETHER)
-    if not known or len(set(fields)) < len(fields) or set(fields) == {"T"}:
+    if set(fields) not in _TOGETHER or len(set(fields)) < len(fields):
+        more = ""
+        if "I" in fields:
+            more = "; the intensity I is called T"
+        elif set(fields) == {"T"}:
+            more = "; T alone is a synthesis of one map (task.kind = 'synthesis')"
         raise ValueError(
-            "polarization.fields of T, E and B (or some of them), or of Q and U with T or without, "
-            f"not {list(fields)}"
+            "polarization.fields of E and B, or of Q and U, with T or without, not "
+            f"{list(fields)}{more}"
         )
-    if len(set(fields) & {"Q", "U"}) == 1:
-        raise ValueError("polarization.fields with both Q and U, or none of them")
     if set(fields) & {"Q", "U"} and config.polarization.lmax is not None:
         raise ValueError("polarization.lmax only with E and B in polarization.fields")
     try:
         pairs = check_pairs(config.polarization.pairs, order_fields(fields))
     except ValueError as error:
         raise ValueError(f"polarization.{error}") from None
+    if config.data.unseen == "mask" and config.target.hidden == "include":
+        raise ValueError(
+            "target.hidden = 'exclude' or 'interior' with data.unseen = 'mask': pixels without "
+            "data cannot be read"
+        )
     unused = [field for field in fields if not any(field in pair for pair in pairs)]
     if unused:
         raise ValueError(

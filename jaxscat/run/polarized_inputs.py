@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.fields.pairs import order_fields
 from jaxscat.harmonics.polarization import eb_from_qu, qu_from_eb
 from jaxscat.io.agreement import check_same_frame
 from jaxscat.io.formats import check_order
@@ -17,11 +18,10 @@ from jaxscat.io.polarization import find_stokes_parameters
 from jaxscat.io.precision import large_mean
 from jaxscat.io.requests import Reading
 from jaxscat.io.sky import Sky, read_sky
-from jaxscat.maps import npix_to_nside
+from jaxscat.maps import cover_hidden, npix_to_nside
 from jaxscat.run.config import Config
 from jaxscat.run.inputs import file_checksum
 from jaxscat.run.provenance import array_sha256, file_sha256
-from jaxscat.statistics.pairs import order_fields
 
 Fields = dict[str, Float[np.ndarray, " p"]]
 
@@ -119,7 +119,8 @@ def read_polarized(config: Config) -> PolarizedInputs:
         mask = _read_mask(config, sky, mask)
         checksums["mask_file"] = file_sha256(Path(config.target.mask))
     float32 = config.run.precision == "float32"
-    offsets = {name: large_mean(map) if float32 else 0.0 for name, map in fields.items()}
+    seen = {name: map if mask is None else cover_hidden(map, mask) for name, map in fields.items()}
+    offsets = {name: large_mean(map) if float32 else 0.0 for name, map in seen.items()}
     values = {name: map - offsets[name] for name, map in fields.items()}
     for name, map in values.items():
         with np.errstate(over="ignore"):
@@ -156,6 +157,18 @@ def _choose_fields(sky: Sky, config: Config) -> tuple[Fields, int | None]:
         letters = {"T": "I", "Q": "Q", "U": "U"}
         return {name: sky.maps[places[letters[name]]] for name in wanted}, None
     lmax = config.polarization.lmax or 2 * sky.nside
+    if lmax > 2 * sky.nside:
+        raise ValueError(
+            f"polarization.lmax: got {lmax}, expected at most {2 * sky.nside} (2 nside): beyond, Q "
+            "and U of E and B do not come back to them"
+        )
+    lacking = int(np.count_nonzero(sky.coverage < 1))
+    if lacking:
+        raise ValueError(
+            f"{sky.name}: got {lacking} of {sky.coverage.size} pixels without data or with a part "
+            "of them, expected the whole sky: E and B of a cut sky mix. Fill these pixels first, "
+            "or take Q and U as scalars with polarization.fields = ['T', 'Q', 'U']"
+        )
     found = sky.teb(lmax)
     return {name: found[name] for name in wanted}, lmax
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxscat.fields.field_starts import gaussian_fields
+from jaxscat.fields.pairs import pair_name
 from jaxscat.io.archive import write_bytes, write_text
 from jaxscat.io.masks import build_footprint
 from jaxscat.plotting import (
@@ -35,17 +36,14 @@ from jaxscat.run.results import (
     write_history,
 )
 from jaxscat.run.targets import treat_hidden
-from jaxscat.statistics.pairs import pair_name
 from jaxscat.validation import finite_or_none, gaussian_control
 from jaxscat.validation.field_words import describe_fields
-from jaxscat.validation.fields import FieldsValidation, validate_fields
+from jaxscat.validation.fields import FIRST_CONTROL, FieldsValidation, validate_fields
 
 METHOD = (
     "synthesis of polarized HEALPix maps with given scattering covariances of several fields and "
     "their pairs, by L-BFGS (jaxscat)"
 )
-# Seed of the Gaussian control of figures; those of the validation count from 0.
-_CONTROL_SEED = 0
 
 
 def write_polarized(
@@ -182,7 +180,7 @@ def draw_polarized(
     """Draw the summary of polarized maps, and the validation of every field, as PNG by name."""
     inputs = found.inputs
     footprint = build_footprint(inputs.mask)
-    control = gaussian_fields(inputs.originals, _CONTROL_SEED, footprint=footprint)
+    control = gaussian_fields(inputs.originals, FIRST_CONTROL, footprint=footprint)
     control = inputs.restore(control)
     summary = plot_polarization(
         _with_stokes(found, inputs.originals),
@@ -217,11 +215,9 @@ def draw_polarized(
 
 
 def _with_stokes(found: PolarizedSynthesis, fields: Mapping[str, np.ndarray]) -> Fields:
-    """Return fields with the Q and U of E and B beside them, and zero for a lacking E or B."""
+    """Return fields with the Q and U of E and B beside them."""
     stokes = found.inputs.stokes(dict(fields))
-    shown = {**fields, "Q": stokes["Q"], "U": stokes["U"]}
-    lacking = () if "Q" in fields else {"E", "B"} - set(fields)
-    return shown | {name: np.zeros_like(shown["Q"]) for name in lacking}
+    return {**fields, "Q": stokes["Q"], "U": stokes["U"]}
 
 
 def _title(found: PolarizedSynthesis) -> str:

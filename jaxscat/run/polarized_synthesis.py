@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,9 +30,6 @@ from jaxscat.run.targets import (
     treat_hidden,
 )
 from jaxscat.synthesis.fields import synthesize_fields
-
-# By their names in a config.
-STARTS = {"gaussian_noise": gaussian_fields, "white_noise": white_fields}
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,10 @@ def synthesize_polarized(
                 inputs.fields,
                 dtype=np.dtype(config.run.precision),
                 footprint=footprint,
+                pairs=config.polarization.pairs,
                 parity=config.polarization.parity,
             )
-    draw = partial(STARTS[settings.start], inputs.fields, footprint=footprint)
+    draw = draw_of(config, inputs)
     count = len(settings.seeds)
     shown = f"seed {settings.seeds[0]}" if count == 1 else f"{count} seeds"
     observer.stage(f"synthesizing {', '.join(inputs.fields)}: {shown}")
@@ -118,6 +116,22 @@ def synthesize_polarized(
         target,
         {seed: one._replace(map=inputs.restore(one.map)) for seed, one in made.items()},
         {seed: inputs.restore(draw(seed)) for seed in seeds},
+    )
+
+
+def draw_of(config: Config, inputs: PolarizedInputs) -> Callable[[int], Fields]:
+    """Return the function from a seed to the fields of its start."""
+    footprint = build_footprint(inputs.mask)
+    if config.synthesis.start == "white_noise":
+        return partial(white_fields, inputs.fields, footprint=footprint)
+    # The loss does not see other spectra, which would stay as they are.
+    settings = config.polarization
+    return partial(
+        gaussian_fields,
+        inputs.fields,
+        footprint=footprint,
+        pairs=settings.pairs,
+        parity=settings.parity,
     )
 
 

@@ -60,10 +60,10 @@ class TaskConfig(Section):
 class PolarizationConfig(Section):
     """The fields of a polarized map, and the pairs of them that new maps share with it.
 
-    `fields` are T, E and B (or some of them), or Q and U as scalars, with T or without. `pairs` are
-    names such as "TT" and "TE"; unset, each field alone and every two together. `parity` "even"
-    leaves out what a mirror changes (see `make_field_target`). `lmax` is the last multipole of E
-    and B, 2 nside if it is unset.
+    `fields` are E and B, or Q and U as scalars, with T or without. `pairs` are names such as "TT"
+    and "TE"; unset, each field alone and every two together. `parity` "even" leaves out what a
+    mirror changes (see `make_field_target`). `lmax` is the last multipole of T, E and B, at most
+    and if it is unset 2 nside.
     """
 
     fields: Names = ("T", "E", "B")

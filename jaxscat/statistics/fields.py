@@ -11,6 +11,13 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxscat.fields.pairs import (
+    Pair,
+    changes_sign,
+    check_fields,
+    check_pairs,
+    pair_name,
+)
 from jaxscat.maps import check_flag, check_kind
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.checks import PreparedMap, stack_maps
@@ -20,13 +27,6 @@ from jaxscat.statistics.field_scales import measure_together
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import ErrorFormula
-from jaxscat.statistics.pairs import (
-    Pair,
-    changes_sign,
-    check_fields,
-    check_pairs,
-    pair_name,
-)
 from jaxscat.statistics.reduction import ReducedCovariance, Reduction, check_whole
 
 Coefficients = ScatteringCovariance | ReducedCovariance

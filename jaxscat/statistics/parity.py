@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
+from jaxscat.fields.pairs import Pair, changes_sign
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.pairs import Pair, changes_sign
 
 
 @partial(jax.jit, static_argnames="pair")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from jaxscat.fields.pairs import Pair
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.pairs import Pair
 
 # Groups that are compared; a field alone has no S3P.
 GROUPS = ("S1", "S2", "S3", "S3P", "S4")

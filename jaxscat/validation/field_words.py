@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxscat.statistics.pairs import pair_name
+from jaxscat.fields.pairs import pair_name
 from jaxscat.validation.fields import FieldsValidation
 from jaxscat.validation.rows import format_multipoles
 from jaxscat.validation.verdict import SEPARATED, classify_distances

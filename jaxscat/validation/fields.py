@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.fields.field_starts import gaussian_fields
+from jaxscat.fields.pairs import Pair, all_pairs, check_fields, check_pairs, pair_name
 from jaxscat.harmonics.spectra import multipole_bins
 from jaxscat.maps import check_callable, check_kind, check_mask, describe, is_integer
 from jaxscat.objectives.field_target import Parity
@@ -19,7 +20,6 @@ from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.fields import FieldCovariances
 from jaxscat.statistics.hidden import Hidden, check_hidden
-from jaxscat.statistics.pairs import Pair, all_pairs, check_fields, check_pairs, pair_name
 from jaxscat.validation.coherence import bounds_of_pairs
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND
 from jaxscat.validation.pairs import (
@@ -32,6 +32,8 @@ from jaxscat.validation.pairs import (
 from jaxscat.validation.seeds import SeedValidation, validate_seeds
 from jaxscat.validation.skies import Fields, Map, check_sky, measure_skies
 
+# Seed of the first Gaussian control: none of those that starts usually have.
+FIRST_CONTROL = 2**31
 _COLUMNS = ("original", "chance", "gaussian", "gaussian_std", "mean", "std")
 # What tables say of a group.
 NAMES = {"S3P": "S3 (fields exchanged)"}
@@ -153,7 +155,8 @@ def validate_fields(
 
     Every field is validated as a map alone (see `validate_seeds`), and every two fields together:
     their correlation in bins of multipoles, and their coefficients, beside Gaussian skies with all
-    power and cross spectra of the originals (`gaussian_fields` of the seeds 0, 1, ...).
+    power and cross spectra of the originals (`gaussian_fields` of the seeds 2^31, 2^31 + 1, ..., so
+    that they are not the starts of the first seeds).
 
     Args:
         originals: NESTED maps of the whole sphere by field, such as `{"T": t, "E": e, "B": b}`.
@@ -219,8 +222,8 @@ def validate_fields(
             if starts:
                 yield "start", starts[seed]
             progress(done + number, total)
-        for seed in range(controls):
-            yield "gaussian", gaussian_fields(first, seed, footprint=footprint)
+        for number in range(controls):
+            yield "gaussian", gaussian_fields(first, FIRST_CONTROL + number, footprint=footprint)
 
     statistics, spectra = measure_skies(
         skies(), reference.measurement, every, scales, footprint=footprint

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.fields.pairs import Pair
 from jaxscat.maps import check_map, cover_hidden, describe
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.fields import FieldCovariances, measure_pairs, prepare_fields
 from jaxscat.statistics.measurement import Measurement
-from jaxscat.statistics.pairs import Pair
 from jaxscat.validation.pairs import Spectra, spectra_of_pairs
 
 Map = Float[np.ndarray, " p"]

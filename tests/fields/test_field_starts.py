@@ -162,3 +162,34 @@ def test_bad_input_is_refused(kind, case):
     arguments = {"originals": {"T": MAP, "E": MAP}, "seed": 1, **changes}
     with pytest.raises(ValueError, match=message):
         kind(**arguments)
+
+
+@pytest.mark.parametrize("options", [{"parity": "even"}, {"pairs": ["TT", "TE"]}])
+def test_pairs_that_do_not_count_have_nothing_in_common(originals, options):
+    """A loss that does not see TB and EB would leave them as those of the originals."""
+    found = np.mean(
+        [all_spectra(gaussian_fields(originals, seed, **options)) for seed in range(60)], axis=0
+    )
+    some = slice(4, 2 * NSIDE)
+    power = np.sqrt(np.einsum("iil->il", found))[:, some]
+    correlation = found[..., some].sum(-1) / (power @ power.T)
+    expected = all_spectra(originals)[..., some]
+    assert abs(correlation[0, 2]) < 0.03 and abs(correlation[1, 2]) < 0.03
+    te = expected[0, 1].sum() / np.sqrt(expected[0, 0].sum() * expected[1, 1].sum())
+    assert correlation[0, 1] == pytest.approx(te, abs=0.15)
+    for field in range(3):
+        ratio = found[field, field, some].sum() / expected[field, field].sum()
+        assert ratio == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"parity": "odd"}, "^parity: got 'odd'"),
+        ({"pairs": ["TX"]}, "^pairs: got 'TX'"),
+        ({"pairs": ["TE", "ET"]}, "^pairs: got ET twice"),
+    ],
+)
+def test_bad_pairs_and_parities_are_named(originals, options, message):
+    with pytest.raises(ValueError, match=message):
+        gaussian_fields(originals, 0, **options)

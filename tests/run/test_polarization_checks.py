@@ -32,7 +32,7 @@ def test_a_synthesis_of_one_map_has_no_such_section():
         config_from_tree({"data": {"path": "m.fits"}, "polarization": {"parity": "even"}})
 
 
-@pytest.mark.parametrize("fields", [["E", "B"], ["Q", "U"], ["T", "Q", "U"], ["T", "E"], ["E"]])
+@pytest.mark.parametrize("fields", [["E", "B"], ["Q", "U"], ["T", "Q", "U"], ["B", "T", "E"]])
 def test_fields_that_go_together(fields):
     assert list(settings(polarization={"fields": fields}).polarization.fields) == fields
 
@@ -40,11 +40,17 @@ def test_fields_that_go_together(fields):
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"polarization": {"fields": ["T", "E", "Q"]}}, "T, E and B .* or of Q and U .*, not"),
-        ({"polarization": {"fields": ["T"]}}, "T, E and B .*, not"),
-        ({"polarization": {"fields": ["E", "E"]}}, "T, E and B .*, not"),
+        ({"polarization": {"fields": ["T", "E", "Q"]}}, "E and B, or of Q and U, .*, not"),
+        ({"polarization": {"fields": ["T", "E"]}}, "E and B, or of Q and U, .*, not"),
+        ({"polarization": {"fields": ["T"]}}, "T alone is a synthesis of one map"),
+        ({"polarization": {"fields": ["I", "Q", "U"]}}, "the intensity I is called T"),
+        ({"polarization": {"fields": ["E", "B", "B"]}}, "E and B, .*, not"),
         ({"polarization": {"fields": []}}, "polarization.fields"),
-        ({"polarization": {"fields": ["Q"]}}, "both Q and U"),
+        ({"polarization": {"fields": ["Q"]}}, "E and B, or of Q and U"),
+        (
+            {"data": {"unseen": "mask"}, "target": {"hidden": "include"}},
+            "target.hidden = 'exclude' or 'interior' with",
+        ),
         ({"polarization": {"fields": ["Q", "U"], "lmax": 8}}, "lmax only with E and B"),
         ({"polarization": {"lmax": 1}}, "polarization.lmax"),
         ({"polarization": {"pairs": ["TT", "TX"]}}, "polarization.pairs: got 'TX'"),

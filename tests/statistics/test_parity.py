@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 
+from jaxscat.fields.pairs import changes_sign
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.fields import measure_fields
 from jaxscat.statistics.indices import scale_pairs, scale_triples
-from jaxscat.statistics.pairs import changes_sign
 from jaxscat.statistics.parity import (
     even_errors,
     even_part,

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
 from jaxscat.maps import describe
 
 Pair = tuple[str, str]  # a field with itself, or two fields
@@ -102,3 +105,38 @@ def changes_sign(pair: Pair, group: str) -> bool:
     if pair[0] == pair[1]:
         return group == "S0" and first
     return first != second
+
+
+def check_parity(parity: Any, fields: Sequence[str]) -> None:
+    """Refuse a parity that is neither "all" nor "even", or "even" for fields of unknown parity.
+
+    Raises:
+        ValueError: it is another, or a field has another name than I, T, E, B, Q, U and V.
+    """
+    if parity not in ("all", "even"):
+        raise ValueError(f"parity: got {describe(parity)}, expected one of ['all', 'even']")
+    unknown = [field for field in fields if field not in _ORDER]
+    if parity == "even" and unknown:
+        raise ValueError(
+            f"parity: got 'even' for the field {unknown[0]!r}, of which a mirror image is not "
+            f"known, expected fields among {', '.join(_ORDER)}"
+        )
+
+
+def common_spectra(
+    fields: Sequence[str], pairs: Iterable[Pair] | None, parity: str
+) -> Bool[np.ndarray, "f f"]:
+    """Return which fields have a cross spectrum with which: those of given pairs, or all.
+
+    Args:
+        fields: their names.
+        pairs: of which spectra count; None for all. Power spectra always do.
+        parity: "even" for none that a mirror changes.
+    """
+    found = np.eye(len(fields), dtype=bool)
+    for i, one in enumerate(fields):
+        for j, other in enumerate(fields):
+            named = pairs is None or (one, other) in pairs or (other, one) in pairs
+            odd = (one in ODD_FIELDS) != (other in ODD_FIELDS)
+            found[i, j] |= named and not (parity == "even" and odd)
+    return found
