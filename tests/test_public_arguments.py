@@ -84,7 +84,7 @@ def calls():
         (
             j.synthesize_fields,
             {"target": FIELD_TARGET, "pyramid": PYRAMID, "seeds": [1], "start": None}
-            | {"forms": {"T": FORM, "E": FORM}, "batch_size": 1, "callback": None}
+            | {"form": {"T": FORM, "E": FORM}, "batch_size": 1, "callback": None}
             | {"checkpoints": None, "max_steps": 1},
         ),
         (j.wavelet_power, of_map | {"mask": MASK, "mask_threshold": 0.1}),

@@ -113,8 +113,8 @@ def check_parity(parity: Any, fields: Sequence[str]) -> None:
     Raises:
         ValueError: it is another, or a field has another name than I, T, E, B, Q, U and V.
     """
-    if parity not in ("all", "even"):
-        raise ValueError(f"parity: got {describe(parity)}, expected one of ['all', 'even']")
+    if not isinstance(parity, str) or parity not in ("all", "even"):
+        raise ValueError(f"parity: got {parity!r}, expected one of ['all', 'even']")
     unknown = [field for field in fields if field not in _ORDER]
     if parity == "even" and unknown:
         raise ValueError(

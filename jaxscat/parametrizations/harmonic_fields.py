@@ -23,7 +23,7 @@ from jaxscat.harmonics.tables import HarmonicTables, harmonic_tables, multipole_
 from jaxscat.harmonics.transform import analysis, synthesis
 from jaxscat.maps import check_map, check_mask, cover_hidden, describe, npix_to_nside, to_real
 from jaxscat.parametrizations.harmonic import BEYOND, check_form_dtype, check_form_nside
-from jaxscat.parametrizations.inverse_filter import solve_precisely
+from jaxscat.parametrizations.inverse_filter import invert_mixing
 from jaxscat.parametrizations.parametrization import Parametrization
 
 # A multipole has so many modes for every field at least, if its cross spectra are held too.
@@ -31,8 +31,8 @@ _MODES_OF_A_FIELD = 3
 # Of white noise: a multipole in which a field has less is not raised any more.
 _LEAST_POWER = 1e-6
 _FLOOR = 1e-4
-# Of the fields of given maps, and up to which they will do: holding the spectra changes them more.
-_TOLERANCE, _FOUND = 1e-6, 0.01
+# Error up to which the fields of given maps will do: holding the spectra changes them more.
+_FOUND = 0.01
 
 
 class HarmonicFields(Parametrization):
@@ -148,7 +148,7 @@ class HarmonicFields(Parametrization):
             map = check_map(maps[name], name=name, nside=self.nside, allow_constant=True)
             centred = map.astype(np.float64) - float(self.mean[place])
             given.append(centred / float(self.spread[place]))
-        found, error = _invert(
+        found, error = invert_mixing(
             np.asarray(self.roots, np.float64), np.asarray(self.beyond, np.float64), np.stack(given)
         )
         if error > _FOUND:
@@ -276,31 +276,3 @@ def _inverse_root(
         jnp.stack([inverse.get((i, j), zero) for j in range(fields)], -1) for i in range(fields)
     ]
     return jnp.stack(rows, -2)
-
-
-def _invert(
-    roots: Float[np.ndarray, "l f f"],
-    beyond: Float[np.ndarray, " f"],
-    maps: Float[np.ndarray, "f p"],
-) -> tuple[Float[np.ndarray, "f p"], float]:
-    """Return the fields whose filtered maps are the given ones, and the error over their spread."""
-    import healpy  # loads matplotlib, so not at import
-
-    nside, last = npix_to_nside(maps.shape[1]), len(roots) - 1
-    multipole = healpy.Alm.getlm(last)[0]
-    values, vectors = np.linalg.eigh(roots)
-
-    def filtered(fields: np.ndarray, power: float = 1.0) -> np.ndarray:
-        rest = beyond**power
-        gains = np.einsum("lik,lk,ljk->lij", vectors, values**power, vectors) - np.diag(rest)
-        harmonics = np.stack([healpy.map2alm(one, lmax=last, iter=0) for one in fields])
-        harmonics = np.einsum("mij,jm->im", gains[multipole], harmonics)
-        whole = np.stack([healpy.alm2map(one, nside, lmax=last) for one in harmonics])
-        return whole + rest[:, None] * fields
-
-    def preconditioned(fields: np.ndarray) -> np.ndarray:
-        return filtered(filtered(fields, -0.5), -0.5)
-
-    ringed = np.stack([healpy.reorder(map, n2r=True) for map in maps])
-    found, error = solve_precisely(filtered, preconditioned, ringed, _TOLERANCE, refinements=1)
-    return np.stack([healpy.reorder(one, r2n=True) for one in found]), error

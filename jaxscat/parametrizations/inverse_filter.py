@@ -5,7 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.maps import npix_to_nside
+
 _ITERATIONS = 200
+# Of fields that a filter mixes.
+_TOLERANCE = 1e-6
 Filter = Callable[[Float[np.ndarray, "*shape"]], Float[np.ndarray, "*shape"]]
 
 
@@ -59,3 +63,31 @@ def _solve(
         power, previous = np.vdot(residual, preconditioned), power
         direction = preconditioned + power / previous * direction
     return solution
+
+
+def invert_mixing(
+    roots: Float[np.ndarray, "l f f"],
+    beyond: Float[np.ndarray, " f"],
+    maps: Float[np.ndarray, "f p"],
+) -> tuple[Float[np.ndarray, "f p"], float]:
+    """Return the fields whose filtered maps are the given ones, and the error over their spread."""
+    import healpy  # loads matplotlib, so not at import
+
+    nside, last = npix_to_nside(maps.shape[1]), len(roots) - 1
+    multipole = healpy.Alm.getlm(last)[0]
+    values, vectors = np.linalg.eigh(roots)
+
+    def filtered(fields: np.ndarray, power: float = 1.0) -> np.ndarray:
+        rest = beyond**power
+        gains = np.einsum("lik,lk,ljk->lij", vectors, values**power, vectors) - np.diag(rest)
+        harmonics = np.stack([healpy.map2alm(one, lmax=last, iter=0) for one in fields])
+        harmonics = np.einsum("mij,jm->im", gains[multipole], harmonics)
+        whole = np.stack([healpy.alm2map(one, nside, lmax=last) for one in harmonics])
+        return whole + rest[:, None] * fields
+
+    def preconditioned(fields: np.ndarray) -> np.ndarray:
+        return filtered(filtered(fields, -0.5), -0.5)
+
+    ringed = np.stack([healpy.reorder(map, n2r=True) for map in maps])
+    found, error = solve_precisely(filtered, preconditioned, ringed, _TOLERANCE, refinements=1)
+    return np.stack([healpy.reorder(one, r2n=True) for one in found]), error
