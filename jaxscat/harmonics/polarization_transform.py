@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jaxscat.harmonics.polarization import ITERATIONS, check_band_limit, check_iterations
 from jaxscat.harmonics.spin_tables import SpinTables, spin_harmonic_tables
 from jaxscat.harmonics.spin_transform import spin_analysis, spin_overlap, spin_synthesis
-from jaxscat.harmonics.tables import LARGEST_NSIDE, expand_gains
+from jaxscat.harmonics.tables import LARGEST_NSIDE, check_precision, expand_gains
 from jaxscat.harmonics.transform import analysis, harmonic_overlap, synthesis
 from jaxscat.maps import check_nside
 
@@ -71,7 +71,7 @@ class PolarizationTransform(eqx.Module):
         if not 2 <= nside <= LARGEST_NSIDE:
             raise ValueError(f"nside: got {nside}, expected 2 to {LARGEST_NSIDE} for polarization")
         lmax = check_band_limit(lmax, nside)
-        precision = _checked_precision(dtype)
+        precision = check_precision(dtype)
         if iterations is None:
             iterations = ITERATIONS if precision == np.float64 else _ITERATIONS_OF_FLOAT32
         fitted = max(lmax, 2 * nside)
@@ -203,19 +203,6 @@ class PolarizationTransform(eqx.Module):
 
     def _spin_synthesis(self, coefficients: Coefficients) -> Maps:
         return jnp.stack(spin_synthesis(self.tables, *coefficients))
-
-
-def _checked_precision(dtype: Any) -> np.dtype:
-    """Return float32 or float64, or raise ValueError for what is neither or JAX does not have."""
-    try:
-        known = dtype is not None and np.dtype(dtype) in (np.float32, np.float64)
-    except TypeError:
-        known = False
-    if not known:
-        raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
-    if jax.dtypes.canonicalize_dtype(dtype) != np.dtype(dtype):
-        raise ValueError("dtype: got float64 while JAX is in 32-bit mode, expected float32")
-    return np.dtype(dtype)
 
 
 def _without_mean(maps: Maps) -> Maps:

@@ -8,7 +8,10 @@ one index k, with the last multipole L, which is 3 nside - 1 or a lower odd one:
 of multipoles is the same for all k. So do the slots of rings i and nside - i near the poles.
 """
 
+from typing import Any
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
@@ -93,6 +96,23 @@ def harmonic_tables(nside: int, dtype: DTypeLike, last: int | None = None) -> Ha
         turn=to_device(np.stack([np.cos(angle), np.sin(angle)])),
         legendre=to_device(_legendre(nside, last)),
     )
+
+
+def check_precision(dtype: Any) -> np.dtype:
+    """Return the type of tables and maps, float32 or float64.
+
+    Raises:
+        ValueError: it is another, or float64 in JAX's 32-bit mode.
+    """
+    try:
+        known = dtype is not None and np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
+    if jax.dtypes.canonicalize_dtype(dtype) != np.dtype(dtype):
+        raise ValueError("dtype: got float64 while JAX is in 32-bit mode, expected float32")
+    return np.dtype(dtype)
 
 
 def expand_gains(nside: int, gains: Float[np.ndarray, " l"]) -> Float[np.ndarray, "..."]:

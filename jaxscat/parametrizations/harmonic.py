@@ -10,6 +10,7 @@ from jaxscat.harmonics.spectra import angular_power_spectrum, power_beyond
 from jaxscat.harmonics.tables import (
     LARGEST_NSIDE,
     HarmonicTables,
+    check_precision,
     expand_gains,
     harmonic_tables,
     multipole_rows,
@@ -162,7 +163,7 @@ def harmonic_form(
 
     Source: `docs/conventions.md`, "Harmonic form".
     """
-    check_form_dtype(dtype)
+    check_precision(dtype)
     real = int | float | np.integer | np.floating
     number = isinstance(floor, real) and not isinstance(floor, bool)
     if not number or not 0 < floor <= 1:
@@ -201,22 +202,6 @@ def harmonic_form(
         mean=jnp.asarray(mean, dtype),
         multipoles=multipoles,
     )
-
-
-def check_form_dtype(dtype: DTypeLike) -> None:
-    """Refuse a type of maps that JAX does not have, or that is not float32 or float64.
-
-    Raises:
-        ValueError: it is another, or float64 in JAX's 32-bit mode.
-    """
-    try:
-        known = dtype is not None and np.dtype(dtype) in (np.float32, np.float64)
-    except TypeError:
-        known = False
-    if not known:
-        raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
-    if jax.dtypes.canonicalize_dtype(dtype) != np.dtype(dtype):
-        raise ValueError("dtype: got float64 while JAX is in 32-bit mode, expected float32")
 
 
 def check_form_nside(nside: int, *, name: str) -> None:

@@ -19,10 +19,15 @@ from jaxscat.fields.pairs import (
 )
 from jaxscat.harmonics.cross_spectra import spectrum_matrices
 from jaxscat.harmonics.spectra import power_beyond
-from jaxscat.harmonics.tables import HarmonicTables, harmonic_tables, multipole_rows
+from jaxscat.harmonics.tables import (
+    HarmonicTables,
+    check_precision,
+    harmonic_tables,
+    multipole_rows,
+)
 from jaxscat.harmonics.transform import analysis, synthesis
 from jaxscat.maps import check_map, check_mask, cover_hidden, describe, npix_to_nside, to_real
-from jaxscat.parametrizations.harmonic import BEYOND, check_form_dtype, check_form_nside
+from jaxscat.parametrizations.harmonic import BEYOND, check_form_nside
 from jaxscat.parametrizations.inverse_filter import invert_mixing
 from jaxscat.parametrizations.parametrization import Parametrization
 
@@ -187,7 +192,7 @@ def harmonic_fields_form(
 
     Source: `docs/polarization.md`, "Harmonic form".
     """
-    check_form_dtype(dtype)
+    check_precision(dtype)
     names = check_fields(originals, "originals")
     check_parity(parity, names)
     named = None if pairs is None else check_pairs(pairs, names)

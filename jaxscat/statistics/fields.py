@@ -167,13 +167,8 @@ def measure_fields(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/polarization.md`, "Statistics".
     """
-    fields = check_fields(maps)
-    chosen = check_pairs(pairs, fields)
-    check_flag(both_triangles, "both_triangles")
-    measurement = build_measurement(
-        pyramid, mask=mask, mask_threshold=mask_threshold, hidden=hidden
-    )
-    measurement = replace(measurement, both_triangles=bool(both_triangles))
+    chosen = check_pairs(pairs, check_fields(maps))
+    measurement = _measurement(pyramid, mask, mask_threshold, hidden, both_triangles)
     prepared = prepare_fields(maps, measurement)
     return measure_pairs(prepared, measurement, chosen)
 
@@ -205,15 +200,23 @@ def fields_standard_error(
     """
     if formula not in ERROR_FORMULAS:
         raise ValueError(f"formula: got {formula!r}, expected one of {list(ERROR_FORMULAS)}")
-    fields = check_fields(maps)
-    chosen = check_pairs(pairs, fields)
-    check_flag(both_triangles, "both_triangles")
-    measurement = build_measurement(
-        pyramid, mask=mask, mask_threshold=mask_threshold, hidden=hidden
-    )
-    measurement = replace(measurement, both_triangles=bool(both_triangles))
+    chosen = check_pairs(pairs, check_fields(maps))
+    measurement = _measurement(pyramid, mask, mask_threshold, hidden, both_triangles)
     prepared = prepare_fields(maps, measurement)
     return measure_pair_errors(prepared, measurement, chosen, formula)
+
+
+def _measurement(
+    pyramid: Pyramid,
+    mask: Mask | None,
+    mask_threshold: float | Float[Array, " J"] | None,
+    hidden: Hidden,
+    both_triangles: bool,
+) -> Measurement:
+    """Check how fields are measured; fields alone have one triangle of S4 whatever is asked for."""
+    check_flag(both_triangles, "both_triangles")
+    found = build_measurement(pyramid, mask=mask, mask_threshold=mask_threshold, hidden=hidden)
+    return replace(found, both_triangles=bool(both_triangles))
 
 
 def prepare_fields(
