@@ -72,22 +72,19 @@ class PolarizedInputs:
             name: map.astype(np.float64) + self.offsets[name] if self.offsets[name] else map
             for name, map in fields.items()
         }
-        if self.lmax is None or not {"E", "B"} & set(found):
+        if self.lmax is None:
             return found
         pair = eb_from_qu(*self._to_qu(found), lmax=self.lmax)
-        of_pair = dict(zip("EB", pair, strict=True))
-        return found | {
-            name: of_pair[name].astype(map.dtype) for name, map in found.items() if name in of_pair
-        }
+        within = dict(zip("EB", pair, strict=True))
+        return found | {name: map.astype(found[name].dtype) for name, map in within.items()}
 
     def stokes(self, fields: Fields) -> Fields:
-        """Return I (if there is T), Q and U of restored fields; a lacking E or B is zero."""
+        """Return I (if there is T), Q and U of restored fields."""
         q, u = (fields["Q"], fields["U"]) if "Q" in fields else self._to_qu(fields)
         return ({"I": fields["T"]} if "T" in fields else {}) | {"Q": q, "U": u}
 
     def _to_qu(self, fields: Fields) -> tuple[np.ndarray, np.ndarray]:
-        size = 12 * self.nside**2
-        e, b = (np.asarray(fields.get(name, np.zeros(size)), np.float64) for name in "EB")
+        e, b = (np.asarray(fields[name], np.float64) for name in "EB")
         q, u = qu_from_eb(e, b, lmax=self.lmax)
         return q, u
 
