@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxscat.fields.pairs import pair_name
 from jaxscat.report.rendering import embed_figure, number, render_template, with_scatter
+from jaxscat.validation.field_words import is_power_imposed
 from jaxscat.validation.rows import format_multipoles
 from jaxscat.validation.verdict import SEPARATED
 
@@ -226,9 +227,11 @@ def _coefficients(validation: Mapping[str, Any]) -> dict[str, Any]:
         ]
         sees = "Not imposed." if not any(row["imposed"] for row in rows) else ""
         groups.append({"heading": name, "sees": sees, "rows": listed})
+    even = validation["parity"] == "even"
+    compared = "the even parts (in a mirror) of coefficients" if even else "coefficients"
     return _table(
         "Scattering coefficients",
-        "Rms difference from the original, of coefficients over the largest magnitude that the "
+        f"Rms difference from the original, of {compared} over the largest magnitude that the "
         "fields allow: of a power 0.01 is one percent, and of a correlation 0.01. Farther: by how "
         "many of their own standard deviations the Gaussian controls are farther from the original "
         "than the new maps are, marked above three. Texture: by how many of them the original is "
@@ -242,7 +245,7 @@ def _coefficients(validation: Mapping[str, Any]) -> dict[str, Any]:
 def _coefficient(row: Mapping[str, Any]) -> str:
     """Return the name of a group with what it is: exchanged, odd, or not imposed."""
     said = ["fields exchanged"] if row["name"] == "S3P" else []
-    said += ["parity-odd"] if row["parity"] == "odd" else []
+    said += ["parity-odd"] if row["parity"] == "odd" and row["compared"] == "whole" else []
     said += [] if row["imposed"] else ["not imposed"]
     name = "S3" if row["name"] == "S3P" else row["name"]
     return f"{name} ({', '.join(said)})" if said else name
@@ -252,7 +255,7 @@ def _imposed(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return ""
     odd = "Parity-odd" if row["parity"] == "odd" else ""
-    free = "" if row["imposed"] else "not imposed"
+    free = "" if is_power_imposed(row) else "not imposed"
     said = ", ".join(part for part in (odd, free) if part)
     return f"{said[:1].upper()}{said[1:]}." if said else ""
 

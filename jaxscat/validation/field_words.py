@@ -148,7 +148,7 @@ def _spectra(content: Entry) -> str:
     near = []
     for name, one in content["pairs"].items():
         known = _known(one["correlation"], content["lmax"])
-        if known and _has_imposed_power(one):
+        if known and _has_imposed_power(content, name):
             away = max(abs(bin["mean"] - bin["original"]) for bin in known)
             near.append(f"{away:.2g} ({name})")
     text += f", the correlation of fields within {_join(near)}." if near else "."
@@ -169,8 +169,8 @@ def _not_imposed(content: Entry) -> str:
     left = [name for name in [*names, *content["pairs"]] if name not in content["imposed"]]
     even = [
         name
-        for name, one in content["pairs"].items()
-        if name not in left and not _has_imposed_power(one)
+        for name in content["pairs"]
+        if name not in left and not _has_imposed_power(content, name)
     ]
     parts = [f"The target has no {_join(left, 'or')}."] if left else []
     if content["parity"] == "even":
@@ -222,8 +222,17 @@ def _known(bins: Sequence[Entry], lmax: int) -> list[Entry]:
     return [bin for bin in chosen if None not in (bin["mean"], bin["original"])]
 
 
-def _has_imposed_power(one: Entry) -> bool:
-    return any(row["imposed"] for row in one["coherence"] if row["name"] == "S2")
+def _has_imposed_power(content: Entry, name: str) -> bool:
+    (row,) = [row for row in content["pairs"][name]["coherence"] if row["name"] == "S2"]
+    return is_power_imposed(row)
+
+
+def is_power_imposed(row: Entry) -> bool:
+    """Return whether the common power of two fields was in the target, from the row of S2.
+
+    An even part of S2 that is odd as a whole has no power: orientations differ by it only.
+    """
+    return row["imposed"] and not (row["compared"] == "even part" and row["parity"] == "odd")
 
 
 def _part(count: int, total: int) -> str:

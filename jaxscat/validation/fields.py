@@ -125,14 +125,18 @@ class FieldsValidation:
             for entry in one["quantities"]:
                 add(field, entry["name"], entry)
             for entry in one["coherence"]:
-                add(field, f"{entry['name']} coherence error", entry)
+                said = ", even part" if entry["compared"] == "even part" else ""
+                add(field, f"{entry['name']} coherence error{said}", entry)
         for name, one in content["pairs"].items():
             for entry in one["correlation"]:
                 add(name, f"correlation, l = {entry['l_min']} to {entry['l_max']}", entry)
             for entry in one["coherence"]:
                 quantity = NAMES.get(entry["name"], entry["name"])
-                odd = ", parity-odd" if entry["parity"] == "odd" else ""
-                add(name, f"{quantity} coherence error{odd}", entry)
+                if entry["compared"] == "even part":
+                    said = ", even part"
+                else:
+                    said = ", parity-odd" if entry["parity"] == "odd" else ""
+                add(name, f"{quantity} coherence error{said}", entry)
         return lines
 
 

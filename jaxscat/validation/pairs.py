@@ -14,6 +14,7 @@ from jaxscat.harmonics.cross_spectra import correlation
 from jaxscat.harmonics.spectra import harmonic_coefficients
 from jaxscat.maps import cover_hidden
 from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.parity import even_part
 from jaxscat.validation.coherence import GROUPS, Bounds, coherence_errors
 from jaxscat.validation.rows import finite_or_none
 
@@ -67,14 +68,16 @@ class CoherenceErrors:
             such, "start" and "gaussian".
         among_controls: the same of every control from each of the others, on average.
         odd: names of the groups of coefficients whose sign a mirror changes.
-        free: names of those that were not imposed.
+        imposed: whether the pair was in the target.
+        even_part: whether only even parts are compared, as the target has them.
     """
 
     pair: Pair
     groups: Mapping[str, Sequence[Mapping[str, float]]]
     among_controls: Sequence[Mapping[str, float]]
     odd: frozenset[str]
-    free: frozenset[str]
+    imposed: bool
+    even_part: bool = False
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return an entry for S1 to S4, with means and scatter over the skies of a group.
@@ -92,7 +95,8 @@ class CoherenceErrors:
             entry = {
                 "name": name,
                 "parity": "odd" if name in self.odd else "even",
-                "imposed": name not in self.free,
+                "compared": "even part" if self.even_part else "whole",
+                "imposed": self.imposed,
                 **summary_of(columns),
             }
             among = np.array([one[name] for one in self.among_controls])
@@ -242,13 +246,16 @@ def compare_pair(
         skies: coefficients of every sky of a group; of "original" just one.
         bounds: of the original's coefficients of the pair.
         imposed: whether the pair was in the target.
-        parity: that of the target.
+        parity: that of the target; of "even" the even parts are compared, of all groups.
     """
     name = pair_name(pair)
-    (sky,) = skies["original"]
-    original: Any = sky[name]
+
+    def measured(sky: FieldCovariances) -> Any:
+        return even_part(sky[name], pair) if parity == "even" else sky[name]
+
+    (original,) = map(measured, skies["original"])
     of_pair: dict[str, list[Any]] = {
-        group: [one[name] for one in of_group]
+        group: [measured(one) for one in of_group]
         for group, of_group in skies.items()
         if group != "original" and of_group
     }
@@ -263,8 +270,7 @@ def compare_pair(
         if others:
             among.append({key: _mean(np.array([e[key] for e in others])) for key in others[0]})
     odd = frozenset(group for group in GROUPS if changes_sign(pair, group))
-    free = frozenset(GROUPS if not imposed else odd if parity == "even" else ())
-    return CoherenceErrors(pair, groups, among, odd, free)
+    return CoherenceErrors(pair, groups, among, odd, imposed, parity == "even")
 
 
 def _mean(values: Float[np.ndarray, " n"]) -> float:

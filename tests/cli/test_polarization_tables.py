@@ -11,6 +11,7 @@ def coherence(*errors, free=()):
     names = ["S1", "S2", "S3", "S4"] if len(errors) == 4 else ["S1", "S2", "S3", "S3P", "S4"]
     return [
         {"name": name, "mean": error, "gaussian": 0.5, "imposed": name not in free}
+        | {"compared": "whole"}
         for name, error in zip(names, errors, strict=True)
     ]
 
@@ -72,6 +73,7 @@ def test_fields_have_power_and_the_nearest_to_a_copy():
 
 def test_pairs_have_errors_beside_those_of_controls():
     _, pairs, _ = polarization_tables(RESULTS)
+    assert pairs.title.startswith("errors of coefficients")
     heads = [column.header for column in pairs.columns]
     assert heads == ["pair", "S1", "S2", "S3", "S3 exchanged", "S4", "correlation off by"]
     assert rows(pairs) == [
@@ -93,7 +95,7 @@ def test_the_outcome_of_the_seeds_stands_last():
 def test_one_field_without_controls_has_fewer_columns():
     alone = {"T": RESULTS["fields"]["T"]}
     alone["T"] = alone["T"] | {
-        "coherence": [{"name": "S1", "mean": 0.25, "imposed": True}],
+        "coherence": [{"name": "S1", "mean": 0.25, "imposed": True, "compared": "even part"}],
         "copies": [],
         "power": [],
     }
@@ -101,6 +103,7 @@ def test_one_field_without_controls_has_fewer_columns():
     tables = polarization_tables(RESULTS | {"fields": alone, "pairs": {}, "seeds": seeds})
     assert rows(tables[0]) == [["T", "", "", "", "", ""]]
     assert tables[0].title.endswith("2 seeds")
+    assert tables[1].title.startswith("errors of even parts of coefficients")
     assert rows(tables[1]) == [["TT", "0.250"]] and tables[1].caption is None
 
 

@@ -22,7 +22,8 @@ def coherence(pair, imposed=True):
             0.02,
             name=name,
             parity="odd" if name in odd else "even",
-            imposed=imposed and name not in odd,
+            imposed=imposed,
+            compared="even part",
             separation=4.8 if name == "S3" else None,
             texture=12.0,
         )
@@ -188,12 +189,13 @@ def test_errors_are_by_pair_and_group_with_those_of_controls(page):
     assert rows[4] == ["S3", "0.02 ± 0.01", "2.5", "0.5 ± 0.1", "4.8 ✓", "12"]
     names = [row[0] for row in rows[rows.index(["TB"]) + 1 :]]
     assert names == [
-        "S1 (parity-odd, not imposed)",
-        "S2 (parity-odd, not imposed)",
+        "S1",
+        "S2",
         "S3",
-        "S3 (fields exchanged, parity-odd, not imposed)",
+        "S3 (fields exchanged)",
         "S4",
     ]
+    assert "of the even parts (in a mirror) of coefficients" in page.text
     assert rows[2][4] == NONE
 
 

@@ -21,7 +21,8 @@ def coherence(apart, *, odd=(), imposed=True, even=False, exchanged=False, textu
         {
             "name": name,
             "parity": "odd" if name in odd else "even",
-            "imposed": imposed and not (even and name in odd),
+            "imposed": imposed,
+            "compared": "even part" if even else "whole",
             "separation": apart.get(name, 10.0),
             "texture": texture,
         }
@@ -83,7 +84,7 @@ def test_sentences_name_the_worst_and_the_best():
         "No field is a copy: where it can be told, the largest mean correlation with the original "
         "is 0.12 (B, l = 4 to 7; by chance 0.05). At l = 1 to 3 there are too few modes or too few "
         "seeds to tell.",
-        "In all 6 groups of S3 and S4 the original is no Gaussian sky. In 5 of these Gaussian "
+        "In all 7 groups of S3 and S4 the original is no Gaussian sky. In 6 of these Gaussian "
         "controls with the same spectra are 10 (S4 of T) to 40 (S3 of T) of their standard "
         "deviations farther from it than the new maps. Not told apart from them: S4 of B.",
         "In distances that are in no loss (histogram, topology, peaks, ...) new maps are nearer to "
@@ -135,7 +136,8 @@ def test_what_is_farther_than_the_controls_is_named():
     text = said(worse)[1]
     assert "In none of these" in text
     assert (
-        "Farther than they are: S3 of T, S4 of T, S3 of B, S4 of B, S3 of TB and S4 of TB" in text
+        "Farther than they are: S3 of T, S4 of T, S3 of B, S4 of B, S3 of TB, S3 of TB "
+        "(fields exchanged) and S4 of TB" in text
     )
 
 
@@ -144,7 +146,7 @@ def test_pairs_that_the_target_does_not_have_are_named(imposed):
     def left(content):
         content["imposed"], content["parity"] = imposed, "all"
         for row in content["pairs"]["TB"]["coherence"]:
-            row["imposed"] = "TB" in imposed
+            row["imposed"], row["compared"] = "TB" in imposed, "whole"
 
     sentences = said(left)
     missing = "TB" if "TB" not in imposed else "BB"

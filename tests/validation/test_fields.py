@@ -7,6 +7,7 @@ from jaxscat.fields.field_starts import gaussian_fields
 from jaxscat.harmonics.cross_spectra import correlation, polarized_spectra
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.fields import measure_fields
+from jaxscat.statistics.parity import even_part
 from jaxscat.validation.coherence import coherence_bounds, coherence_errors
 from jaxscat.validation.fields import validate_fields
 from jaxscat.validation.seeds import validate_seeds
@@ -84,9 +85,11 @@ def test_chance_is_the_scatter_of_independent_fields(found):
 
 def test_errors_are_those_of_measured_coefficients(found, pyramid):
     original, made = (measure_fields(maps, pyramid) for maps in (ORIGINALS, MADE[3]))
-    for name in ("TT", "TE"):
+    for name in ("TT", "TE", "TB"):
         bounds = coherence_bounds(original[name[0] * 2], original[name[1] * 2])
-        expected = coherence_errors(made[name], original[name], bounds)
+        pair = (name[0], name[1])
+        even = [even_part(one[name], pair) for one in (made, original)]  # as the parity says
+        expected = coherence_errors(*even, bounds)
         assert found.errors[name].groups["synthesized"][1] == pytest.approx(expected, rel=1e-9)
     rows = {row["name"]: row for row in found.errors["TE"].as_json()}
     errors = found.errors["TE"]
@@ -165,7 +168,7 @@ def test_json_and_table_hold_everything(found):
     assert len(rows) == len(lines) - 1
     last = rows["TE", f"correlation, l = {bin['l_min']} to {bin['l_max']}"]
     assert last[2:] == [bin[key] for key in heads[2:]]
-    assert ("TB", "S2 coherence error, parity-odd") in rows and ("T", "kurtosis") in rows
+    assert ("TB", "S2 coherence error, even part") in rows and ("T", "kurtosis") in rows
 
 
 def test_hidden_pixels_do_not_matter(pyramid):
