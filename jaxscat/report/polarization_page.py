@@ -33,6 +33,7 @@ _SEED_COLUMNS = {
     "evaluations": "evaluations",
     "start_loss": "loss at the start",
     "final_loss": "loss at the end",
+    "written_loss": "loss as written",
     "compile_seconds": "compilation [s]",
     "run_seconds": "run [s]",
 }

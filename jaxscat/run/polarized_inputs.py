@@ -62,21 +62,23 @@ class PolarizedInputs:
         """The maps with the means that were taken off."""
         return self.restore(self.fields)
 
-    def restore(self, fields: Fields) -> Fields:
-        """Take new maps back to the values of the originals, within the band limit.
+    def limit(self, fields: Fields) -> Fields:
+        """Return fields without the multipoles of E and B beyond the last one.
 
-        E and B lose what is beyond the last multipole, as the originals have: Q and U of a file
-        hold no more.
+        The originals have none, and Q and U of a file hold no more.
         """
-        found = {
+        if self.lmax is None:
+            return fields
+        pair = eb_from_qu(*self._to_qu(fields), lmax=self.lmax)
+        within = dict(zip("EB", pair, strict=True))
+        return fields | {name: map.astype(fields[name].dtype) for name, map in within.items()}
+
+    def restore(self, fields: Fields) -> Fields:
+        """Return the values of new maps in the unit and with the means of the originals."""
+        return {
             name: map.astype(np.float64) + self.offsets[name] if self.offsets[name] else map
             for name, map in fields.items()
         }
-        if self.lmax is None:
-            return found
-        pair = eb_from_qu(*self._to_qu(found), lmax=self.lmax)
-        within = dict(zip("EB", pair, strict=True))
-        return found | {name: map.astype(found[name].dtype) for name, map in within.items()}
 
     def stokes(self, fields: Fields) -> Fields:
         """Return I (if there is T), Q and U of restored fields."""

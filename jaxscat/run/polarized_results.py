@@ -44,6 +44,8 @@ METHOD = (
     "synthesis of polarized HEALPix maps with given scattering covariances of several fields and "
     "their pairs, by L-BFGS (jaxscat)"
 )
+# A loss that rises by this factor is worth a sentence.
+_RAISED = 1.5
 
 
 def write_polarized(
@@ -134,6 +136,7 @@ def summarize_polarized(
             "nsteps": int(result.steps),
             "start_loss": float(result.losses[0]),
             "final_loss": float(result.loss),
+            "written_loss": found.written_losses[seed],
             "evaluations": int(result.evaluations[-1]),
             "compile_seconds": float(result.compile_seconds),
             "run_seconds": float(result.run_seconds),
@@ -165,6 +168,7 @@ def summarize_polarized(
             "status": overall_status([row["status"] for row in rows], len(config.synthesis.seeds)),
             "start_loss": first["start_loss"],
             "final_loss": first["final_loss"],
+            "written_loss": first["written_loss"],
             "evaluations": first["evaluations"],
             "seeds": rows,
             "description": describe_fields(validation),
@@ -181,7 +185,7 @@ def draw_polarized(
     inputs = found.inputs
     footprint = build_footprint(inputs.mask)
     control = gaussian_fields(inputs.originals, FIRST_CONTROL, footprint=footprint)
-    control = inputs.restore(control)
+    control = inputs.limit(control)
     summary = plot_polarization(
         _with_stokes(found, inputs.originals),
         {seed: _with_stokes(found, result.map) for seed, result in found.made.items()},
@@ -236,6 +240,16 @@ def _notes(found: PolarizedSynthesis, config: Config) -> list[str]:
     if inputs.lmax is not None:
         notes.append(
             f"E and B have multipoles up to {inputs.lmax}, in the original and in all new maps."
+        )
+    seed, least = max(
+        ((seed, float(result.loss)) for seed, result in found.made.items()),
+        key=lambda of: found.written_losses[of[0]] / max(of[1], np.finfo(float).tiny),
+    )
+    if found.written_losses[seed] > _RAISED * least:
+        notes.append(
+            f"Without what the synthesis put beyond l = {inputs.lmax} the loss rises, of seed "
+            f"{seed} from {least:.3g} to {found.written_losses[seed]:.3g}; synthesis.form = "
+            "'harmonic' puts nothing there."
         )
     if config.synthesis.form == "harmonic":
         notes.append(

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 
 from jaxscat.fields.field_starts import gaussian_fields, white_fields
 from jaxscat.io.masks import build_footprint
 from jaxscat.minimization.result import Result
+from jaxscat.objectives.field_scattering import fields_loss
 from jaxscat.objectives.field_target import FieldTarget
 from jaxscat.objectives.make_field_target import make_field_target
 from jaxscat.operators.pyramid import Pyramid
@@ -42,6 +44,8 @@ class PolarizedSynthesis:
         target: what new maps share with the originals.
         made: for every seed its result, whose maps are the fields.
         starts: the fields from which every seed started.
+        written_losses: for every seed the loss of `made`, which lack what the minimization has put
+            beyond the band limit of E and B.
     """
 
     inputs: PolarizedInputs
@@ -49,6 +53,7 @@ class PolarizedSynthesis:
     target: FieldTarget
     made: Mapping[int, Result]
     starts: Mapping[int, Fields]
+    written_losses: Mapping[int, float]
 
 
 def synthesize_polarized(
@@ -110,12 +115,15 @@ def synthesize_polarized(
     )
     seeds = result.seeds or ()
     made = {seed: result.of_seed(seed) for seed in seeds}
+    limited = {seed: inputs.limit(one.map) for seed, one in made.items()}
+    loss_of = eqx.filter_jit(fields_loss)
     return PolarizedSynthesis(
         inputs,
         pyramid,
         target,
-        {seed: one._replace(map=inputs.restore(one.map)) for seed, one in made.items()},
-        {seed: inputs.restore(draw(seed)) for seed in seeds},
+        {seed: one._replace(map=inputs.restore(limited[seed])) for seed, one in made.items()},
+        {seed: inputs.restore(inputs.limit(draw(seed))) for seed in seeds},
+        {seed: float(loss_of(maps, pyramid, target)) for seed, maps in limited.items()},
     )
 
 

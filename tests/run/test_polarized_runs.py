@@ -17,6 +17,9 @@ from jaxscat.progress import Observer
 from jaxscat.run import polarized_results
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.execute import run_experiment
+from jaxscat.run.polarized_inputs import read_polarized
+from jaxscat.run.polarized_synthesis import measure_target
+from jaxscat.run.targets import build_run_pyramid
 from jaxscat.run.validate import validate_run
 
 NSIDE, LMAX = 8, 16
@@ -135,6 +138,21 @@ def test_a_new_map_reads_back_as_its_fields(run, recwarn):
     np.testing.assert_allclose(u, sky.maps["U"], atol=1e-5 * np.std(u))
 
 
+def test_the_loss_as_written_is_that_of_the_maps_in_the_file(run, file):
+    config = settings(file)
+    inputs = read_polarized(config)
+    pyramid = build_run_pyramid(config, NSIDE)
+    target = measure_target(config, inputs, pyramid)
+    table = fits.getdata(run.folder / "maps.fits", 1)
+    stokes = {letter: table[f"SEED_1_{letter}"].ravel().astype(np.float64) for letter in "IQU"}
+    e, b = jaxscat.eb_from_qu(stokes["Q"], stokes["U"], lmax=LMAX)
+    fields = {"T": stokes["I"] - inputs.offsets["T"], "E": e, "B": b}
+    loss = jaxscat.fields_loss({n: np.float32(m) for n, m in fields.items()}, pyramid, target)
+    row = run.results["seeds"][1]
+    assert row["written_loss"] == pytest.approx(float(loss), rel=1e-3)
+    assert row["written_loss"] < row["start_loss"]
+
+
 def test_iau_files_give_the_same_maps(run, maps, file, tmp_path):
     path = tmp_path / "iau.fits"
     with fits.open(file) as units:
@@ -142,8 +160,6 @@ def test_iau_files_give_the_same_maps(run, maps, file, tmp_path):
         units[1].data["U_STOKES"] *= -1
         units.writeto(path)
     config = settings(path)
-    from jaxscat.run.polarized_inputs import read_polarized
-
     with pytest.warns(UserWarning, match="IAU to COSMO"):
         turned = read_polarized(config)
     straight = read_polarized(settings(file))
