@@ -14,6 +14,8 @@ from jaxscat.validation.rows import finite_or_none, iterate_rows
 _CONTROL_COLUMNS = [column for kind in CONTROLS for column in (kind, f"{kind}_std")]
 # A mean correlation above this multiple of the chance level is a copy.
 _COPIED = 3.0
+# Probability of three standard deviations to one side.
+_SELDOM = 1 / 741
 # If that multiple of the chance level is larger than this, the test is inconclusive.
 _TELLING = 0.3
 # Number of pixels of all maps that are converted to float64 at a time.
@@ -121,6 +123,9 @@ def copy_test(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     deviation of the mean of as many independent Gaussian maps; `scatter`, the standard deviation
     over maps (None for one map); and `copied`: True if the magnitude of the mean exceeds three
     times `by_chance`, False if it does not although 0.3 would, None if the test is inconclusive.
+    Maps that follow the original up to their sign have no mean: `rms` is the root mean square
+    correlation, and `aligned` whether it is larger than it is by chance once in 741 cases; None if
+    it cannot be.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
@@ -136,6 +141,7 @@ def copy_test(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             copied = True
         elif np.isfinite(mean) and _COPIED * by_chance <= _TELLING:
             copied = False
+        rms, largest = float(np.sqrt(np.mean(values**2))), _largest_rms(chance, len(values))
         entries.append(
             {
                 "l_min": ranges[0]["l_min"],
@@ -144,9 +150,27 @@ def copy_test(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "by_chance": float(by_chance),
                 "scatter": float(values.std(ddof=1)) if len(values) > 1 else np.nan,
                 "copied": copied,
+                "rms": rms,
+                "chance": np.nan if chance is None else chance,
+                "aligned": rms > largest if np.isfinite(rms) and largest < 1 else None,
             }
         )
     return finite_or_none(entries)
+
+
+def _largest_rms(chance: float | None, count: int) -> float:
+    """Return the root mean square correlation of `count` maps that chance seldom exceeds.
+
+    The square of the cosine of two random directions in n = 1 / chance^2 dimensions has the mean
+    1 / n and the variance 2 (n - 1) / n^2 (n + 2); its mean over maps is about gamma distributed.
+    """
+    from scipy.special import gammainccinv
+
+    if chance is None or not 0 < chance < 1:
+        return np.inf
+    dimensions = chance**-2
+    shape = count * (dimensions + 2) / (2 * (dimensions - 1))
+    return float(chance * np.sqrt(gammainccinv(shape, _SELDOM) / shape))
 
 
 def ensemble_report(

@@ -8,7 +8,12 @@ from typing import Any
 from jaxscat.fields.pairs import pair_name
 from jaxscat.validation.fields import FieldsValidation
 from jaxscat.validation.rows import format_multipoles
-from jaxscat.validation.verdict import SEPARATED, classify_distances
+from jaxscat.validation.verdict import (
+    SEPARATED,
+    classify_distances,
+    describe_alignment,
+    is_aligned,
+)
 
 # Bins of lower multipoles have too few modes to be significant.
 _LOWEST_MULTIPOLE = 9
@@ -56,6 +61,11 @@ def _copies(content: Entry) -> str:
     ]
     told = [(field, test) for field, test in tests if test["copied"] is False]
     unclear = [test for _, test in tests if test["copied"] is None]
+    aligned = [
+        f"{field} at {describe_alignment(test)}" for field, test in tests if is_aligned(test)
+    ]
+    follows = f" Up to their sign, new maps follow the original: {_join(aligned)}."
+    follows = follows if aligned else ""
     if copied:
         text = f"The new maps copy the original in {_join(copied)}."
     elif told:
@@ -66,13 +76,14 @@ def _copies(content: Entry) -> str:
             f"{worst['by_chance']:.2g})."
         )
     else:
-        return (
+        text = (
             "There are too few modes or too few seeds to tell copies of the original from others."
         )
+        return text + follows
     if unclear:
         where = dict.fromkeys(format_multipoles(test) for test in unclear)
         text += f" At {_join(where)} there are too few modes or too few seeds to tell."
-    return text
+    return text + follows
 
 
 def _textures(content: Entry) -> str:

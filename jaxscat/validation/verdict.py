@@ -27,7 +27,24 @@ def copy_verdict(ranges: Sequence[Mapping[str, Any]]) -> str:
     if unclear:
         where = ", ".join(format_multipoles(part) for part in unclear)
         sentences.append(f"At {where} there are too few modes or too few seeds to tell.")
+    aligned = [describe_alignment(part) for part in ranges if is_aligned(part)]
+    if aligned:
+        where = ", ".join(aligned)
+        sentences.append(f"Up to their sign, the new maps follow the original at {where}.")
     return " ".join(sentences)
+
+
+def is_aligned(part: Mapping[str, Any]) -> bool:
+    """Return whether maps follow the original up to their sign, and are no copies beside that."""
+    return bool(part["aligned"]) and not part["copied"]
+
+
+def describe_alignment(part: Mapping[str, Any]) -> str:
+    """Return the range of `copy_test` with the size of the correlation, whatever its sign."""
+    return (
+        f"{format_multipoles(part)} (root mean square correlation {part['rms']:.2f}, by chance "
+        f"{part['chance']:.2f})"
+    )
 
 
 def classify_distances(

@@ -171,8 +171,22 @@ def test_copies_are_told_range_by_range():
         "correlation with the original: +0.50 (chance 0.18) at l = 1 to 3. "
         "At l = 1 to 3 there are too few modes or too few seeds to tell."
     )
-    copied = {"l_min": 4, "l_max": 7, "mean": 0.9, "by_chance": 0.1, "copied": True}
-    unknown = {"l_min": 8, "l_max": 9, "mean": None, "by_chance": None, "copied": None}
+    copied = {
+        "l_min": 4,
+        "l_max": 7,
+        "mean": 0.9,
+        "by_chance": 0.1,
+        "copied": True,
+        "aligned": True,
+    }
+    unknown = {
+        "l_min": 8,
+        "l_max": 9,
+        "mean": None,
+        "by_chance": None,
+        "copied": None,
+        "aligned": None,
+    }
     assert describe_copies([*ranges, copied, unknown]) == (
         "correlation with the original: +0.50 (chance 0.18) at l = 1 to 3, "
         "+0.90 (chance 0.1) at l = 4 to 7, none (chance none) at l = 8 to 9. "

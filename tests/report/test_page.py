@@ -32,8 +32,22 @@ def content(**changed):
             quantity("unknown", separation={"gaussian": None, "filtered": 9.0}, mean=None),
         ],
         "copies": [
-            {"l_min": 1, "l_max": 3, "mean": 0.1, "by_chance": 0.2, "copied": None},
-            {"l_min": 4, "l_max": 7, "mean": 0.1, "by_chance": 0.05, "copied": False},
+            {
+                "l_min": 1,
+                "l_max": 3,
+                "mean": 0.1,
+                "by_chance": 0.2,
+                "copied": None,
+                "aligned": None,
+            },
+            {
+                "l_min": 4,
+                "l_max": 7,
+                "mean": 0.1,
+                "by_chance": 0.05,
+                "copied": False,
+                "aligned": False,
+            },
         ],
     }
     results = {
@@ -169,9 +183,9 @@ def test_the_verdict_names_what_is_beyond_three_standard_deviations():
 
 def test_the_verdict_names_copies():
     copies = [
-        {"l_min": 1, "l_max": 1, "mean": 0.91, "by_chance": 0.2, "copied": True},
-        {"l_min": 2, "l_max": 3, "mean": None, "by_chance": None, "copied": None},
-        {"l_min": 4, "l_max": 7, "mean": 0.1, "by_chance": 0.08, "copied": False},
+        {"l_min": 1, "l_max": 1, "mean": 0.91, "by_chance": 0.2, "copied": True, "aligned": True},
+        {"l_min": 2, "l_max": 3, "mean": None, "by_chance": None, "copied": None, "aligned": None},
+        {"l_min": 4, "l_max": 7, "mean": 0.1, "by_chance": 0.08, "copied": False, "aligned": False},
     ]
     text = page(validation=content()["validation"] | {"copies": copies}).text
     assert "Copies. The new maps copy the original at l = 1 (+0.91). At l = 2 to 3 there" in text

@@ -34,8 +34,22 @@ def coherence(pair, imposed=True):
 def field(pair, mean, copied):
     return {
         "copies": [
-            {"l_min": 1, "l_max": 16, "mean": mean, "by_chance": 0.05, "copied": copied},
-            {"l_min": 17, "l_max": 23, "mean": mean, "by_chance": 0.01, "copied": True},
+            {
+                "l_min": 1,
+                "l_max": 16,
+                "mean": mean,
+                "by_chance": 0.05,
+                "copied": copied,
+                "aligned": None,
+            },
+            {
+                "l_min": 17,
+                "l_max": 23,
+                "mean": mean,
+                "by_chance": 0.01,
+                "copied": True,
+                "aligned": True,
+            },
         ],
         "power": [bin | values(0.97) for bin in BINS],
         "coherence": coherence(pair),

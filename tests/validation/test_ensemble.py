@@ -172,8 +172,35 @@ def test_a_mean_beyond_three_times_chance_is_a_copy_if_that_can_be_told(chance, 
         "by_chance": pytest.approx(chance / np.sqrt(len(values))),
         "scatter": pytest.approx(np.std(values, ddof=1)) if known and len(values) > 1 else None,
         "copied": copied,
+        "rms": pytest.approx(np.sqrt(np.mean(np.square(values)))) if known else None,
+        "chance": chance,
+        "aligned": first["aligned"],
     }
-    assert (second["by_chance"], second["copied"]) == (None, None)
+    assert (second["by_chance"], second["copied"], second["aligned"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(("dimensions", "count"), [(5, 8), (20, 2), (200, 1), (5, 30)])
+def test_random_directions_are_seldom_aligned_and_one_direction_with_any_sign_is(dimensions, count):
+    rng = np.random.default_rng(0)
+    drawn = rng.standard_normal((20000, count, dimensions))
+    cosines = drawn[..., 0] / np.linalg.norm(drawn, axis=-1)
+    chance = dimensions**-0.5
+
+    def tested(values):
+        return copy_test([report(chance, copy=value) for value in values])[0]
+
+    limit = min(
+        (found["rms"] for found in map(tested, cosines[:4000]) if found["aligned"]), default=np.inf
+    )
+    rms = np.sqrt(np.mean(cosines**2, axis=1))
+    assert limit > np.quantile(rms, 0.997)  # a tail of 1 / 741 is expected, or a smaller one
+    assert tested(np.array([0.98, -0.98] * count)[:count])["aligned"]
+    assert tested(np.full(count, 0.5 * chance))["aligned"] is False
+
+
+def test_one_map_in_few_dimensions_cannot_be_called_aligned():
+    (found, _) = copy_test([report(0.6, copy=0.99)])
+    assert found["aligned"] is None
 
 
 def test_numbers_that_do_not_exist_are_left_out():

@@ -11,6 +11,7 @@ def copies(*tests):
     ranges = [(1, 3), (4, 7), (8, 23)]
     return [
         {"l_min": low, "l_max": high, "mean": mean, "by_chance": 0.05, "copied": copied}
+        | {"rms": 0.784, "chance": 0.449, "aligned": False}
         for (low, high), (mean, copied) in zip(ranges, tests, strict=True)
     ]
 
@@ -103,6 +104,18 @@ def test_copies_are_named_with_field_and_range():
         content["fields"]["B"]["copies"][1] |= {"mean": 0.5, "copied": True}
 
     assert said(copied)[0].startswith("The new maps copy the original in B at l = 4 to 7 (+0.50).")
+
+
+def test_maps_that_follow_the_original_up_to_their_sign_are_named():
+    def aligned(content):
+        content["fields"]["T"]["copies"][0]["aligned"] = True
+        content["fields"]["B"]["copies"][0]["aligned"] = True
+        content["fields"]["B"]["copies"][0]["copied"] = True
+
+    assert said(aligned)[0].endswith(
+        " Up to their sign, new maps follow the original: T at l = 1 to 3 (root mean square "
+        "correlation 0.78, by chance 0.45)."
+    )
 
 
 def test_a_gaussian_original_has_nothing_to_show():

@@ -3,8 +3,9 @@ import pytest
 from jaxscat.validation.verdict import classify_distances, copy_verdict
 
 
-def part(low, high, copied, mean=0.1234):
-    return {"l_min": low, "l_max": high, "mean": mean, "by_chance": 0.05, "copied": copied}
+def part(low, high, copied, mean=0.1234, aligned=False):
+    of_mean = {"l_min": low, "l_max": high, "mean": mean, "by_chance": 0.05, "copied": copied}
+    return of_mean | {"rms": 0.784, "chance": 0.449, "aligned": aligned}
 
 
 COPIED = [part(1, 1, True, 0.456), part(2, 3, True, -0.321)]
@@ -18,6 +19,11 @@ NO_COPY = (
 )
 OPEN = "At l = 16 to 31, l = 32 there are too few modes or too few seeds to tell."
 
+ALIGNED = (
+    "Up to their sign, the new maps follow the original at l = 1 to 3 (root mean square "
+    "correlation 0.78, by chance 0.45)."
+)
+
 
 @pytest.mark.parametrize(
     ("ranges", "text"),
@@ -30,6 +36,9 @@ OPEN = "At l = 16 to 31, l = 32 there are too few modes or too few seeds to tell
         ([*FREE, *UNCLEAR], f"{NO_COPY} {OPEN}"),
         ([*COPIED, *UNCLEAR], f"{COPY} {OPEN}"),
         ([*UNCLEAR, *FREE, *COPIED], f"{COPY} {OPEN}"),
+        ([part(1, 1, True, 0.456, True), part(2, 3, True, -0.321), *FREE], COPY),
+        ([*FREE, part(1, 3, False, aligned=True)], f"{NO_COPY} {ALIGNED}"),
+        ([part(1, 3, None, aligned=None), *UNCLEAR[1:]], OPEN.replace("16 to 31", "1 to 3")),
     ],
 )
 def test_copies_are_named_and_what_cannot_be_told(ranges, text):
