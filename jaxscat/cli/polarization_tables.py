@@ -78,8 +78,7 @@ def pairs_table(
     alone = {pair_name((field, field)): one for field, one in fields.items()}
     every = {**alone, **pairs}
     names = [name for name in GROUPS if any(_row(one, name) is not None for one in every.values())]
-    even = any(row["compared"] == "even part" for one in every.values() for row in one["coherence"])
-    compared = "even parts of coefficients" if even else "coefficients"
+    compared = next(row["compared"] for one in every.values() for row in one["coherence"])
     table = Table(
         title=f"errors of {compared} over their bounds (of Gaussian controls)",
         title_justify="left",

@@ -228,8 +228,7 @@ def _coefficients(validation: Mapping[str, Any]) -> dict[str, Any]:
         ]
         sees = "Not imposed." if not any(row["imposed"] for row in rows) else ""
         groups.append({"heading": name, "sees": sees, "rows": listed})
-    even = validation["parity"] == "even"
-    compared = "the even parts (in a mirror) of coefficients" if even else "coefficients"
+    compared = next(row["compared"] for rows in coherences.values() for row in rows)
     return _table(
         "Scattering coefficients",
         f"Rms difference from the original, of {compared} over the largest magnitude that the "
@@ -246,7 +245,7 @@ def _coefficients(validation: Mapping[str, Any]) -> dict[str, Any]:
 def _coefficient(row: Mapping[str, Any]) -> str:
     """Return the name of a group with what it is: exchanged, odd, or not imposed."""
     said = ["fields exchanged"] if row["name"] == "S3P" else []
-    said += ["parity-odd"] if row["parity"] == "odd" and row["compared"] == "whole" else []
+    said += ["parity-odd"] if row["parity"] == "odd" and "even" not in row["compared"] else []
     said += [] if row["imposed"] else ["not imposed"]
     name = "S3" if row["name"] == "S3P" else row["name"]
     return f"{name} ({', '.join(said)})" if said else name

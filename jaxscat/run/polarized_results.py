@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from jaxscat.fields.field_starts import gaussian_fields
-from jaxscat.fields.pairs import pair_name
 from jaxscat.io.archive import write_bytes, write_text
 from jaxscat.io.masks import build_footprint
 from jaxscat.plotting import (
@@ -80,12 +79,10 @@ def write_polarized(
             found.inputs.originals,
             {seed: result.map for seed, result in found.made.items()},
             found.pyramid,
-            pairs=[pair_name(pair) for pair in found.target.pairs],
+            target=found.target,
             start_of=found.starts.__getitem__,
             mask=found.inputs.mask,
             hidden=treat_hidden(config),
-            parity=found.target.parity,
-            coarsest_nside=config.target.coarsest_nside,
             lmax=found.inputs.lmax,
             progress=observer.building,
         )
@@ -250,6 +247,11 @@ def _notes(found: PolarizedSynthesis, config: Config) -> list[str]:
             f"Without what the synthesis put beyond l = {inputs.lmax} the loss rises, of seed "
             f"{seed} from {least:.3g} to {found.written_losses[seed]:.3g}; synthesis.form = "
             "'harmonic' puts nothing there."
+        )
+    if config.target.reduction == "isotropic":
+        notes.append(
+            "Coefficients are means over all orientations (target.reduction = “isotropic”): new "
+            "maps have no preferred direction, whatever the original has."
         )
     if config.synthesis.form == "harmonic":
         notes.append(

@@ -116,7 +116,7 @@ def synthesize_polarized(
     seeds = result.seeds or ()
     made = {seed: result.of_seed(seed) for seed in seeds}
     limited = {seed: inputs.limit(one.map) for seed, one in made.items()}
-    loss_of = eqx.filter_jit(fields_loss)
+    loss_of: Any = eqx.filter_jit(fields_loss)
     return PolarizedSynthesis(
         inputs,
         pyramid,

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from jaxscat.fields.pairs import Pair
-from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
 
 # Groups that are compared; a field alone has no S3P.
 GROUPS = ("S1", "S2", "S3", "S3P", "S4")
@@ -55,7 +55,7 @@ def coherence_bounds(first: ScatteringCovariance, second: ScatteringCovariance) 
 
 
 def coherence(
-    statistics: ScatteringCovariance, bounds: Bounds
+    statistics: AbstractCoefficients, bounds: Bounds
 ) -> dict[str, Inexact[np.ndarray, "*shape"]]:
     """Return coefficients over their bounds, by group; NaN where a bound is zero.
 
@@ -72,7 +72,7 @@ def coherence(
 
 
 def coherence_errors(
-    statistics: ScatteringCovariance, wanted: ScatteringCovariance, bounds: Bounds
+    statistics: AbstractCoefficients, wanted: AbstractCoefficients, bounds: Bounds
 ) -> dict[str, float]:
     """Return the rms difference of coherences, for each group; NaN where none is defined.
 

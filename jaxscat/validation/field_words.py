@@ -243,7 +243,7 @@ def is_power_imposed(row: Entry) -> bool:
 
     An even part of S2 that is odd as a whole has no power: orientations differ by it only.
     """
-    return row["imposed"] and not (row["compared"] == "even part" and row["parity"] == "odd")
+    return row["imposed"] and not ("even" in row["compared"] and row["parity"] == "odd")
 
 
 def _part(count: int, total: int) -> str:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from jaxscat.fields.field_starts import gaussian_fields
-from jaxscat.fields.pairs import Pair, all_pairs, check_fields, check_pairs, pair_name
+from jaxscat.fields.pairs import all_pairs, check_fields, pair_name
 from jaxscat.harmonics.spectra import multipole_bins
 from jaxscat.maps import check_callable, check_kind, check_mask, describe, is_integer
-from jaxscat.objectives.field_target import Parity
-from jaxscat.objectives.target import covariance_scales
+from jaxscat.objectives.field_target import FieldTarget, Parity
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.fields import FieldCovariances
 from jaxscat.statistics.hidden import Hidden, check_hidden
 from jaxscat.validation.coherence import bounds_of_pairs
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND
+from jaxscat.validation.forms import Form
 from jaxscat.validation.pairs import (
     CoherenceErrors,
     PairCorrelation,
@@ -125,18 +125,15 @@ class FieldsValidation:
             for entry in one["quantities"]:
                 add(field, entry["name"], entry)
             for entry in one["coherence"]:
-                said = ", even part" if entry["compared"] == "even part" else ""
-                add(field, f"{entry['name']} coherence error{said}", entry)
+                quantity = f"{entry['name']} coherence error of {entry['compared']}"
+                add(field, quantity, entry)
         for name, one in content["pairs"].items():
             for entry in one["correlation"]:
                 add(name, f"correlation, l = {entry['l_min']} to {entry['l_max']}", entry)
             for entry in one["coherence"]:
                 quantity = NAMES.get(entry["name"], entry["name"])
-                if entry["compared"] == "even part":
-                    said = ", even part"
-                else:
-                    said = ", parity-odd" if entry["parity"] == "odd" else ""
-                add(name, f"{quantity} coherence error{said}", entry)
+                odd = ", parity-odd" if entry["parity"] == "odd" else ""
+                add(name, f"{quantity} coherence error of {entry['compared']}{odd}", entry)
         return lines
 
 
@@ -145,12 +142,10 @@ def validate_fields(
     made: Mapping[int, Fields],
     pyramid: Pyramid,
     *,
-    pairs: Sequence[str | Pair] | None = None,
-    parity: Parity = "all",
+    target: FieldTarget | None = None,
     start_of: Callable[[int], Fields] | None = None,
     mask: Float[np.ndarray, "*M p"] | None = None,
     hidden: Hidden = "exclude",
-    coarsest_nside: int | None = None,
     controls: int = CONTROLS_OF_A_KIND,
     lmax: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -166,8 +161,9 @@ def validate_fields(
         originals: NESTED maps of the whole sphere by field, such as `{"T": t, "E": e, "B": b}`.
         made: new maps of the same fields, by seed.
         pyramid: operators for their nside, or for a patch.
-        pairs, parity, coarsest_nside: those of the target (see `make_field_target`). All pairs are
-            compared; what was not imposed is marked.
+        target: what new maps were asked to share. Coefficients are compared in its form: even
+            parts, isotropic means, scales of S3 and S4. All pairs are; those that it does not have
+            are marked. None for the default of `make_field_target`.
         start_of: function from a seed to the maps that its synthesis began with, or None.
         mask, hidden: as for `validate`.
         controls: number of Gaussian controls of every kind.
@@ -177,17 +173,14 @@ def validate_fields(
 
     Raises:
         ValueError: fields without names or of which one is missing; a map that is not finite and
-            real or of another nside; no seed; pairs or a parity that are unknown; `controls` or
+            real or of another nside; no seed; a target of other fields or operators; `controls` or
             `lmax` that are no such number.
 
     Source: `docs/conventions.md`, "Validation" and "Ensembles".
     """
     spec, names = check_pyramid(pyramid), check_fields(originals, "originals")
-    every, chosen = all_pairs(names), check_pairs(pairs, names)
-    imposed = [pair for pair in every if pair in chosen or pair[::-1] in chosen]
+    every, form = all_pairs(names), Form.of(target, pyramid, names)
     last = _check_numbers(controls, lmax, spec)
-    if parity not in get_args(Parity):
-        raise ValueError(f"parity: got {parity!r}, expected one of {list(get_args(Parity))}")
     if mask is not None:
         mask = check_mask(mask, 12 * spec.nside**2).astype(np.float64)
     check_hidden(hidden, None if mask is None else jnp.asarray(mask))
@@ -201,7 +194,6 @@ def validate_fields(
     if start_of is not None:
         check_callable(start_of, 1, "start_of", "a function from a seed to maps by field")
         starts = {s: check_sky(start_of(s), names, f"start_of({s})", spec, shown) for s in new}
-    scales = covariance_scales(spec, coarsest_nside)
     total, done = len(new) * (len(names) + 1), 0
     fields: dict[str, SeedValidation] = {}
     for field in names:
@@ -230,7 +222,7 @@ def validate_fields(
             yield "gaussian", gaussian_fields(first, FIRST_CONTROL + number, footprint=footprint)
 
     statistics, spectra = measure_skies(
-        skies(), reference.measurement, every, scales, footprint=footprint
+        skies(), reference.measurement, every, form.scales, footprint=footprint
     )
     alone: dict[str, Any] = {f: statistics["original"][0][pair_name((f, f))] for f in names}
     bins = [(low, min(high, last)) for low, high in multipole_bins(spec.nside) if low <= last]
@@ -243,19 +235,12 @@ def validate_fields(
             if pair[0] != pair[1]
         },
         errors={
-            pair_name(pair): compare_pair(
-                pair,
-                statistics,
-                bounds[pair],
-                imposed=pair in imposed,
-                parity=parity,
-            )
-            for pair in every
+            pair_name(pair): compare_pair(pair, statistics, bounds[pair], form) for pair in every
         },
         statistics=statistics,
         beyond={field: share_beyond(field, spectra, last) for field in names},
-        imposed=tuple(map(pair_name, imposed)),
-        parity=parity,
+        imposed=tuple(pair_name(pair) for pair in every if form.has(pair)),
+        parity=form.parity,
         lmax=last,
     )
 

@@ -14,8 +14,8 @@ from jaxscat.harmonics.cross_spectra import correlation
 from jaxscat.harmonics.spectra import harmonic_coefficients
 from jaxscat.maps import cover_hidden
 from jaxscat.statistics.fields import FieldCovariances
-from jaxscat.statistics.parity import even_part
 from jaxscat.validation.coherence import GROUPS, Bounds, coherence_errors
+from jaxscat.validation.forms import Form
 from jaxscat.validation.rows import finite_or_none
 
 Map = Float[np.ndarray, " p"]
@@ -69,7 +69,7 @@ class CoherenceErrors:
         among_controls: the same of every control from each of the others, on average.
         odd: names of the groups of coefficients whose sign a mirror changes.
         imposed: whether the pair was in the target.
-        even_part: whether only even parts are compared, as the target has them.
+        compared: what is compared, in words, such as "coefficients".
     """
 
     pair: Pair
@@ -77,7 +77,7 @@ class CoherenceErrors:
     among_controls: Sequence[Mapping[str, float]]
     odd: frozenset[str]
     imposed: bool
-    even_part: bool = False
+    compared: str
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return an entry for S1 to S4, with means and scatter over the skies of a group.
@@ -95,7 +95,7 @@ class CoherenceErrors:
             entry = {
                 "name": name,
                 "parity": "odd" if name in self.odd else "even",
-                "compared": "even part" if self.even_part else "whole",
+                "compared": self.compared,
                 "imposed": self.imposed,
                 **summary_of(columns),
             }
@@ -232,12 +232,7 @@ def chance_of_pair(
 
 
 def compare_pair(
-    pair: Pair,
-    skies: Mapping[str, Sequence[FieldCovariances]],
-    bounds: Bounds,
-    *,
-    imposed: bool,
-    parity: str,
+    pair: Pair, skies: Mapping[str, Sequence[FieldCovariances]], bounds: Bounds, form: Form
 ) -> CoherenceErrors:
     """Return how far the coefficients of a pair are from the original's, for every other sky.
 
@@ -245,32 +240,28 @@ def compare_pair(
         pair: names of the fields.
         skies: coefficients of every sky of a group; of "original" just one.
         bounds: of the original's coefficients of the pair.
-        imposed: whether the pair was in the target.
-        parity: that of the target; of "even" the even parts are compared, of all groups.
+        form: in which coefficients are compared.
     """
     name = pair_name(pair)
-
-    def measured(sky: FieldCovariances) -> Any:
-        return even_part(sky[name], pair) if parity == "even" else sky[name]
-
-    (original,) = map(measured, skies["original"])
-    of_pair: dict[str, list[Any]] = {
-        group: [measured(one) for one in of_group]
+    (original,) = [form.bring(pair, sky[name]) for sky in skies["original"]]
+    formed = form.bound(bounds, skies["original"][0][name])
+    of_pair = {
+        group: [form.bring(pair, one[name]) for one in of_group]
         for group, of_group in skies.items()
         if group != "original" and of_group
     }
     groups = {
-        group: [coherence_errors(one, original, bounds) for one in of_group]
+        group: [coherence_errors(one, original, formed) for one in of_group]
         for group, of_group in of_pair.items()
     }
     controls = of_pair.get("gaussian", [])
     among = []
     for at, one in enumerate(controls):
-        others = [coherence_errors(one, c, bounds) for n, c in enumerate(controls) if n != at]
+        others = [coherence_errors(one, c, formed) for n, c in enumerate(controls) if n != at]
         if others:
             among.append({key: _mean(np.array([e[key] for e in others])) for key in others[0]})
     odd = frozenset(group for group in GROUPS if changes_sign(pair, group))
-    return CoherenceErrors(pair, groups, among, odd, imposed, parity == "even")
+    return CoherenceErrors(pair, groups, among, odd, form.has(pair), form.compared)
 
 
 def _mean(values: Float[np.ndarray, " n"]) -> float:

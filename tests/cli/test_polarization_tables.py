@@ -11,7 +11,7 @@ def coherence(*errors, free=()):
     names = ["S1", "S2", "S3", "S4"] if len(errors) == 4 else ["S1", "S2", "S3", "S3P", "S4"]
     return [
         {"name": name, "mean": error, "gaussian": 0.5, "imposed": name not in free}
-        | {"compared": "whole"}
+        | {"compared": "coefficients"}
         for name, error in zip(names, errors, strict=True)
     ]
 
@@ -95,7 +95,7 @@ def test_the_outcome_of_the_seeds_stands_last():
 def test_one_field_without_controls_has_fewer_columns():
     alone = {"T": RESULTS["fields"]["T"]}
     alone["T"] = alone["T"] | {
-        "coherence": [{"name": "S1", "mean": 0.25, "imposed": True, "compared": "even part"}],
+        "coherence": [{"name": "S1", "mean": 0.25, "imposed": True, "compared": "even parts"}],
         "copies": [],
         "power": [],
     }
@@ -103,7 +103,7 @@ def test_one_field_without_controls_has_fewer_columns():
     tables = polarization_tables(RESULTS | {"fields": alone, "pairs": {}, "seeds": seeds})
     assert rows(tables[0]) == [["T", "", "", "", "", ""]]
     assert tables[0].title.endswith("2 seeds")
-    assert tables[1].title.startswith("errors of even parts of coefficients")
+    assert tables[1].title.startswith("errors of even parts over")
     assert rows(tables[1]) == [["TT", "0.250"]] and tables[1].caption is None
 
 

@@ -23,7 +23,7 @@ def coherence(pair, imposed=True):
             name=name,
             parity="odd" if name in odd else "even",
             imposed=imposed,
-            compared="even part",
+            compared="even parts",
             separation=4.8 if name == "S3" else None,
             texture=12.0,
         )
@@ -209,7 +209,7 @@ def test_errors_are_by_pair_and_group_with_those_of_controls(page):
         "S3 (fields exchanged)",
         "S4",
     ]
-    assert "of the even parts (in a mirror) of coefficients" in page.text
+    assert "of even parts over" in page.text
     assert rows[2][4] == NONE
 
 

@@ -23,7 +23,7 @@ def coherence(apart, *, odd=(), imposed=True, even=False, exchanged=False, textu
             "name": name,
             "parity": "odd" if name in odd else "even",
             "imposed": imposed,
-            "compared": "even part" if even else "whole",
+            "compared": "even parts" if even else "coefficients",
             "separation": apart.get(name, 10.0),
             "texture": texture,
         }
@@ -159,7 +159,7 @@ def test_pairs_that_the_target_does_not_have_are_named(imposed):
     def left(content):
         content["imposed"], content["parity"] = imposed, "all"
         for row in content["pairs"]["TB"]["coherence"]:
-            row["imposed"], row["compared"] = "TB" in imposed, "whole"
+            row["imposed"], row["compared"] = "TB" in imposed, "coefficients"
 
     sentences = said(left)
     missing = "TB" if "TB" not in imposed else "BB"

@@ -5,6 +5,7 @@ import pytest
 
 from jaxscat.fields.field_starts import gaussian_fields
 from jaxscat.harmonics.cross_spectra import correlation, polarized_spectra
+from jaxscat.objectives.make_field_target import make_field_target
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.statistics.fields import measure_fields
 from jaxscat.statistics.parity import even_part
@@ -31,17 +32,17 @@ def pyramid():
 
 
 @pytest.fixture(scope="module")
-def found(pyramid):
+def target(pyramid):
+    return make_field_target(
+        ORIGINALS, pyramid, pairs=["TT", "EE", "BB", "ET"], parity="even", coarsest_nside=4
+    )
+
+
+@pytest.fixture(scope="module")
+def found(pyramid, target):
+    starts = STARTS.__getitem__
     return validate_fields(
-        ORIGINALS,
-        MADE,
-        pyramid,
-        pairs=["TT", "EE", "ET"],
-        parity="even",
-        start_of=STARTS.__getitem__,
-        controls=3,
-        lmax=16,
-        coarsest_nside=4,
+        ORIGINALS, MADE, pyramid, target=target, start_of=starts, controls=3, lmax=16
     )
 
 
@@ -110,7 +111,7 @@ def test_a_gaussian_original_has_no_texture(found, pyramid):
     textured = {row["name"]: row["texture"] for row in found.errors["TT"].as_json()}
     assert textured["S4"] > 3
     drawn = {field: map.astype(np.float64) for field, map in gaussian_fields(sky(9), 77).items()}
-    none = validate_fields(drawn, {0: drawn}, pyramid, controls=8, coarsest_nside=4)
+    none = validate_fields(drawn, {0: drawn}, pyramid, controls=8)
     for errors in none.errors.values():
         for row in errors.as_json():
             # By chance as far as another control, and the scatter is known from eight only.
@@ -132,7 +133,7 @@ def test_what_a_mirror_changes_and_what_was_not_imposed_is_marked(found):
         "EB": {"S1", "S2", "S3P"},
     }
     imposed = {name for name, errors in found.errors.items() if errors.as_json()[-1]["imposed"]}
-    assert imposed == {"TT", "EE", "TE"} == set(found.imposed)
+    assert imposed == {"TT", "EE", "BB", "TE"} == set(found.imposed)
     assert all(row["imposed"] for row in found.errors["TE"].as_json())
 
 
@@ -168,7 +169,8 @@ def test_json_and_table_hold_everything(found):
     assert len(rows) == len(lines) - 1
     last = rows["TE", f"correlation, l = {bin['l_min']} to {bin['l_max']}"]
     assert last[2:] == [bin[key] for key in heads[2:]]
-    assert ("TB", "S2 coherence error, even part") in rows and ("T", "kurtosis") in rows
+    assert ("TB", "S2 coherence error of even parts, parity-odd") in rows
+    assert ("B", "S1 coherence error of even parts") in rows and ("T", "kurtosis") in rows
 
 
 def test_hidden_pixels_do_not_matter(pyramid):
@@ -200,13 +202,11 @@ def test_progress_hears_of_every_field_and_seed(pyramid):
         ({"made": {3: {"T": MADE[3]["T"]}}}, r"made\[3\]: got T, expected maps of the fields T, E"),
         ({"made": {3: {**MADE[3], "E": np.ones(48)}}}, r"made\[3\]\['E'\]: got 48 pixels"),
         ({"originals": {**ORIGINALS, "E": np.full(NPIX, np.nan)}}, r"originals\['E'\]: "),
-        ({"pairs": ["TX"]}, "pairs: got 'TX'"),
-        ({"parity": "odd"}, "parity: got 'odd'"),
+        ({"target": 3}, "target: got 3"),
         ({"controls": -1}, "controls: got -1"),
         ({"lmax": 24}, "lmax: got 24, expected an integer from 2 to 23"),
         ({"start_of": 3}, "start_of: got 3"),
         ({"mask": np.zeros(NPIX)}, "mask: "),
-        ({"coarsest_nside": 3}, "coarsest_nside: "),
     ],
 )
 def test_bad_input_is_named(changed, message, pyramid):
@@ -214,3 +214,12 @@ def test_bad_input_is_named(changed, message, pyramid):
     originals, made, operators = (given.pop(name) for name in ("originals", "made", "pyramid"))
     with pytest.raises(ValueError, match=message):
         validate_fields(originals, made, operators, **given)
+
+
+def test_a_target_of_other_fields_or_operators_is_refused(pyramid, target):
+    two = {name: ORIGINALS[name] for name in "TE"}
+    with pytest.raises(ValueError, match="target: got one of T, E, B, expected one of T, E"):
+        validate_fields(two, MADE, pyramid, target=target)
+    other = build_pyramid(NSIDE, scales=2, orientations=4, dtype=np.float64)
+    with pytest.raises(ValueError, match="target: got 2 scales and 2 orientations"):
+        validate_fields(ORIGINALS, MADE, other, target=target)
