@@ -8,6 +8,7 @@ import numpy as np
 
 import jaxscat
 from jaxscat.datasets.polarized_dust import polarized_dust_maps
+from jaxscat.io.sky import load_sky
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,8 +57,9 @@ def test_examples_of_reconstructions_run(capsys):
     assert status in ("converged", "start accepted") and float(ours) < 0.4
 
 
-def test_the_example_of_polarized_maps_runs(monkeypatch, capsys):
+def test_the_example_of_polarized_maps_runs(monkeypatch, capsys, tmp_path):
     (example,) = blocks("python")[2:]
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jaxscat, "synthesize_fields", fewer_steps(jaxscat.synthesize_fields, 3))
     # The same lines on a smaller map, of which the package computes a smaller sky.
     monkeypatch.setattr(jaxscat, "load_sky", small_sky)
@@ -65,6 +67,7 @@ def test_the_example_of_polarized_maps_runs(monkeypatch, capsys):
     measured, made = capsys.readouterr().out.splitlines()
     assert measured.startswith("('TT', 'EE', 'BB', 'TE', 'TB', 'EB') ")
     assert made == "('step limit', 'step limit') (2, 768)"
+    assert set(load_sky("new.fits").teb()) == {"T", "E", "B"}
 
 
 def small_sky(name, nside):
