@@ -91,15 +91,23 @@ def plot_field_recovery(
         kept = _only(one, shown)
         if recovery.has_truth:
             draw_correlations(axis, kept)
-            axis.set_title(f"correlation of {field} with the truth's", fontsize=_TITLE)
+            axis.set_title(f"{field}: correlation with the truth (grey: by chance)", fontsize=_TITLE)
         else:
             draw_ratios(axis, kept)
-            axis.set_title(f"power of {field}", fontsize=_TITLE)
+            axis.set_title(f"power of {field} over that expected", fontsize=_TITLE)
             axis.set_ylabel("over data less noise")
     draw_renewals(axes[-1], chi2, level="dashed: as near as noise allows")
     axes[-1].title.set_fontsize(_TITLE)
     if recovery.has_truth:
-        draw_errors(parts[3].subplots(), recovery, shown, pairs)
+        axis = parts[3].subplots()
+        draw_errors(axis, recovery, shown, pairs)
+        parts[3].legend(
+            *axis.get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=len(shown),
+            frameon=False,
+            fontsize=_LABEL,
+        )
     return figure
 
 
@@ -162,6 +170,7 @@ def draw_errors(
                 marker=markers.get(name, "o"),
                 markersize=9 if name == "reconstruction" else 7,
                 color=styles[name]["color"],
+                label=None if number else label_of(name),
             )
         free = "" if pair in pairs else " (not imposed)"
         axis.text(
@@ -188,15 +197,12 @@ def draw_errors(
 
 def _draw_legend(figure: Any, recovery: FieldRecovery, names: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
     first = ["truth"] if recovery.has_truth else []
     drawn = [*first, *reversed(names), *(["noise"] if "noise" in recovery.spectra else [])]
     styles = styles_of(drawn)
     handles: list[Any] = [Line2D([], [], **styles[name]) for name in drawn]
     labels = [label_of(name) for name in drawn]
-    if recovery.has_truth:
-        handles, labels = [*handles, Patch(color="0.87")], [*labels, "correlation by chance"]
     figure.legend(
         handles,
         labels,

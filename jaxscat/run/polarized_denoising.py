@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.fields.pairs import pair_name
 from jaxscat.fields.polarization_noise import PolarizationNoise
 from jaxscat.minimization.minimize import Batching
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.progress import Observer
 from jaxscat.reconstruction.denoise_fields import denoise_fields
 from jaxscat.reconstruction.field_result import FieldReconstruction
+from jaxscat.reconstruction.field_term import check_unknown_pairs
 from jaxscat.run.config import Config
 from jaxscat.run.folder import RunFolder
 from jaxscat.run.polarized_denoising_checks import UNKNOWN
@@ -60,6 +62,7 @@ class PolarizedDenoising:
         given: data, noise, and truth.
         pyramid: the wavelets.
         result: as `denoise_fields` has returned it.
+        pairs: names of the pairs that were imposed.
         estimates: E and B of the data and of all linear filters by name, and of a single solution
             as "reconstruction".
         seeds: E and B [B p] of several solutions, or None.
@@ -68,6 +71,7 @@ class PolarizedDenoising:
     given: PolarizedData
     pyramid: Pyramid
     result: FieldReconstruction
+    pairs: tuple[str, ...]
     estimates: dict[str, Fields]
     seeds: dict[str, Float[np.ndarray, "B p"]] | None
 
@@ -111,7 +115,8 @@ def denoise_polarized(
         callback=observer.step,
         **options,
     )
-    return _restored(given, pyramid, result)
+    pairs = check_unknown_pairs(config.polarization.pairs, UNKNOWN, given.templates or {})
+    return _restored(given, pyramid, result, tuple(map(pair_name, pairs)))
 
 
 def read_polarized_data(config: Config) -> PolarizedData:
@@ -141,7 +146,7 @@ def read_polarized_data(config: Config) -> PolarizedData:
 
 
 def _restored(
-    given: PolarizedData, pyramid: Pyramid, result: FieldReconstruction
+    given: PolarizedData, pyramid: Pyramid, result: FieldReconstruction, pairs: tuple[str, ...]
 ) -> PolarizedDenoising:
     """Take all estimates to the values of the data, and to their band limit."""
 
@@ -156,7 +161,7 @@ def _restored(
     }
     if result.seeds is None:
         estimates["reconstruction"] = restored(result.maps)
-        return PolarizedDenoising(given, pyramid, result, estimates, None)
+        return PolarizedDenoising(given, pyramid, result, pairs, estimates, None)
     each = [restored(result.of_seed(seed).maps) for seed in result.seeds]
     seeds = {name: np.stack([maps[name] for maps in each]) for name in UNKNOWN}
-    return PolarizedDenoising(given, pyramid, result, estimates, seeds)
+    return PolarizedDenoising(given, pyramid, result, pairs, estimates, seeds)

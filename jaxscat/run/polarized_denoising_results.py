@@ -154,11 +154,6 @@ def summarize_denoised(
     stacked = result.stacked
     rows = [describe_solution(seed, one) for seed, one in solutions(stacked).items()]
     status = overall_status([row["status"] for row in rows])
-    pairs = list(result.statistics[TERM]["target"].names()) if TERM in result.statistics else []
-    # First those that are the hardest to beat.
-    names = [WIENER_T, WIENER, "wiener with T", "wiener", "square-root wiener with T", "data"]
-    if found.given.templates is not None:
-        names.remove("wiener")
     return finite_or_none(
         {
             "task": config.task.kind,
@@ -173,7 +168,7 @@ def summarize_denoised(
             "frame": inputs.frame,
             "polarization_convention": "COSMO",
             "notes": list(inputs.notes),
-            "pairs_of_target": pairs,
+            "pairs_of_target": list(found.pairs),
             "template": found.given.templates is not None,
             "status": status,
             "meaning": MEANING[status],
@@ -188,10 +183,21 @@ def summarize_denoised(
             "seeds": rows,
             "recovery": recovery.to_json(),
             "description": describe_field_recovery(
-                recovery, result.status, result.chi2.get(TERM, np.array([])), names, pairs=pairs
+                recovery,
+                result.status,
+                result.chi2.get(TERM, np.array([])),
+                baselines_of(found),
+                pairs=found.pairs,
             ),
         }
     )
+
+
+def baselines_of(found: PolarizedDenoising) -> list[str]:
+    """Return the names of the estimates to compare with, the hardest to beat first."""
+    known = "" if found.given.templates is None else " with T"
+    best = f"wiener{known}" if found.given.truth is None else f"wiener{known}, true spectra"
+    return [best, f"square-root wiener{known}", "data"]
 
 
 def draw_denoised(found: PolarizedDenoising, recovery: FieldRecovery) -> bytes:
@@ -205,9 +211,10 @@ def draw_denoised(found: PolarizedDenoising, recovery: FieldRecovery) -> bytes:
         name += f" (seed {(found.result.seeds or (0,))[0]})"
     assert first is not None
     baseline = "wiener" if found.given.templates is None else "wiener with T"
-    others = {name: first} | {label_of(baseline): found.estimates[baseline]}
-    skies = skies | others if not skies else {**skies, "data": found.estimates["data"], **others}
-    skies = skies if "data" in skies else {**skies, "data": found.estimates["data"]}
+    shown = {"data": found.estimates["data"], name: first}
+    if not skies:  # noise would be the scale of all colours
+        shown = dict(reversed(shown.items()))
+    skies |= shown | {label_of(baseline): found.estimates[baseline]}
     known = found.given.templates or {}
     rows = {
         title: {**known, **fields, **_qu(inputs.stokes({**known, **fields}))}
@@ -217,7 +224,7 @@ def draw_denoised(found: PolarizedDenoising, recovery: FieldRecovery) -> bytes:
         rows,
         recovery,
         found.result.chi2,
-        pairs=list(found.result.statistics[TERM]["target"].names()),
+        pairs=found.pairs,
         title=as_label(_title(found)),
         unit=inputs.unit or "map units",
     )

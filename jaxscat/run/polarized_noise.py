@@ -70,7 +70,8 @@ def build_polarized_noise(config: Config, inputs: PolarizedInputs) -> PolarizedN
             )
             for name in ("first", "second")
         ]
-        q, u = (_noise_of_halves(*of, dtype) for of in zip(*halves, strict=True))
+        (q1, u1), (q2, u2) = halves
+        q, u = _noise_of_halves(q1, q2, dtype), _noise_of_halves(u1, u2, dtype)
     else:
         maps = np.stack(
             [

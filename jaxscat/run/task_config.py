@@ -12,7 +12,7 @@ from jaxscat.reconstruction.starts import Start
 from jaxscat.run.config_types import Column, Section, Seed, Seeds
 
 TaskKind = Literal[
-    *("synthesis", "polarization", "denoise", "denoise-polarization", "inpaint", "separate")
+    "synthesis", "polarization", "denoise", "denoise-polarization", "inpaint", "separate"
 ]
 
 # Files of one seed each would be needed beyond, as a synthesis writes them.

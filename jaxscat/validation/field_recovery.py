@@ -259,9 +259,9 @@ def _pair(
     rows = {key: average_rows([row(one) for one in of]) for key, of in measured.items()}
     if not different:
         return PairRecovery(rows, None, None)
-    powers = [level.spectra[2 * one] for one in pair]
+    first, second = (level.spectra[pair_name((one, one))] for one in pair)
     return PairRecovery(
         rows,
         None if truth is None else correlation(truth.spectra, name, bins).tolist(),
-        [chance_of_pair(*powers, low, high) for low, high in bins],
+        [chance_of_pair(first, second, low, high) for low, high in bins],
     )

@@ -42,9 +42,11 @@ def describe_field_recovery(
     Source: `docs/polarization.md`, "Denoising".
     """
     others = [name for name in baselines if name in recovery.names]
-    sentences = [describe_status(status), *_chi2(chi2, pairs)]
+    sentences = [describe_status(status)]
+    if status != "no signal":  # nothing was done about it then
+        sentences += _chi2(chi2, pairs)
     if recovery.has_truth:
-        sentences += [_against(recovery, name) for name in others]
+        sentences += [_against(recovery, name, first=name == others[0]) for name in others]
         sentences += [_residuals(recovery, others[0])] if others else []
     else:
         sentences.append("There is no truth to compare with, so errors are unknown.")
@@ -61,34 +63,40 @@ def _chi2(chi2: Float[np.ndarray, "*seeds renewals"], pairs: Sequence[str]) -> l
     first, last = (np.mean([row[at] for row in rows]) for at in (0, -1))
     of = " on average" if len(rows) > 1 else ""
     return [
-        f"χ² of the coefficients of {join_words(pairs)} is {last:.3g}{of}, and {first:.3g} at the "
+        f"χ² of the coefficients of {join_words(pairs)} is {last:.2f}{of}, and {first:.2f} at the "
         "start; it is one where no group of them is further from its target than noise explains."
     ]
 
 
-def _against(recovery: FieldRecovery, name: str) -> str:
+def _against(recovery: FieldRecovery, name: str, *, first: bool) -> str:
     """Write one sentence on the errors of coefficients beside those of one baseline."""
-    better, worse, total = [], [], 0
+    better, worse, total = 0, [], 0
     for pair, one in recovery.pairs.items():
         mine, other = one.rows["reconstruction"], one.rows[name]
         near, far = compare_rows(mine, other)
-        better += [(pair, key) for key in near]
+        better += len(near)
         worse += [(pair, key, mine[key], other[key]) for key in far]
         total += sum(mine[key] is not None for key in ERRORS)
-    text = (
-        f"Of {total} errors of coefficients (S1 to S4 of {join_words(list(recovery.pairs))}), "
-        f"{len(better)} are smaller than those of {NAMES.get(name, name)} by more than a tenth"
-    )
+    errors = f"the {total} errors"
+    if first:
+        errors += f" of coefficients (S1 to S4 of {join_words(list(recovery.pairs))})"
+    named = NAMES.get(name, name)
+    text = f"Beside {named}, {better} of {errors} {'is' if better == 1 else 'are'} smaller"
+    if not better:
+        text = f"Nothing was won over {named}: none of {errors} is smaller"
+    text += " by more than a tenth"
     if not worse:
         return f"{text}, and none is larger."
-    listed = [f"{key} of {pair} ({ours:.2g} against {its:.2g})" for pair, key, ours, its in worse]
-    more = len(listed) - _MOST_NAMED
-    if more > 0:
-        # The clearest first.
-        order = sorted(range(len(worse)), key=lambda at: worse[at][3] / worse[at][2])
-        kept = sorted(order[:_MOST_NAMED])
-        listed = [listed[at] for at in kept] + [f"{more} more"]
-    return f"{text}, and {len(worse)} are larger: {join_words(listed)}."
+    # The clearest first where there are many.
+    clearest = sorted(worse, key=lambda one: one[3] / one[2])[:_MOST_NAMED]
+    listed = [
+        f"{key} of {pair} ({mine:.2g} against {other:.2g})"
+        for pair, key, mine, other in worse
+        if (pair, key, mine, other) in clearest
+    ]
+    listed += [f"{len(worse) - len(listed)} more"] if len(worse) > len(listed) else []
+    verb = "is" if len(worse) == 1 else "are"
+    return f"{text}, and {len(worse)} {verb} larger: {join_words(listed)}."
 
 
 def _residuals(recovery: FieldRecovery, name: str) -> str:
@@ -146,11 +154,11 @@ def _noise(recovery: FieldRecovery) -> list[str]:
     for field, shares in recovery.noise_share.items():
         found = _from_lowest(recovery, shares)
         if found:
-            low, high = (min(max(one, 0.0), 1.0) for one in (min(found), max(found)))
-            parts.append(f"{100 * low:.0f} to {100 * high:.0f} % for {field}")
+            ends = [f"{100 * min(max(one, 0.0), 1.0):.0f}" for one in (min(found), max(found))]
+            parts.append(f"{' to '.join(dict.fromkeys(ends))} % of that of {field}")
     if not parts:
         return []
-    return [f"Noise is {join_words(parts)} of the power of the data per bin."]
+    return [f"Of the power of the data per bin, noise is {join_words(parts)}."]
 
 
 def _from_lowest(recovery: FieldRecovery, values: Sequence[Any]) -> list[float]:
