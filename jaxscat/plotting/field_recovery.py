@@ -91,7 +91,9 @@ def plot_field_recovery(
         kept = _only(one, shown)
         if recovery.has_truth:
             draw_correlations(axis, kept)
-            axis.set_title(f"{field}: correlation with the truth (grey: by chance)", fontsize=_TITLE)
+            axis.set_title(
+                f"{field}: correlation with the truth (grey: by chance)", fontsize=_TITLE
+            )
         else:
             draw_ratios(axis, kept)
             axis.set_title(f"power of {field} over that expected", fontsize=_TITLE)

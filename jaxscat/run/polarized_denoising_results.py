@@ -249,7 +249,7 @@ def _notes(found: PolarizedDenoising) -> list[str]:
     if found.given.templates is not None:
         notes.append("T is taken as free of noise: what it has of noise would go into TE and TB.")
     notes.append(
-        f"E and B have multipoles up to {inputs.lmax}: in the data, the truth and all estimates "
-        "what is beyond was left out."
+        f"E and B have multipoles up to {inputs.lmax}, in the data and in all estimates: what is "
+        "beyond was left out."
     )
     return notes

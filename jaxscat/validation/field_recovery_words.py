@@ -85,6 +85,8 @@ def _against(recovery: FieldRecovery, name: str, *, first: bool) -> str:
     if not better:
         text = f"Nothing was won over {named}: none of {errors} is smaller"
     text += " by more than a tenth"
+    if "mean" in recovery.names:
+        text += " and more than the seeds scatter"
     if not worse:
         return f"{text}, and none is larger."
     # The clearest first where there are many.
