@@ -74,6 +74,18 @@ def test_white_noise_is_added_to_q_and_u_and_known_without_its_realization(files
     assert {"T", "E", "B", "data_E", "map_file"} <= set(given.inputs.checksums)
 
 
+def test_a_map_of_deviations_is_that_of_q_and_of_u(files):
+    deviation = np.where(np.arange(NPIX) < NPIX // 2, 0.5, 3.0)
+    path = files["folder"] / "deviation.fits"
+    save_maps(path, {"SIGMA": deviation}, units="uK", frame="G", dtype="float64")
+    noise = {"kind": "white", "deviation_map": str(path), "field": "SIGMA"}
+    given = read_polarized_data(settings(files["sky"], noise))
+    drawn = np.stack([np.asarray(given.noise.qu.draw(3, at)) for at in range(40)])
+    np.testing.assert_allclose(drawn.std(axis=0).mean(axis=0)[:96].mean(), 0.5, rtol=0.05)
+    np.testing.assert_allclose(drawn.std(axis=0).mean(axis=0)[96:].mean(), 3.0, rtol=0.05)
+    assert "noise_deviation_map" in given.inputs.checksums and given.truth is None
+
+
 def test_noise_of_halves_is_that_of_their_mean(files):
     given = read_polarized_data(settings(files["mean"], halves(files)))
     assert given.truth is None and given.noise.available is None
