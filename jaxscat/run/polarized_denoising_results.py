@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxscat.fields.noise import mean_levels
 from jaxscat.io.archive import write_bytes, write_text
 from jaxscat.plotting import as_label, figure_png
 from jaxscat.plotting.field_recovery import plot_field_recovery
 from jaxscat.plotting.recovery_panels import label_of
 from jaxscat.reconstruction.result import MEANING
 from jaxscat.reconstruction.spectra import estimate_spectrum
-from jaxscat.reconstruction.template_filter import template_weights, template_wiener_filter
-from jaxscat.reconstruction.wiener import wiener_filter
+from jaxscat.reconstruction.template_filter import best_wiener_filter
 from jaxscat.report.field_recovery_page import build_field_recovery_page
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json, write_table
@@ -131,17 +129,15 @@ def best_filter(found: PolarizedDenoising) -> dict[str, Fields]:
     given, truth = found.given, found.given.truth
     if truth is None:
         return {}
-    filtered = {}
-    for name in UNKNOWN:
-        signal = mean_levels(np.asarray(truth[name], np.float64)[None])
-        data, noise = found.estimates["data"][name], given.noise.levels_of(name)
-        if given.templates is None:
-            filtered[name] = wiener_filter(data, signal, noise)
-        else:
-            t = given.templates["T"].astype(np.float64)
-            template = (t - t.mean())[None]
-            weights = template_weights(truth[name], template)
-            filtered[name] = template_wiener_filter(data, signal, noise, template, weights)
+    template = None
+    if given.templates is not None:
+        t = given.templates["T"].astype(np.float64)
+        template = (t - t.mean())[None]
+    data = found.estimates["data"]
+    filtered = {
+        name: best_wiener_filter(data[name], truth[name], given.noise.levels_of(name), template)
+        for name in UNKNOWN
+    }
     return {WIENER if given.templates is None else WIENER_T: filtered}
 
 
