@@ -18,8 +18,8 @@ from jaxtyping import Float
 
 import jaxscat
 from experiments.studies.options import add_size_options, study_parser
-from jaxscat.fields.noise import mean_levels
 from jaxscat.harmonics.spectra import angular_power_spectrum, multipole_bins
+from jaxscat.reconstruction.template_filter import best_wiener_filter
 from jaxscat.validation.scattering import relative_errors
 
 Fields = dict[str, Float[np.ndarray, " p"]]
@@ -64,18 +64,14 @@ def estimate(data: Data, pyramid: jaxscat.Pyramid, uneven: bool) -> dict[str, Fi
     """Return estimates of E and B by their names."""
     truth, known = data.truth, {"T": data.truth["T"]}
     template = (known["T"] - known["T"].mean())[None]
-    levels = {field: mean_levels(truth[field][None]) for field in "EB"}
     halves = {field: tuple(half[field] for half in data.halves) for field in "EB"}
     noise = {field: jaxscat.GaussianNoise.of_halves(*of) for field, of in halves.items()}
     found: dict[str, Fields] = {"data": data.mean, "Wiener": {}, "Wiener with T": {}}
     for field in "EB":
         one = data.mean[field]
         of_noise = noise[field].levels()
-        found["Wiener"][field] = jaxscat.wiener_filter(one, levels[field], of_noise)
-        weights = jaxscat.template_weights(truth[field], template)
-        found["Wiener with T"][field] = jaxscat.template_wiener_filter(
-            one, levels[field], of_noise, template, weights
-        )
+        found["Wiener"][field] = best_wiener_filter(one, truth[field], of_noise)
+        found["Wiener with T"][field] = best_wiener_filter(one, truth[field], of_noise, template)
     models: dict[str, Any] = {"": noise}
     if uneven:
         models[", noise of Q and U"] = jaxscat.PolarizationNoise.of(*data.qu_noise)

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from jaxscat.cli.console import print_table, say
+from jaxscat.cli.field_recovery_tables import field_recovery_tables
 from jaxscat.cli.polarization_tables import polarization_tables
 from jaxscat.cli.reconstruction_tables import reconstruction_tables
 from jaxscat.cli.tables import describe_copies, describe_independence, result_tables
 from jaxscat.run.execute import Outcome
 from jaxscat.validation.ensemble import copy_test
 from jaxscat.validation.sky import sky_sentence
+
+_TABLES = {
+    "polarization": polarization_tables,
+    "denoise-polarization": field_recovery_tables,
+}
 
 
 def show_outcome(outcome: Outcome) -> None:
@@ -21,8 +27,7 @@ def show_outcome(outcome: Outcome) -> None:
         say(f"{outcome.folder} is finished; nothing to do")
         return
     if "task" in outcome.results:
-        polarized = outcome.results["task"] == "polarization"
-        tables = polarization_tables if polarized else reconstruction_tables
+        tables = _TABLES.get(outcome.results["task"], reconstruction_tables)
         _show_task(outcome, tables(outcome.results))
         return
     for table in result_tables(outcome.results):

@@ -26,6 +26,7 @@ Fields = Mapping[str, Map]
 _TITLE, _ROW, _LABEL, _NOTE = 17, 15, 13, 11.5
 # Segments of at least the strength of this percentile of the original's are of full length.
 _LONGEST = 85.0
+_EACH = "P is strongest in each map"
 # Widths of the columns over the height of a row.
 _WIDTHS = {"sky": 2.06, "zoom": 1.03, "E": 2.06, "B": 2.06, "Q": 2.06, "U": 2.06}
 
@@ -49,7 +50,9 @@ def skies_height(width: float, names: frozenset[str], rows: int) -> float:
     return rows * ((width - 1.1) / across + zooms) + (2.1 if "Q" in names else 1.6)
 
 
-def draw_polarized_skies(figure: Any, rows: Mapping[str, Fields], unit: str) -> None:
+def draw_polarized_skies(
+    figure: Any, rows: Mapping[str, Fields], unit: str, *, same_patch: bool = False
+) -> None:
     """Draw a row of maps for every sky: intensity with segments, a zoom, E and B, or Q and U.
 
     The first sky sets the colours of every column, and the length of the segments. Intensity is T,
@@ -61,6 +64,7 @@ def draw_polarized_skies(figure: Any, rows: Mapping[str, Fields], unit: str) -> 
         rows: NESTED maps "E" and "B", or "Q" and "U", or all of them, of every sky, by its title,
             and perhaps "T"; all skies have the same. U has the sign of COSMO.
         unit: unit of the maps, as shown.
+        same_patch: zoom to the same place in all skies, that of the first.
     """
     first = next(iter(rows.values()))
     columns = columns_of(frozenset(first))
@@ -73,7 +77,7 @@ def draw_polarized_skies(figure: Any, rows: Mapping[str, Fields], unit: str) -> 
     degrees: dict[str, float] = {}
     images: dict[str, Any] = {}
     for row, (name, fields) in enumerate(rows.items()):
-        patch = _strongest(fields) if "zoom" in columns else None
+        patch = _strongest(first if same_patch else fields) if "zoom" in columns else None
         for column, kind in enumerate(columns):
             axis = axes[row, column]
             scale = scales["sky" if kind == "zoom" else kind]
@@ -109,7 +113,8 @@ def draw_polarized_skies(figure: Any, rows: Mapping[str, Fields], unit: str) -> 
         _draw_bar(figure, image, axes[:, at].ravel().tolist(), scales[kind].label, len(at))
     notes = []
     if longest:
-        notes = [_note(longest, degrees, _strongest(first).size_degrees, unit)]
+        where = f"P is strongest in the {next(iter(rows))}" if same_patch else _EACH
+        notes = [_note(longest, degrees, _strongest(first).size_degrees, unit, where)]
     if any(np.isnan(map).any() for map in first.values()):
         notes.append("grey: pixels without data")
     if notes:
@@ -189,14 +194,15 @@ def _draw_bar(figure: Any, image: Any, axes: list[Any], label: str, count: int) 
 
 
 def _note(
-    longest: Mapping[str, float], degrees: Mapping[str, float], size: float, unit: str
+    longest: Mapping[str, float],
+    degrees: Mapping[str, float],
+    size: float,
+    unit: str,
+    where: str,
 ) -> str:
     """Say what the segments and the zooms are."""
     sky, zoom = (
         f"means over {degrees[kind]:.2g}°, of full length from P = {longest[kind]:.2g} {unit} up"
         for kind in ("sky", "zoom")
     )
-    return (
-        f"segments: {sky}; in the zooms: {zoom}\n"
-        f"zooms: {size:.3g}° across, where P is strongest in each map"
-    )
+    return f"segments: {sky}; in the zooms: {zoom}\nzooms: {size:.3g}° across, where {where}"

@@ -77,7 +77,7 @@ def draw_power(axis: Any, curves: PolarizedCurves, pair: str, unit: str) -> None
     factor = multipole * (multipole + 1.0) / (2.0 * np.pi)
     seen = []
     for name, group in curves.groups.items():
-        rows = factor * np.stack([_running_mean(one[pair][: last + 1])[2:] for one in group])
+        rows = factor * np.stack([running_mean(one[pair][: last + 1])[2:] for one in group])
         rows = np.where(rows > 0, rows, np.nan)
         shown = _draw_group(axis, name, multipole, rows)
         seen.append(shown[:, multipole <= curves.band].ravel())
@@ -155,7 +155,7 @@ def _draw_group(axis: Any, name: str, places: Any, rows: Rows, **marker: Any) ->
     return shown
 
 
-def _running_mean(spectrum: Float[np.ndarray, " l"]) -> Float[np.ndarray, " l"]:
+def running_mean(spectrum: Float[np.ndarray, " l"]) -> Float[np.ndarray, " l"]:
     """Return the mean over all modes within a quarter of an octave, cut where the spectrum ends."""
     low, high = running_windows(spectrum.size)
     modes = 2.0 * np.arange(spectrum.size) + 1.0

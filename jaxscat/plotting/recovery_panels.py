@@ -36,6 +36,13 @@ _STYLES: Mapping[str, Mapping[str, Any]] = {
         "linewidth": 1.4,
         "linestyle": _LONG_DASHES,
     },
+    "noise": {"color": "#999999", "linewidth": 1.4, "linestyle": (0, (1, 1.5))},
+    "wiener with T": {"color": "#0072B2", "linewidth": 1.4, "linestyle": (0, (4, 2))},
+    "square-root wiener with T": {
+        "color": "#009E73",
+        "linewidth": 1.4,
+        "linestyle": _DASH_DOT,
+    },
     "diffusive": {"color": "#56B4E9", "linewidth": 1.4, "linestyle": (0, (2, 1.5))},
     "gaussian mean": {"color": "#0072B2", "linewidth": 1.4, "linestyle": (0, (4, 2))},
     "gaussian realization": {"color": "#009E73", "linewidth": 1.4, "linestyle": _DASH_DOT},

@@ -6,6 +6,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxscat.fields.noise import mean_levels
 from jaxscat.harmonics.cross_spectra import cross_spectrum
 from jaxscat.harmonics.spectra import smooth_spectrum
 from jaxscat.maps import check_map, npix_to_nside, to_real
@@ -97,3 +98,30 @@ def template_wiener_filter(
     explained = smooth_spectrum(cross_spectrum(told, told), least_modes=_LEAST_MODES)
     left = np.maximum(signal - np.append(explained, 0.0), 0)
     return told + wiener_filter(values - told, left, noise)
+
+
+def best_wiener_filter(
+    data: ArrayLike, truth: ArrayLike, noise: Any, templates: ArrayLike | None = None
+) -> Float[np.ndarray, " p"]:
+    """Return the Wiener filter that knows the spectra of the truth, to compare estimates with.
+
+    Args:
+        data: real NESTED map `[p]` of signal and noise.
+        truth: the signal `[p]`.
+        noise: as for `wiener_filter`.
+        templates: real NESTED maps `[k p]` without noise, or None for none.
+
+    Returns:
+        NESTED map, in float64.
+
+    Raises:
+        ValueError: bad maps or noise.
+
+    Source: `docs/polarization.md`, "Denoising".
+    """
+    known = check_map(truth, name="truth").astype(np.float64)
+    signal = mean_levels(known[None])
+    if templates is None:
+        return wiener_filter(data, signal, noise)
+    weights = template_weights(known, templates)
+    return template_wiener_filter(data, signal, noise, templates, weights)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxscat.report.rendering import NONE, embed_figure, number, render_template, with_scatter
+from jaxscat.report.comparison import comparison_groups
+from jaxscat.report.rendering import embed_figure, number, render_template
 from jaxscat.validation.agreement import describe_agreement
-from jaxscat.validation.recovery_words import LABELS, expected_power
+from jaxscat.validation.recovery_words import LABELS
 from jaxscat.validation.rows import format_multipoles
 
 CAPTIONS: Mapping[str, str] = {
@@ -92,117 +92,15 @@ def build_reconstruction_page(
         with_truth=recovery["truth"] is not None,
         scatter=any("scatter" in row for row in recovery["rows"].values()),
         columns=[LABELS.get(name, name) for name in names],
-        groups=_groups(recovery, task),
+        groups=comparison_groups(recovery, task),
         tables=[
             table
-            for table in (_agreement(agreement), _renewals(chi2, seeds), _seeds(seeds))
+            for table in (_agreement(agreement), renewals_table(chi2, seeds), seeds_table(seeds))
             if table is not None
         ],
         provenance=provenance,
         config_text=config_text,
     )
-
-
-def _groups(recovery: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
-    """Return the groups of rows of the table of estimates; without a truth there are fewer."""
-    truth = recovery["truth"]
-    bins = list(enumerate(recovery["bins"]))
-    chance = recovery.get("chance") or [None] * len(bins)
-
-    def near(wanted: float | None) -> Callable[[float], float] | None:
-        return None if wanted is None else lambda value: abs(value - wanted)
-
-    errors = [_row(recovery, name, name, better=abs) for name in ("S1", "S2", "S3", "S4")]
-    pixels = [_row(recovery, "residual", "residual", better=abs)]
-    pixels += [_row(recovery, "wasserstein", "Wasserstein distance", better=abs)]
-    for key, name in (("skewness", "skewness"), ("std", "standard deviation")):
-        wanted = None if truth is None else truth[key]
-        row = _row(recovery, key, name, better=near(wanted))
-        pixels.append(row and {**row, "truth": number(wanted, _DIGITS)})
-    powers = [
-        _row(recovery, "power_ratio", format_multipoles(bin), at=at, better=_factor)
-        for at, bin in bins
-    ]
-    correlations = [
-        _row(
-            recovery,
-            "correlation",
-            format_multipoles(bin)
-            + ("" if chance[at] is None else f" (chance {number(chance[at], 2)})"),
-            at=at,
-            better=lambda value: -value,
-        )
-        for at, bin in bins
-    ]
-    against = "the truth's" if truth is not None else f"that of {expected_power(task)}"
-    listed = [
-        (
-            "Scattering coefficients",
-            "Rms difference from the truth's, over their rms.",
-            errors,
-        ),
-        (
-            "Pixel values",
-            "Residual: rms difference from the truth. It and the distance between histograms are "
-            "in standard deviations of the truth."
-            if truth is not None
-            else "Of the pixels that count.",
-            pixels,
-        ),
-        ("Power in bins", f"Over {against}; one is right.", powers),
-        ("Correlation with the truth", "One for the same structures.", correlations),
-    ]
-    found = []
-    for heading, sees, rows in listed:
-        known = [row for row in rows if row is not None]
-        if known:
-            found.append({"heading": heading, "sees": sees, "rows": known})
-    return found
-
-
-def _row(
-    recovery: Mapping[str, Any],
-    key: str,
-    name: str,
-    *,
-    better: Callable[[float], float] | None,
-    at: int | None = None,
-) -> dict[str, Any] | None:
-    """Return a row of all estimates, with the best of them marked; None if nothing is known.
-
-    Args:
-        recovery, key: where the numbers are.
-        name: of the row.
-        better: what is smallest for the best value; None if none is best.
-        at: place in the list of bins.
-    """
-
-    def pick(values: Any) -> float | None:
-        return values if at is None or values is None else values[at]
-
-    rows = [recovery["rows"][name] for name in recovery["names"]]
-    values = [pick(row[key]) for row in rows]
-    if all(value is None for value in values):
-        return None
-    texts = [
-        with_scatter(value, pick((row.get("scatter") or {}).get(key)), _DIGITS)
-        for value, row in zip(values, rows, strict=True)
-    ]
-    best: set[str] = set()
-    if better is not None:
-        known = [value for value in values if value is not None]
-        # What looks the same is as good.
-        best = {number(min(known, key=better), _DIGITS)}
-    cells = [
-        {"text": text, "best": value is not None and number(value, _DIGITS) in best}
-        for text, value in zip(texts, values, strict=True)
-    ]
-    return {"name": name, "truth": NONE, "cells": cells}
-
-
-def _factor(ratio: float) -> float:
-    """Return how far a ratio is from one; a half is as far as two."""
-    return abs(math.log(ratio)) if ratio > 0 else math.inf
 
 
 def _agreement(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -232,10 +130,10 @@ def _agreement(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _renewals(
+def renewals_table(
     chi2: Mapping[str, Any] | None, seeds: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any] | None:
-    """Return the table of the terms after every renewal."""
+    """Return the table of the terms after every renewal, None without any."""
     if not chi2:
         return None
     rows = []
@@ -257,7 +155,8 @@ def _renewals(
     }
 
 
-def _seeds(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def seeds_table(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the table of how the solutions ended, None where nothing is known of them."""
     columns = {key: name for key, name in _SEED_COLUMNS.items() if any(key in one for one in seeds)}
     if not columns:
         return None

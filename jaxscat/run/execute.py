@@ -14,6 +14,8 @@ from jaxscat.io.archive import write_text
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config
 from jaxscat.run.folder import RunFolder, write_json
+from jaxscat.run.polarized_denoising import denoise_polarized
+from jaxscat.run.polarized_denoising_results import write_polarized_denoising
 from jaxscat.run.polarized_results import write_polarized
 from jaxscat.run.polarized_synthesis import synthesize_polarized
 from jaxscat.run.problem import check_precision
@@ -173,6 +175,8 @@ def _make_results(
         made = _make_synthesis(draft, run, observer, processes, synthesize, clock)
     elif config.task.kind == "polarization":
         made = _make_polarized(draft, run, observer, clock)
+    elif config.task.kind == "denoise-polarization":
+        made = _make_denoised(draft, run, observer, clock)
     else:
         made = _make_reconstruction(draft, run, observer, clock)
     write_text(draft / "config.toml", config.to_toml())
@@ -228,6 +232,21 @@ def _make_polarized(draft: Path, run: RunFolder, observer: Observer, clock: Cloc
         "synthesis": results["elapsed_seconds"] - results["compile_seconds"],
     }
     return _Made(results, list(found.made), dict(found.inputs.checksums), seconds, write_page)
+
+
+def _make_denoised(draft: Path, run: RunFolder, observer: Observer, clock: Clock) -> _Made:
+    config = run.config
+    found = denoise_polarized(config, observer, run, clock)
+    results, write_page = write_polarized_denoising(
+        draft, config, found, clock=clock, stage=observer.stage
+    )
+    return _Made(
+        results,
+        list(found.result.seeds or ()),
+        {**found.given.inputs.checksums, **found.given.checksums_of_truth},
+        {"compile": results["compile_seconds"], "reconstruction": results["run_seconds"]},
+        write_page,
+    )
 
 
 def _make_reconstruction(draft: Path, run: RunFolder, observer: Observer, clock: Clock) -> _Made:

@@ -38,7 +38,14 @@ MARKERS = {"config.toml", "results.json", "run.json"}
 REPORT = ("validation.json", "validation.png", "report.html")
 CONTENT = MARKERS | {"maps.fits", "history.csv", "summary.png", "ensemble.csv", "ensemble.png"}
 CONTENT |= {"agreement.png", "coefficients.png"} | {f"validation_{field}.png" for field in "TEBQU"}
-CONTENT |= set(REPORT)
+CONTENT |= set(REPORT) | {"recovery.csv"}
+# Files of the maps of denoised polarization, besides those of seeds.
+CONTENT |= {f"maps_{name}.fits" for name in ("data", "reconstruction", "mean", "truth")}
+CONTENT |= {
+    f"maps_{name}{known}.fits"
+    for name in ("wiener", "square_root_wiener")
+    for known in ("", "_with_t")
+}
 
 
 def map_file_names(count: int) -> list[str]:
@@ -58,7 +65,8 @@ def written_by_runs(names: set[str]) -> set[str]:
     where there is no maps.fits, since no run writes both.
     """
     numbered = set() if "maps.fits" in names else numbered_map_files(names)
-    return names & (CONTENT | (numbered & set(map_file_names(len(numbered)))))
+    of_seeds = {name for name in names if re.fullmatch(r"maps_seed_\d+\.fits", name)}
+    return names & (CONTENT | of_seeds | (numbered & set(map_file_names(len(numbered)))))
 
 
 def check_destination(folder: Path, *, overwrite: bool = False) -> None:

@@ -65,7 +65,7 @@ def build_noise(
     count = 0 if not settings.add_to_data else channels or 1
     if settings.kind == "maps":
         maps, mask = _read_realizations(settings, section, beside)
-        kept, added = _take_out(maps.astype(dtype), count, settings.add_seed, section)
+        kept, added = take_out(maps.astype(dtype), count, settings.add_seed, section)
         return NoiseInput(NoiseMaps(kept), added, mask, checksums)
     noise, mask = _build_gaussian(settings, section, beside, dtype)
     seeds = [settings.add_seed]
@@ -194,10 +194,23 @@ def _read_realizations(
     return np.stack(maps), mask
 
 
-def _take_out(
+def take_out(
     maps: np.ndarray, count: int, seed: int, section: str
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Take some realizations out of maps [n p]: those that are added must not be known."""
+    """Take some realizations out of maps [n ... p]: those that are added must not be known.
+
+    Args:
+        maps: realizations.
+        count: how many are taken.
+        seed: which they are.
+        section: name of the section, for messages.
+
+    Returns:
+        those that are left, in their order, and those that were taken.
+
+    Raises:
+        ValueError: too few are left.
+    """
     if len(maps) - count < LEAST_REALIZATIONS:
         beside = f" and {count} to add to the data" if count else ""
         raise ValueError(

@@ -105,10 +105,14 @@ def read_polarized(config: Config) -> PolarizedInputs:
     how = Reading(data.hdu, order, data.zero_hits, data.select, data.unit, data.bad_data)
     sky = read_sky(source, data.nside, None, how)
     if sky.bad_pixels and data.unseen == "refuse":
+        scalars = (
+            ", or take Q and U as scalars with polarization.fields = ['T', 'Q', 'U'] and "
+            "data.unseen = 'mask', which gives them weight zero"
+        )
+        other = scalars if config.task.kind == "polarization" else ""
         raise ValueError(
             f"{sky.name}: got {sky.describe_bad_pixels()}, expected none; fill them first (E and B "
-            "of a cut sky mix), or take Q and U as scalars with polarization.fields = ['T', 'Q', "
-            "'U'] and data.unseen = 'mask', which gives them weight zero"
+            f"of a cut sky mix){other}"
         )
     fields, lmax = _choose_fields(sky, config)
     mask = None if sky.coverage.min() == 1.0 else sky.coverage

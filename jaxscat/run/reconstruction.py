@@ -105,7 +105,7 @@ def solve(
     options: dict[str, Any] = {
         "seeds": settings.seeds,
         "terms": _build_terms(config, given),
-        "renewals": _build_renewals(config),
+        "renewals": build_renewals(config),
         "batching": Batching(batch_size=settings.batch_size),
         "checkpoints": checkpoints,
         "callback": callback,
@@ -126,7 +126,8 @@ def solve(
     return denoise(given.data, pyramid, given.noise, **known, **options)
 
 
-def _build_renewals(config: Config) -> Renewals:
+def build_renewals(config: Config) -> Renewals:
+    """Return when targets are measured anew, as a config says."""
     settings = config.reconstruction
     default = 3 if config.task.kind == "inpaint" else Renewals().number
     return Renewals(

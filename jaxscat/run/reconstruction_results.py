@@ -78,7 +78,7 @@ def summarize_reconstruction(config: Config, found: Reconstructed) -> dict[str, 
     """Return what results.json says of a reconstruction itself."""
     given, result = found.given, found.result
     device = describe_devices()
-    rows = [_describe_solution(seed, one) for seed, one in solutions(result).items()]
+    rows = [describe_solution(seed, one) for seed, one in solutions(result).items()]
     status = overall_status([row["status"] for row in rows])
     return {
         "task": config.task.kind,
@@ -193,7 +193,8 @@ def _sky_fraction(given: Given) -> float:
     return 1.0 if given.mask is None else float(np.mean(given.mask > 0))
 
 
-def _describe_solution(seed: int | None, one: Reconstruction) -> dict[str, Any]:
+def describe_solution(seed: int | None, one: Reconstruction) -> dict[str, Any]:
+    """Return what results.json says of one solution."""
     chi2: Mapping[str, Any] = one.chi2
     return {
         **({} if seed is None else {"seed": seed}),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from jaxscat.reconstruction.inpaint import GapStart
 from jaxscat.reconstruction.starts import Start
 from jaxscat.run.polarization_checks import check_polarization
+from jaxscat.run.polarized_denoising_checks import check_polarized_denoising
 from jaxscat.run.task_config import MOST_SEEDS, NoiseConfig
 
 if TYPE_CHECKING:
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 _TASKS = {
     "target": ("synthesis", "polarization", "denoise"),
     "synthesis": ("synthesis", "polarization"),
-    "polarization": ("polarization",),
+    "polarization": ("polarization", "denoise-polarization"),
     "channels": ("separate",),
-    "noise": ("denoise", "separate"),
+    "noise": ("denoise", "separate", "denoise-polarization"),
     "contaminant": ("separate",),
     "gaps": ("inpaint",),
-    "truth": ("denoise", "inpaint", "separate"),
-    "reconstruction": ("denoise", "inpaint", "separate"),
+    "truth": ("denoise", "inpaint", "separate", "denoise-polarization"),
+    "reconstruction": ("denoise", "inpaint", "separate", "denoise-polarization"),
 }
 _TERMS = {
     "denoise": ("scattering", "cross", "power", "fidelity", "residual"),
+    "denoise-polarization": ("scattering",),
     "inpaint": ("scattering", "cross"),
     "separate": ("scattering", "cross", "power", "residual"),
 }
@@ -72,6 +74,8 @@ def check_task(config: Config) -> None:
     if kind == "polarization":
         check_polarization(config)
         return
+    if kind == "denoise-polarization":
+        check_polarized_denoising(config)
     _check_reconstruction(config)
     if config.truth.path is not None and config.truth.dataset is not None:
         raise ValueError("one of truth.dataset and truth.path")
@@ -87,7 +91,7 @@ def check_task(config: Config) -> None:
         _check_gaps(config, has_truth)
     for section in ("noise", "contaminant"):
         if kind in _TASKS[section]:
-            needed = section == "noise" and kind == "denoise"
+            needed = section == "noise" and kind != "separate"
             _check_noise(config, section, getattr(config, section), needed=needed)
     if kind == "separate":
         _check_separation(config)

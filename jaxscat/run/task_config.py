@@ -11,7 +11,9 @@ from jaxscat.reconstruction.options import TermName
 from jaxscat.reconstruction.starts import Start
 from jaxscat.run.config_types import Column, Section, Seed, Seeds
 
-TaskKind = Literal["synthesis", "polarization", "denoise", "inpaint", "separate"]
+TaskKind = Literal[
+    "synthesis", "polarization", "denoise", "denoise-polarization", "inpaint", "separate"
+]
 
 # Files of one seed each would be needed beyond, as a synthesis writes them.
 MOST_SEEDS = 64
@@ -50,8 +52,9 @@ class TaskConfig(Section):
     """What is made of the map of `[data]`.
 
     "synthesis" makes new maps with its statistics, "polarization" new polarized maps with those of
-    T, E and B (see `[polarization]`), "denoise" takes noise off it, "inpaint" fills
-    its gaps, and "separate" takes a contaminant off that several channels share.
+    T, E and B (see `[polarization]`), "denoise" takes noise off it, "denoise-polarization" takes it
+    off the E and B of a polarized map, "inpaint" fills its gaps, and "separate" takes a contaminant
+    off that several channels share.
     """
 
     kind: TaskKind = "synthesis"
@@ -64,6 +67,9 @@ class PolarizationConfig(Section):
     and "TE"; unset, each field alone and every two together. `parity` "even" leaves out what a
     mirror changes (see `make_field_target`). `lmax` is the last multipole of T, E and B, at most
     and if it is unset 2 nside.
+
+    Of "denoise-polarization", E and B are estimated, T is known without noise if it is among the
+    fields, and `pairs` are those that count, each with E or B.
     """
 
     fields: Names = ("T", "E", "B")
@@ -93,6 +99,9 @@ class NoiseConfig(Section):
 
     With `add_to_data` the map of `[data]` is a truth without it: the realization of `add_seed` is
     added to make the data.
+
+    Of "denoise-polarization" it is the noise of Q and U: "white" with the same deviation in both,
+    or polarized files of "halves" or "maps".
     """
 
     kind: Literal["white", "spectrum", "halves", "maps"] | None = None
@@ -142,14 +151,14 @@ class TruthConfig(Section):
 
 
 class ReconstructionConfig(Section):
-    """How the signal is estimated (see `denoise`, `inpaint` and `separate`).
+    """How the signal is estimated (see `denoise`, `denoise_fields`, `inpaint` and `separate`).
 
     `seeds` is a list, or a number N for 0 to N - 1: each is another solution; unset is a single
     one. `weights` and `levels` are tables by the names of `terms`; `template` is the path of the
     map of the term "cross". `renewals` is the largest number of times that targets are measured
     anew (unset: 5, and 3 for gaps), with `steps` between two of them and with `realizations` of the
     noise each. `reach` is the distance in degrees within which the surroundings of gaps count most;
-    with 0 all of the map counts alike.
+    with 0 all of the map counts alike. "denoise-polarization" has no terms but that of all pairs.
     """
 
     seeds: Seeds | None = None

@@ -114,6 +114,7 @@ def assess(
     seeds: Float[np.ndarray, "B p"] | None = None,
     spectrum: Float[np.ndarray, " l"] | None = None,
     hidden: Hidden = "include",
+    lmax: int | None = None,
 ) -> Recovery:
     """Compare estimates of a map with the truth, and with one another.
 
@@ -129,6 +130,7 @@ def assess(
             of the data less that of the noise.
         hidden: with `inside`, what becomes of other pixels in scattering covariances (see
             `jaxscat.measure`): "include" for gaps, "exclude" where maps have no data.
+        lmax: last multipole that is compared, the band limit of the maps; None for 3 nside - 1.
 
     Returns:
         numbers of every estimate.
@@ -163,7 +165,8 @@ def assess(
     measurement = build_measurement(
         pyramid, mask=mask, hidden="exclude" if mask is None else hidden
     )
-    of = _Reference(measurement, mask, multipole_bins(spec.nside, per_octave=1), None, spectrum)
+    bins = bins_within(spec.nside, lmax)
+    of = _Reference(measurement, mask, bins, None, spectrum)
     # Quantities divided by the spread or the power of a constant map are NaN.
     with np.errstate(divide="ignore", invalid="ignore"):
         if truth is not None:
@@ -177,7 +180,8 @@ def assess(
         if len(solutions) > 1:
             measured["mean"] = [of.measure(np.mean(solutions, axis=0))]
         rows = {
-            name: _average([_row(one, of) for one in several]) for name, several in measured.items()
+            name: average_rows([_row(one, of) for one in several])
+            for name, several in measured.items()
         }
         known = None if of.truth is None else _describe_truth(of.truth)
     found = measured | ({} if of.truth is None else {"truth": [of.truth]})
@@ -200,6 +204,13 @@ def assess(
     )
 
 
+def bins_within(nside: int, lmax: int | None = None) -> list[tuple[int, int]]:
+    """Return octaves of multipoles up to a band limit; None is 3 nside - 1."""
+    last = 3 * nside - 1 if lmax is None else lmax
+    bins = multipole_bins(nside, per_octave=1)
+    return [(low, min(high, last)) for low, high in bins if low <= last]
+
+
 def _row(made: _Measured, of: _Reference) -> dict[str, Any]:
     moments = pixel_moments(made.values)
     found: dict[str, Any] = dict.fromkeys(
@@ -216,7 +227,7 @@ def _row(made: _Measured, of: _Reference) -> dict[str, Any]:
     return found | {name: moments[name] for name in ("skewness", "std")}
 
 
-def _average(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def average_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the mean of every number over solutions, and their scatter if there are several."""
     if len(rows) == 1:
         return rows[0]

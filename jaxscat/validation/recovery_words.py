@@ -18,7 +18,7 @@ _ALIKE = 0.1
 # Correlations that differ by less are called alike.
 _ALIKE_CORRELATION = 0.02
 # Bins with lower multipoles have too few modes to tell.
-_LOWEST_MULTIPOLE = 4
+LOWEST_MULTIPOLE = 4
 _MOST_BASELINES = 3
 
 _QUANTITIES: Mapping[str, str] = {
@@ -35,17 +35,23 @@ LABELS: Mapping[str, str] = {
     "square-root wiener": "square-root Wiener filter",
     "wiener, true spectra": "Wiener filter, true spectra",
     "square-root wiener, true spectra": "square-root Wiener, true spectra",
+    "wiener with T": "Wiener filter with T",
+    "square-root wiener with T": "square-root Wiener with T",
+    "wiener with T, true spectra": "Wiener filter with T, true spectra",
     "diffusive": "diffusive fill",
     "gaussian mean": "Gaussian mean",
     "gaussian realization": "Gaussian realization",
     "mean": "mean of the seeds",
 }
-_NAMES: Mapping[str, str] = {
+NAMES: Mapping[str, str] = {
     "data": "the data",
     "wiener": "the Wiener filter",
     "square-root wiener": "the square-root Wiener filter",
     "wiener, true spectra": "the Wiener filter with the true spectra",
     "square-root wiener, true spectra": "the square-root Wiener filter with the true spectra",
+    "wiener with T": "the Wiener filter with T",
+    "square-root wiener with T": "the square-root Wiener filter with T",
+    "wiener with T, true spectra": "the Wiener filter with T and the true spectra",
     "diffusive": "the diffusive fill",
     "gaussian mean": "the Gaussian mean",
     "gaussian realization": "the Gaussian realization",
@@ -69,10 +75,10 @@ def describe_recovery(
     mine = rows["reconstruction"]
     others = [name for name in baselines if name in rows and name not in ("reconstruction", "mean")]
     others = [*(name for name in others if name != "data"), *(n for n in others if n == "data")]
-    sentences = [_status(status)]
+    sentences = [describe_status(status)]
     if recovery.truth is None:
         return sentences + _without_truth(recovery, mine, others, task)
-    won = {name: _compare(mine, rows[name]) for name in others}
+    won = {name: compare_rows(mine, rows[name]) for name in others}
     if others and not _anything_won(mine, [rows[name] for name in others]):
         sentences.append(
             "Nothing was won: in none of S1 to S4, histogram and residual is the reconstruction "
@@ -88,9 +94,10 @@ def describe_recovery(
     return sentences
 
 
-def _status(status: str | Sequence[str]) -> str:
+def describe_status(status: str | Sequence[str]) -> str:
+    """Say what a status means, or how many of several solutions have which."""
     if isinstance(status, str):
-        return f"{_capital(status)}: {_lower(MEANING[status])}"
+        return f"{capital(status)}: {_lower(MEANING[status])}"
     counts = Counter(status)
     if len(counts) == 1:
         (only,) = counts
@@ -102,7 +109,7 @@ def _status(status: str | Sequence[str]) -> str:
     return " ".join(parts)
 
 
-def _compare(mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def compare_rows(mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Return in which quantities the reconstruction is nearer to the truth, and in which not.
 
     A difference counts if it is above a tenth, and above the scatter over solutions.
@@ -120,7 +127,7 @@ def _compare(mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[list[st
 
 
 def _anything_won(mine: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
-    sets = [set(_compare(mine, other)[0]) for other in others]
+    sets = [set(compare_rows(mine, other)[0]) for other in others]
     return bool(set.intersection(*sets))
 
 
@@ -134,14 +141,14 @@ def _against(
     """Write one sentence on one baseline."""
 
     def listed(keys: Sequence[str]) -> str:
-        return _join(
+        return join_words(
             [f"{_QUANTITIES[key]} ({mine[key]:.2g} against {other[key]:.2g})" for key in keys]
         )
 
     if not better and not worse:
         return f"Compared with {name}, the reconstruction is as near to the truth."
     if not better:
-        return f"{_capital(name)} is nearer to the truth in {listed(worse)}, and no farther in any."
+        return f"{capital(name)} is nearer to the truth in {listed(worse)}, and no farther in any."
     text = f"Compared with {name}, the reconstruction is nearer to the truth in {listed(better)}"
     return f"{text}, but farther in {listed(worse)}." if worse else f"{text}, and farther in none."
 
@@ -150,7 +157,7 @@ def _correlations(
     recovery: Recovery, mine: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]
 ) -> str:
     """Write one sentence on power, and on the correlation against the best baseline in each bin."""
-    bins = [at for at, (low, _) in enumerate(recovery.bins) if low >= _LOWEST_MULTIPOLE]
+    bins = [at for at, (low, _) in enumerate(recovery.bins) if low >= LOWEST_MULTIPOLE]
     bins = bins or list(range(len(recovery.bins)))
     low, high = recovery.bins[bins[0]][0], recovery.bins[bins[-1]][1]
     powers = [mine["power_ratio"][at] for at in bins]
@@ -210,18 +217,18 @@ def _without_truth(
         if not np.isfinite(mine[key]):
             continue
         listed = [f"{rows[other][key]:.2g} for {_named(other, task)}" for other in others]
-        beside = f" ({_join(listed)})" if listed else ""
+        beside = f" ({join_words(listed)})" if listed else ""
         sentences.append(f"Its {name}{where} is {mine[key]:.2g}{beside}.")
     if mine["power_ratio"] is not None:
         powers = [
             ratio
             for ratio, (low, _) in zip(mine["power_ratio"], recovery.bins, strict=True)
-            if low >= _LOWEST_MULTIPOLE and np.isfinite(ratio)
+            if low >= LOWEST_MULTIPOLE and np.isfinite(ratio)
         ]
         if powers:
             sentences.append(
                 f"Its power per bin is {min(powers):.2f} to {max(powers):.2f} times that of "
-                f"{expected_power(task)}, from l = {_LOWEST_MULTIPOLE} on."
+                f"{expected_power(task)}, from l = {LOWEST_MULTIPOLE} on."
             )
     return sentences
 
@@ -246,16 +253,18 @@ def _named(name: str, task: str) -> str:
         }
         if name in joint:
             return joint[name]
-    return _NAMES.get(name, f"“{name}”")
+    return NAMES.get(name, f"“{name}”")
 
 
-def _join(parts: Sequence[str]) -> str:
+def join_words(parts: Sequence[str]) -> str:
+    """Join parts of a sentence by commas, and the last two by "and"."""
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """Return a text that begins with a capital letter."""
     return text[:1].upper() + text[1:]
 
 

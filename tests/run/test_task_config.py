@@ -88,7 +88,11 @@ def test_seeds_are_counted_and_entries_are_overridden(tmp_path):
         ("denoise", {"gaps": {"band": 5.0}}, "[gaps] only with task.kind = 'inpaint'"),
         ("denoise", {"synthesis": {"seeds": [1]}}, "[synthesis] only with task.kind = 'synthesis'"),
         ("denoise", {"target": {"second": "lss"}}, "target.second only with task.kind = 'synth"),
-        ("inpaint", {"noise": WHITE}, "[noise] only with task.kind = 'denoise' or 'separate'"),
+        (
+            "inpaint",
+            {"noise": WHITE},
+            "[noise] only with task.kind = 'denoise', 'separate' or 'denoise-polarization'",
+        ),
         (
             "inpaint",
             {"target": {"mask": "m.npy"}},
