@@ -151,7 +151,7 @@ def _restored(
     """Take all estimates to the values of the data, and to their band limit."""
 
     def restored(maps: Any) -> Fields:
-        found = given.inputs.restore(dict(maps))
+        found = given.inputs.restore(given.inputs.limit(dict(maps)))
         return {name: found[name] for name in UNKNOWN}
 
     # The only template is T.
