@@ -29,13 +29,19 @@ SEEDS = [3, 1]
 
 @pytest.fixture(autouse=True, scope="module")
 def few_controls():
-    """One control of each kind in place of eight, and no figures: they take most of the time."""
+    """Two controls of each kind in place of eight: they take most of the time."""
     with pytest.MonkeyPatch.context() as patch:
         validate = polarized_results.validate_fields
         patch.setattr(
             polarized_results, "validate_fields", lambda *a, **k: validate(*a, controls=2, **k)
         )
         yield
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """No figures, which take as long as all else; the run of the module draws them."""
+    monkeypatch.setattr(polarized_results, "draw_polarized", lambda *of: {"summary": b"none"})
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +185,7 @@ class Interrupting(Observer):
             raise KeyboardInterrupt
 
 
-def test_an_interrupted_run_goes_on_to_the_same_maps(file, run, tmp_path):
+def test_an_interrupted_run_goes_on_to_the_same_maps(file, run, tmp_path, without_figures):
     config = settings(
         file,
         synthesis={"max_steps": 20, "seeds": [3]},
