@@ -72,26 +72,26 @@ def estimate(data: Data, pyramid: jaxscat.Pyramid, uneven: bool) -> dict[str, Fi
         of_noise = noise[field].levels()
         found["Wiener"][field] = best_wiener_filter(one, truth[field], of_noise)
         found["Wiener with T"][field] = best_wiener_filter(one, truth[field], of_noise, template)
-    models: dict[str, Any] = {"": noise}
-    if uneven:
-        models[", noise of Q and U"] = jaxscat.PolarizationNoise.of(*data.qu_noise)
-    alone = {}
-    for field in "EB":
-        alone[field] = jaxscat.denoise(data.mean[field], pyramid, noise[field]).map
-    found["denoise, each alone"] = alone
-    for name, model in models.items():
-        for with_known in (known,) if uneven else (None, known):
-            began = time.perf_counter()
-            result = jaxscat.denoise_fields(data.mean, pyramid, model, templates=with_known)
-            which = f"denoise_fields {'with T' if with_known else 'without T'}{name}"
-            found[which] = result.maps
-            chi2 = ", ".join(f"{value:.2f}" for value in result.chi2["scattering"])
-            seconds = time.perf_counter() - began
-            print(
-                f"{which}: {result.status}, chi2 {chi2}, {result.evaluations} evaluations, "
-                f"{seconds:.0f} s",
-                flush=True,
-            )
+    model: Any = noise
+    if uneven:  # in E and B it would be uneven within a band, which linear filters cannot invert
+        model = jaxscat.PolarizationNoise.of(*data.qu_noise)
+    else:
+        alone = {field: jaxscat.denoise(data.mean[field], pyramid, noise[field]) for field in "EB"}
+        found["denoise, each alone"] = {field: one.map for field, one in alone.items()}
+    for templates, which in ((None, "without T"), (known, "with T")):
+        began = time.perf_counter()
+        result = jaxscat.denoise_fields(data.mean, pyramid, model, templates=templates)
+        if templates is not None:
+            filtered = result.baselines["square-root wiener with templates"]
+            found["square-root Wiener with T"] = filtered
+        found[f"denoise_fields {which}"] = result.maps
+        chi2 = ", ".join(f"{value:.2f}" for value in result.chi2["scattering"])
+        seconds = time.perf_counter() - began
+        print(
+            f"{which}: {result.status}, chi2 {chi2}, {result.evaluations} evaluations, "
+            f"{seconds:.0f} s",
+            flush=True,
+        )
     return found
 
 

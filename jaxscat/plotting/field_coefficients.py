@@ -18,6 +18,7 @@ from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.fields import FieldCovariances
 from jaxscat.validation.coherence import Bounds, coherence, coherence_bounds
 from jaxscat.validation.curves import PERCENTILES, Curve
+from jaxscat.validation.forms import Form
 from jaxscat.validation.scattering import by_scale
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class _Panel(NamedTuple):
 def plot_field_coefficients(
     statistics: Mapping[str, Sequence[FieldCovariances]],
     *,
+    form: Form | None = None,
     title: str = "",
     unit: str = "map units",
 ) -> Figure:
@@ -57,7 +59,8 @@ def plot_field_coefficients(
 
     S1 and S2 are means over orientations, of two different fields over the largest value that the
     original's fields allow, so that they are between -1 and 1. S3 and S4 are root mean squares
-    over all coefficients of a scale j3, as parts of the largest that the original's fields allow.
+    over all coefficients of a scale j3, as parts of the largest that the original's fields allow;
+    over isotropic means or even parts where the form of the target has these.
     Groups of several skies are drawn as their median, in a band from the 16th to the 84th
     percentile. Panels of coefficients whose sign a mirror changes are tinted and say so.
 
@@ -65,6 +68,7 @@ def plot_field_coefficients(
         statistics: coefficients of every sky of a group, as `FieldsValidation.statistics`: of
             "original" one, of "synthesized", "gaussian" and "start" any number. All have the same
             pairs, those of each field alone included; of several masks the first is drawn.
+        form: in which coefficients were imposed; None for all of them, whole.
         title: title of the figure.
         unit: unit of the fields.
 
@@ -95,7 +99,7 @@ def plot_field_coefficients(
         for axis in axes.ravel():
             axis.set_axis_off()
         for column, pair in zip(axes.T, block, strict=False):
-            panels = _panels(pair, statistics, groups)
+            panels = _panels(pair, statistics, groups, form)
             for axis, group in zip(column, groups, strict=True):
                 if group in panels:
                     axis.set_axis_on()
@@ -138,14 +142,17 @@ def _check(statistics: Any) -> FieldCovariances:
 
 
 def _panels(
-    pair: Pair, statistics: Mapping[str, Sequence[FieldCovariances]], groups: Sequence[str]
+    pair: Pair,
+    statistics: Mapping[str, Sequence[FieldCovariances]],
+    groups: Sequence[str],
+    form: Form | None,
 ) -> dict[str, _Panel]:
     """Return the panels of a pair by group; of a field alone there is no S3P."""
     (sky,) = statistics["original"]
     bounds = coherence_bounds(*(_of_pair(sky, (field, field)) for field in pair))
     wanted = [group for group in groups if group in _of_pair(sky, pair).groups()]
     rows = {
-        name: [_values(_of_pair(one, pair), pair, bounds, wanted) for one in skies]
+        name: [_values(_of_pair(one, pair), pair, bounds, wanted, form) for one in skies]
         for name, skies in statistics.items()
         if skies
     }
@@ -154,7 +161,8 @@ def _panels(
         of_groups = {name: np.stack([one[group] for one in of]) for name, of in rows.items()}
         original = of_groups.pop("original")[0]
         curve = Curve(np.arange(original.size, dtype=float), original, of_groups)
-        found[group] = _Panel(pair, group, curve, changes_sign(pair, group))
+        even = form is not None and form.parity == "even" and group not in ("S1", "S2")
+        found[group] = _Panel(pair, group, curve, changes_sign(pair, group) and not even)
     return found
 
 
@@ -166,10 +174,17 @@ def _of_pair(sky: FieldCovariances, pair: Pair) -> ScatteringCovariance:
 
 
 def _values(
-    statistics: ScatteringCovariance, pair: Pair, bounds: Bounds, groups: Sequence[str]
+    statistics: ScatteringCovariance,
+    pair: Pair,
+    bounds: Bounds,
+    groups: Sequence[str],
+    form: Form | None,
 ) -> dict[str, Float[np.ndarray, " scales"]]:
     """Return one number for every scale, of every group."""
     parts = coherence(statistics, bounds)
+    if form is not None:  # S1 and S2 are means over orientations anyway
+        formed = coherence(form.bring(pair, statistics), form.bound(bounds, statistics))
+        parts |= {group: formed[group] for group in formed if group not in ("S1", "S2")}
     found = {}
     for group in groups:
         if group in ("S1", "S2"):

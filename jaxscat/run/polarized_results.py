@@ -194,6 +194,7 @@ def draw_polarized(
     )
     coefficients = plot_field_coefficients(
         validation.statistics,
+        form=validation.form,
         title=as_label(_title(found)),
         unit=as_label(inputs.unit or "map units"),
     )

@@ -14,7 +14,7 @@ from jaxscat.fields.field_starts import gaussian_fields
 from jaxscat.fields.pairs import all_pairs, check_fields, pair_name
 from jaxscat.harmonics.spectra import multipole_bins
 from jaxscat.maps import check_callable, check_kind, check_mask, describe, is_integer
-from jaxscat.objectives.field_target import FieldTarget, Parity
+from jaxscat.objectives.field_target import FieldTarget
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.fields import FieldCovariances
@@ -51,8 +51,7 @@ class FieldsValidation:
         statistics: coefficients of every sky of a group: "original", "synthesized", and if there
             are such, "start" and "gaussian"; S3 and S4 of the scales that count.
         beyond: of every field the share of the variance beyond `lmax` (see `share_beyond`).
-        imposed: names of the pairs that were in the target.
-        parity: that of the target.
+        form: in which coefficients were imposed and are compared.
         lmax: last multipole that is compared.
     """
 
@@ -61,8 +60,7 @@ class FieldsValidation:
     errors: Mapping[str, CoherenceErrors]
     statistics: Mapping[str, Sequence[FieldCovariances]]
     beyond: Mapping[str, dict[str, float] | None]
-    imposed: tuple[str, ...]
-    parity: Parity
+    form: Form
     lmax: int
 
     @property
@@ -92,8 +90,8 @@ class FieldsValidation:
             "seeds": self.seeds,
             "controls": len(self.statistics.get("gaussian", ())),
             "lmax": self.lmax,
-            "parity": self.parity,
-            "imposed": list(self.imposed),
+            "parity": self.form.parity,
+            "imposed": [name for name, errors in self.errors.items() if errors.imposed],
             "sky": self.sky,
             "fields": {
                 field: {
@@ -239,8 +237,7 @@ def validate_fields(
         },
         statistics=statistics,
         beyond={field: share_beyond(field, spectra, last) for field in names},
-        imposed=tuple(pair_name(pair) for pair in every if form.has(pair)),
-        parity=form.parity,
+        form=form,
         lmax=last,
     )
 

@@ -9,6 +9,7 @@ from jaxscat.plotting.field_coefficients import plot_field_coefficients
 from jaxscat.plotting.saving import figure_png
 from jaxscat.statistics.fields import measure_fields
 from jaxscat.validation.coherence import coherence, coherence_bounds
+from jaxscat.validation.forms import Form
 
 NPIX = 768
 COLOURS = {"original": "#000000", "synthesized": "#D55E00", "gaussian": "#0072B2"}
@@ -73,6 +74,23 @@ def test_lines_are_orientation_means_and_rms_coherences(figure, statistics):
     triples = np.array(original["TE"].triples)
     coarse = np.abs(parts["S4"][triples[:, 2] == 1]) ** 2
     assert line(panels["TE: S4"], "original")[1] == pytest.approx(np.sqrt(coarse.mean()))
+
+
+def test_s3_and_s4_are_in_the_form_of_the_target(statistics):
+    pair, pairs = ("T", "B"), tuple(statistics["original"][0].pairs)
+    form = Form(pairs, scales=2, parity="even", isotropic=True)
+    panels = shown(plot_field_coefficients(statistics, form=form))
+    assert "TB: S3, exchanged" in panels and "TB: S1, odd" in panels
+    original = statistics["original"][0]
+    bounds = coherence_bounds(original["TT"], original["BB"])
+    bounds = form.bound(bounds, original["TB"])
+    parts = coherence(form.bring(pair, original["TB"]), bounds)["S3P"]
+    finest = original["TB"].pairs.index((0, 0))
+    expected = np.sqrt(np.mean(np.abs(parts[finest]) ** 2))
+    found = line(panels["TB: S3, exchanged"], "original")[0]
+    assert found == pytest.approx(expected, abs=1e-12)
+    other = form.bring(pair, statistics["gaussian"][0]["TB"])
+    assert np.abs(coherence(other, bounds)["S4"]).max() > 0
 
 
 def test_groups_of_several_have_bands_and_are_counted(figure):

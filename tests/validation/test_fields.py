@@ -133,7 +133,7 @@ def test_what_a_mirror_changes_and_what_was_not_imposed_is_marked(found):
         "EB": {"S1", "S2", "S3P"},
     }
     imposed = {name for name, errors in found.errors.items() if errors.as_json()[-1]["imposed"]}
-    assert imposed == {"TT", "EE", "BB", "TE"} == set(found.imposed)
+    assert imposed == {"TT", "EE", "BB", "TE"} == set(found.as_json()["imposed"])
     assert all(row["imposed"] for row in found.errors["TE"].as_json())
 
 
