@@ -46,4 +46,6 @@ def _show_task(outcome: Outcome, tables: Sequence[Table]) -> None:
         print_table(table)
     for sentence in outcome.results["description"]:
         say(sentence)
+    if "sky" in outcome.results:
+        say(sky_sentence(outcome.results["sky"]))
     say(f"wrote {outcome.folder}; the report is {outcome.folder / 'report.html'}")

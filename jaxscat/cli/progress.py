@@ -82,7 +82,7 @@ class ProgressLines(Observer):
     def building(self, done: int, total: int) -> None:
         """Write the finished part of the stage, if it takes long."""
         if time.monotonic() - self._began >= self._every and self._due():
-            self._write(f"  {done / total:.0%} of the pixels")
+            self._write(f"  {done / total:.0%} done")
 
     def step(self, progress: Any) -> None:
         """Write steps, losses and speed, unless the last line is only seconds old."""

@@ -55,8 +55,9 @@ def find_stokes_parameters(names: Iterable[str], what: str) -> dict[str, str]:
     """
     found = {letter: [key for key in names if stokes_of(key) == letter] for letter in "IQU"}
     if len(found["Q"]) != 1 or len(found["U"]) != 1 or len(found["I"]) > 1:
-        lacking = " and ".join(letter for letter in "QU" if not found[letter])
-        said = f", but no {lacking}" if lacking else ""
+        lacking = [letter for letter in "QU" if not found[letter]]
+        said = ", but not both Q and U" if len(lacking) == 2 else f", but no {''.join(lacking)}"
+        said = said if lacking else ""
         raise ValueError(
             f"{what}: got the maps {', '.join(names)}{said}, expected one Q and one U, and one I "
             "at most"

@@ -12,8 +12,9 @@ from jaxscat.validation.rows import format_multipoles
 from jaxscat.validation.verdict import SEPARATED
 
 CAPTIONS: Mapping[str, str] = {
-    "summary": "The original, a new map and a Gaussian control: intensity with the orientation of "
-    "polarization, a zoom, E and B; below, power spectra and correlations of the fields.",
+    "summary": "The original, a new map and a Gaussian control: intensity (without T the strength "
+    "P) with the orientation of polarization, a zoom, and E and B, or Q and U; below, power "
+    "spectra and correlations of the fields.",
     "coefficients": "Scattering coefficients by pair of fields, scale by scale; those whose sign a "
     "mirror changes are marked.",
 }

@@ -52,7 +52,8 @@ def check_polarization(config: Config) -> None:
     try:
         pairs = check_pairs(config.polarization.pairs, order_fields(fields))
     except ValueError as error:
-        raise ValueError(f"polarization.{error}") from None
+        said = str(error).removeprefix("pairs: ")
+        raise ValueError(f"polarization.pairs that fit ({said})") from None
     if config.data.unseen == "mask" and config.target.hidden == "include":
         raise ValueError(
             "target.hidden = 'exclude' or 'interior' with data.unseen = 'mask': pixels without "

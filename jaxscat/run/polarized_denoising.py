@@ -129,6 +129,7 @@ def read_polarized_data(config: Config) -> PolarizedData:
     inputs = read_polarized(config)
     noise = build_polarized_noise(config, inputs)
     checksums = inputs.checksums | noise.checksums
+    inputs = replace(inputs, notes=(*inputs.notes, *noise.notes))
     truth, of_truth = None, {}
     if noise.added is not None:
         truth = {name: inputs.originals[name] for name in UNKNOWN}

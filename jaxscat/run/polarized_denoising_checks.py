@@ -46,7 +46,8 @@ def check_polarized_denoising(config: Config) -> None:
     try:
         check_unknown_pairs(config.polarization.pairs, UNKNOWN, known)
     except ValueError as error:
-        raise ValueError(f"polarization.{error}") from None
+        said = str(error).removeprefix("pairs: ")
+        raise ValueError(f"polarization.pairs that fit ({said})") from None
     if config.noise.kind not in _KINDS:
         raise ValueError(
             f"noise.kind = 'white', 'halves' or 'maps' with {kind}, which says what the noise of Q "

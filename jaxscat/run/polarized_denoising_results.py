@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.io.archive import write_bytes, write_text
 from jaxscat.plotting import as_label, figure_png
 from jaxscat.plotting.field_recovery import plot_field_recovery
 from jaxscat.plotting.recovery_panels import label_of
 from jaxscat.reconstruction.result import MEANING
-from jaxscat.reconstruction.spectra import estimate_spectrum
 from jaxscat.reconstruction.template_filter import best_wiener_filter
 from jaxscat.report.field_recovery_page import build_field_recovery_page
 from jaxscat.run.config import Config
@@ -34,6 +34,8 @@ from jaxscat.run.results import DOMAIN, PAPER, PAPER_DOI
 from jaxscat.validation import finite_or_none
 from jaxscat.validation.field_recovery import FieldRecovery, assess_fields
 from jaxscat.validation.field_recovery_words import describe_field_recovery
+from jaxscat.validation.recovery import bins_within
+from jaxscat.validation.spectra import less_noise
 
 METHOD = (
     "denoising of polarized HEALPix maps by the scattering covariances of E, B and T and their "
@@ -111,7 +113,11 @@ def assess_denoised(found: PolarizedDenoising) -> FieldRecovery:
     levels = {name: given.noise.levels_of(name) for name in UNKNOWN}
     expected = None
     if given.truth is None:
-        expected = {name: estimate_spectrum(data[name], levels[name])[:-1] for name in UNKNOWN}
+        bins = bins_within(given.inputs.nside, given.inputs.lmax)
+        expected = {
+            name: less_noise(angular_power_spectrum(data[name]), levels[name], bins)
+            for name in UNKNOWN
+        }
     return assess_fields(
         {**estimates, **best_filter(found), **single},
         found.pyramid,

@@ -25,6 +25,8 @@ from jaxscat.run.noise_inputs import build_noise, take_out
 from jaxscat.run.polarized_inputs import Fields, PolarizedInputs
 from jaxscat.run.provenance import array_sha256, file_sha256
 
+# Of the noise: what the data may differ from the mean of the half missions.
+_NOT_THE_MEAN = 0.3
 QU = Float[np.ndarray, "2 p"]
 
 
@@ -36,11 +38,13 @@ class PolarizedNoise:
         noise: as a reconstruction may know it: without the realization that was added.
         added: Q and U of that realization, or None.
         checksums: SHA-256 of the files, by name.
+        notes: what is unusual about them, in sentences.
     """
 
     noise: PolarizationNoise
     added: QU | None
     checksums: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def build_polarized_noise(config: Config, inputs: PolarizedInputs) -> PolarizedNoise:
@@ -56,7 +60,7 @@ def build_polarized_noise(config: Config, inputs: PolarizedInputs) -> PolarizedN
     """
     settings, dtype = config.noise, config.run.precision
     checksums = {f"noise_{name}": file_sha256(Path(path)) for name, path in _files(config).items()}
-    added = None
+    added, notes = None, ()
     if settings.kind == "white":
         beside = Beside(find_sources(config), inputs.nside, inputs.unit, inputs.frame)
         alone = settings.model_copy(update={"add_to_data": False})
@@ -71,6 +75,8 @@ def build_polarized_noise(config: Config, inputs: PolarizedInputs) -> PolarizedN
             for name in ("first", "second")
         ]
         (q1, u1), (q2, u2) = halves
+        if not settings.add_to_data:
+            notes = _differences(halves, inputs)
         q, u = _noise_of_halves(q1, q2, dtype), _noise_of_halves(u1, u2, dtype)
     else:
         maps = np.stack(
@@ -86,7 +92,22 @@ def build_polarized_noise(config: Config, inputs: PolarizedInputs) -> PolarizedN
     noise = PolarizationNoise.of(q, u, lmax=inputs.lmax, dtype=np.dtype(dtype))
     if settings.add_to_data and added is None:
         added = np.asarray(noise.qu.draw(np.uint32(settings.add_seed), 0), np.float64)
-    return PolarizedNoise(noise, added, checksums)
+    return PolarizedNoise(noise, added, checksums, notes)
+
+
+def _differences(halves: list[QU], inputs: PolarizedInputs) -> tuple[str, ...]:
+    """Say so if the data are not the mean of the half missions, whose noise is known."""
+    mean = eb_of((halves[0] + halves[1]) / 2, inputs)
+    half = eb_of((halves[0] - halves[1]) / 2, inputs)
+    away = max(
+        float(np.std(inputs.originals[name] - mean[name]) / np.std(half[name])) for name in mean
+    )
+    if not away > _NOT_THE_MEAN:
+        return ()
+    return (
+        f"the data differ from the mean of noise.first and noise.second by {away:.2g} of the noise "
+        "of that mean: the noise that is assumed may not be theirs",
+    )
 
 
 def read_truth(config: Config, inputs: PolarizedInputs) -> tuple[Fields, dict[str, str]] | None:

@@ -24,6 +24,7 @@ from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json, write_table
 from jaxscat.run.polarized_inputs import Fields
 from jaxscat.run.polarized_maps import save_polarized_maps
+from jaxscat.run.polarized_notes import polarized_notes
 from jaxscat.run.polarized_synthesis import PolarizedSynthesis
 from jaxscat.run.provenance import Clock, describe_devices
 from jaxscat.run.results import (
@@ -43,8 +44,6 @@ METHOD = (
     "synthesis of polarized HEALPix maps with given scattering covariances of several fields and "
     "their pairs, by L-BFGS (jaxscat)"
 )
-# A loss that rises by this factor is worth a sentence.
-_RAISED = 1.5
 
 
 def write_polarized(
@@ -114,7 +113,7 @@ def write_polarized(
             figures=figures,
             provenance=json.loads((folder / "run.json").read_text(encoding="utf-8")),
             config_text=config.to_toml(),
-            notes=_notes(found, config),
+            notes=polarized_notes(config, found, validation),
         )
         write_text(folder / "report.html", page)
 
@@ -168,6 +167,7 @@ def summarize_polarized(
             "written_loss": first["written_loss"],
             "evaluations": first["evaluations"],
             "seeds": rows,
+            **({} if content["sky"] is None else {"sky": content["sky"]}),
             "description": describe_fields(validation),
             "fields": content["fields"],
             "pairs": content["pairs"],
@@ -227,35 +227,3 @@ def _title(found: PolarizedSynthesis) -> str:
     shown = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
     first = next(iter(found.inputs.fields.values()))
     return format_title(found.inputs.source, first, shown)
-
-
-def _notes(found: PolarizedSynthesis, config: Config) -> list[str]:
-    """List what the file has said, and what settings impose on the maps."""
-    inputs = found.inputs
-    notes = [f"{note[:1].upper()}{note[1:]}." for note in inputs.notes]
-    if inputs.unit is not None:
-        notes.append(f"The maps are in {inputs.unit}, as the original's file states.")
-    if inputs.lmax is not None:
-        notes.append(
-            f"E and B have multipoles up to {inputs.lmax}, in the original and in all new maps."
-        )
-    seed, least = max(
-        ((seed, float(result.loss)) for seed, result in found.made.items()),
-        key=lambda of: found.written_losses[of[0]] / max(of[1], np.finfo(float).tiny),
-    )
-    if found.written_losses[seed] > _RAISED * least:
-        notes.append(
-            f"Without what the synthesis put beyond l = {inputs.lmax} the loss rises, of seed "
-            f"{seed} from {least:.3g} to {found.written_losses[seed]:.3g}; synthesis.form = "
-            "'harmonic' puts nothing there."
-        )
-    if config.target.reduction == "isotropic":
-        notes.append(
-            "Coefficients are means over all orientations (target.reduction = “isotropic”): new "
-            "maps have no preferred direction, whatever the original has."
-        )
-    if config.synthesis.form == "harmonic":
-        notes.append(
-            "The harmonic form holds all power and cross spectra: they are imposed, not found."
-        )
-    return notes

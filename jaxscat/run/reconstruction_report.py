@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from jaxscat.fields.noise import mean_levels
+from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.io.archive import write_text
 from jaxscat.reconstruction.channels import joint_wiener_filter
-from jaxscat.reconstruction.spectra import estimate_spectrum, observed_spectrum
+from jaxscat.reconstruction.spectra import noise_levels, observed_spectrum
 from jaxscat.reconstruction.wiener import square_root_wiener_filter, wiener_filter
 from jaxscat.run.config import Config
 from jaxscat.run.given import Given
 from jaxscat.run.reconstruction import Reconstructed
+from jaxscat.validation.recovery import bins_within
+from jaxscat.validation.spectra import less_noise
 
 # In the order of the page.
 FIGURES = ("summary.png", "agreement.png")
@@ -69,7 +72,11 @@ def _expected_spectrum(given: Given) -> np.ndarray | None:
         return observed_spectrum(given.data.astype(np.float64), (~given.gaps).astype(float))[:-1]
     if given.data.ndim > 1 or given.noise is None:
         return None
-    return estimate_spectrum(given.data, given.noise, footprint=given.mask)[:-1]
+    data = given.data.astype(np.float64)
+    mask = None if given.mask is None else given.mask.astype(np.float64)
+    spectrum = angular_power_spectrum(data, mask)
+    noise = noise_levels(given.noise, data.size, mask)
+    return less_noise(spectrum, noise, bins_within(given.nside))
 
 
 def compared_pixels(found: Reconstructed) -> np.ndarray | None:

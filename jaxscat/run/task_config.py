@@ -23,6 +23,11 @@ def _several(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _names(value: Any) -> Any:
+    """Return a single name as a tuple, too: on the command line it is no list."""
+    return (value,) if isinstance(value, str) else _several(value)
+
+
 def _columns(value: Any) -> Any:
     listed = _several(value)
     good = isinstance(listed, tuple) and listed
@@ -42,7 +47,7 @@ def _by_term(value: Any) -> Any:
 
 Paths = Annotated[tuple[str, ...] | None, BeforeValidator(_several)]
 Columns = Annotated[tuple[int | str, ...] | None, BeforeValidator(_columns)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names), Field(min_length=1)]
 Numbers = Annotated[tuple[float, ...] | None, BeforeValidator(_several)]
 Terms = Annotated[tuple[TermName, ...], BeforeValidator(_several), Field(min_length=1)]
 ByTerm = Annotated[dict[str, float] | None, BeforeValidator(_by_term)]

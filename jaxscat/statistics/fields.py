@@ -67,9 +67,12 @@ class FieldCovariances(eqx.Module):
         """Return the coefficients of a pair by its name.
 
         Raises:
-            KeyError: there is no such pair.
+            KeyError: there is no such pair; the message names those that there are.
         """
-        return dict(self.items())[name]
+        found = dict(self.items())
+        if name not in found:
+            raise KeyError(f"got {name!r}, expected one of {', '.join(found)}")
+        return found[name]
 
     def __len__(self) -> int:
         """Return the number of pairs."""

@@ -19,6 +19,8 @@ from jaxscat.validation.recovery_words import (
 )
 
 _MOST_NAMED = 5  # of what is farther from the truth
+# Noise of more than this part of the data's power is wrong: chance makes no more of it in a bin.
+_TOO_STRONG = 1.5
 
 
 def describe_field_recovery(
@@ -160,7 +162,18 @@ def _noise(recovery: FieldRecovery) -> list[str]:
             parts.append(f"{' to '.join(dict.fromkeys(ends))} % of that of {field}")
     if not parts:
         return []
-    return [f"Of the power of the data per bin, noise is {join_words(parts)}."]
+    text = f"Of the power of the data per bin, noise is {join_words(parts)}."
+    above = [
+        f"{max(found):.3g} times of {field}"
+        for field, shares in recovery.noise_share.items()
+        if (found := _from_lowest(recovery, shares)) and max(found) > _TOO_STRONG
+    ]
+    if above:
+        text += (
+            f" It is stronger than the data (up to {join_words(above)}), and so stronger than it "
+            "can be: its standard deviation is that of a pixel at the nside of the run."
+        )
+    return [text]
 
 
 def _from_lowest(recovery: FieldRecovery, values: Sequence[Any]) -> list[float]:

@@ -197,7 +197,10 @@ def _not_imposed(content: Entry) -> str:
             new, old = (max(abs(bin[key]) for bin in known) for key in ("mean", "original"))
             seen.append(f"{new:.2g} in {name} (the original {old:.2g})")
     if seen:
-        parts.append(f"Correlations of the new maps reach {_join(seen)} in a bin.")
+        one = next(iter(content["pairs"].values()))
+        first = _known(one["correlation"], content["lmax"])
+        since = f"From l = {first[0]['l_min']} on, correlations" if first else "Correlations"
+        parts.append(f"{since} of the new maps reach {_join(seen)} in a bin.")
     return " ".join(parts)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxscat.fields.pairs import Pair, all_pairs
+from jaxscat.fields.pairs import Pair, all_pairs, changes_sign
 from jaxscat.objectives.field_target import FieldTarget, Parity, check_field_target
 from jaxscat.objectives.target import covariance_scales
 from jaxscat.operators.pyramid import Pyramid
@@ -64,6 +64,15 @@ class Form:
     def has(self, pair: Pair) -> bool:
         """Return whether the target has a pair, in whatever order its fields are."""
         return pair in self.pairs or pair[::-1] in self.pairs
+
+    def is_empty(self, pair: Pair, group: str) -> bool:
+        """Return whether a group of a pair is zero whatever the fields are.
+
+        The even part of an S1 or S2 that is odd as a whole is different from zero between
+        orientations only, and their mean is zero.
+        """
+        odd = group in ("S1", "S2") and changes_sign(pair, group)
+        return odd and self.isotropic and self.parity == "even"
 
     def bring(self, pair: Pair, statistics: Any) -> AbstractCoefficients:
         """Return what is compared of the coefficients of a pair."""

@@ -250,14 +250,18 @@ def compare_pair(
         for group, of_group in skies.items()
         if group != "original" and of_group
     }
+
+    def errors(one: Any, other: Any) -> dict[str, float]:
+        found = coherence_errors(one, other, formed)
+        return found | {group: np.nan for group in found if form.is_empty(pair, group)}
+
     groups = {
-        group: [coherence_errors(one, original, formed) for one in of_group]
-        for group, of_group in of_pair.items()
+        group: [errors(one, original) for one in of_group] for group, of_group in of_pair.items()
     }
     controls = of_pair.get("gaussian", [])
     among = []
     for at, one in enumerate(controls):
-        others = [coherence_errors(one, c, formed) for n, c in enumerate(controls) if n != at]
+        others = [errors(one, other) for n, other in enumerate(controls) if n != at]
         if others:
             among.append({key: _mean(np.array([e[key] for e in others])) for key in others[0]})
     odd = frozenset(group for group in GROUPS if changes_sign(pair, group))

@@ -3,6 +3,9 @@
 import numpy as np
 from jaxtyping import Complex, Float
 
+# Of the power of noisy data in a bin, the least that a signal must have to be told.
+_LEAST_LEFT = 0.1
+
 
 def octave_ranges(nside: int) -> list[tuple[int, int]]:
     """Return inclusive multipole ranges of one octave: 1 to 3, 4 to 7, ..., up to 3 nside - 1.
@@ -58,6 +61,26 @@ def binned_ratio(
         )
         for low, high in bins
     ]
+
+
+def less_noise(
+    data: Float[np.ndarray, " l"],
+    noise: Float[np.ndarray, " l"],
+    bins: list[tuple[int, int]],
+) -> Float[np.ndarray, " l"]:
+    """Return C_l of data less those of noise; NaN in bins where noise leaves hardly anything.
+
+    A bin in which less than a tenth of the power is left says nothing of a signal.
+
+    Source: `docs/reconstruction.md`, "Comparison".
+    """
+    left = data - noise[: data.size]
+    weight = 2 * np.arange(len(data)) + 1
+    for low, high in bins:
+        part = slice(low, high + 1)
+        if np.sum((weight * left)[part]) < _LEAST_LEFT * np.sum((weight * data)[part]):
+            left[part] = np.nan
+    return left
 
 
 def mean_ratio(spectrum: Float[np.ndarray, " l"], reference: Float[np.ndarray, " l"]) -> float:

@@ -55,7 +55,7 @@ def test_lines_tell_of_a_long_building_only():
             observer.building(1, 4)
             observer.building(4, 4)
         written.append(console.file.getvalue().splitlines()[1:])
-    assert written == [[], ["  25% of the pixels", "  100% of the pixels"]]
+    assert written == [[], ["  25% done", "  100% done"]]
 
 
 def test_bar_shows_stages_loss_and_speed():

@@ -322,7 +322,7 @@ def test_written_pixels_without_data_are_those_of_all(tmp_path, sky32):
             {},
             "^maps: got the maps T, Q, but no U, expected one Q and one U, and one I at most",
         ),
-        ("TEB", {}, "^maps: got the maps T, E, B, but no Q and U, expected one Q and one U"),
+        ("TEB", {}, "^maps: got the maps T, E, B, but not both Q and U, expected one Q and one U"),
         ("ITQU", {}, "^maps: got the maps I, T, Q, U, expected one Q and one U, and one I"),
         ("QU", {"units": {"Q": "K", "U": "mK"}}, "^units: got 'K' for Q and 'mK' for U, expected"),
         ("QU", {"polarization": "IAU"}, "^polarization: got 'IAU', expected 'COSMO' or None"),

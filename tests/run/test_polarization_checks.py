@@ -32,6 +32,12 @@ def test_a_synthesis_of_one_map_has_no_such_section():
         config_from_tree({"data": {"path": "m.fits"}, "polarization": {"parity": "even"}})
 
 
+def test_a_single_pair_needs_no_list():
+    assert settings(polarization={"fields": ["E", "B"], "pairs": "EB"}).polarization.pairs == (
+        "EB",
+    )
+
+
 @pytest.mark.parametrize("fields", [["E", "B"], ["Q", "U"], ["T", "Q", "U"], ["B", "T", "E"]])
 def test_fields_that_go_together(fields):
     assert list(settings(polarization={"fields": fields}).polarization.fields) == fields
@@ -53,7 +59,7 @@ def test_fields_that_go_together(fields):
         ),
         ({"polarization": {"fields": ["Q", "U"], "lmax": 8}}, "lmax only with E and B"),
         ({"polarization": {"lmax": 1}}, "polarization.lmax"),
-        ({"polarization": {"pairs": ["TT", "TX"]}}, "polarization.pairs: got 'TX'"),
+        ({"polarization": {"pairs": ["TT", "TX"]}}, "polarization.pairs that fit .got 'TX'"),
         ({"polarization": {"pairs": ["TE", "ET", "BB"]}}, "got ET twice"),
         ({"polarization": {"pairs": ["TT", "TE"]}}, "polarization.pairs with B, or"),
         ({"polarization": {"parity": "odd"}}, "polarization.parity"),

@@ -43,12 +43,15 @@ def test_fields_with_a_template_or_without(fields):
         ({"polarization": {"fields": ["E", "B", "B"]}}, "polarization.fields of E and B, with T"),
         ({"polarization": {"fields": ["I", "E", "B"]}}, "the intensity I is called T"),
         ({"polarization": {"parity": "even"}}, "polarization.parity = 'all' with"),
-        ({"polarization": {"pairs": ["EE", "BB", "TT"]}}, "polarization.pairs: got TT of templ"),
+        (
+            {"polarization": {"pairs": ["EE", "BB", "TT"]}},
+            "polarization.pairs that fit .got TT of templ",
+        ),
         (
             {"polarization": {"pairs": ["EE", "TE"]}},
-            "polarization.pairs: got none with the field B",
+            "polarization.pairs that fit .got none with the field B",
         ),
-        ({"polarization": {"pairs": ["EE", "BB", "QQ"]}}, "polarization.pairs: got 'QQ'"),
+        ({"polarization": {"pairs": ["EE", "BB", "QQ"]}}, "polarization.pairs that fit .got 'QQ'"),
         ({"data": {"field": 1}}, "data.field unset with"),
         ({"data": {"transform": "exp"}}, "data.transform = 'none' with"),
         ({"data": {"unseen": "mask"}}, "data.unseen = 'refuse' with .* cut sky mix"),

@@ -95,6 +95,15 @@ def test_noise_of_halves_is_that_of_their_mean(files):
     assert {"noise_first", "noise_second"} <= set(given.inputs.checksums)
 
 
+def test_data_that_are_not_the_mean_of_the_halves_are_told(files):
+    told = read_polarized_data(settings(files["first"], halves(files))).inputs.notes
+    assert told[-1].startswith("the data differ from the mean of noise.first and noise.second by 1")
+    none = read_polarized_data(settings(files["mean"], halves(files))).inputs.notes
+    assert not any("differ" in note for note in none)
+    added = read_polarized_data(settings(files["sky"], halves(files, add_to_data=True)))
+    assert not any("differ" in note for note in added.inputs.notes)
+
+
 def test_an_iau_half_gives_the_same_noise(files):
     path = files["folder"] / "iau.fits"
     with fits.open(files["second"]) as units:

@@ -3,6 +3,7 @@
 import csv
 import json
 import tomllib
+from dataclasses import replace
 
 import healpy
 import numpy as np
@@ -18,6 +19,7 @@ from jaxscat.run import polarized_results
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.execute import run_experiment
 from jaxscat.run.polarized_inputs import read_polarized
+from jaxscat.run.polarized_notes import held_spectra
 from jaxscat.run.polarized_synthesis import measure_target
 from jaxscat.run.targets import build_run_pyramid
 from jaxscat.run.validate import validate_run
@@ -225,6 +227,8 @@ def test_q_and_u_as_scalars_where_pixels_lack_data(maps, tmp_path):
     for name in ("Q_STOKES", "START_Q", "SEED_1_U"):
         assert (table[name].ravel() == np.float32(UNSEEN)).sum() == 60
     assert "MASK_1" in table.names and outcome.results["lmax"] is None
+    assert outcome.results["sky"]["sky_fraction"] == pytest.approx(708 / 768)
+    assert "92 % of the sky" in (outcome.folder / "report.html").read_text()
 
 
 def test_a_map_without_u_is_refused(maps, tmp_path):
@@ -232,3 +236,22 @@ def test_a_map_without_u_is_refused(maps, tmp_path):
     save_maps(path, {"I_STOKES": maps["stokes"]["I"], "Q_STOKES": maps["stokes"]["Q"]})
     with pytest.raises(ValueError, match="expected one Q and one U"):
         run_experiment(settings(path), tmp_path / "refused")
+
+
+@pytest.mark.parametrize(
+    ("changes", "held", "zero"),
+    [
+        ({}, "TE, TB, EB", None),
+        ({"parity": "even"}, "TE", "TB, EB"),
+        ({"pairs": ["TT", "EE", "BB", "BE"]}, "EB", "TE, TB"),
+        ({"pairs": ["TT", "EE", "BB"]}, None, "TE, TB, EB"),
+    ],
+)
+def test_notes_name_the_spectra_that_the_form_holds(file, changes, held, zero):
+    config = settings(file, polarization={"pairs": None} | changes)
+    inputs = read_polarized(config)
+    said = held_spectra(config, inputs)
+    assert (f"the cross spectra {held}: imposed" in said) == (held is not None)
+    assert (f"It makes those of {zero} zero." in said) == (zero is not None)
+    assert "inside the mask" not in said
+    assert "inside the mask" in held_spectra(config, replace(inputs, mask=np.ones(NPIX)))

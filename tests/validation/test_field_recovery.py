@@ -122,6 +122,10 @@ def test_sentences_without_a_truth(skies, pyramid):
     said = describe_field_recovery(found, "converged", np.array([1.0]), ["data"], pairs=["EE"])
     assert "There is no truth to compare with, so errors are unknown." in said
     assert said[-1].endswith("times that of the data less the noise.")
+    strong = {name: np.full(3 * NSIDE, 9.0) for name in "EB"}
+    wrong = assess_fields({"data": data, "reconstruction": truth}, pyramid, noise=strong, lmax=LMAX)
+    said = describe_field_recovery(wrong, "converged", np.array([1.0]), ["data"], pairs=["EE"])
+    assert "It is stronger than the data (up to " in said[-1]
     said = describe_field_recovery(found, "no signal", np.array([9.0]), [], pairs=["EE"])
     assert said[0].startswith("No signal") and not any("χ²" in line for line in said)
 

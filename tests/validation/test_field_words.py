@@ -94,8 +94,8 @@ def test_sentences_name_the_worst_and_the_best():
         "From l = 9 on, the power in every bin is within 3 % (TT) and 10 % (BB) of the original's. "
         "Beyond l = 16 new maps have 2 % (T) of their variance.",
         "Not imposed (parity = “even”): TB of the power, and all handedness of textures, which a "
-        "mirror changes. Correlations of the new maps reach 0.05 in TB (the original 0.2) in a "
-        "bin.",
+        "mirror changes. From l = 9 on, correlations of the new maps reach 0.05 in TB (the "
+        "original 0.2) in a bin.",
     ]
 
 
@@ -166,4 +166,4 @@ def test_pairs_that_the_target_does_not_have_are_named(imposed):
     assert sentences[-1].startswith(f"The target has no {missing}.")
     near = "the correlation of fields within 0.15 (TB)" in sentences[-2]
     assert near == ("TB" in imposed)
-    assert ("Correlations of the new maps reach" in sentences[-1]) == ("TB" not in imposed)
+    assert ("orrelations of the new maps reach" in sentences[-1]) == ("TB" not in imposed)

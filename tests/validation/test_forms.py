@@ -53,6 +53,17 @@ def test_coefficients_are_compared_as_the_target_has_them(maps, pyramid, measure
     assert whole.scales == 1 and whole.has(("B", "T")) and whole.has(("T", "T"))
 
 
+def test_power_of_an_odd_pair_has_no_even_mean(maps, pyramid, measured):
+    _, isotropic = forms(maps, pyramid)
+    even, both = forms(maps, pyramid, parity="even")
+    for group in ("S1", "S2", "S3", "S3P", "S4"):
+        assert both.is_empty(PAIR, group) == (group in ("S1", "S2"))
+        assert not any(form.is_empty(PAIR, group) for form in (isotropic, even))
+        assert not both.is_empty(("B", "B"), group)
+    for group in (both.bring(PAIR, measured["TB"]).s1, both.bring(PAIR, measured["TB"]).s2):
+        np.testing.assert_allclose(group, 0, atol=1e-12)
+
+
 def test_bounds_of_means_are_means_of_bounds(maps, pyramid, measured):
     whole, isotropic = forms(maps, pyramid)
     bounds = coherence_bounds(measured["TT"], measured["BB"])

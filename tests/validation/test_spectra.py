@@ -13,12 +13,24 @@ from jaxscat.validation.spectra import (
     binned_correlation,
     binned_ratio,
     chance_correlation,
+    less_noise,
     mean_ratio,
     octave_ranges,
 )
 
 NSIDE = 16
 LMAX = 3 * NSIDE - 1
+
+
+def test_data_less_noise_are_exact_bin_by_bin_and_unknown_where_noise_covers_them():
+    bins = [(2, 3), (4, 7), (8, 15)]
+    signal = np.concatenate([[0, 0], np.arange(2.0, 16.0) ** -4])  # steep, which smoothing levels
+    noise = np.full(17, 1e-3)  # with the level beyond
+    found = less_noise(signal + noise[:16], noise, bins)
+    np.testing.assert_allclose(found[2:8], signal[2:8], rtol=1e-12)
+    assert np.isnan(found[8:]).all()
+    ratios = binned_ratio(signal + noise[:16], found, bins)
+    assert ratios[0] == pytest.approx(1 + 12e-3 / (5 * 2**-4 + 7 * 3**-4)) and np.isnan(ratios[2])
 
 
 def map_from(alm):
