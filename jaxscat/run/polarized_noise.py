@@ -75,9 +75,9 @@ def build_polarized_noise(config: Config, inputs: PolarizedInputs) -> PolarizedN
             for name in ("first", "second")
         ]
         (q1, u1), (q2, u2) = halves
+        q, u = _noise_of_halves(q1, q2, dtype), _noise_of_halves(u1, u2, dtype)
         if not settings.add_to_data:
             notes = _differences(halves, inputs)
-        q, u = _noise_of_halves(q1, q2, dtype), _noise_of_halves(u1, u2, dtype)
     else:
         maps = np.stack(
             [

@@ -45,7 +45,7 @@ def test_fields_with_a_template_or_without(fields):
         ({"polarization": {"parity": "even"}}, "polarization.parity = 'all' with"),
         (
             {"polarization": {"pairs": ["EE", "BB", "TT"]}},
-            "polarization.pairs that fit .got TT of templ",
+            "polarization.pairs that fit .got TT of t",
         ),
         (
             {"polarization": {"pairs": ["EE", "TE"]}},
