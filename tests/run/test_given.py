@@ -12,7 +12,7 @@ from jaxscat.run.config import config_from_tree
 from jaxscat.run.given import read_given
 from jaxscat.run.reconstruction import Reconstructed
 from jaxscat.run.reconstruction_report import WIENER, best_filters
-from jaxscat.run.reconstruction_results import _describe_solution
+from jaxscat.run.reconstruction_results import describe_solution
 
 NPIX, SEEN = 192, np.arange(192) >= 60
 MAP = np.random.default_rng(0).gamma(2.0, size=NPIX)
@@ -89,5 +89,5 @@ def test_a_run_that_ends_before_any_renewal_has_made_none():
     state = RenewalState(
         np.zeros((1, 4)), 0, ("no signal",), {"scattering": np.full((1, 1), np.nan)}, np.zeros(1)
     )
-    found = _describe_solution(None, collect(state, [None], state.maps, {}, None))
+    found = describe_solution(None, collect(state, [None], state.maps, {}, None))
     assert found["renewals"] == 0 and found["status"] == "no signal"
