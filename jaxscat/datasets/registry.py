@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from jaxtyping import Float
 
-from jaxscat.datasets.cosmic_web import cosmic_web_map
+from jaxscat.datasets.packaged import packaged_cosmic_web
 from jaxscat.datasets.polarized_dust import polarized_dust_maps
 
 DATA_VARIABLE = "JAXSCAT_DATA"
@@ -27,7 +27,8 @@ class DatasetError(ValueError):
 class Dataset:
     """A named full-sky NESTED map, or several maps that are Stokes parameters.
 
-    They are either computed by `make`, or read from a file given by `url`, `file` and `sha256`.
+    They are either made by `make`, on demand or from a file that is `packaged` with jaxscat, or
+    read from a file given by `url`, `file` and `sha256`.
     `stokes` names the rows of an array of Stokes parameters, in the convention COSMO; without it,
     there is one map of shape (npix,).
     """
@@ -38,6 +39,7 @@ class Dataset:
     source: str
     licence: str
     make: Callable[[], Float[np.ndarray, "*S p"]] | None = None
+    packaged: bool = False
     stokes: tuple[str, ...] = ()
     url: str = ""
     file: str = ""
@@ -62,7 +64,7 @@ class DatasetRow:
 
 @lru_cache(maxsize=1)
 def _cosmic_web() -> Float[np.ndarray, " p"]:
-    return cosmic_web_map(64)
+    return packaged_cosmic_web()
 
 
 @lru_cache(maxsize=1)
@@ -80,6 +82,7 @@ _DATASETS = {
             source="made by jaxscat (jaxscat.datasets.cosmic_web)",
             licence="BSD-3-Clause",
             make=_cosmic_web,
+            packaged=True,
         ),
         Dataset(
             name="polarized-dust",
@@ -125,7 +128,8 @@ def describe() -> list[DatasetRow]:
     rows = []
     for dataset in _DATASETS.values():
         if dataset.make is not None:
-            available, location = True, "made on demand"
+            available = True
+            location = "part of jaxscat" if dataset.packaged else "made on demand"
         else:
             present = [path for path in _places(dataset) if _is_readable(path)]
             intact = [path for path in present if _sha256(path) == dataset.sha256]

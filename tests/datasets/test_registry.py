@@ -80,7 +80,7 @@ def test_unknown_name_is_refused():
             call("cmb")
 
 
-def test_cosmic_web_is_made_by_the_package(monkeypatch):
+def test_cosmic_web_is_part_of_the_package(monkeypatch):
     monkeypatch.setenv("JAXSCAT_DATA", "/nowhere")
     assert dataset_path("cosmic-web") is None
     first = load_dataset("cosmic-web")
@@ -88,6 +88,7 @@ def test_cosmic_web_is_made_by_the_package(monkeypatch):
     first[:] = 0  # a caller's change must not reach the next one
     assert load_dataset("cosmic-web").std() == pytest.approx(1)
     assert load_map("cosmic-web", 16).shape == (3072,)
+    assert row("cosmic-web").location == "part of jaxscat"
 
 
 def test_data_folder_comes_first(small_lss, monkeypatch):
