@@ -35,6 +35,9 @@ class Observer:
     def stage(self, name: str) -> None:
         """Receive the name of a stage that begins."""
 
+    def compiling(self) -> None:
+        """Learn that the stage begins with compiling its programs, or with loading them."""
+
     def building(self, done: int, total: int) -> None:
         """Receive the number of finished parts of a stage and their total."""
 

@@ -111,6 +111,12 @@ def keep_programs() -> None:
     warnings.showwarning = _mend(cache.folder, warnings.showwarning)
 
 
+def has_no_programs() -> bool:
+    """Tell whether programs are kept, but none is there yet: all are compiled in this command."""
+    folder = find_cache().folder
+    return folder is not None and next(_programs(folder), None) is None
+
+
 def with_cache_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option --no-compilation-cache."""
     switch = typer.Option("--no-compilation-cache", help="Compile all anew, and keep nothing.")

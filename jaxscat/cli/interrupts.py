@@ -134,6 +134,10 @@ class _Watched(Observer):
             self._interrupts.look()
         self._observer.stage(name)
 
+    def compiling(self) -> None:
+        self._observer.compiling()
+        self._look()
+
     def building(self, done: int, total: int) -> None:
         self._observer.building(done, total)
         self._look()

@@ -10,7 +10,7 @@ import jax
 import typer
 from rich.table import Table
 
-from jaxscat.cli.compilation_cache import find_cache, with_cache_option
+from jaxscat.cli.compilation_cache import find_cache, has_no_programs, with_cache_option
 from jaxscat.cli.console import (
     DIVERGED,
     INTERRUPTED,
@@ -52,6 +52,11 @@ from jaxscat.statistics.comparison import choose_errors, common_scales, compare_
 from jaxscat.statistics.storage import load_statistics, save_statistics
 from jaxscat.validation.ensemble import copy_test
 from jaxscat.validation.sky import sky_sentence
+
+FIRST_COMMAND = (
+    "Programs are compiled for the first time on this machine, which takes up to a minute on a "
+    "few cores. They are kept: the next run of this kind begins within seconds."
+)
 
 app = typer.Typer(
     help="Scattering covariances on HEALPix maps: measure, synthesize, validate.",
@@ -135,6 +140,8 @@ def run(
             if name is not None and opened.results is None:
                 _download(name)
         first = jax.process_index() == 0
+        if first and opened.results is None and has_no_programs():
+            show_line(FIRST_COMMAND)
         with show_progress(error_console()) if first else show_nothing() as shown:
             observer = interrupts.watched(shown)
             try:

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from jaxscat.progress import Observer
 
+COMPILING = "compiling, or loading what was compiled before"
+
 
 class ProgressBar(Observer):
     """Live bars on a terminal; the synthesis shows its loss and speed. Use as a context."""
@@ -40,6 +42,10 @@ class ProgressBar(Observer):
         self._finish()
         self._task = self._progress.add_task(name, total=None, note="")
 
+    def compiling(self) -> None:
+        """Say so beside the bar until the stage advances or ends."""
+        self._progress.update(self._task, note=COMPILING)
+
     def building(self, done: int, total: int) -> None:
         """Advance the bar of the stage."""
         self._progress.update(self._task, completed=done, total=total)
@@ -57,6 +63,8 @@ class ProgressBar(Observer):
         (task,) = [task for task in self._progress.tasks if task.id == self._task]
         if task.total is None:
             self._progress.update(self._task, completed=1, total=1)
+        if task.fields["note"] == COMPILING:
+            self._progress.update(self._task, note="")
         self._progress.stop_task(self._task)
 
 
@@ -78,6 +86,10 @@ class ProgressLines(Observer):
         """Write the name of the stage."""
         self._began, self._last = time.monotonic(), -float("inf")
         self._write(name)
+
+    def compiling(self) -> None:
+        """Write that the stage begins so."""
+        self._write(f"  {COMPILING}")
 
     def building(self, done: int, total: int) -> None:
         """Write the finished part of the stage, if it takes long."""

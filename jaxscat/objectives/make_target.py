@@ -267,8 +267,8 @@ def _measure_with_error(
     reduction: Reduction | None,
 ) -> tuple[Any, Any]:
     """Return the coefficients of a map and their errors: measured, normalized, floored, reduced."""
-    # As the loss does, to the last bit.
-    constant = replace(measurement, constant_mask=True)
+    # As the loss does, to the last bit; without a mask it is the program of `measure`.
+    constant = replace(measurement, constant_mask=measurement.mask is not None)
     mean = finest_covariances(measure_coefficients(map, constant), scales)
     spread = positive(finest_covariances(measure_errors(map, measurement, formula), scales))
     if normalization is not None:

@@ -101,6 +101,7 @@ def denoise_polarized(
         pyramid = build_run_pyramid(config, given.inputs.nside, progress=observer.building)
     shown = "" if settings.seeds is None else f": {len(settings.seeds)} seeds"
     observer.stage(f"denoising E and B{shown}")
+    observer.compiling()
     options: dict[str, Any] = {} if settings.start is None else {"start": settings.start}
     result = denoise_fields(
         given.data,

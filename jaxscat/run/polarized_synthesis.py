@@ -85,6 +85,7 @@ def synthesize_polarized(
     footprint = build_footprint(inputs.mask)
     with clock.measure("target"):
         observer.stage("measuring the map")
+        observer.compiling()
         target = measure_target(config, inputs, pyramid)
         form = None
         if harmonic:
@@ -99,6 +100,7 @@ def synthesize_polarized(
     count = len(settings.seeds)
     shown = f"seed {settings.seeds[0]}" if count == 1 else f"{count} seeds"
     observer.stage(f"synthesizing {', '.join(inputs.fields)}: {shown}")
+    observer.compiling()
     result = synthesize_fields(
         target,
         pyramid,

@@ -136,6 +136,7 @@ def prepare(
         pyramid = build_run_pyramid(config, nside, cells=cells, progress=observer.building)
     with clock.measure("target"):
         observer.stage("measuring the map")
+        observer.compiling()
         working = build_working_map(config, inputs.original, build_footprint(inputs.mask))
         given = working.values, inputs.mask, inputs.second
         values, mask, second = (select_cells(map, cells) for map in given)

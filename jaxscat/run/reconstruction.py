@@ -77,6 +77,7 @@ def reconstruct_run(
     seeds = config.reconstruction.seeds
     shown = "" if seeds is None else f": {len(seeds)} seeds"
     observer.stage(f"{STAGES[config.task.kind]}{shown}")
+    observer.compiling()
     checkpoints = build_checkpoints(config, run, given.checksums)
     result = solve(config, given, pyramid, checkpoints=checkpoints, callback=observer.step)
     return Reconstructed(given, truth, pyramid, result)

@@ -144,6 +144,7 @@ def synthesize_run(
         observer.stage(_describe_stage(seeds, processes, checkpoints))
         result = None
         if seeds:
+            observer.compiling()
             result = synthesize(prepared, seeds, checkpoints=checkpoints, callback=observer.step)
         if processes.count > 1:
             write_part(run.state, processes, result)

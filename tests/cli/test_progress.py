@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from jaxscat.cli.progress import ProgressBar, ProgressLines, show_progress
+from jaxscat.cli.progress import COMPILING, ProgressBar, ProgressLines, show_progress
 from jaxscat.progress import Progress
 
 
@@ -24,11 +24,13 @@ def test_lines_are_sparse_and_always_have_the_last_step():
     console = Console(file=io.StringIO())
     with ProgressLines(console, every_seconds=1000.0) as observer:
         observer.stage("synthesizing seed 1")
+        observer.compiling()
         for step in range(10, 101, 10):
             observer.step(progress(step))
     lines = console.file.getvalue().splitlines()
     assert lines == [
         "synthesizing seed 1",
+        "  compiling, or loading what was compiled before",
         "  step 10/100  loss 12.35  4.0 steps/s",
         "  step 100/100  loss 12.35  4.0 steps/s",
     ]
@@ -63,11 +65,19 @@ def test_bar_shows_stages_loss_and_speed():
     with ProgressBar(console) as observer:
         observer.stage("building the wavelets")
         observer.building(3, 6)
+        observer.stage("measuring the map")
+        observer.compiling()
         observer.stage("synthesizing seed 1")
+        observer.compiling()
+        observer._progress.refresh()
+        assert COMPILING in console.file.getvalue()
         observer.step(progress(50))
+        console.file.seek(0)
+        console.file.truncate()
     text = console.file.getvalue()
     for word in ("building the wavelets", "synthesizing seed 1", "50/100", "12.35", "4.0 steps/s"):
         assert word in text
+    assert COMPILING not in text
 
 
 def test_observer_suits_the_console():
