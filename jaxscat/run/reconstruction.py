@@ -18,11 +18,12 @@ from jaxscat.reconstruction.inpaint import inpaint
 from jaxscat.reconstruction.options import Renewals, TermOptions
 from jaxscat.reconstruction.result import Reconstruction
 from jaxscat.reconstruction.separate import separate
-from jaxscat.run.config import Config, TargetConfig
+from jaxscat.run.config import Config
 from jaxscat.run.folder import RunFolder
 from jaxscat.run.given import Given, Truth, read_given
 from jaxscat.run.provenance import Clock
 from jaxscat.run.run_checkpoints import build_checkpoints
+from jaxscat.run.sections import TargetConfig
 from jaxscat.run.targets import build_run_pyramid, build_run_target
 
 # What a task does, as its stage is shown.

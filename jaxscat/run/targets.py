@@ -13,8 +13,9 @@ from jaxscat.maps import seen_pixels
 from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.run.config import Config, TargetConfig
+from jaxscat.run.config import Config
 from jaxscat.run.kept_pyramids import provide_pyramid
+from jaxscat.run.sections import TargetConfig
 from jaxscat.statistics.alignment import align_orientations
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.hidden import Hidden
