@@ -59,7 +59,8 @@ def read_fields(
             raise ValueError(
                 f"{name}: got an array of shape {values.shape}, expected one map of shape (npix,)"
             )
-        return [_array_field(to_nested(_as_numbers(values, name), how.order, name), requests)]
+        nested = to_nested(_as_numbers(values, name), how.order, name)
+        return [replace(_array_field(nested, requests), order=how.order or "NESTED")]
     if path.name.lower().endswith(FITS_SUFFIXES):
         if how.select:
             raise ValueError(f"select: got {dict(how.select)!r}, but {name} has no dimensions")
