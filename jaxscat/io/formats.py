@@ -23,6 +23,11 @@ FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
 XARRAY_SUFFIXES = (".zarr", ".nc", ".nc4")
 
 
+def map_suffixes() -> tuple[str, ...]:
+    """Return how the names of files of maps end."""
+    return (".npy", *FITS_SUFFIXES, *XARRAY_SUFFIXES)
+
+
 def check_order(order: str | None) -> str | None:
     """Normalize a pixel order to "RING", "NESTED" or None; ValueError for anything else."""
     if order is None:
@@ -75,7 +80,7 @@ def find_file(source: Any, name: str) -> Path:
             f"source: got {type(source).__name__}, expected a file name or a dataset name"
         )
     path = Path(source)
-    known = (".npy", *FITS_SUFFIXES, *XARRAY_SUFFIXES)
+    known = map_suffixes()
     if not path.name.lower().endswith(known):
         raise ValueError(
             f"source: got {str(source)!r}, expected a file that ends in {', '.join(known)} "

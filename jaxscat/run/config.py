@@ -11,6 +11,8 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError, model_validator
 
+from jaxscat.datasets.registry import dataset_names
+from jaxscat.io.formats import map_suffixes
 from jaxscat.run.config_types import Section
 from jaxscat.run.overrides import (
     ConfigError,
@@ -107,11 +109,32 @@ def load_config(path: str | Path, overrides: Mapping[str, Sequence[str]] | None 
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {str(path)!r} is not valid TOML: {error}") from None
-    for location, words in (overrides or {}).items():
+    return _complete(tree, overrides or {}, path.stem, str(path))
+
+
+def config_of_map(source: str, overrides: Mapping[str, Sequence[str]] | None = None) -> Config:
+    """Make the config of a map alone: a dataset by its name, or a file of maps by its path.
+
+    `overrides` are those of `load_config`. `run.name` is the name of the dataset, or that of the
+    file without its suffixes. Raises `ConfigError` as `load_config`.
+    """
+    dataset = source in dataset_names()
+    tree: dict[str, Any] = {"data": {"dataset" if dataset else "path": source}}
+    name = Path(source).name
+    known = [suffix for suffix in map_suffixes() if name.lower().endswith(suffix)]
+    stem = name[: -max(map(len, known))] if known and not dataset else name
+    return _complete(tree, overrides or {}, stem or "run", source)
+
+
+def _complete(
+    tree: dict[str, Any], overrides: Mapping[str, Sequence[str]], name: str, source: str
+) -> Config:
+    """Put overrides on a tree, name its run unless it has a name, and check it."""
+    for location, words in overrides.items():
         override_entry(tree, location, words, Config)
     if isinstance(tree.setdefault("run", {}), dict):
-        tree["run"].setdefault("name", re.sub(r"[^A-Za-z0-9_.-]|^[.-]", "_", path.stem))
-    return config_from_tree(tree, source=str(path))
+        tree["run"].setdefault("name", re.sub(r"[^A-Za-z0-9_.-]|^[.-]", "_", name))
+    return config_from_tree(tree, source=source)
 
 
 def config_from_tree(tree: Mapping[str, Any], *, source: str = "config") -> Config:

@@ -86,7 +86,9 @@ class TargetConfig(Section):
     """Whether S1, S2, S3 and S4 have fixed shares of the loss, or every coefficient counts
     alike."""
     mask: FileName | None = None
-    """Map of weights from 0 (ignored) up. It is in `data.order` if its file states no order."""
+    """Map of weights from 0 (ignored) up."""
+    mask_order: Literal["RING", "NESTED"] | None = None
+    """Order of the pixels in a mask file that does not state it. Unset, `data.order`."""
     mask_field: Column = None
     """Column or variable of the mask. Unset, the only one."""
     mask_hdu: Column = None
@@ -108,6 +110,8 @@ class TargetConfig(Section):
     second: Source | None = None
     """A second map, with which every map is measured together; it is read and transformed as the
     original is."""
+    second_order: Literal["RING", "NESTED"] | None = None
+    """Order of the pixels in a second file that does not state it. Unset, `data.order`."""
     second_field: Column = None
     """Column or variable of the second map. Unset, that of the original."""
     second_hdu: Column = None

@@ -136,6 +136,8 @@ class GapsConfig(Section):
 
     path: FileName | None = None
     """Map that is one (or True) in the pixels to fill and zero in all others."""
+    order: Literal["RING", "NESTED"] | None = None
+    """Order of the pixels in that file, if it does not state it. Unset, `data.order`."""
     field: Column = None
     """Column or variable of that file. Unset, the only one."""
     hdu: Column = None
