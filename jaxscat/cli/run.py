@@ -45,7 +45,8 @@ Make new maps like a map, or run any other experiment, and write its folder.
     map="jaxscat run MAP makes a new map like a map of yours, with settings for a first look. Its "
     "folder then has a config.toml with all of them, which jaxscat run takes as well.",
     options="Every setting is an option, lists too: --synthesis.seeds 1 2 3. jaxscat settings "
-    f"explains them. Those of most runs have short names: --{', --'.join(SHORT)}.",
+    f"explains them. Those of most runs have short names: --{', --'.join(SHORT)}. "
+    "--seeds 4 makes four maps, --seeds 7 8 those of these seeds.",
     config="jaxscat run CONFIG.toml takes the settings from a file, such as the config.toml of a "
     "former run, or one that jaxscat init has made; options on the command line count more.",
 )

@@ -30,7 +30,7 @@ def settings(
     """Explain the settings of a run: what they may be, what they are by default, what they do."""
     with errors_in_one_line():
         found = _select(name)
-        if name is not None and len(found) == 1 and found[0].name == name:
+        if len(found) == 1:
             for line in _describe_one(found[0]):
                 say(line)
             return

@@ -1,10 +1,15 @@
-"""Short options of `jaxscat run`: the settings of most runs, by the names that `measure` has."""
+"""Short options of `jaxscat run`: the settings of most runs, by the names that `measure` has.
+
+They mean the same as the settings, but for `--seeds 4`, which are four seeds as in a config, where
+`--synthesis.seeds 4` is the seed 4.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
 
+from jaxscat.fields.seeds import MAX_SEEDS
 from jaxscat.run.overrides import ConfigError
 
 SHORT = {
@@ -54,5 +59,18 @@ def expand_short(overrides: Mapping[str, list[str]]) -> dict[str, list[str]]:
             raise ConfigError(f"--{location} is not a setting; {hint} (or --section.key value)")
         if full in found:
             raise ConfigError(f"--{location}: got {full} twice, expected it once")
-        found[full] = [word.upper() for word in words] if full.endswith("order") else words
+        if full.endswith("order"):
+            words = [word.upper() for word in words]
+        elif name == "seeds":
+            words = _count_seeds(words)
+        found[full] = words
     return found
+
+
+def _count_seeds(words: list[str]) -> list[str]:
+    """Return the seeds of `--seeds 4`, which are 0 to 3 as in a config; a list stays as it is."""
+    if len(words) > 1 or not words[0].isdecimal():
+        return words
+    if not 1 <= int(words[0]) <= MAX_SEEDS:
+        raise ConfigError(f"--seeds {words[0]}: expected a number of new maps, or several seeds")
+    return [str(seed) for seed in range(int(words[0]))]

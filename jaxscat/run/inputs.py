@@ -94,7 +94,7 @@ def transform_inputs(config: Config, inputs: Inputs, weights: np.ndarray | None)
     Raises `ValueError` for a map that cannot be standardised.
     """
     transform, second = config.data.transform, inputs.second
-    if transform == "none":
+    if transform in ("none", "log"):  # of the logarithm new maps are taken back
         return inputs
     return replace(
         inputs,

@@ -51,9 +51,10 @@ class DataConfig(Section):
     select: Select = None
     """Place on every further dimension of a zarr or netCDF variable: a number from 0, or a
     coordinate."""
-    transform: Literal["none", "standardise", "exp"] = "none"
-    """What is done with the values before anything else: "standardise" subtracts the mean and
-    divides by the standard deviation, "exp" takes the exponential of that."""
+    transform: Literal["none", "standardise", "exp", "log"] = "none"
+    """What is done with the values first: "standardise" subtracts the mean and divides by the
+    standard deviation, "exp" takes the exponential of that. With "log" new maps are made from the
+    logarithm of a positive map and taken back: they are positive and in its unit."""
 
 
 class PyramidConfig(Section):

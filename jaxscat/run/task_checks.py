@@ -81,6 +81,8 @@ def check_task(config: Config) -> None:
     _check_source(config)
     if kind == "synthesis":
         return
+    if config.data.transform == "log":
+        raise ValueError("data.transform = 'log' only with task.kind = 'synthesis'")
     if kind == "polarization":
         check_polarization(config)
         return
