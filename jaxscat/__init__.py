@@ -20,6 +20,7 @@ from jaxscat.harmonics.polarization import qu_from_eb as qu_from_eb
 from jaxscat.harmonics.polarization_transform import (
     PolarizationTransform as PolarizationTransform,
 )
+from jaxscat.io.arrays import from_healpy as from_healpy
 from jaxscat.io.maps import load_map as load_map
 from jaxscat.io.maps import load_map_and_mask as load_map_and_mask
 from jaxscat.io.maps import load_mask as load_mask

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import jax
 import platformdirs
@@ -121,7 +121,10 @@ def with_cache_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option --no-compilation-cache."""
     switch = typer.Option("--no-compilation-cache", help="Compile all anew, and keep nothing.")
     name, kind = "no_compilation_cache", Annotated[bool, switch]
+    # Resolved here: typer drops the options of names that it has to look up itself.
+    hints = get_type_hints(command, include_extras=True)
     signature = inspect.signature(command)
+    own = [one.replace(annotation=hints[one.name]) for one in signature.parameters.values()]
     added = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
 
     @functools.wraps(command)
@@ -130,9 +133,8 @@ def with_cache_option(command: Callable[..., None]) -> Callable[..., None]:
             jax.config.update("jax_enable_compilation_cache", False)
         command(*arguments, **given)
 
-    parameters = [*signature.parameters.values(), added]
-    command_with_option.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore
-    command_with_option.__annotations__ = command.__annotations__ | {name: kind}
+    command_with_option.__signature__ = signature.replace(parameters=[*own, added])  # pyright: ignore
+    command_with_option.__annotations__ = hints | {name: kind}
     return command_with_option
 
 

@@ -6,17 +6,14 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import typer
 from rich.table import Table
 
-from jaxscat.cli.compilation_cache import find_cache, has_no_programs, with_cache_option
+from jaxscat.cli.compilation_cache import find_cache, with_cache_option
 from jaxscat.cli.console import (
-    DIVERGED,
     INTERRUPTED,
     error_console,
     errors_in_one_line,
-    fail,
     print_table,
     say,
     show_line,
@@ -24,11 +21,14 @@ from jaxscat.cli.console import (
 )
 from jaxscat.cli.environment import accept_any_text, collect_rarely, ensure_home
 from jaxscat.cli.interrupts import interrupts
-from jaxscat.cli.jax_setup import configure, reach_coordinator, read_cluster, require_devices
-from jaxscat.cli.measure import MeasureOptions, check_output, measure_files, split_masks
+from jaxscat.cli.jax_setup import configure, require_devices
+from jaxscat.cli.measure import MeasureOptions, measure_files, split_masks
 from jaxscat.cli.options import with_options
-from jaxscat.cli.outcome import show_outcome
-from jaxscat.cli.progress import show_nothing, show_progress
+from jaxscat.cli.order_question import CommandsWithWords, orders_to_choose
+from jaxscat.cli.outputs import check_output
+from jaxscat.cli.progress import show_progress
+from jaxscat.cli.run import RUN_HELP, download, run
+from jaxscat.cli.settings import init, settings
 from jaxscat.cli.tables import (
     comparison_table,
     describe_copies,
@@ -37,28 +37,21 @@ from jaxscat.cli.tables import (
     summary_table,
     validation_table,
 )
-from jaxscat.datasets.registry import dataset_names, dataset_path, describe
+from jaxscat.datasets.registry import dataset_names, describe
 from jaxscat.io.archive import write_bytes
 from jaxscat.plotting import as_label, plot_coefficients, render_figure, write_figure
 from jaxscat.run.config import load_config
-from jaxscat.run.execute import run_experiment
-from jaxscat.run.folder import REPORT, RunFolder
+from jaxscat.run.folder import REPORT
 from jaxscat.run.kept_pyramids import describe_kept
-from jaxscat.run.overrides import parse_overrides
 from jaxscat.run.provenance import describe_devices, versions
-from jaxscat.run.results import has_diverged
 from jaxscat.run.validate import validate_run
 from jaxscat.statistics.comparison import choose_errors, common_scales, compare_statistics
 from jaxscat.statistics.storage import load_statistics, save_statistics
 from jaxscat.validation.ensemble import copy_test
 from jaxscat.validation.sky import sky_sentence
 
-FIRST_COMMAND = (
-    "Programs are compiled for the first time on this machine, which takes up to a minute on a "
-    "few cores. They are kept: the next run of this kind begins within seconds."
-)
-
 app = typer.Typer(
+    cls=CommandsWithWords,
     help="Scattering covariances on HEALPix maps: measure, synthesize, validate.",
     add_completion=False,
     no_args_is_help=True,
@@ -87,85 +80,13 @@ def main() -> None:
         raise SystemExit(INTERRUPTED) from None
 
 
-@app.command(
+app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     options_metavar="[--section.key value ...] [OPTIONS]",
-)
-@with_cache_option
-def run(
-    context: typer.Context,
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The experiment.")],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Folder for the results; default runs/<name>."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the folder of a former run.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was interrupted or killed.")
-    ] = False,
-    distributed: Annotated[
-        bool,
-        typer.Option(
-            "--distributed", help="One of several processes, of which the cluster tells JAX."
-        ),
-    ] = False,
-    coordinator: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Address of the first of several processes."),
-    ] = None,
-    processes: Annotated[int | None, typer.Option(help="How many they are.")] = None,
-    process: Annotated[int | None, typer.Option(help="Number of this one, from 0.")] = None,
-) -> None:
-    """Run one experiment and write its folder.
-
-    Options of the form --section.key override entries of the config, lists too:
-    --synthesis.seeds 1 2 3
-    """
-    with errors_in_one_line():
-        settings = load_config(config, parse_overrides(context.args))
-        folder = output if output is not None else Path("runs") / settings.run.name
-        if resume and overwrite:
-            raise ValueError("--resume and --overwrite: expected one of them")
-        cluster = read_cluster(distributed, coordinator, processes, process)
-        with interrupts.at_once():
-            reach_coordinator(cluster)
-        configure(settings.run.platform, settings.run.precision, cluster)
-        if cluster is not None:
-            interrupts.listen()  # JAX has a handler of its own for several processes
-        interrupts.look()
-        opened = RunFolder.open(folder, settings, overwrite=overwrite, resume=resume)
-        for name in (settings.data.dataset, settings.truth.dataset):
-            if name is not None and opened.results is None:
-                _download(name)
-        first = jax.process_index() == 0
-        if first and opened.results is None and has_no_programs():
-            show_line(FIRST_COMMAND)
-        with show_progress(error_console()) if first else show_nothing() as shown:
-            observer = interrupts.watched(shown)
-            try:
-                outcome = run_experiment(settings, opened, observer=observer, config_path=config)
-            except KeyboardInterrupt:
-                if opened.resumable:
-                    fail("interrupted; --resume goes on with it", INTERRUPTED)
-                raise
-        if first:
-            show_outcome(outcome)
-    if not outcome.computed:
-        return
-    if outcome.status == "interrupted":
-        on = "; --resume goes on with it" if outcome.resumable else ""
-        fail(f"interrupted; the best map so far is written{on}" if first else "", INTERRUPTED)
-    if has_diverged(outcome.status):
-        text = "the loss is no longer finite; the last finite map is written"
-        fail(text if first else "", DIVERGED)
-
-
-def _download(name: str) -> None:
-    """Obtain a dataset before there are bars of ours: a download draws one of its own."""
-    with interrupts.at_once():  # a server may not answer for long
-        dataset_path(name)
+    help=RUN_HELP,
+)(run)
+app.command()(settings)
+app.command()(init)
 
 
 @app.command()
@@ -175,8 +96,8 @@ def validate(
 ) -> None:
     """Validate the maps of a run folder again, print the table and write the report anew."""
     with errors_in_one_line("interrupted; what was there is kept"):
-        settings = load_config(folder / "config.toml")
-        configure(settings.run.platform, settings.run.precision)
+        config = load_config(folder / "config.toml")
+        configure(config.run.platform, config.run.precision)
         with show_progress(error_console()) as shown:
             found = validate_run(folder, interrupts.watched(shown))
         if found.ensemble is None:
@@ -196,12 +117,15 @@ def validate(
 @with_options(MeasureOptions)
 def measure_command(options: MeasureOptions) -> None:
     """Measure the scattering covariance of a map, or of two, with standard errors."""
-    with errors_in_one_line():
+    with errors_in_one_line(), orders_to_choose():
         options.check()
+        options, said = options.with_orders()
+        for sentence in said:
+            show_line(f"note: {sentence}")
         configure("default", options.precision)
         for name in (options.map, options.second):
             if name in dataset_names():
-                _download(name)
+                download(name)
         with show_progress(error_console()) as bars:
             observer = interrupts.watched(bars)
             stored, unit = measure_files(options, observer=observer)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 import typer
 
-from jaxscat.io.archive import check_archive_name, check_replaceable
+from jaxscat.cli.outputs import check_output
 from jaxscat.io.formats import check_order
 from jaxscat.io.masks import build_footprint
 from jaxscat.io.precision import in_precision
@@ -22,6 +21,7 @@ from jaxscat.plotting import as_label
 from jaxscat.progress import Observer
 from jaxscat.run.kept_pyramids import provide_pyramid
 from jaxscat.run.map_sources import MapSources, read_maps
+from jaxscat.run.pixel_orders import settle_orders
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.errors import standard_error
 from jaxscat.statistics.hidden import HIDDEN
@@ -39,8 +39,6 @@ _CHOICES = {
     "error_formula": ERROR_FORMULAS,
 }
 
-FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
-
 
 @dataclass(frozen=True)
 class MeasureOptions:
@@ -54,6 +52,7 @@ class MeasureOptions:
         mask_threshold, both_triangles: as for `measure`.
         orientations, kernel_size, scales, geometry, precision: as for `build_pyramid`.
         order: "RING" or "NESTED", for the map, and for other files that do not state one.
+        second_order, mask_order: those of such files alone.
         field, hdu: column (or variable) and table of the map, by number or by name.
         second_field, second_hdu: those of the second map; None takes those of the map.
         mask_field, mask_hdu: those of the mask.
@@ -81,6 +80,8 @@ class MeasureOptions:
     kernel_size: Annotated[int, typer.Option(help="Side of the kernel, pixels.")] = 3
     scales: Annotated[int | None, typer.Option(help="Number of scales; default all.")] = None
     order: Annotated[str | None, typer.Option(help="RING or NESTED.")] = None
+    second_order: Annotated[str | None, typer.Option(help="RING or NESTED, second map.")] = None
+    mask_order: Annotated[str | None, typer.Option(help="RING or NESTED, mask.")] = None
     field: Annotated[
         str | None, typer.Option(help="Column or variable of a file, number or name.")
     ] = None
@@ -118,7 +119,8 @@ class MeasureOptions:
 
     def check(self) -> None:
         """Refuse options that are wrong before anything is read, with a `ValueError`."""
-        check_order(self.order)
+        for order in (self.order, self.second_order, self.mask_order):
+            check_order(order)
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(
@@ -134,6 +136,15 @@ class MeasureOptions:
             inputs.append(self.output)
             check_output("figure", self.figure, inputs, overwrite=self.overwrite, figure=True)
 
+    def with_orders(self) -> tuple[MeasureOptions, list[str]]:
+        """Return the options with orders of `.npy` files that are clear, and what says so.
+
+        Raises `UnknownOrder` for a file that might be in either order.
+        """
+        sources, said = settle_orders(self.sources)
+        found = {name: getattr(sources, name) for name in ("order", "second_order", "mask_order")}
+        return replace(self, **found), said
+
     @property
     def sources(self) -> MapSources:
         """The maps and masks to read."""
@@ -143,6 +154,8 @@ class MeasureOptions:
             self.mask,
             nside=self.nside,
             order=self.order,
+            second_order=self.second_order,
+            mask_order=self.mask_order,
             field=_number_or_name(self.field),
             hdu=_number_or_name(self.hdu),
             second_field=_number_or_name(self.second_field),
@@ -186,38 +199,6 @@ def _parse_places(words: Sequence[str]) -> dict[str, int | str] | None:
             raise ValueError(f"select: got {word!r}, expected a dimension and a place, as time=0")
         found[key] = int(place) if place.isdecimal() else place
     return found or None
-
-
-def check_output(
-    name: str,
-    path: Path,
-    inputs: Sequence[str | Path | None],
-    *,
-    overwrite: bool = False,
-    figure: bool = False,
-) -> None:
-    """Refuse the path of a new file before anything is computed for it.
-
-    Raises `ValueError`, which begins with `name`, for a file that is there (unless `overwrite`),
-    for what is no regular file, for a folder that is not there, for one of the `inputs` and for a
-    suffix of another format: that of coefficients is .npz, figures have several.
-    """
-    if figure and path.suffix.lower() not in FIGURE_SUFFIXES:
-        raise ValueError(
-            f"{name}: got {str(path)!r}, expected a name that ends in {', '.join(FIGURE_SUFFIXES)}"
-        )
-    if any(given is not None and path.resolve() == Path(given).resolve() for given in inputs):
-        raise ValueError(f"{name}: got {str(path)!r}, expected another file than the others")
-    if not figure:
-        check_archive_name(path, name=name)
-    place = check_replaceable(path, name=name).parent
-    if not place.is_dir():
-        where = path.parent if not path.is_symlink() else place
-        raise ValueError(f"{name}: got {str(path)!r}, but there is no folder {str(where)!r}")
-    if not os.access(place, os.W_OK):
-        raise ValueError(f"{name}: got {str(path)!r}, but nothing can be written to its folder")
-    if path.exists() and not overwrite:
-        raise ValueError(f"{name}: {str(path)!r} exists, expected a new file (or --overwrite)")
 
 
 def measure_files(

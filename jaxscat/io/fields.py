@@ -34,6 +34,8 @@ class Field:
         odd_in_u: whether it changes its sign with U.
         beam: what the file says about a beam, by keyword.
         notes: what is unusual about the file, in sentences.
+        order: order of the pixels in the file, "RING" or "NESTED"; None for a dataset.
+        hdu: number of the table in a FITS file, or None.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Field:
     odd_in_u: bool = False
     beam: dict[str, str | int | float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    order: str | None = None
+    hdu: int | None = None
 
     @property
     def nside(self) -> int:

@@ -133,6 +133,7 @@ def _read_chosen(chosen: list[_Chosen], how: Reading, name: str) -> list[Field]:
         for (index, column, letter, key), found in zip(here, numbers, strict=False):
             field = _describe(table, column, letter, key)
             field.values, field.missing = found.values, found.missing
+            field.order, field.hdu = order, table.number
             if field.missing.any():
                 field.marks["TNULL"] = int(field.missing.sum())
             if hits:

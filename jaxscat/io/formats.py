@@ -23,6 +23,11 @@ FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
 XARRAY_SUFFIXES = (".zarr", ".nc", ".nc4")
 
 
+def map_suffixes() -> tuple[str, ...]:
+    """Return how the names of files of maps end."""
+    return (".npy", *FITS_SUFFIXES, *XARRAY_SUFFIXES)
+
+
 def check_order(order: str | None) -> str | None:
     """Normalize a pixel order to "RING", "NESTED" or None; ValueError for anything else."""
     if order is None:
@@ -59,7 +64,8 @@ def read_fields(
             raise ValueError(
                 f"{name}: got an array of shape {values.shape}, expected one map of shape (npix,)"
             )
-        return [_array_field(to_nested(_as_numbers(values, name), how.order, name), requests)]
+        nested = to_nested(_as_numbers(values, name), how.order, name)
+        return [replace(_array_field(nested, requests), order=how.order or "NESTED")]
     if path.name.lower().endswith(FITS_SUFFIXES):
         if how.select:
             raise ValueError(f"select: got {dict(how.select)!r}, but {name} has no dimensions")
@@ -74,7 +80,7 @@ def find_file(source: Any, name: str) -> Path:
             f"source: got {type(source).__name__}, expected a file name or a dataset name"
         )
     path = Path(source)
-    known = (".npy", *FITS_SUFFIXES, *XARRAY_SUFFIXES)
+    known = map_suffixes()
     if not path.name.lower().endswith(known):
         raise ValueError(
             f"source: got {str(source)!r}, expected a file that ends in {', '.join(known)} "

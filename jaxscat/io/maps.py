@@ -12,6 +12,7 @@ from jaxtyping import Float
 from jaxscat.io.degrade import average_children
 from jaxscat.io.fields import Field, mark_bad_pixels
 from jaxscat.io.formats import check_order, find_file, read_fields, read_npy, to_nested
+from jaxscat.io.pixel_order import warn_of_other_order
 from jaxscat.io.requests import FieldRequest, Reading
 from jaxscat.io.sky import Sky, read_sky, working_nside
 from jaxscat.io.writing import save_maps as save_maps
@@ -40,7 +41,8 @@ def load_map(
             `healpy.ud_grade`. The default is the nside of the map.
         order: pixel order of the file, "RING" or "NESTED". It must agree with the header of a
             FITS file, if that states one. `.npy` files do not, and are read as NESTED (the order
-            of FOSCAT) by default.
+            of FOSCAT) by default; a warning says so if the map is much smoother as RING. For
+            arrays there is `from_healpy`.
         field: column of a FITS file or variable of a dataset, by index from 0 or by name, or a
             Stokes parameter; by default the first column, or the only variable.
         unseen: treatment of pixels without data (UNSEEN, NaN, ...): "refuse" raises an error,
@@ -166,6 +168,7 @@ def read_weights(
     else:
         found = read_fields(path, [FieldRequest(None, field, only=True)], how, name=name)
     weights = [_weigh(one, unseen, how.bad_data, name) for one in found]
+    warn_of_other_order(found, name)
     target = working_nside(nside, found[0].nside, name)
     checked = check_mask(np.stack(weights).reshape(*shape, -1), name=name)
     graded = [
@@ -193,7 +196,9 @@ def _read_npy_masks(
         )
     rows = np.atleast_2d(to_nested(values, how.order, name)).astype(np.float64)
     nothing = np.zeros(rows.shape[-1], dtype=bool)
-    return [Field("", row, nothing.copy(), "float64") for row in rows], values.shape[:-1]
+    order = how.order or "NESTED"
+    fields = [Field("", row, nothing.copy(), "float64", order=order) for row in rows]
+    return fields, values.shape[:-1]
 
 
 def _weigh(one: Field, unseen: str, bad_data: float | None, name: str) -> np.ndarray:

@@ -22,6 +22,7 @@ from jaxscat.io.combination import (
 )
 from jaxscat.io.fields import mark_bad_pixels
 from jaxscat.io.formats import check_order, read_fields
+from jaxscat.io.pixel_order import warn_of_other_order
 from jaxscat.io.polarization import temperature_and_eb
 from jaxscat.io.requests import FieldRequest, Fields, Reading, requested_fields
 from jaxscat.maps import check_nside, npix_to_nside
@@ -49,6 +50,8 @@ class Sky:
         notes: what is unusual about the file or was changed, in sentences.
         lmax: the last multipole of the maps that were brought to a lower nside through harmonic
             coefficients (`notes` names them), 2 nside; None if there are none.
+        order: order of the pixels in the file, "RING" or "NESTED"; None for a dataset.
+        hdu: number of the table in a FITS file, of the first map; None for other files.
     """
 
     maps: dict[str, Float[np.ndarray, " p"]]
@@ -62,6 +65,8 @@ class Sky:
     bad_pixels: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     lmax: int | None = None
+    order: str | None = None
+    hdu: int | None = None
 
     @property
     def nside(self) -> int:
@@ -164,7 +169,8 @@ def load_sky(
             or of different conventions; a unit that is not stated or not known.
 
     Warns:
-        UserWarning: integers are converted, U is turned from IAU to COSMO, POLCCONV is not stated.
+        UserWarning: integers are converted, U is turned from IAU to COSMO, POLCCONV is not stated,
+            a map would be much smoother in the other order.
 
     Examples:
         >>> import jaxscat
@@ -191,6 +197,7 @@ def read_sky(
     for one in found:
         check_kind(one, name)
         mark_bad_pixels(one, bad_data=how.bad_data, name=name)
+    warn_of_other_order(found, name)
     named = name_fields(found)
     notes = list(dict.fromkeys(note for one in found for note in one.notes))
     polarization = to_cosmo(found, notes, name)
@@ -220,6 +227,8 @@ def read_sky(
         bad,
         tuple(notes),
         lmax,
+        found[0].order,
+        found[0].hdu,
     )
 
 

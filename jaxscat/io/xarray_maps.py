@@ -113,6 +113,7 @@ def _read_dataset(
                 stokes=stokes,
                 odd_in_u=is_odd_in_u(key),
                 notes=cells.notes,
+                order=cells.order,
             )
         )
     return fields

@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxscat.io.pixel_order import warn_of_ring
 from jaxscat.maps import cover_hidden, describe, to_numpy
 from jaxscat.objectives.target import (
     GroupWeights,
@@ -76,9 +77,8 @@ def make_target(
             the orientations of the same group and scales.
         coarsest_nside: S3 and S4 count only at scales whose grid has at least this nside; None
             for 8 (or the finest grid, where that is coarser), 1 for all; hidden="interior" may
-            leave fewer. On coarser grids their
-            number is so large beside that of the pixels that new maps become copies of the
-            original.
+            leave fewer. On coarser grids they are so many beside the pixels that new maps become
+            copies of the original.
         weights: "balanced" gives every group a fixed share of the loss; "plain" counts every
             coefficient alike, so that S4 has nine tenths of it. FOSCAT's loss is "plain", with
             `sigma="foscat"`, `sigma_floor=0` and `coarsest_nside=1`.
@@ -121,6 +121,8 @@ def make_target(
     maps = (
         _check_maps(map, spec, sigma, seen) if several else [check_varying(map, spec, "map", seen)]
     )
+    if spec.cells is None:
+        warn_of_ring(maps[0], "map")
     other = None if second is None else check_varying(second, spec, "second", seen)
     measurement = build_measurement(
         pyramid,

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf, isnan, nan
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from jaxscat.fields.seeds import MAX_SEEDS
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What an entry may be, in words for people, where its type does not say enough."""
+
+    words: str
 
 
 def _power_of_two(value: int) -> int:
@@ -48,16 +56,34 @@ def _counted(value: Any) -> Any:
     return tuple(range(value)) if type(value) is int else value
 
 
-Nside = Annotated[int, AfterValidator(_power_of_two)]
-Column = Annotated[int | str | None, BeforeValidator(_column)]
+Nside = Annotated[int, AfterValidator(_power_of_two), Kind("power of two")]
+Column = Annotated[int | str | None, BeforeValidator(_column), Kind("name, or number from 0")]
 BadData = Annotated[float, AfterValidator(_one_nan)]
-Select = Annotated[dict[str, int | str] | None, BeforeValidator(_place)]
-Threshold = Annotated[float | tuple[float, ...], BeforeValidator(_thresholds)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_counted), Field(min_length=1, strict=False)]
+Select = Annotated[
+    dict[str, int | str] | None, BeforeValidator(_place), Kind("table, as {time = 0}")
+]
+Threshold = Annotated[
+    float | tuple[float, ...],
+    BeforeValidator(_thresholds),
+    Kind("number from 0, or a list of one for every scale"),
+]
+Seed = Annotated[int, Field(ge=0, lt=2**32), Kind("whole number from 0")]
+Seeds = Annotated[
+    tuple[Seed, ...],
+    BeforeValidator(_counted),
+    Field(min_length=1, strict=False),
+    Kind("list of whole numbers from 0, or how many (3 for 0, 1, 2)"),
+]
+FileName = Annotated[str, Kind("path of a file")]
+Source = Annotated[str, Kind("name of a dataset, or path of a file")]
 
 
 class Section(BaseModel):
-    """A table of a config: no unknown keys, no conversions, no changes."""
+    """A table of a config: no unknown keys, no conversions, no changes.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    What stands below an entry is its meaning, in one or two sentences (see `list_settings`).
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )

@@ -25,6 +25,7 @@ from jaxscat.run.reconstruction import reconstruct_run
 from jaxscat.run.reconstruction_report import write_page
 from jaxscat.run.reconstruction_results import write_reconstruction
 from jaxscat.run.report import write_report
+from jaxscat.run.resolved import describe_given, resolve, write_resolved
 from jaxscat.run.results import write_results
 from jaxscat.run.synthesis import Synthesizer, synthesize_run, synthesize_seeds
 
@@ -60,7 +61,7 @@ def run_experiment(
 ) -> Outcome:
     """Run one experiment and write its folder (default `runs/<name>`), whole or not at all.
 
-    The folder holds results.json, config.toml (as resolved), maps.fits (see `save_run_maps`;
+    The folder holds results.json, config.toml (see `resolve`), maps.fits (see `save_run_maps`;
     several files for more than 64 seeds), history.csv, summary.png, run.json, what the validation
     has found (see `write_report`), and of two seeds or more ensemble.csv and ensemble.png. In
     results.json the keys of a single map are those of the first seed; `seeds` has all of them and
@@ -152,8 +153,9 @@ def _run_other(
 
 @dataclass(frozen=True)
 class _Made:
-    """What a task has made: content of results.json, and what run.json and the report say."""
+    """What a task has made: content of results.json, and what other files of its folder say."""
 
+    resolved: Config
     results: dict[str, Any]
     seeds: list[int]
     checksums: dict[str, str]
@@ -179,7 +181,8 @@ def _make_results(
         made = _make_denoised(draft, run, observer, clock)
     else:
         made = _make_reconstruction(draft, run, observer, clock)
-    write_text(draft / "config.toml", config.to_toml())
+    about = {name: made.results.get(name) for name in ("unit", "frame")}
+    write_text(draft / "config.toml", write_resolved(made.resolved, **about))
     write_json(
         draft / "run.json",
         {
@@ -189,6 +192,7 @@ def _make_results(
             "precision": config.run.precision,
             "run": run.run,
             "seeds": made.seeds,
+            "given": describe_given(config, made.resolved),
             "git_commit": git_commit(Path(__file__)) or git_commit(config_path or Path()),
             "inputs_sha256": made.checksums,
             "seconds": {**clock.seconds, **made.seconds, "total": clock.total()},
@@ -220,7 +224,8 @@ def _make_synthesis(
     def write_page(folder: Path) -> None:
         write_report(folder, config, validation, found.maps)
 
-    return _Made(results, list(found.made), dict(found.checksums), seconds, write_page)
+    resolved = found.resolved or config
+    return _Made(resolved, results, list(found.made), dict(found.checksums), seconds, write_page)
 
 
 def _make_polarized(draft: Path, run: RunFolder, observer: Observer, clock: Clock) -> _Made:
@@ -231,7 +236,9 @@ def _make_polarized(draft: Path, run: RunFolder, observer: Observer, clock: Cloc
         "compile": results["compile_seconds"],
         "synthesis": results["elapsed_seconds"] - results["compile_seconds"],
     }
-    return _Made(results, list(found.made), dict(found.inputs.checksums), seconds, write_page)
+    resolved = resolve(config, found.pyramid.spec, lmax=found.inputs.lmax)
+    checksums = dict(found.inputs.checksums)
+    return _Made(resolved, results, list(found.made), checksums, seconds, write_page)
 
 
 def _make_denoised(draft: Path, run: RunFolder, observer: Observer, clock: Clock) -> _Made:
@@ -241,6 +248,7 @@ def _make_denoised(draft: Path, run: RunFolder, observer: Observer, clock: Clock
         draft, config, found, clock=clock, stage=observer.stage
     )
     return _Made(
+        resolve(config, found.pyramid.spec, lmax=found.given.inputs.lmax),
         results,
         list(found.result.seeds or ()),
         {**found.given.inputs.checksums, **found.given.checksums_of_truth},
@@ -255,6 +263,7 @@ def _make_reconstruction(draft: Path, run: RunFolder, observer: Observer, clock:
     results = write_reconstruction(draft, config, found, clock=clock, stage=observer.stage)
     of_truth = {} if found.truth is None else found.truth.checksums
     return _Made(
+        resolve(config, found.pyramid.spec),
         results,
         list(found.result.seeds or ()),
         {**found.given.checksums, **of_truth},

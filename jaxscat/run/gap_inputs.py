@@ -89,7 +89,7 @@ def _read_gaps(config: Config, beside: Beside) -> np.ndarray:
     """Read gaps from a file: all pixels of which any part is one."""
     settings, data = config.gaps, config.data
     assert settings.path is not None
-    order = check_order(data.order)
+    order = check_order(settings.order or data.order)
     how = Reading(settings.hdu, order, bad_data=data.bad_data, header_first=True)
     try:
         unseen = "zero" if data.unseen == "mask" else "refuse"

@@ -11,7 +11,7 @@ from jaxscat.datasets.registry import dataset_names, dataset_path
 from jaxscat.io.masks import build_footprint
 from jaxscat.io.precision import in_precision
 from jaxscat.run.config import Config
-from jaxscat.run.map_sources import Maps, MapSources, read_maps
+from jaxscat.run.map_sources import NO_PLACE, MapPlace, Maps, MapSources, read_maps
 from jaxscat.run.provenance import array_sha256, file_sha256
 
 
@@ -27,6 +27,7 @@ class Inputs:
         second: the map [p] together with which every map is measured, or None.
         unit: the unit of the original, or None if its file does not state it.
         frame: its coordinate frame "G", "C" or "E", or None likewise.
+        place: where in its file it stands.
     """
 
     original: np.ndarray
@@ -36,6 +37,7 @@ class Inputs:
     second: np.ndarray | None = None
     unit: str | None = None
     frame: str | None = None
+    place: MapPlace = NO_PLACE
 
     def in_precision(self, precision: str) -> Inputs:
         """Convert maps and masks to a floating-point type.
@@ -51,6 +53,7 @@ class Inputs:
             None if second is None else in_precision(second, precision, "target.second"),
             self.unit,
             self.frame,
+            self.place,
         )
 
 
@@ -81,6 +84,7 @@ def read_untransformed(config: Config) -> Inputs:
         maps.second,
         maps.unit,
         maps.frame,
+        maps.place,
     )
 
 
@@ -90,7 +94,7 @@ def transform_inputs(config: Config, inputs: Inputs, weights: np.ndarray | None)
     Raises `ValueError` for a map that cannot be standardised.
     """
     transform, second = config.data.transform, inputs.second
-    if transform == "none":
+    if transform in ("none", "log"):  # of the logarithm new maps are taken back
         return inputs
     return replace(
         inputs,
@@ -112,6 +116,8 @@ def find_sources(config: Config) -> MapSources:
         None if target.mask is None else Path(target.mask),
         nside=data.nside,
         order=data.order,
+        second_order=target.second_order,
+        mask_order=target.mask_order,
         field=data.field,
         hdu=data.hdu,
         second_field=target.second_field,

@@ -30,7 +30,8 @@ class MapSources:
         mask: path of a file of one mask or of several, or None.
         nside: working nside; None keeps that of the map.
         order: "RING" or "NESTED", for the map; for a second map and a mask where their files state
-            none.
+            none and they have no order of their own.
+        second_order, mask_order: those of the second map and of the mask, or None.
         field, hdu: column (or variable) and table of the map, by number or by name.
         second_field, second_hdu: those of the second map; None takes those of the map.
         mask_field, mask_hdu: those of the mask.
@@ -49,6 +50,8 @@ class MapSources:
     mask: Path | None = None
     nside: int | None = None
     order: str | None = None
+    second_order: str | None = None
+    mask_order: str | None = None
     field: int | str | None = None
     hdu: int | str | None = None
     second_field: int | str | None = None
@@ -66,10 +69,26 @@ class MapSources:
 
 
 @dataclass(frozen=True)
+class MapPlace:
+    """Where a map was found in its file: order, column or variable, table.
+
+    They are None where there is none; a dataset has none of them.
+    """
+
+    order: str | None = None
+    field: str | None = None
+    hdu: int | None = None
+
+
+NO_PLACE = MapPlace()
+
+
+@dataclass(frozen=True)
 class Maps:
     """One map [p] or two, and the mask [p] or [M p] or None; float64, NESTED.
 
-    `unit` and `frame` are those that the file of the (first) map states, or None.
+    `unit` and `frame` are those that the file of the (first) map states, or None; `place` is where
+    in its file it stands.
     """
 
     map: np.ndarray
@@ -77,6 +96,7 @@ class Maps:
     mask: np.ndarray | None
     unit: str | None = None
     frame: str | None = None
+    place: MapPlace = NO_PLACE
 
 
 def read_maps(sources: MapSources) -> Maps:
@@ -114,7 +134,7 @@ def read_maps(sources: MapSources) -> Maps:
     missing = 0 if mask is None else int(np.sum(mask == 0))
     if sources.mask is not None:
         name = f"{sources.section}mask"
-        order = check_order(sources.order)
+        order = check_order(sources.mask_order or sources.order)
         how = Reading(sources.mask_hdu, order, bad_data=sources.bad_data, header_first=True)
         given, frame = read_weights(
             sources.mask,
@@ -139,7 +159,15 @@ def read_maps(sources: MapSources) -> Maps:
     if mask is not None and sources.hidden != "include":
         map = cover_hidden(map, mask)
         second = None if second is None else cover_hidden(second, mask)
-    return Maps(map, second, mask, sky.unit, sky.frame)
+    return Maps(map, second, mask, sky.unit, sky.frame, find_place(sources.map, sky))
+
+
+def find_place(source: str | Path, sky: Sky) -> MapPlace:
+    """Return where a single map was found in its file."""
+    if source in dataset_names():
+        return NO_PLACE
+    named = not str(source).lower().endswith(".npy")  # which is one array without a name
+    return MapPlace(sky.order, next(iter(sky.maps)) if named else None, sky.hdu)
 
 
 @dataclass(frozen=True)
@@ -224,7 +252,7 @@ def read_source(
                 column, hdu, zero_hits, select = None, None, "data", None
             column = column if how.second_field is None else how.second_field
             hdu = hdu if how.second_hdu is None else how.second_hdu
-        order = check_order(how.order)
+        order = check_order(how.order if first else how.second_order or how.order)
         stated = order, zero_hits, select, how.unit, how.bad_data
         reading = Reading(hdu, *stated, header_first=not first)
     sky = read_map(source, nside, column, reading)

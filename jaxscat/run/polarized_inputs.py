@@ -181,7 +181,10 @@ def _read_mask(config: Config, sky: Sky, present: np.ndarray | None) -> np.ndarr
     target, data = config.target, config.data
     path = Path(target.mask or "")
     how = Reading(
-        target.mask_hdu, check_order(data.order), bad_data=data.bad_data, header_first=True
+        target.mask_hdu,
+        check_order(target.mask_order or data.order),
+        bad_data=data.bad_data,
+        header_first=True,
     )
     unseen = "zero" if data.unseen == "mask" else "refuse"
     given, frame = read_weights(path, data.nside, target.mask_field, how, unseen=unseen)

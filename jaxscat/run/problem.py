@@ -38,8 +38,8 @@ class WorkingMap:
     """The map whose statistics new maps get, the starts that belong to it, and the way back.
 
     Attributes:
-        values: the original [p] in the precision of the run, Gaussian with
-            `synthesis.gaussianize`.
+        values: the original [p] in the precision of the run, its logarithm with
+            `data.transform` "log", Gaussian with `synthesis.gaussianize`.
         footprint: the union [p] of the masks, or None.
         start: draw the start [p] of a seed, in the values and the precision of the working map.
         restore: take a map [p] back to the values of the original.
@@ -138,7 +138,10 @@ def prepare(
         observer.stage("measuring the map")
         observer.compiling()
         working = build_working_map(config, inputs.original, build_footprint(inputs.mask))
-        given = working.values, inputs.mask, inputs.second
+        other = inputs.second
+        if other is not None and config.data.transform == "log":
+            other = take_logarithm(other, "target.second")
+        given = working.values, inputs.mask, other
         values, mask, second = (select_cells(map, cells) for map in given)
         target = build_run_target(config, values, pyramid, mask=mask, second=second)
         targets, pyramids = build_coarser_levels(
@@ -154,10 +157,14 @@ def build_working_map(
     """Build the map whose statistics new maps get from an original [p] and its footprint [p].
 
     Without `synthesis.gaussianize` that is the original itself, in float32 without a large mean
-    (see `large_mean`), which `restore` adds back in float64. Raises `ValueError` as
-    `gaussianize`.
+    (see `large_mean`), which `restore` adds back in float64. With `data.transform` "log" all that
+    is done to its logarithm, and `restore` takes the exponential in the end. Raises `ValueError` as
+    `gaussianize`, and for a logarithm of values that are not positive.
     """
     precision, offset = config.run.precision, 0.0
+    logarithmic, exact = config.data.transform == "log", large_mean(original) != 0
+    if logarithmic:
+        original = take_logarithm(original, "data.transform")
     # S0 of two maps counts with their means.
     if precision == "float32" and config.target.second is None:
         offset = large_mean(original)
@@ -173,7 +180,10 @@ def build_working_map(
 
     def restore(map: np.ndarray) -> np.ndarray:
         values = map if relation is None else np.asarray(relation.inverse(jnp.asarray(map)))
-        return values.astype(np.float64) + offset if offset else values
+        values = values.astype(np.float64) + offset if offset else values
+        if not logarithmic:
+            return values
+        return np.exp(values.astype(np.float64)).astype(np.float64 if exact else map.dtype)
 
     return WorkingMap(values, footprint, start, restore)
 
@@ -183,6 +193,21 @@ def _build_form(config: Config, working: WorkingMap) -> Harmonic | None:
         return None
     dtype = np.dtype(config.run.precision)
     return harmonic_form(working.values, dtype=dtype, footprint=working.footprint)
+
+
+def take_logarithm(map: np.ndarray, name: str) -> np.ndarray:
+    """Return the natural logarithm of a positive map [p], in its type.
+
+    Raises `ValueError`, which begins with `name`, for values that are not positive.
+    """
+    low = int(np.count_nonzero(map <= 0))
+    if low:
+        raise ValueError(
+            f"{name}: got 'log' for a map with {low} of {map.size} pixels that are not positive "
+            f"(the smallest is {map.min():.6g}), expected positive values; a target.mask leaves "
+            "pixels out, and synthesis.gaussianize = true takes any values"
+        )
+    return np.log(map.astype(np.float64)).astype(map.dtype)
 
 
 def check_precision(config: Config) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import Batching
-from jaxscat.objectives.target import Target
+from jaxscat.objectives.target import COARSEST_NSIDE, Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.progress import Observer, Progress
 from jaxscat.reconstruction.denoise import denoise
@@ -18,11 +18,12 @@ from jaxscat.reconstruction.inpaint import inpaint
 from jaxscat.reconstruction.options import Renewals, TermOptions
 from jaxscat.reconstruction.result import Reconstruction
 from jaxscat.reconstruction.separate import separate
-from jaxscat.run.config import Config, TargetConfig
+from jaxscat.run.config import Config
 from jaxscat.run.folder import RunFolder
 from jaxscat.run.given import Given, Truth, read_given
 from jaxscat.run.provenance import Clock
 from jaxscat.run.run_checkpoints import build_checkpoints
+from jaxscat.run.sections import TargetConfig
 from jaxscat.run.targets import build_run_pyramid, build_run_target
 
 # What a task does, as its stage is shown.
@@ -32,7 +33,7 @@ STAGES: Mapping[str, str] = {
     "separate": "separating channels",
 }
 # Entries of [target] that are not how maps are measured.
-_MASK = ("mask", "mask_field", "mask_hdu")
+_MASK = ("mask", "mask_field", "mask_hdu", "mask_order")
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,9 @@ def _build_terms(config: Config, given: Given) -> dict[str, TermOptions]:
 
 def _build_target(config: Config, given: Given, pyramid: Pyramid) -> Target | None:
     """Build how maps are measured, or None for the defaults, which need no measurement."""
-    if config.target.model_copy(update=dict.fromkeys(_MASK)) == TargetConfig():
+    settings, coarsest = config.target, min(COARSEST_NSIDE, pyramid.spec.finest_nside)
+    usual = [*_MASK, *["coarsest_nside"] * (settings.coarsest_nside == coarsest)]
+    if settings.model_copy(update=dict.fromkeys(usual)) == TargetConfig():
         return None
     values = given.data - np.average(given.data, weights=given.mask)
     mask = None if given.mask is None else given.mask.astype(config.run.precision)

@@ -79,6 +79,11 @@ def _notes(config: Config, validation: SeedValidation, unit: str | None) -> list
         notes.append(sky_sentence(validation.sky))
         if config.synthesis.hidden_part == "free":
             notes.append(FREE_PART)
+    if config.data.transform == "log":
+        notes.append(
+            "New maps were made from the logarithm of the map (data.transform = 'log'), with its "
+            "statistics, and taken back: they are positive. Maps are compared by their values."
+        )
     if config.synthesis.gaussianize:
         notes.append(
             "Values were taken back through the original's histogram (gaussianize): the histogram "

@@ -38,6 +38,7 @@ _UNITS = {
     "none": "map units",
     "standardise": "standard deviations",
     "exp": "exponential of standard deviations",
+    "log": "map units",
 }
 
 
@@ -222,7 +223,7 @@ def format_title(source: str, original: np.ndarray, shown: str) -> str:
 
 def describe_unit(config: Config, stated: str | None = None) -> str:
     """Describe the unit of the maps of a config, as their file has stated it if it did."""
-    if config.data.transform == "none" and stated is not None:
+    if config.data.transform in ("none", "log") and stated is not None:
         return as_label(stated)
     return _UNITS[config.data.transform]
 

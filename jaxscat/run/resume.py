@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 from jaxscat.io.archive import write_text
 from jaxscat.run.config import Config, load_config
 from jaxscat.run.provenance import versions
+from jaxscat.run.resolved import as_given
 
 
 class Note(NamedTuple):
@@ -171,15 +172,35 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _check_config(folder: Path, config: Config) -> None:
-    """Refuse to go on with another config, and name an entry that differs."""
-    former = load_config(folder / "config.toml").model_dump(mode="json")
+    """Refuse to go on with another config, and name an entry that differs.
+
+    It is the same as it was given, or as it was resolved.
+    """
+    stored = load_config(folder / "config.toml")
+    given = (_read_json(folder / "run.json") or {}).get("given") or {}
+    former = as_given(stored, given).model_dump(mode="json")
+    if _agree(config, stored):
+        return
     for section, entries in config.model_dump(mode="json").items():
-        if section == "checkpoints":  # when they are written changes nothing
-            continue
         for name, value in entries.items():
             found = former[section][name]
-            if found != value and (section, name) != ("run", "name"):
+            if found != value and _counts(section, name):
                 raise ValueError(
                     f"{str(folder)!r} is of another config: {section}.{name} is {found!r} there "
                     f"and {value!r} now; expected the same"
                 )
+
+
+def _agree(one: Config, other: Config) -> bool:
+    first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
+    return all(
+        value == second[section][name]
+        for section, entries in first.items()
+        for name, value in entries.items()
+        if _counts(section, name)
+    )
+
+
+def _counts(section: str, name: str) -> bool:
+    """Say whether an entry changes the maps: when checkpoints are written, and a name, do not."""
+    return section != "checkpoints" and (section, name) != ("run", "name")

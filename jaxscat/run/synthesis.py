@@ -18,6 +18,7 @@ from jaxscat.run.folder import RunFolder
 from jaxscat.run.problem import Prepared, prepare
 from jaxscat.run.processes import Processes, read_parts, write_part
 from jaxscat.run.provenance import Clock
+from jaxscat.run.resolved import resolve
 from jaxscat.run.run_checkpoints import build_checkpoints
 from jaxscat.synthesis.levels import synthesize_levels
 
@@ -35,6 +36,7 @@ class Synthesized:
         made: the new map of every seed, in the order of the seeds; at least one.
         checksums: SHA-256 of the inputs, by name.
         unit, frame: of the original, as its file states them, or None.
+        resolved: the config with every value that was in force, or None for the given one.
     """
 
     source: str
@@ -46,6 +48,7 @@ class Synthesized:
     checksums: Mapping[str, str]
     unit: str | None = None
     frame: str | None = None
+    resolved: Config | None = None
 
     @property
     def maps(self) -> dict[int, np.ndarray]:
@@ -177,6 +180,13 @@ def _restore(prepared: Prepared, made: Mapping[int, Result], *, with_starts: boo
         checksums=inputs.checksums,
         unit=inputs.unit,
         frame=inputs.frame,
+        resolved=resolve(
+            prepared.config,
+            prepared.pyramid.spec,
+            place=inputs.place,
+            unit=inputs.unit,
+            covariance_scales=prepared.targets[-1].covariance_scales,
+        ),
     )
 
 

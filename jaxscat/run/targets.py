@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ from jaxscat.maps import seen_pixels
 from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.target import Target
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.run.config import Config, TargetConfig
+from jaxscat.run.config import Config
 from jaxscat.run.kept_pyramids import provide_pyramid
+from jaxscat.run.sections import TargetConfig
 from jaxscat.statistics.alignment import align_orientations
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.hidden import Hidden
@@ -64,17 +66,26 @@ def build_run_target(
     map: Any = original
     other: Any = second
     weights = None if mask is None else jnp.asarray(mask)
-    hidden = treat_hidden(config)
     alignment = None
     if settings.alignment == "target":
-        alignment = align_orientations(map, pyramid, mask=weights, hidden=hidden)
+        alignment = align_orientations(map, pyramid, mask=weights, hidden=treat_hidden(config))
+    # What files are in has been looked at when they were read.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*its order seems to be")
+        return _make_target(config, map, pyramid, other, weights, alignment)
+
+
+def _make_target(
+    config: Config, map: Any, pyramid: Pyramid, other: Any, weights: Any, alignment: Any
+) -> Target:
+    settings = config.target
     return make_target(
         map,
         pyramid,
         second=other,
         mask=weights,
         mask_threshold=read_threshold(settings),
-        hidden=hidden,
+        hidden=treat_hidden(config),
         sigma=settings.sigma,
         sigma_floor=settings.sigma_floor,
         coarsest_nside=settings.coarsest_nside,

@@ -48,6 +48,7 @@ _KINDS = {
 # Of [target], what is not how maps are measured but of the original alone.
 _ONLY_SYNTHESIS = (
     *("sigma", "sigma_floor", "hidden", "second", "second_field", "second_hdu"),
+    "second_order",
     *("mask_threshold",),
 )
 
@@ -55,6 +56,15 @@ _ONLY_SYNTHESIS = (
 def foreign_sections(config: Config) -> set[str]:
     """Return the names of the sections that the task of a config does not use."""
     return {name for name, tasks in _TASKS.items() if config.task.kind not in tasks}
+
+
+def sections_of(kind: str) -> set[str]:
+    """Return the names of the sections that a task uses, of those that not every task does.
+
+    Those of every task are among them.
+    """
+    every = {"task", "data", "pyramid", "checkpoints", "run"}
+    return every | {name for name, tasks in _TASKS.items() if kind in tasks}
 
 
 def check_task(config: Config) -> None:
@@ -71,6 +81,8 @@ def check_task(config: Config) -> None:
     _check_source(config)
     if kind == "synthesis":
         return
+    if config.data.transform == "log":
+        raise ValueError("data.transform = 'log' only with task.kind = 'synthesis'")
     if kind == "polarization":
         check_polarization(config)
         return

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from jaxscat.reconstruction.inpaint import GapStart
 from jaxscat.reconstruction.options import TermName
 from jaxscat.reconstruction.starts import Start
-from jaxscat.run.config_types import Column, Section, Seed, Seeds
+from jaxscat.run.config_types import Column, FileName, Kind, Section, Seed, Seeds, Source
 
 TaskKind = Literal[
     "synthesis", "polarization", "denoise", "denoise-polarization", "inpaint", "separate"
@@ -45,137 +45,157 @@ def _by_term(value: Any) -> Any:
     raise ValueError(f"a table of numbers by the names of terms ({', '.join(get_args(TermName))})")
 
 
-Paths = Annotated[tuple[str, ...] | None, BeforeValidator(_several)]
-Columns = Annotated[tuple[int | str, ...] | None, BeforeValidator(_columns)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_names), Field(min_length=1)]
-Numbers = Annotated[tuple[float, ...] | None, BeforeValidator(_several)]
+Paths = Annotated[tuple[str, ...] | None, BeforeValidator(_several), Kind("list of paths of files")]
+Columns = Annotated[
+    tuple[int | str, ...] | None,
+    BeforeValidator(_columns),
+    Kind("list of names, or of numbers from 0"),
+]
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(_names), Field(min_length=1), Kind("list of names")
+]
+Numbers = Annotated[tuple[float, ...] | None, BeforeValidator(_several), Kind("list of numbers")]
 Terms = Annotated[tuple[TermName, ...], BeforeValidator(_several), Field(min_length=1)]
-ByTerm = Annotated[dict[str, float] | None, BeforeValidator(_by_term)]
+ByTerm = Annotated[
+    dict[str, float] | None, BeforeValidator(_by_term), Kind("table, as {scattering = 2}")
+]
 
 
 class TaskConfig(Section):
-    """What is made of the map of `[data]`.
-
-    "synthesis" makes new maps with its statistics, "polarization" new polarized maps with those of
-    T, E and B (see `[polarization]`), "denoise" takes noise off it, "denoise-polarization" takes it
-    off the E and B of a polarized map, "inpaint" fills its gaps, and "separate" takes a contaminant
-    off that several channels share.
-    """
+    """What is made of the map of `[data]`."""
 
     kind: TaskKind = "synthesis"
+    """What a run makes: new maps with the statistics of a map ("synthesis") or of a polarized one
+    ("polarization"), a map without its noise ("denoise", "denoise-polarization"), without its gaps
+    ("inpaint"), or without a contaminant that several channels share ("separate")."""
 
 
 class PolarizationConfig(Section):
-    """The fields of a polarized map, and the pairs of them that new maps share with it.
-
-    `fields` are E and B, or Q and U as scalars, with T or without. `pairs` are names such as "TT"
-    and "TE"; unset, each field alone and every two together. `parity` "even" leaves out what a
-    mirror changes (see `make_field_target`). `lmax` is the last multipole of T, E and B, at most
-    and if it is unset 2 nside.
-
-    Of "denoise-polarization", E and B are estimated, T is known without noise if it is among the
-    fields, and `pairs` are those that count, each with E or B.
-    """
+    """The fields of a polarized map, and the pairs of them that count."""
 
     fields: Names = ("T", "E", "B")
+    """Fields that are measured: E and B, or Q and U as scalars, with T or without."""
     pairs: Names | None = None
+    """Pairs of fields whose statistics new maps share with the original, such as "TT" and "TE".
+    Unset, each field alone and every two together."""
     parity: Literal["all", "even"] = "all"
+    """Whether all statistics count, or only those that a mirror leaves as they are ("even")."""
     lmax: int | None = Field(default=None, ge=2)
+    """Last multipole of T, E and B, at most twice the nside. Unset, twice the nside."""
 
 
 class ChannelsConfig(Section):
-    """The channels of a separation, and the strength of the signal in each (`mixing`).
-
-    Without `paths` the map of `[data]` is the signal, of which channels are made.
-    """
+    """The channels of a separation, and the strength of the signal in each."""
 
     paths: Paths = None
+    """Files of the channels. Unset, channels are made of the map of `[data]`, which is the
+    signal."""
     mixing: Numbers = None
+    """Strength of the signal in each channel."""
 
 
 class NoiseConfig(Section):
-    """The noise of the data, or a contaminant; in the unit of the data.
-
-    `kind` is "white" (`standard_deviation` of a pixel at the working nside, or `deviation_map`, the
-    path of a map of it), "spectrum" (the path of a file of C_l from l = 0 on, as text, .npy or
-    .fits; or a power law l^`slope` from l = 2 of a `standard_deviation`), "halves" (paths of the
-    `first` and `second` half-mission map, of whose mean it is the noise), or "maps" (`paths` of
-    realizations, or one path with `fields`). `field` and `hdu` say which column of which table.
-
-    With `add_to_data` the map of `[data]` is a truth without it: the realization of `add_seed` is
-    added to make the data.
-
-    Of "denoise-polarization" it is the noise of Q and U: "white" with the same deviation in both,
-    or polarized files of "halves" or "maps".
-    """
+    """The noise of the data, or a contaminant; in the unit of the data."""
 
     kind: Literal["white", "spectrum", "halves", "maps"] | None = None
+    """What is known of it: the deviation of its pixels ("white"), its power spectrum, two
+    half-mission maps of whose mean it is the noise ("halves"), or maps of realizations."""
     standard_deviation: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    deviation_map: str | None = None
-    spectrum: str | None = None
+    """Standard deviation of a pixel at the working nside, with "white" and with a power law."""
+    deviation_map: FileName | None = None
+    """Map of the standard deviation of every pixel, with "white"."""
+    spectrum: FileName | None = None
+    """File of C_l from l = 0 on, as text, `.npy` or FITS, with "spectrum"."""
     slope: float | None = Field(default=None, allow_inf_nan=False)
-    first: str | None = None
-    second: str | None = None
+    """Slope of a power law C_l from l = 2 on in place of a file, with "spectrum"."""
+    first: FileName | None = None
+    """The first half-mission map, with "halves"."""
+    second: FileName | None = None
+    """The second half-mission map, with "halves"."""
     paths: Paths = None
+    """Files of the realizations, with "maps": one in each, or all in one that has several
+    columns."""
     fields: Columns = None
+    """Columns of a single file that has all realizations."""
     field: Column = None
+    """Column or variable of the files. Unset, that of the data."""
     hdu: Column = None
+    """Table of the FITS files. Unset, that of the data."""
     add_to_data: bool = False
+    """Whether the map of `[data]` is a truth without it, to which a realization is added to make
+    the data."""
     add_seed: Seed = 2**31
+    """Seed of the realization that is added."""
 
 
 class GapsConfig(Section):
     """The gaps of a map: all of those that are given, and with `data.unseen` "mask" what it lacks.
 
-    `path` is a map that is one (or True) in the pixels to fill and zero in all others; with
-    `data.unseen` "mask" its own pixels without a value are no gaps. `discs` is
-    the fraction of the sky that discs of `radius` degrees cover, at places of `seed`, and `band`
-    the half width in degrees of a band around the equator of the map. Discs and bands are gaps in
-    a map without any, which is then the truth.
+    Discs and bands are gaps in a map without any, which is then the truth.
     """
 
-    path: str | None = None
+    path: FileName | None = None
+    """Map that is one (or True) in the pixels to fill and zero in all others."""
+    order: Literal["RING", "NESTED"] | None = None
+    """Order of the pixels in that file, if it does not state it. Unset, `data.order`."""
     field: Column = None
+    """Column or variable of that file. Unset, the only one."""
     hdu: Column = None
+    """Table of that FITS file. Unset, the only one that holds maps."""
     discs: float | None = Field(default=None, gt=0, lt=1)
+    """Fraction of the sky that discs at random places cover."""
     radius: float = Field(default=10.0, gt=0, le=90)
+    """Radius of the discs in degrees."""
     seed: Seed = 0
+    """Seed of the places of the discs."""
     band: float | None = Field(default=None, gt=0, lt=90)
+    """Half width in degrees of a band around the equator of the map."""
 
 
 class TruthConfig(Section):
-    """A map with which figures and tables compare: a dataset or a file.
-
-    What is reconstructed does not depend on it.
-    """
+    """A map with which figures and tables compare; what is reconstructed does not depend on it."""
 
     dataset: str | None = None
-    path: str | None = None
+    """Name of a dataset that is the truth."""
+    path: FileName | None = None
+    """File of the truth."""
     field: Column = None
+    """Column or variable of the truth. Unset, that of the data."""
     hdu: Column = None
+    """Table of the FITS file of the truth. Unset, that of the data."""
 
 
 class ReconstructionConfig(Section):
-    """How the signal is estimated (see `denoise`, `denoise_fields`, `inpaint` and `separate`).
-
-    `seeds` is a list, or a number N for 0 to N - 1: each is another solution; unset is a single
-    one. `weights` and `levels` are tables by the names of `terms`; `template` is the path of the
-    map of the term "cross". `renewals` is the largest number of times that targets are measured
-    anew (unset: 5, and 3 for gaps), with `steps` between two of them and with `realizations` of the
-    noise each. `reach` is the distance in degrees within which the surroundings of gaps count most;
-    with 0 all of the map counts alike. "denoise-polarization" has no terms but that of all pairs.
-    """
+    """How the signal is estimated (see `denoise`, `denoise_fields`, `inpaint` and `separate`)."""
 
     seeds: Seeds | None = None
+    """Seeds of several solutions. Unset, there is a single one."""
     start: Start | GapStart | None = None
+    """Map from which the estimate starts. Unset, the square root of the Wiener filter, of
+    several seeds constrained realizations, and in gaps a Gaussian realization."""
     terms: Terms = ("scattering",)
+    """Terms of the loss."""
     weights: ByTerm = None
+    """Factors of the terms in the loss, by their names. Unset, one."""
     levels: ByTerm = None
-    template: str | None = None
+    """Values of the terms below which nothing is gained, by their names; 0 is none. Unset, one,
+    which is what the truth has on average."""
+    template: Source | None = None
+    """Map together with which maps are measured in the term "cross"."""
     renewals: int | None = Field(default=None, ge=1)
+    """Largest number of times that targets are measured anew. Unset, 5, and 3 for gaps."""
     steps: int = Field(default=20, ge=1)
+    """Number of steps of the minimization between two renewals."""
     realizations: int | None = Field(default=None, ge=8)
+    """Number of realizations of the noise of which a target is measured. Unset, 64, or 32 for each
+    of several seeds, or as many as are given."""
     tolerance: float = Field(default=0.05, gt=0, allow_inf_nan=False)
+    """It ends once no term is above its level by more than this fraction of it."""
     memory: int = Field(default=20, ge=1)
+    """Number of former steps from which L-BFGS estimates the curvature."""
     batch_size: int | None = Field(default=None, ge=1)
+    """Number of solutions that are changed at once. Unset, as many as memory holds, at most 8 on a
+    CPU."""
     reach: float = Field(default=60.0, ge=0, le=180)
+    """Distance in degrees within which the surroundings of gaps count most; with 0 all of the map
+    counts alike."""

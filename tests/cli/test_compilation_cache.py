@@ -166,7 +166,7 @@ def test_loaded_programs_measure_the_same_to_the_last_bit(command, tmp_path):
     np.save(tmp_path / "map.npy", np.random.default_rng(0).gamma(2.0, size=192))
     found = []
     for name in ("anew", "kept", "loaded"):
-        options = ["-o", str(tmp_path / f"{name}.npz"), "--scales", "2"]
+        options = ["-o", str(tmp_path / f"{name}.npz"), "--scales", "2", "--order", "NESTED"]
         options += ["--no-compilation-cache"] if name == "anew" else []
         process = command.begin(
             "-m", "jaxscat_command", "measure", str(tmp_path / "map.npy"), *options

@@ -162,7 +162,7 @@ def test_harmonics_are_one_unless_said(write):
         (MINIMAL + 'bad_data = "x"\n', ["data.bad_data = 'x'", "number"]),
         (MINIMAL + 'zero_hits = "mask"\n', ["data.zero_hits = 'mask'", "'data' or 'bad'"]),
         (MINIMAL + "select = {time = 0.5}\n", ["data.select = {'time': 0.5}: expected a table of"]),
-        (MINIMAL + 'transform = "log"\n', ["data.transform = 'log'", "'exp'"]),
+        (MINIMAL + 'transform = "root"\n', ["data.transform = 'root'", "'exp' or 'log'"]),
         (MINIMAL + "target = 3\n", ["data.target is not a setting"]),
         ("target = 3\n" + MINIMAL, ["target = 3", "table [target]"]),
         (MINIMAL + "nside = 12\n", ["data.nside", "12", "power of two"]),

@@ -16,11 +16,12 @@ from jaxscat.io.maps import save_maps
 from jaxscat.progress import Observer
 from jaxscat.run import maps as run_maps
 from jaxscat.run import problem
-from jaxscat.run.config import config_from_tree
+from jaxscat.run.config import config_from_tree, load_config
 from jaxscat.run.execute import run_experiment
 from jaxscat.run.folder import RunFolder
 from jaxscat.run.processes import Processes
 from jaxscat.run.provenance import Clock
+from jaxscat.run.resolved import as_given
 from jaxscat.run.synthesis import synthesize_run
 from jaxscat.run.validate import validate_run
 
@@ -139,8 +140,54 @@ def test_history_goes_from_the_start_to_the_final_loss_of_each_seed(outcome):
 
 def test_config_is_written_as_resolved(outcome, config):
     tree = tomllib.loads((outcome.folder / "config.toml").read_text())
-    assert config_from_tree(tree) == config
+    assert as_given(config_from_tree(tree), given_of(outcome.folder)) == config
     assert tree["target"]["sigma"] == "pixels"  # a default
+    found = {"nside": NSIDE, "order": "NESTED"}  # what was unset
+    assert found.items() <= tree["data"].items()
+    assert (tree["pyramid"]["scales"], tree["target"]["coarsest_nside"]) == (1, NSIDE)
+
+
+def given_of(folder):
+    return json.loads((folder / "run.json").read_text())["given"]
+
+
+def test_the_config_of_a_run_repeats_it_to_the_bit(tmp_path, monkeypatch, canned):
+    """From another folder; what was unset was found in the file."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    (tmp_path / "Größe 1").mkdir()
+    maps = {"first": rng.normal(size=NPIX), "second": rng.gamma(2.0, size=NPIX)}
+    save_maps("Größe 1/maps.fits", maps, units={"second": "mK"}, frame="G")
+    np.save("weights.npy", rng.uniform(size=NPIX))
+    given = {"path": "Größe 1/maps.fits", "field": "second"}
+    target = {"mask": "weights.npy", "mask_order": "RING"}
+    synthesis = {"seeds": [1], "max_steps": 3}
+    config = config_from_tree({"data": given, "target": target, "synthesis": synthesis})
+    run_experiment(config, "one")
+    text = (tmp_path / "one" / "config.toml").read_text()
+    assert "# The map, as its file says: unit mK, frame G." in text
+    tree = tomllib.loads(text)
+    assert tree["data"] == {
+        "path": str(tmp_path / "Größe 1" / "maps.fits"),
+        **{"nside": NSIDE, "order": "NESTED", "field": "second", "hdu": 1, "unit": "mK"},
+        **{"unseen": "refuse", "zero_hits": "data", "transform": "none"},
+    }
+    assert tree["target"]["mask"] == str(tmp_path / "weights.npy")
+    assert (tree["pyramid"]["scales"], tree["target"]["coarsest_nside"]) == (3, 4)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = load_config(tmp_path / "one" / "config.toml")
+    run_experiment(again, tmp_path / "two")
+    for name in ("maps.fits", "history.csv"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    assert tomllib.loads((tmp_path / "two" / "config.toml").read_text()) == tree
+    assert given_of(tmp_path / "two") == {}
+    monkeypatch.chdir(tmp_path)
+    for same in (config, again):  # it has ended, as it was given and as it was resolved
+        assert not run_experiment(same, tmp_path / "one", resume=True).computed
+    other = config_from_tree({"data": given, "target": target, "synthesis": {"seeds": [2]}})
+    with pytest.raises(ValueError, match=r"synthesis.seeds is \[1\] there and \[2\] now"):
+        run_experiment(other, tmp_path / "one", resume=True)
 
 
 def test_run_json_says_with_what_and_how_long(outcome):
@@ -426,7 +473,8 @@ def test_option_changes_the_run_and_is_written(
     config = settings(map_file, **{"synthesis": {"max_steps": 3}, section: entries})
     outcome = run_experiment(config, tmp_path / "run")
     tree = tomllib.loads((outcome.folder / "config.toml").read_text())
-    assert config_from_tree(tree) == config and entries.items() <= tree[section].items()
+    assert as_given(config_from_tree(tree), given_of(outcome.folder)) == config
+    assert entries.items() <= tree[section].items()
     for key in ("start_loss", "final_loss"):
         assert outcome.results[key] != pytest.approx(short.results[key], rel=1e-3)
     assert outcome.results["final_loss"] < outcome.results["start_loss"]

@@ -16,6 +16,7 @@ from jaxscat.run import polarized_denoising_results
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.execute import run_experiment
 from jaxscat.run.folder import check_destination
+from jaxscat.run.resolved import as_given
 from jaxscat.run.validate import validate_run
 
 NSIDE, LMAX = 4, 8
@@ -94,7 +95,9 @@ def test_a_folder_with_results_tables_a_figure_and_a_page(run, file):
     ]
     assert list(results["recovery"]["pairs"]) == ["EE", "BB", "TE", "TB", "EB"]
     stored = config_from_tree(tomllib.loads((run.folder / "config.toml").read_text()))
-    assert stored == settings(file)
+    given = json.loads((run.folder / "run.json").read_text())["given"]
+    assert as_given(stored, given) == settings(file)
+    assert stored.data.nside is not None and stored.pyramid.scales is not None
     page = (run.folder / "report.html").read_text()
     for said in (*results["description"], "TE: scattering coefficients", "uK_CMB", "Not imposed."):
         assert said in page.replace("&#39;", "'")

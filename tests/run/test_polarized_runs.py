@@ -21,6 +21,7 @@ from jaxscat.run.execute import run_experiment
 from jaxscat.run.polarized_inputs import read_polarized
 from jaxscat.run.polarized_notes import held_spectra
 from jaxscat.run.polarized_synthesis import measure_target
+from jaxscat.run.resolved import as_given
 from jaxscat.run.targets import build_run_pyramid
 from jaxscat.run.validate import validate_run
 
@@ -110,7 +111,9 @@ def test_a_folder_with_results_tables_figures_and_a_page(run, file):
         rows = list(csv.DictReader(stream))
     assert {int(row["seed"]) for row in rows} == set(SEEDS)
     stored = config_from_tree(tomllib.loads((run.folder / "config.toml").read_text()))
-    assert stored == settings(file)
+    given = json.loads((run.folder / "run.json").read_text())["given"]
+    assert as_given(stored, given) == settings(file)
+    assert stored.data.nside is not None and stored.pyramid.scales is not None
     page = (run.folder / "report.html").read_text()
     assert "TE" in page and "uK_CMB" in page
     with pytest.raises(ValueError, match="task 'polarization', expected a synthesis"):

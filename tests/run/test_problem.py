@@ -108,6 +108,41 @@ def test_maps_of_a_config_in_memory(plain):
 
 
 @pytest.mark.parametrize("gaussianize", [False, True])
+def test_a_logarithm_is_taken_and_taken_back(files, gaussianize):
+    how = {"transform": "log"}, {"gaussianize": gaussianize, "form": "harmonic"}
+    target = {"second": str(files / "second.npy")}
+    prepared = prepare(settings(files, data=how[0], synthesis=how[1], target=target))
+    original = np.load(files / "map.npy")
+    np.testing.assert_allclose(prepared.original, original, rtol=1e-6)
+    if not gaussianize:
+        np.testing.assert_allclose(prepared.working.values, np.log(original), atol=1e-5)
+    np.testing.assert_allclose(prepared.restore(prepared.working.values), original, rtol=1e-4)
+    second = np.log(np.load(files / "second.npy"))
+    np.testing.assert_allclose(prepared.targets[0].second, second, atol=1e-5)
+    made = prepared.restore(synthesize_seeds(prepared, [3]).map)
+    assert made.min() > 0 and prepared.working.restored_start(3).min() > 0
+    assert made.dtype == prepared.original.dtype
+
+
+def test_a_logarithm_of_what_is_not_positive_is_refused_and_a_mask_leaves_it_out(files, tmp_path):
+    map = np.load(files / "map.npy")
+    map[160:170] = [0.0, *np.linspace(-1, -0.25, 9)]
+    np.save(tmp_path / "map.npy", map)
+    data = {"path": str(tmp_path / "map.npy"), "transform": "log"}
+    message = (
+        r"^data.transform: got 'log' for a map with 10 of 192 pixels that are not positive \(the "
+        r"smallest is -1\), expected positive values"
+    )
+    with pytest.raises(ValueError, match=message):
+        prepare(settings(files, data=data))
+    masked = prepare(settings(files, data=data, target={"mask": str(files / "mask.npy")}))
+    assert np.isfinite(masked.working.values).all()
+    second = {"second": str(tmp_path / "map.npy")}
+    with pytest.raises(ValueError, match=r"^target.second: got 'log' for a map with 10"):
+        prepare(settings(files, data={"transform": "log"}, target=second))
+
+
+@pytest.mark.parametrize("gaussianize", [False, True])
 def test_a_large_mean_is_taken_off_and_added_back_in_float64(files, tmp_path, gaussianize):
     map = np.load(files / "map.npy")
     np.save(tmp_path / "map.npy", map + 1e6 * map.std())

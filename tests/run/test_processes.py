@@ -29,7 +29,7 @@ def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     np.save(folder / "map.npy", np.random.default_rng(0).gamma(2.0, size=192))
     path = folder / "config.toml"
-    tree = {"data": {"path": str(folder / "map.npy")}, **SECTIONS}
+    tree = {"data": {"path": str(folder / "map.npy"), "order": "NESTED"}, **SECTIONS}
     path.write_text(config_from_tree(tree).to_toml())
     return path
 

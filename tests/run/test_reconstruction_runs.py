@@ -19,6 +19,7 @@ from jaxscat.run import execute, reconstruction, reconstruction_results
 from jaxscat.run.config import config_from_tree
 from jaxscat.run.execute import run_experiment
 from jaxscat.run.given import Given
+from jaxscat.run.resolved import as_given
 from jaxscat.run.validate import validate_run
 
 NSIDE = 4
@@ -145,7 +146,9 @@ def test_a_denoised_map_and_its_folder(truth_file, tmp_path):
         assert {header[f"TUNIT{number}"] for number in range(1, 6)} == {"uK"}
 
     stored = config_from_tree(tomllib.loads((outcome.folder / "config.toml").read_text()))
-    assert stored == config
+    given = json.loads((outcome.folder / "run.json").read_text())["given"]
+    assert as_given(stored, given) == config
+    assert stored.data.nside is not None and stored.pyramid.scales is not None
     provenance = json.loads((outcome.folder / "run.json").read_text())
     assert {"map", "map_file", "data"} <= set(provenance["inputs_sha256"])
     assert {"load", "pyramid", "reconstruction", "total"} <= set(provenance["seconds"])
