@@ -98,7 +98,7 @@ from jaxscat.statistics.coefficient_maps import coefficient_maps as coefficient_
 from jaxscat.statistics.coefficients import ScatteringCovariance as ScatteringCovariance
 from jaxscat.statistics.comparison import compare_statistics as compare_statistics
 from jaxscat.statistics.errors import standard_error as standard_error
-from jaxscat.statistics.fields import FieldCovariances as FieldCovariances
+from jaxscat.statistics.field_covariances import FieldCovariances as FieldCovariances
 from jaxscat.statistics.fields import fields_standard_error as fields_standard_error
 from jaxscat.statistics.fields import measure_fields as measure_fields
 from jaxscat.statistics.interior import Coverage as Coverage

@@ -3,14 +3,26 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
+from jaxscat.statistics.independent import Dependence, all_independent, hermitian
 from jaxscat.statistics.indices import covariance_scales, scale_pairs, scale_triples
+from jaxscat.statistics.vector import (
+    VectorLayout,
+    check_vector,
+    join_numbers,
+    lay_out,
+    number_count,
+    number_names,
+    restore_numbers,
+    split_numbers,
+)
 
 Kind = Literal["auto", "cross"]
 Index = dict[str, int]  # position of one coefficient on every named axis
@@ -75,6 +87,66 @@ class AbstractCoefficients(eqx.Module):
             for group, index, name in self._entries()
         ]
 
+    def to_vector(self) -> Float[Array, "*masks n"]:
+        """Return the independent numbers of all coefficients on one axis, for inference.
+
+        Of complex coefficients these are real and imaginary parts. The redundant half of S4 of one
+        map, which is Hermitian in `(l1, l2)` where j1 = j2, is left out, and so are imaginary parts
+        that are zero for every map. Both entries of S0 are there: the error of the mean measures
+        the variance of the map, which no other coefficient gives. Standard errors, which are real,
+        are all there, in the order of `ravel`.
+
+        Returns:
+            real numbers in the order of `vector_names`, after the axis of masks, if any;
+            differentiable, also under transformations of JAX.
+
+        Raises:
+            ValueError: a reduction of one's own that is not linear.
+
+        Examples:
+            >>> import jaxscat, numpy as np
+            >>> pyramid = jaxscat.build_pyramid(4)
+            >>> statistics = jaxscat.measure(np.random.default_rng(0).normal(size=192), pyramid)
+            >>> statistics.ravel().shape, statistics.to_vector().shape
+            ((762,), (1114,))
+            >>> statistics.vector_names()[-1]
+            'Re S4 j1=2 j2=2 j3=2 l1=3 l2=3 l3=3'
+            >>> restored = statistics.from_vector(statistics.to_vector())
+            >>> bool(np.array_equal(restored.s3, statistics.s3))
+            True
+
+        Source: `docs/conventions.md`, "Vector of coefficients".
+        """
+        numbers = join_numbers(self.groups(), self.s0.ndim - 1)
+        return numbers[..., self._layout().kept]
+
+    def from_vector(self, vector: ArrayLike) -> Self:
+        """Return the coefficients whose independent numbers are given.
+
+        Args:
+            vector: numbers as `to_vector` returns them; leading axes are those of the result.
+
+        Returns:
+            coefficients of the kind and the shapes of this object, whose values do not matter.
+
+        Raises:
+            ValueError: numbers that are not real, or another number of them.
+
+        Source: `docs/conventions.md`, "Vector of coefficients".
+        """
+        layout = self._layout()
+        numbers = restore_numbers(check_vector(vector, layout.kept.size), layout)
+        groups = split_numbers(numbers, self.groups(), self.s0.ndim - 1)
+        return replace(self, **{name.lower(): group for name, group in groups.items()})
+
+    def vector_names(self) -> list[str]:
+        """Return the name of every number of one mask, in the order of `to_vector`.
+
+        Names are those of `names`, after "Re" or "Im" if the group is complex.
+        """
+        names = number_names(self.groups(), self.names(), self.s0.ndim - 1)
+        return [names[at] for at in self._layout().kept]
+
     def table(self) -> dict[str, np.ndarray]:
         """Return all coefficients as the columns of a table, for pandas or NumPy.
 
@@ -108,9 +180,16 @@ class AbstractCoefficients(eqx.Module):
             for index in self._indices(group):
                 yield group, index, ""
 
+    def _layout(self) -> VectorLayout:
+        return lay_out([self._dependence(name) for name in self.groups()])
+
     @abstractmethod
     def _indices(self, group: str) -> Iterator[Index]:
         """Yield the index of every coefficient of a group, in the order of its array."""
+
+    @abstractmethod
+    def _dependence(self, group: str) -> Dependence:
+        """Return which numbers of a group are independent, and how the others follow."""
 
 
 class ScatteringCovariance(AbstractCoefficients):
@@ -200,3 +279,8 @@ class ScatteringCovariance(AbstractCoefficients):
                     for l1 in orientations:
                         for l3 in orientations:
                             yield {"j1": j1, "j2": j2, "j3": j3, "l1": l1, "l2": l2, "l3": l3}
+
+    def _dependence(self, group: str) -> Dependence:
+        if group == "S4" and self.kind == "auto" and jnp.iscomplexobj(self.s4):
+            return hermitian(self.triples, self.orientations)
+        return all_independent(number_count(self.groups()[group], self.s0.ndim - 1))

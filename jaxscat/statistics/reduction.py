@@ -11,7 +11,14 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
 from jaxscat.statistics.coefficients import AbstractCoefficients, Index, Kind, ScatteringCovariance
+from jaxscat.statistics.independent import (
+    Dependence,
+    all_independent,
+    combined,
+    combined_hermitian,
+)
 from jaxscat.statistics.indices import covariance_scales, scale_pairs, scale_triples
+from jaxscat.statistics.vector import number_count
 
 
 class Reduction(eqx.Module):
@@ -130,6 +137,18 @@ class ReducedCovariance(AbstractCoefficients):
             indices = [{**at, "d1": d1, "d2": d2} for at in triples for d1 in steps for d2 in steps]
         labels = self.reduction.labels(self.orientations)
         return ({**index, **label} for index in indices for label in labels)
+
+    def _dependence(self, group: str) -> Dependence:
+        array, leading, steps = self.groups()[group], self.s0.ndim - 1, self.orientations
+        if group == "S0" or not jnp.iscomplexobj(self.s4):  # errors are no weighted sums
+            return all_independent(number_count(array, leading))
+        combine = partial(self.reduction.mean_of_group, group)
+        if group == "S4" and self.kind == "auto":
+            return combined_hermitian(combine, self.triples, steps)
+        axes = {"S1": 1, "S2": 1, "S3": 2, "S3P": 2, "S4": 3}[group]
+        fibres = int(np.prod(array.shape[leading : leading + axes]))
+        of_complex = group not in ("S1", "S2")
+        return combined(combine, fibres, steps, of_complex, jnp.iscomplexobj(array))
 
 
 def reduce_groups(

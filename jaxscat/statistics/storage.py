@@ -11,7 +11,7 @@ from jaxscat.io.archive import check_archive_name, read_archive, write_archive
 from jaxscat.maps import check_kind, check_path
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.field_covariances import FieldCovariances
 from jaxscat.statistics.stored_groups import (
     Coefficients,
     check_shapes,
