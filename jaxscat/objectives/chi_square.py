@@ -6,7 +6,8 @@ from jaxtyping import Array, Float
 
 from jaxscat.maps import check_kind
 from jaxscat.objectives.target import GroupWeights, Power, Target
-from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
+from jaxscat.statistics.abstract_coefficients import AbstractCoefficients
+from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.reduction import ReducedCovariance
 
 # Share of each group in a balanced distance; of two maps, S3 and S3P have half of S3 each.

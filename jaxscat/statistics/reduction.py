@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from jaxscat.statistics.coefficients import AbstractCoefficients, Index, Kind, ScatteringCovariance
+from jaxscat.statistics.abstract_coefficients import AbstractCoefficients, Index, Kind
+from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.independent import (
     Dependence,
     all_independent,
