@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from jaxscat.maps import describe
 from jaxscat.statistics.abstract_coefficients import AbstractCoefficients, Index, Kind
 from jaxscat.statistics.independent import Dependence, all_independent, hermitian
 from jaxscat.statistics.indices import covariance_scales, scale_pairs, scale_triples
@@ -114,3 +115,17 @@ class ScatteringCovariance(AbstractCoefficients):
         if group == "S4" and self.kind == "auto" and jnp.iscomplexobj(self.s4):
             return hermitian(self.triples, self.orientations)
         return all_independent(number_count(self.groups()[group], self.s0.ndim - 1))
+
+
+def check_statistics(
+    statistics: object, name: str, expected: str = "a ScatteringCovariance that is not reduced"
+) -> None:
+    """Refuse what are no coefficients of one map or of two, of all orientations.
+
+    Raises:
+        ValueError: it begins with `name`, and says where coefficients are if they are inside.
+    """
+    if not isinstance(statistics, ScatteringCovariance):
+        inside = isinstance(getattr(statistics, "statistics", None), ScatteringCovariance)
+        where = f" ({name}.statistics is one)" if inside else ""
+        raise ValueError(f"{name}: got {describe(statistics)}, expected {expected}{where}")
