@@ -12,7 +12,8 @@ from jaxscat.objectives.chi_square import mean_square_distance
 from jaxscat.objectives.field_target import FieldTarget, check_field_target
 from jaxscat.objectives.term import Maps
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.statistics.fields import FieldCovariances, measure_pairs, prepare_fields
+from jaxscat.statistics.field_covariances import FieldCovariances
+from jaxscat.statistics.fields import measure_pairs, prepare_fields
 
 
 class FieldScattering(CalibratedTerm):

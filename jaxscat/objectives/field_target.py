@@ -17,9 +17,7 @@ from jaxscat.objectives.target import (
 )
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.fields import (
-    FieldCovariances,
-)
+from jaxscat.statistics.field_covariances import FieldCovariances
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
 from jaxscat.statistics.measurement import Mask, Measurement

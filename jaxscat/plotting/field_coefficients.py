@@ -15,7 +15,7 @@ from jaxscat.plotting.curve_panels import GROUPS as STYLES_OF_GROUPS
 from jaxscat.plotting.saving import as_label
 from jaxscat.plotting.summary import STYLES
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.field_covariances import FieldCovariances
 from jaxscat.validation.coherence import Bounds, coherence, coherence_bounds
 from jaxscat.validation.curves import PERCENTILES, Curve
 from jaxscat.validation.forms import Form

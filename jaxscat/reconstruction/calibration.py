@@ -15,7 +15,7 @@ from jaxscat.objectives.calibrated import CalibratedTerm
 from jaxscat.objectives.target import floored
 from jaxscat.reconstruction.realizations import DATA, MAP, measure_realizations
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.field_covariances import FieldCovariances
 from jaxscat.statistics.reduction import ReducedCovariance
 
 # Least sigma of a coefficient, over the root mean square of its group and scales.

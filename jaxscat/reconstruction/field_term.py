@@ -18,7 +18,8 @@ from jaxscat.objectives.field_target import FieldTarget
 from jaxscat.objectives.target import covariance_scales
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.parametrizations.parametrization import Parametrization
-from jaxscat.statistics.fields import FieldCovariances, measure_pairs, prepare_fields
+from jaxscat.statistics.field_covariances import FieldCovariances
+from jaxscat.statistics.fields import measure_pairs, prepare_fields
 from jaxscat.statistics.measurement import build_measurement
 
 

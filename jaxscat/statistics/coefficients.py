@@ -1,123 +1,33 @@
-"""The scattering covariance of one map or of two: its arrays, and the names of coefficients."""
+"""The scattering covariance of one map or of two."""
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from jaxscat.maps import describe
+from jaxscat.statistics.abstract_coefficients import AbstractCoefficients, Index, Kind
+from jaxscat.statistics.independent import Dependence, all_independent, hermitian
 from jaxscat.statistics.indices import covariance_scales, scale_pairs, scale_triples
-
-Kind = Literal["auto", "cross"]
-Index = dict[str, int]  # position of one coefficient on every named axis
-
-
-class AbstractCoefficients(eqx.Module):
-    """Groups of coefficients S0 to S4 (and S3P for two maps), before or after a reduction.
-
-    With several masks every array has a leading axis `M`. S3 and S4 may be restricted to the
-    finest scales. Coefficients are pytrees: do arithmetic with `jax.tree.map`, which refuses to
-    mix kinds.
-    """
-
-    s0: eqx.AbstractVar[Array]
-    s1: eqx.AbstractVar[Array]
-    s2: eqx.AbstractVar[Array]
-    s3: eqx.AbstractVar[Array]
-    s4: eqx.AbstractVar[Array]
-    s3p: eqx.AbstractVar[Array | None]
-    both_triangles: eqx.AbstractVar[bool]
-    kind: eqx.AbstractVar[Kind]
-
-    def __post_init__(self):
-        # Part of the tree's structure: a leaf of one kind would match the None of the other.
-        self.kind = "auto" if self.s3p is None else "cross"
-
-    @property
-    def masks(self) -> int | None:
-        """Number of masks on the leading axis; None if there is no such axis."""
-        return self.s0.shape[0] if self.s0.ndim == 2 else None
-
-    def groups(self) -> dict[str, Array]:
-        """Return the arrays by name: "S0" to "S4", with "S3P" after "S3" for two maps."""
-        crossed = {} if self.s3p is None else {"S3P": self.s3p}
-        return {
-            "S0": self.s0,
-            "S1": self.s1,
-            "S2": self.s2,
-            "S3": self.s3,
-            **crossed,
-            "S4": self.s4,
-        }
-
-    def ravel(self) -> Array:
-        """Concatenate all coefficients, S0 to S4, on one axis (after the axis of masks, if any).
-
-        Returns:
-            array in the order of `names`; complex if S3 and S4 are complex, else real.
-        """
-        masks = self.s0.ndim - 1
-        parts = [group.reshape(*group.shape[:masks], -1) for group in self.groups().values()]
-        kind = np.result_type(*[part.dtype for part in parts])  # real and complex groups
-        return jnp.concatenate([part.astype(kind) for part in parts], axis=-1)
-
-    def names(self) -> list[str]:
-        """Return the name of every coefficient of one mask, in the order of `ravel`.
-
-        A name consists of the group and the indices, such as `S3 j2=0 j3=1 l2=2 l3=3`.
-        """
-        return [
-            " ".join([group, *(f"{axis}={at}" for axis, at in index.items())]) if index else name
-            for group, index, name in self._entries()
-        ]
-
-    def table(self) -> dict[str, np.ndarray]:
-        """Return all coefficients as the columns of a table, for pandas or NumPy.
-
-        Returns:
-            columns of equal length, in the order of `ravel`: `name` and `group` (text), `mask` if
-            there is an axis of masks, an integer column for every axis (-1 where a group does not
-            have that axis), and `value`.
-        """
-        entries = list(self._entries())
-        axes = dict.fromkeys(axis for _, index, _ in entries for axis in index)
-        columns = {
-            "name": np.array(self.names()),
-            "group": np.array([group for group, _, _ in entries]),
-            **{
-                axis: np.array([index.get(axis, -1) for _, index, _ in entries], dtype=int)
-                for axis in axes
-            },
-        }
-        values = np.asarray(self.ravel())
-        if self.masks is None:
-            return {**columns, "value": values}
-        repeated = {name: np.tile(column, self.masks) for name, column in columns.items()}
-        mask = np.repeat(np.arange(self.masks), len(entries))
-        return {"mask": mask, **repeated, "value": values.reshape(-1)}
-
-    def _entries(self) -> Iterator[tuple[str, Index, str]]:
-        """Yield group, index and (if the index is empty) name of every coefficient."""
-        for name in ("S0 mean", "S0 error"):
-            yield "S0", {}, name
-        for group in [name for name in self.groups() if name != "S0"]:
-            for index in self._indices(group):
-                yield group, index, ""
-
-    @abstractmethod
-    def _indices(self, group: str) -> Iterator[Index]:
-        """Yield the index of every coefficient of a group, in the order of its array."""
+from jaxscat.statistics.vector import number_count
 
 
 class ScatteringCovariance(AbstractCoefficients):
     """The coefficients S0 to S4 of one map or of two, or their standard errors (all real).
 
     With several masks every array has a leading axis `M`. S3 and S4 may be restricted to the
-    finest scales. It is a pytree: do arithmetic with `jax.tree.map`.
+    finest scales. Coefficients of one kind can be added, subtracted, and multiplied or divided by
+    a real number; they are a pytree, and `jax.tree.map` does anything else.
+
+    Examples:
+        >>> import jaxscat, numpy as np
+        >>> pyramid = jaxscat.build_pyramid(4)
+        >>> one, other = np.random.default_rng(0).normal(size=(2, 192))
+        >>> mean = (jaxscat.measure(one, pyramid) + jaxscat.measure(other, pyramid)) / 2
+        >>> (mean - mean).s4.shape, bool((2 * mean - mean).s2.sum() > 0)
+        ((10, 4, 4, 4), True)
 
     Attributes:
         s0: mean of the map and standard error of that mean (cross: of the signed root of the
@@ -200,3 +110,22 @@ class ScatteringCovariance(AbstractCoefficients):
                     for l1 in orientations:
                         for l3 in orientations:
                             yield {"j1": j1, "j2": j2, "j3": j3, "l1": l1, "l2": l2, "l3": l3}
+
+    def _dependence(self, group: str) -> Dependence:
+        if group == "S4" and self.kind == "auto" and jnp.iscomplexobj(self.s4):
+            return hermitian(self.triples, self.orientations)
+        return all_independent(number_count(self.groups()[group], self.s0.ndim - 1))
+
+
+def check_statistics(
+    statistics: object, name: str, expected: str = "a ScatteringCovariance that is not reduced"
+) -> None:
+    """Refuse what are no coefficients of one map or of two, of all orientations.
+
+    Raises:
+        ValueError: it begins with `name`, and says where coefficients are if they are inside.
+    """
+    if not isinstance(statistics, ScatteringCovariance):
+        inside = isinstance(getattr(statistics, "statistics", None), ScatteringCovariance)
+        where = f" ({name}.statistics is one)" if inside else ""
+        raise ValueError(f"{name}: got {describe(statistics)}, expected {expected}{where}")

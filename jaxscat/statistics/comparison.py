@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from jaxscat.maps import check_kind
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.field_covariances import FieldCovariances
 from jaxscat.statistics.indices import covariance_scales
 from jaxscat.statistics.storage import StoredStatistics, spec_differences
 from jaxscat.statistics.stored_groups import Coefficients

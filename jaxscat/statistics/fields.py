@@ -2,139 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxscat.fields.pairs import (
-    Pair,
-    changes_sign,
-    check_fields,
-    check_pairs,
-    pair_name,
-)
-from jaxscat.maps import check_flag, check_kind
+from jaxscat.fields.pairs import Pair, check_fields, check_pairs
+from jaxscat.maps import check_flag
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.checks import PreparedMap, stack_maps
-from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.errors import ERROR_FORMULAS, measure_errors
+from jaxscat.statistics.field_covariances import Coefficients, FieldCovariances
 from jaxscat.statistics.field_scales import measure_together
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
 from jaxscat.statistics.moments import ErrorFormula
-from jaxscat.statistics.reduction import ReducedCovariance, Reduction, check_whole
-
-Coefficients = ScatteringCovariance | ReducedCovariance
-
-
-class FieldCovariances(eqx.Module):
-    """Coefficients S0 to S4 of several fields, by pair; or their standard errors.
-
-    The pair of a field with itself has the coefficients of that field alone. It is a pytree: do
-    arithmetic with `jax.tree.map`, which refuses to mix other pairs.
-
-    Attributes:
-        statistics: coefficients of every pair, in the order of `pairs`.
-        pairs: the fields of every pair; of two, S3 has coefficients of the first and moduli of the
-            second, S3P the other way round.
-
-    Examples:
-        >>> import jaxscat, numpy as np
-        >>> pyramid = jaxscat.build_pyramid(4)
-        >>> t, e, b = np.random.default_rng(0).normal(size=(3, 192))  # any NESTED maps
-        >>> found = jaxscat.measure_fields({"T": t, "E": e, "B": b}, pyramid)
-        >>> found.names()
-        ('TT', 'EE', 'BB', 'TE', 'TB', 'EB')
-        >>> found["TE"].kind, found["TE"].s3p.shape
-        ('cross', (6, 4, 4))
-
-    Source: `docs/polarization.md`, "Statistics".
-    """
-
-    statistics: tuple[Coefficients, ...]
-    pairs: tuple[Pair, ...] = eqx.field(static=True)
-
-    def names(self) -> tuple[str, ...]:
-        """Return the names of the pairs, such as "TE"."""
-        return tuple(map(pair_name, self.pairs))
-
-    def __getitem__(self, name: str) -> Coefficients:
-        """Return the coefficients of a pair by its name.
-
-        Raises:
-            KeyError: there is no such pair; the message names those that there are.
-        """
-        found = dict(self.items())
-        if name not in found:
-            raise KeyError(f"got {name!r}, expected one of {', '.join(found)}")
-        return found[name]
-
-    def __len__(self) -> int:
-        """Return the number of pairs."""
-        return len(self.pairs)
-
-    def __iter__(self) -> Iterator[str]:
-        """Return an iterator over the names of the pairs."""
-        return iter(self.names())
-
-    def items(self) -> Iterator[tuple[str, Coefficients]]:
-        """Return an iterator over names and coefficients of the pairs."""
-        return zip(self.names(), self.statistics, strict=True)
-
-    def ravel(self) -> Array:
-        """Concatenate the coefficients of all pairs on one axis (after the axis of masks)."""
-        parts = [one.ravel() for one in self.statistics]
-        kind = np.result_type(*[part.dtype for part in parts])
-        return jnp.concatenate([part.astype(kind) for part in parts], axis=-1)
-
-    def coefficient_names(self) -> list[str]:
-        """Return the name of every coefficient, in the order of `ravel`: "TE S1 j=0 l=0"."""
-        return [f"{pair} {name}" for pair, one in self.items() for name in one.names()]
-
-    def table(self) -> dict[str, np.ndarray]:
-        """Return all coefficients as the columns of a table, for pandas or NumPy.
-
-        Returns:
-            the columns of `ScatteringCovariance.table`, before them `pair`, and `parity`: "odd"
-            where the mirror image of the sky has the other sign (with mirrored orientations).
-        """
-        tables = []
-        for pair, (name, one) in zip(self.pairs, self.items(), strict=True):
-            table = one.table()
-            parity = ["odd" if changes_sign(pair, of) else "even" for of in table["group"]]
-            # The error of the mean has no sign.
-            is_error = table["name"] == "S0 error"
-            parity = np.where(is_error, "even", np.array(parity))
-            size = table["value"].size
-            tables.append({"pair": np.full(size, name), "parity": parity, **table})
-        columns = dict.fromkeys(name for table in tables for name in table)
-        columns["value"] = columns.pop("value")  # last
-        missing = {name: -1 for name in columns}
-        return {
-            name: np.concatenate(
-                [table.get(name, np.full(table["value"].size, missing[name])) for table in tables]
-            )
-            for name in columns
-        }
-
-    def reduced(self, reduction: Reduction) -> FieldCovariances:
-        """Return the coefficients with combined orientations (not of standard errors).
-
-        Raises:
-            ValueError: they are reduced already, or `reduction` is no Reduction.
-        """
-        check_kind(reduction, Reduction, "reduction", "a Reduction such as IsotropicMean()")
-        found = []
-        for one in self.statistics:
-            check_whole(one, "statistics")
-            assert isinstance(one, ScatteringCovariance)
-            found.append(reduction.mean(one))
-        return replace(self, statistics=tuple(found))
 
 
 def measure_fields(

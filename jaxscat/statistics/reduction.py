@@ -10,8 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from jaxscat.statistics.coefficients import AbstractCoefficients, Index, Kind, ScatteringCovariance
+from jaxscat.statistics.abstract_coefficients import AbstractCoefficients, Index, Kind
+from jaxscat.statistics.coefficients import ScatteringCovariance, check_statistics
+from jaxscat.statistics.independent import (
+    Dependence,
+    all_independent,
+    combined,
+    combined_hermitian,
+)
 from jaxscat.statistics.indices import covariance_scales, scale_pairs, scale_triples
+from jaxscat.statistics.vector import number_count
 
 
 class Reduction(eqx.Module):
@@ -131,6 +139,18 @@ class ReducedCovariance(AbstractCoefficients):
         labels = self.reduction.labels(self.orientations)
         return ({**index, **label} for index in indices for label in labels)
 
+    def _dependence(self, group: str) -> Dependence:
+        array, leading, steps = self.groups()[group], self.s0.ndim - 1, self.orientations
+        if group == "S0" or not jnp.iscomplexobj(self.s4):  # errors are no weighted sums
+            return all_independent(number_count(array, leading))
+        combine = partial(self.reduction.mean_of_group, group)
+        if group == "S4" and self.kind == "auto":
+            return combined_hermitian(combine, self.triples, steps)
+        axes = {"S1": 1, "S2": 1, "S3": 2, "S3P": 2, "S4": 3}[group]
+        fibres = int(np.prod(array.shape[leading : leading + axes]))
+        of_complex = group not in ("S1", "S2")
+        return combined(combine, fibres, steps, of_complex, jnp.iscomplexobj(array))
+
 
 def reduce_groups(
     statistics: ScatteringCovariance,
@@ -168,11 +188,7 @@ def _count_from_l2(name: str, group: Array) -> Array:
 
 def check_whole(statistics: AbstractCoefficients, name: str) -> None:
     """Refuse coefficients that are reduced already with a `ValueError`."""
-    if not isinstance(statistics, ScatteringCovariance):
-        raise ValueError(
-            f"{name}: got {type(statistics).__name__}, expected a ScatteringCovariance that is "
-            "not reduced"
-        )
+    check_statistics(statistics, name)
 
 
 def _check_errors(errors: ScatteringCovariance) -> None:

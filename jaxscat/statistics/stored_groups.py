@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.coefficients import ScatteringCovariance
-from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.field_covariances import FieldCovariances
 from jaxscat.statistics.indices import scale_triples
 
 TYPES = {"float32", "float64", "complex64", "complex128"}

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from jaxscat.fields.pairs import Pair, all_pairs, order_fields, pair_name
 from jaxscat.harmonics.cross_spectra import correlation
 from jaxscat.operators.pyramid import Pyramid
-from jaxscat.statistics.fields import FieldCovariances, measure_fields
+from jaxscat.statistics.field_covariances import FieldCovariances
+from jaxscat.statistics.fields import measure_fields
 from jaxscat.validation.pairs import chance_of_pair, spectra_of_pairs
 from jaxscat.validation.recovery import Recovery, assess, average_rows
 from jaxscat.validation.rows import finite_or_none

@@ -17,7 +17,7 @@ from jaxscat.maps import check_callable, check_kind, check_mask, describe, is_in
 from jaxscat.objectives.field_target import FieldTarget
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
-from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.field_covariances import FieldCovariances
 from jaxscat.statistics.hidden import Hidden, check_hidden
 from jaxscat.validation.coherence import bounds_of_pairs
 from jaxscat.validation.comparison import CONTROLS_OF_A_KIND

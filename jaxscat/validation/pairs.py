@@ -13,7 +13,7 @@ from jaxscat.fields.pairs import Pair, changes_sign, order_fields, pair_name
 from jaxscat.harmonics.cross_spectra import correlation
 from jaxscat.harmonics.spectra import harmonic_coefficients
 from jaxscat.maps import cover_hidden
-from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.field_covariances import FieldCovariances
 from jaxscat.validation.coherence import GROUPS, Bounds, coherence_errors
 from jaxscat.validation.forms import Form
 from jaxscat.validation.rows import finite_or_none

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from jaxscat.fields.pairs import Pair
 from jaxscat.maps import check_map, cover_hidden, describe
 from jaxscat.operators.spec import PyramidSpec
-from jaxscat.statistics.fields import FieldCovariances, measure_pairs, prepare_fields
+from jaxscat.statistics.field_covariances import FieldCovariances
+from jaxscat.statistics.fields import measure_pairs, prepare_fields
 from jaxscat.statistics.measurement import Measurement
 from jaxscat.validation.pairs import Spectra, spectra_of_pairs
 

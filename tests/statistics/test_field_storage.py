@@ -13,7 +13,7 @@ from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.angular import IsotropicMean
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.comparison import common_scales, compare_statistics
-from jaxscat.statistics.fields import FieldCovariances
+from jaxscat.statistics.field_covariances import FieldCovariances
 from jaxscat.statistics.indices import scale_triples
 from jaxscat.statistics.storage import StoredStatistics, load_statistics, save_statistics
 

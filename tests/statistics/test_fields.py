@@ -8,7 +8,8 @@ import pytest
 from jaxscat.fields.pairs import check_pairs, order_fields, pair_name
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.errors import standard_error
-from jaxscat.statistics.fields import FieldCovariances, fields_standard_error, measure_fields
+from jaxscat.statistics.field_covariances import FieldCovariances
+from jaxscat.statistics.fields import fields_standard_error, measure_fields
 from jaxscat.statistics.scattering import measure
 
 ALL = ("TT", "EE", "BB", "TE", "TB", "EB")
