@@ -15,16 +15,18 @@ from jaxscat.validation.verdict import copy_verdict
 
 COLUMNS = {
     "original": "original",
-    "start": "start",
+    "synthesized": "synthesized",
+    "tolerance": "tolerance",
     "gaussian": "Gaussian controls",
     "filtered": "filtered controls",
-    "synthesized": "synthesized",
+    "start": "start",
 }
 
 # Less scatter than this fraction of a number is rounding.
 _ROUNDING = 1e-6
 # Formats of the numbers of a row, by its group.
 STYLES = {
+    "extremes": ".4g",
     "pixel_correlation": "+.4f",
     "power_spectrum_ratio": ".4f",
     "correlation_ranges": "+.3f",
@@ -148,8 +150,10 @@ def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
         for kind in ("gaussian", "filtered")
         if any(row[kind] is not None for row in ensemble["quantities"])
     ]
-    for name in ["original", *(COLUMNS[kind] for kind in kinds), "mean", "scatter", "16 to 84 %"]:
+    for name in ["original", "mean", "scatter", "16 to 84 %", "tolerance"]:
         table.add_column(name, justify="right")
+    for kind in kinds:
+        table.add_column(COLUMNS[kind], justify="right")
     if kinds:
         table.add_column("controls worse by", justify="right")
     lines = []
@@ -163,7 +167,8 @@ def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
             _number(row["std"], style.removeprefix("+")),
         )
         name = _name(row["name"], row["chance"])
-        cells = [name, original, *controls, mean, scatter, f"{low} to {high}"]
+        tolerance = "" if row["tolerance"] is None else _number(row["tolerance"], style)
+        cells = [name, original, mean, scatter, f"{low} to {high}", tolerance, *controls]
         if kinds:
             apart = [row["separation"].get(kind) for kind in kinds]
             known = [f"{value:.1f}" for value in apart if value is not None]
@@ -181,6 +186,11 @@ def describe_copies(ranges: Sequence[Mapping[str, Any]]) -> str:
         for part in ranges
     )
     return f"correlation with the original: {listed}. {copy_verdict(ranges)}"
+
+
+def describe_verdict(lines: Sequence[Mapping[str, str]]) -> list[str]:
+    """Write the lines of a verdict (see `verdict_lines`), each after its mark."""
+    return [f"{line['mark']:>9}  {line['name']}: {line['text']}" for line in lines]
 
 
 def describe_independence(ensemble: Mapping[str, Any]) -> str:
@@ -233,8 +243,8 @@ def _add_rows(table: Table, lines: Sequence[tuple[str, Sequence[str]]]) -> None:
     """Add rows with their groups; a line parts those of pixels, of spectra and of scattering."""
     before = None
     for group, cells in lines:
-        part = "pixel" if group == "distribution" else group.split("_")[0]
-        part = "pixel" if group == "correlation_ranges" else part
+        part = group.split("_")[0]
+        part = "pixel" if group in ("distribution", "extremes", "correlation_ranges") else part
         if before not in (None, part):
             table.add_section()
         table.add_row(*cells)

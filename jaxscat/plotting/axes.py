@@ -10,12 +10,24 @@ from jaxtyping import Float
 
 # Ratios beyond are drawn at the edge.
 _LEAST_RATIO, _LARGEST_RATIO = 0.05, 20.0
+# Room around what is drawn, as a fraction of its extent.
+_MARGIN = 0.06
 
 
 def clipped(values: Any) -> Float[np.ndarray, " n"]:
     """Return ratios within what is drawn; NaN (a gap of the line) where undefined."""
     ratios = np.asarray(values, np.float64)
     return np.where(np.isfinite(ratios), np.clip(ratios, _LEAST_RATIO, _LARGEST_RATIO), np.nan)
+
+
+def fit_vertical(axis: Any, drawn: Sequence[Float[np.ndarray, " ..."]]) -> None:
+    """Set a linear vertical axis around all that is drawn; a logarithmic one stays as it is."""
+    numbers = np.concatenate([np.ravel(rows) for rows in drawn] or [np.zeros(1)])
+    numbers = numbers[np.isfinite(numbers)]
+    if axis.get_yscale() == "log" or not numbers.size:
+        return
+    extent = np.ptp(numbers) or max(abs(numbers[0]), 1.0)
+    axis.set_ylim(numbers.min() - _MARGIN * extent, numbers.max() + _MARGIN * extent)
 
 
 def set_ratio(axis: Any, values: Sequence[float]) -> None:
