@@ -15,11 +15,11 @@ from jaxscat.validation.verdict import copy_verdict
 
 COLUMNS = {
     "original": "original",
-    "synthesized": "synthesized",
-    "tolerance": "tolerance",
+    "start": "start",
     "gaussian": "Gaussian controls",
     "filtered": "filtered controls",
-    "start": "start",
+    "synthesized": "synthesized",
+    "tolerance": "tolerance",
 }
 
 # Less scatter than this fraction of a number is rounding.
@@ -150,10 +150,11 @@ def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
         for kind in ("gaussian", "filtered")
         if any(row[kind] is not None for row in ensemble["quantities"])
     ]
-    for name in ["original", "mean", "scatter", "16 to 84 %", "tolerance"]:
+    tolerated = any(row["tolerance"] is not None for row in ensemble["quantities"])
+    for name in ["original", *(COLUMNS[kind] for kind in kinds), "mean", "scatter", "16 to 84 %"]:
         table.add_column(name, justify="right")
-    for kind in kinds:
-        table.add_column(COLUMNS[kind], justify="right")
+    if tolerated:
+        table.add_column("tolerance", justify="right")
     if kinds:
         table.add_column("controls worse by", justify="right")
     lines = []
@@ -167,8 +168,10 @@ def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
             _number(row["std"], style.removeprefix("+")),
         )
         name = _name(row["name"], row["chance"])
-        tolerance = "" if row["tolerance"] is None else _number(row["tolerance"], style)
-        cells = [name, original, mean, scatter, f"{low} to {high}", tolerance, *controls]
+        cells = [name, original, *controls, mean, scatter, f"{low} to {high}"]
+        if tolerated:
+            limit = row["tolerance"]
+            cells.append("" if limit is None else _number(limit, style.removeprefix("+")))
         if kinds:
             apart = [row["separation"].get(kind) for kind in kinds]
             known = [f"{value:.1f}" for value in apart if value is not None]

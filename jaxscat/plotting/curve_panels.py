@@ -225,12 +225,13 @@ def _draw_curve(
     """Draw a curve of the original and of every group of maps, transformed by `shown`.
 
     A group of several maps is drawn as its median, in a band from the 16th to the 84th percentile.
-    Starts are drawn without a band. The original is a horizontal line at `level`, if given, in the
+    Starts are drawn without a band, and are cut off where they are very far. The original is a horizontal line at `level`, if given, in the
     band of the tolerance, if there is one; the band does not extend the axes.
     """
     options: dict[str, Any] = {"marker": marker, "markersize": 3.5}
     options |= {"drawstyle": "steps-mid"} if steps else {}
     drawn: list[Rows] = []
+    starts: list[Rows] = []
     if level is not None:
         axis.axhline(level, zorder=2.0, **STYLES["original"])
         drawn.append(np.array([level]))
@@ -241,7 +242,7 @@ def _draw_curve(
     for name in sorted(set(curve.groups) & set(GROUPS), key=list(GROUPS).index):
         group, behind = GROUPS[name], 2.0 + 0.1 * (list(GROUPS).index(name) - 2.5)
         low, middle, high = np.percentile(_numbers(shown, curve.groups[name]), PERCENTILES, axis=0)
-        drawn.append(middle)
+        (starts if name == "start" else drawn).append(middle)
         if len(curve.groups[name]) > 1 and group.shade:
             axis.fill_between(
                 curve.places,
@@ -255,7 +256,7 @@ def _draw_curve(
             )
             drawn += [low, high]
         axis.plot(curve.places, middle, zorder=behind, **options, **group.line)
-    fit_vertical(axis, drawn)
+    fit_vertical(axis, drawn, starts)
     _draw_tolerance(axis, curve, shown, level)
 
 

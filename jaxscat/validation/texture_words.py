@@ -49,7 +49,9 @@ def texture_line(reports: Reports, imposed: int | None = None) -> Line:
     if not told and not near:
         values = [report["distances"] for report in reports]
         apart = [key for key in _VALUES if told_apart([of[key] for of in values])]
-        text = f"{GAUSSIAN}, but for its histogram." if apart else f"nothing to show: {GAUSSIAN}."
+        text = f"nothing to show: {GAUSSIAN}."
+        if len(apart) > 1:
+            text = f"{GAUSSIAN}, but for its histogram."
         return Line("Texture", "uncertain", text)
     edge = f"; a little beyond: {listed(near)}" if near else ""
     mark: Mark = "uncertain" if near else "good"

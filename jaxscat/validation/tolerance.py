@@ -123,13 +123,12 @@ def _describe_half(
     powers: Sequence[Float[np.ndarray, " p"]],
     bands: Float[np.ndarray, "bands p"],
 ) -> Description:
-    """Measure a half, with its mean and standard deviation taken to those of the original.
+    """Measure a half, with its mean taken to that of the original.
 
     Counts are of the half alone; the ratios of power are to the whole sky.
     """
-    own = pixel_moments(reference.original, weights)
-    stretch = reference.moments["std"] / own["std"] if own["std"] > 0 else 1.0
-    map = reference.moments["mean"] + stretch * (reference.original - own["mean"])
+    mean = np.average(reference.original, weights=weights)
+    map = reference.original + (reference.moments["mean"] - mean)
     counts, edges = np.histogram(map, bins=reference.edges, weights=weights)
     whole = reference.footprint
     return original._replace(
