@@ -10,7 +10,12 @@ from jaxscat.cli.console import print_table, say
 from jaxscat.cli.field_recovery_tables import field_recovery_tables
 from jaxscat.cli.polarization_tables import polarization_tables
 from jaxscat.cli.reconstruction_tables import reconstruction_tables
-from jaxscat.cli.tables import describe_copies, describe_independence, result_tables
+from jaxscat.cli.tables import (
+    describe_copies,
+    describe_independence,
+    describe_verdict,
+    result_tables,
+)
 from jaxscat.run.execute import Outcome
 from jaxscat.validation.ensemble import copy_test
 from jaxscat.validation.sky import sky_sentence
@@ -32,12 +37,15 @@ def show_outcome(outcome: Outcome) -> None:
         return
     for table in result_tables(outcome.results):
         print_table(table)
+    if "sky" in outcome.results:
+        say(sky_sentence(outcome.results["sky"]))
     if "ensemble" in outcome.results:
         say(describe_independence(outcome.results["ensemble"]))
     reports = [row["validation"] for row in outcome.results["seeds"]]
     say(describe_copies(copy_test(reports)))
-    if "sky" in outcome.results:
-        say(sky_sentence(outcome.results["sky"]))
+    say("")
+    for line in describe_verdict(outcome.results["verdict"]):
+        say(line)
     say(f"wrote {outcome.folder}; the report is {outcome.folder / 'report.html'}")
 
 

@@ -19,12 +19,14 @@ COLUMNS = {
     "gaussian": "Gaussian controls",
     "filtered": "filtered controls",
     "synthesized": "synthesized",
+    "tolerance": "tolerance",
 }
 
 # Less scatter than this fraction of a number is rounding.
 _ROUNDING = 1e-6
 # Formats of the numbers of a row, by its group.
 STYLES = {
+    "extremes": ".4g",
     "pixel_correlation": "+.4f",
     "power_spectrum_ratio": ".4f",
     "correlation_ranges": "+.3f",
@@ -148,8 +150,11 @@ def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
         for kind in ("gaussian", "filtered")
         if any(row[kind] is not None for row in ensemble["quantities"])
     ]
+    tolerated = any(row["tolerance"] is not None for row in ensemble["quantities"])
     for name in ["original", *(COLUMNS[kind] for kind in kinds), "mean", "scatter", "16 to 84 %"]:
         table.add_column(name, justify="right")
+    if tolerated:
+        table.add_column("tolerance", justify="right")
     if kinds:
         table.add_column("controls worse by", justify="right")
     lines = []
@@ -164,6 +169,9 @@ def ensemble_table(ensemble: Mapping[str, Any], *, title: str) -> Table:
         )
         name = _name(row["name"], row["chance"])
         cells = [name, original, *controls, mean, scatter, f"{low} to {high}"]
+        if tolerated:
+            limit = row["tolerance"]
+            cells.append("" if limit is None else _number(limit, style.removeprefix("+")))
         if kinds:
             apart = [row["separation"].get(kind) for kind in kinds]
             known = [f"{value:.1f}" for value in apart if value is not None]
@@ -181,6 +189,11 @@ def describe_copies(ranges: Sequence[Mapping[str, Any]]) -> str:
         for part in ranges
     )
     return f"correlation with the original: {listed}. {copy_verdict(ranges)}"
+
+
+def describe_verdict(lines: Sequence[Mapping[str, str]]) -> list[str]:
+    """Write the lines of a verdict (see `verdict_lines`), each after its mark."""
+    return [f"{line['mark']:>9}  {line['name']}: {line['text']}" for line in lines]
 
 
 def describe_independence(ensemble: Mapping[str, Any]) -> str:
@@ -233,8 +246,8 @@ def _add_rows(table: Table, lines: Sequence[tuple[str, Sequence[str]]]) -> None:
     """Add rows with their groups; a line parts those of pixels, of spectra and of scattering."""
     before = None
     for group, cells in lines:
-        part = "pixel" if group == "distribution" else group.split("_")[0]
-        part = "pixel" if group == "correlation_ranges" else part
+        part = group.split("_")[0]
+        part = "pixel" if group in ("distribution", "extremes", "correlation_ranges") else part
         if before not in (None, part):
             table.add_section()
         table.add_row(*cells)

@@ -10,12 +10,38 @@ from jaxtyping import Float
 
 # Ratios beyond are drawn at the edge.
 _LEAST_RATIO, _LARGEST_RATIO = 0.05, 20.0
+# Room around what is drawn, as a fraction of its extent.
+_MARGIN = 0.06
 
 
 def clipped(values: Any) -> Float[np.ndarray, " n"]:
     """Return ratios within what is drawn; NaN (a gap of the line) where undefined."""
     ratios = np.asarray(values, np.float64)
     return np.where(np.isfinite(ratios), np.clip(ratios, _LEAST_RATIO, _LARGEST_RATIO), np.nan)
+
+
+def fit_vertical(
+    axis: Any,
+    drawn: Sequence[Float[np.ndarray, " ..."]],
+    beside: Sequence[Float[np.ndarray, " ..."]] = (),
+) -> None:
+    """Set a linear vertical axis around all that is drawn; a logarithmic one stays as it is.
+
+    What is `beside` may extend the axis by its own length at either end, and is cut off beyond.
+    """
+    numbers = _finite(drawn)
+    if axis.get_yscale() == "log" or not numbers.size:
+        return
+    low, high = numbers.min(), numbers.max()
+    extent = (high - low) or max(abs(low), 1.0)
+    more = np.clip(_finite(beside), low - extent, high + extent)
+    low, high = min(low, more.min(initial=low)), max(high, more.max(initial=high))
+    axis.set_ylim(low - _MARGIN * extent, high + _MARGIN * extent)
+
+
+def _finite(rows: Sequence[Float[np.ndarray, " ..."]]) -> Float[np.ndarray, " n"]:
+    numbers = np.concatenate([np.ravel(row) for row in rows] or [np.zeros(0)])
+    return numbers[np.isfinite(numbers)]
 
 
 def set_ratio(axis: Any, values: Sequence[float]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxscat.plotting.axes import fit_vertical
 from jaxscat.plotting.losses import draw_terms, label_loss
 from jaxscat.plotting.summary import STYLES
 from jaxscat.validation.curves import PERCENTILES, Curve
@@ -45,7 +46,8 @@ GROUPS: Mapping[str, GroupStyle] = {
     "synthesized": GroupStyle("synthesized", "seeds", STYLES["synthesized"], 0.3),
 }
 _TITLE = 11
-_CHANCE = {"color": "0.87", "linewidth": 0.0}
+_GREY = {"color": "0.87", "linewidth": 0.0}
+_FREE = {"facecolor": "none", "edgecolor": "0.75", "hatch": "///", "linewidth": 0.0}
 
 # Titles and labels of the quantities drawn with the difference from the original below.
 SHAPES: Mapping[str, tuple[str, str]] = {
@@ -91,7 +93,7 @@ def draw_correlation(axis: Any, curves: Curves, chance: Sequence[float | None]) 
     """
     curve = curves["correlation"]
     spread = np.array([np.nan if one is None else one for one in chance], dtype=np.float64)
-    axis.stairs(spread, curve.edges, baseline=-spread, fill=True, zorder=0.5, **_CHANCE)
+    axis.stairs(spread, curve.edges, baseline=-spread, fill=True, zorder=0.5, **_GREY)
     axis.axhline(0.0, color="0.35", linewidth=0.8, zorder=0.8)
     _multipoles(axis, curve)
     _draw_curve(axis, curve, marker="o")
@@ -135,12 +137,30 @@ def draw_shape(upper: Any, lower: Any, curves: Curves, name: str) -> None:
         lower.set_xlim(lower.get_xlim()[::-1])  # descending counts, as for peaks
 
 
-def draw_scattering(axis: Any, curves: Curves, name: str) -> None:
-    """Plot one of `SCATTERING`, relative to the original, against the scale."""
+def draw_scattering(axis: Any, curves: Curves, name: str, imposed: int | None = None) -> None:
+    """Plot one of `SCATTERING`, relative to the original, against the scale.
+
+    Of S3 and S4, scales from `imposed` on are hatched: they were left free.
+    """
     from matplotlib.ticker import MaxNLocator
 
     curve = curves[name]
     _draw_curve(axis, curve, lambda rows: rows / curve.original, level=1.0, marker="o")
+    last = curve.places.size
+    if imposed is not None and imposed < last and name in ("S3", "S4"):
+        axis.axvspan(imposed - 0.5, last - 0.5, zorder=0.6, **_FREE)
+        axis.text(
+            last - 0.65,
+            0.97,
+            "not imposed",
+            rotation=90,
+            ha="right",
+            va="top",
+            color="0.45",
+            fontsize=8,
+            transform=axis.get_xaxis_transform(),
+        )
+    axis.set_xlim(-0.5, last - 0.5)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel("over the original's")
     _name(axis, SCATTERING[name], "scale $j$ (0 is the finest)")
@@ -169,8 +189,8 @@ def draw_losses(axis: Any, losses: Sequence[Any], terms: Sequence[Mapping[str, A
     _name(axis, "loss", "iteration")
 
 
-def legend_entries(curves: Curves, *, chance: bool) -> tuple[list[Any], list[str]]:
-    """Return handles and labels of the legend, with or without the chance level."""
+def legend_entries(curves: Curves, *, grey: str = "") -> tuple[list[Any], list[str]]:
+    """Return handles and labels of the legend; `grey` says what is grey, if anything is."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -183,8 +203,8 @@ def legend_entries(curves: Curves, *, chance: bool) -> tuple[list[Any], list[str
         band = Patch(color=group.line["color"], alpha=group.shade, linewidth=0.0)
         handles.append((band, line) if count > 1 and group.shade else line)
         labels.append(group.label if count == 1 else f"{group.label}, {count} {group.counted}")
-    if chance:
-        handles, labels = [*handles, Patch(**_CHANCE)], [*labels, "chance, one map"]
+    if grey:
+        handles, labels = [*handles, Patch(**_GREY)], [*labels, grey]
     return handles, labels
 
 
@@ -205,24 +225,25 @@ def _draw_curve(
     """Draw a curve of the original and of every group of maps, transformed by `shown`.
 
     A group of several maps is drawn as its median, in a band from the 16th to the 84th percentile.
-    Starts are drawn without a band, and do not extend the axes. The original is a horizontal line
-    at `level`, if given.
+    Starts are drawn without a band, and are cut off where they are very far. The original is a horizontal line at `level`, if given, in the
+    band of the tolerance, if there is one; the band does not extend the axes.
     """
     options: dict[str, Any] = {"marker": marker, "markersize": 3.5}
     options |= {"drawstyle": "steps-mid"} if steps else {}
+    drawn: list[Rows] = []
+    starts: list[Rows] = []
     if level is not None:
         axis.axhline(level, zorder=2.0, **STYLES["original"])
+        drawn.append(np.array([level]))
     elif curve.original is not None:
         original = _numbers(shown, curve.original)
         axis.plot(curve.places, original, zorder=2.0, **options, **STYLES["original"])
-    # Starts last, when the limits are known, but behind the others.
-    for name in sorted(set(curve.groups) & set(GROUPS), key=list(GROUPS).index, reverse=True):
+        drawn.append(original)
+    for name in sorted(set(curve.groups) & set(GROUPS), key=list(GROUPS).index):
         group, behind = GROUPS[name], 2.0 + 0.1 * (list(GROUPS).index(name) - 2.5)
         low, middle, high = np.percentile(_numbers(shown, curve.groups[name]), PERCENTILES, axis=0)
-        if name == "start":
-            axis.set_xlim(axis.get_xlim())
-            axis.set_ylim(axis.get_ylim())
-        elif len(curve.groups[name]) > 1:
+        (starts if name == "start" else drawn).append(middle)
+        if len(curve.groups[name]) > 1 and group.shade:
             axis.fill_between(
                 curve.places,
                 low,
@@ -233,7 +254,23 @@ def _draw_curve(
                 linewidth=0.0,
                 zorder=1.0,
             )
+            drawn += [low, high]
         axis.plot(curve.places, middle, zorder=behind, **options, **group.line)
+    fit_vertical(axis, drawn, starts)
+    _draw_tolerance(axis, curve, shown, level)
+
+
+def _draw_tolerance(
+    axis: Any, curve: Curve, shown: Callable[[Rows], Rows], level: float | None
+) -> None:
+    """Draw the tolerance around the original at a level; around a curve it is too narrow to see."""
+    if curve.tolerance is None or level is None:
+        return
+    base = np.ones_like(curve.tolerance) if curve.original is None else curve.original
+    low, high = (_numbers(shown, base + sign * curve.tolerance) for sign in (-1.0, 1.0))
+    limits = axis.get_ylim()
+    axis.fill_between(curve.places, low, high, zorder=0.5, **_GREY)
+    axis.set_ylim(limits)
 
 
 def _numbers(shown: Callable[[Rows], Rows], rows: Rows) -> Rows:

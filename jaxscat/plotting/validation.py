@@ -36,6 +36,14 @@ Terms = Sequence[Mapping[str, Any]]
 _MAP_BAR = {"orientation": "horizontal", "shrink": 0.35, "aspect": 35, "pad": 0.03}
 # Width of a legend entry, inches.
 _LEGEND_ENTRY = 2.6
+# What is grey in a figure.
+_GREYS = {
+    "all": "tolerance (correlation: chance)",
+    "spectrum": "tolerance",
+    "copies": "chance, one map",
+    "morphology": "tolerance",
+    "scattering": "tolerance",
+}
 _ZOOM_BAR = {"shrink": 0.85, "aspect": 30, "pad": 0.02}
 
 
@@ -50,6 +58,7 @@ def plot_validation(
     title: str = "",
     unit: str = "map units",
     terms: Terms = (),
+    imposed: int | None = None,
 ) -> Figure:
     """Plot all quantities of a validation, with the seeds and the Gaussian controls.
 
@@ -69,6 +78,7 @@ def plot_validation(
         title: title of the figure.
         unit: unit of the maps.
         terms: of every map, the values of the terms of its loss, drawn if there are several.
+        imposed: number of scales at which S3 and S4 were imposed; others are hatched.
 
     Returns:
         figure without a window.
@@ -92,11 +102,11 @@ def plot_validation(
     draw_ratio(axes[1], curves)
     draw_correlation(axes[2], curves, _chance(validation))
     draw_density(axes[3], curves, unit)
-    _draw_legend(spectra, curves)
+    _draw_legend(spectra, curves, grey=_GREYS["all"])
     _draw_shapes(shapes, curves)
     axes = scattering.subplots(1, len(SCATTERING) + 1)
     for axis, name in zip(axes, SCATTERING, strict=False):
-        draw_scattering(axis, curves, name)
+        draw_scattering(axis, curves, name, imposed)
     draw_losses(axes[-1], losses, terms)
     return figure
 
@@ -112,6 +122,7 @@ def validation_figures(
     title: str = "",
     unit: str = "map units",
     terms: Terms = (),
+    imposed: int | None = None,
 ) -> dict[str, Figure]:
     """Plot the parts of `plot_validation` as separate figures, for a page.
 
@@ -151,9 +162,9 @@ def validation_figures(
     for axis, name in zip(
         figures["scattering"].subplots(1, len(SCATTERING)), SCATTERING, strict=True
     ):
-        draw_scattering(axis, curves, name)
+        draw_scattering(axis, curves, name, imposed)
     for name in ("spectrum", "distribution", "copies", "morphology", "scattering"):
-        _draw_legend(figures[name], curves, chance=name == "copies")
+        _draw_legend(figures[name], curves, grey=_GREYS.get(name, ""))
     if losses:
         figures["loss"] = new_figure(13.0, 3.2)
         draw_losses(figures["loss"].subplots(), losses, terms)
@@ -183,10 +194,10 @@ def _draw_shapes(figure: Any, curves: Curves) -> None:
             axes[1, column].set_ylabel("")
 
 
-def _draw_legend(figure: Any, curves: Curves, *, chance: bool = True) -> None:
+def _draw_legend(figure: Any, curves: Curves, *, grey: str) -> None:
     from matplotlib.legend_handler import HandlerTuple
 
-    handles, labels = legend_entries(curves, chance=chance)
+    handles, labels = legend_entries(curves, grey=grey)
     width = figure.bbox.width / figure.dpi
     figure.legend(
         handles,

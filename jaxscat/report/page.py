@@ -19,18 +19,34 @@ CAPTIONS: Mapping[str, str] = {
     "maps": "The original, the map of the first seed and a Gaussian control, on the original's "
     "colour scale.",
     "zoom": "The same patch of these three maps, larger.",
-    "spectrum": "The angular power spectrum, and power in bins of multipoles over the original's.",
+    "spectrum": "The angular power spectrum, and power in bins of multipoles over the original's, "
+    "with the tolerance in grey.",
     "distribution": "The histogram of the pixel values.",
-    "copies": "The correlation with the original in ranges of multipoles: independent maps are "
-    "within the grey band in two of three cases.",
-    "morphology": "Minkowski functionals and numbers of peaks and minima at thresholds; below, "
-    "differences from the original in percent of its largest magnitude.",
-    "scattering": "Scattering coefficients over those of the original, scale by scale.",
+    "copies": "The correlation with the original in ranges of multipoles: one for a copy, and by "
+    "chance within the grey band in two of three cases.",
+    "morphology": "V0 is the fraction of the sky above a threshold, V1 the length of its contours, "
+    "V2 how many more islands than holes it has (Minkowski functionals); peaks and minima are "
+    "counted above and below thresholds. The lower row shows differences from the original in "
+    "percent of its largest magnitude, with the tolerance in grey.",
+    "scattering": "Scattering coefficients over those of the original, scale by scale, with the "
+    "tolerance in grey. S1 and S2 are strength and power of a scale, S3 and S4 how scales go "
+    "together; hatched scales were not imposed.",
     "loss": "The loss of every map against the iteration.",
+}
+# What the words in the figures and the table mean.
+WORDS: Mapping[str, str] = {
+    "Gaussian control": "a Gaussian map with the power spectrum of the original. What it matches "
+    "as well as the new map is no success.",
+    "filtered-noise control": "the same from filtered white noise, with the power of pixels beyond "
+    "the last multipole too.",
+    "tolerance": "how far from the original a second sky of its kind would be, as its parts differ "
+    "from one another; nineteen of twenty would be within.",
+    "chance": "the correlation that independent maps have, one standard deviation.",
 }
 _HALF = {"distribution", "copies"}  # half as wide as the page
 _GROUPS = {
     "distribution": "Pixel values",
+    "extremes": "Tails of the histogram",
     "correlation_ranges": "Correlation with the original",
     "power_spectrum_bins": "Power in bins",
     "distances": "Distances from the original",
@@ -74,7 +90,8 @@ def render_report(
     Args:
         title: title of the page.
         results: content of results.json (see `summarize`).
-        validation: content of validation.json (see `SeedValidation.as_json`).
+        validation: content of validation.json (see `SeedValidation.as_json`); the lines of its
+            `verdict` are on top.
         figures: PNG files by name, in the order of the page; those in `CAPTIONS` get a caption.
         provenance: content of run.json.
         config_text: content of config.toml.
@@ -85,6 +102,8 @@ def render_report(
     return render_template(
         "page.html",
         title=title,
+        lines=validation.get("verdict", []),
+        words=WORDS,
         facts=_facts(results, validation),
         verdict=[
             _copies(validation),
@@ -198,22 +217,40 @@ def _quantities(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
                         if entry.get("chance") is None
                         else f"{entry['name']} (chance {number(entry['chance'], 2)})",
                         "sees": "" if shared else entry.get("sees", ""),
-                        "original": number(entry.get("original")),
-                        "made": with_scatter(entry.get("mean"), entry.get("std")),
-                        "controls": [
-                            with_scatter(entry.get(kind), entry.get(f"{kind}_std"))
-                            for kind in controls
-                        ],
-                        "separation": "; ".join(
-                            number(value, 3) for value in _separation(entry, controls).values()
-                        )
-                        or NONE,
+                        "cells": _cells(entry, controls),
                     }
                     for entry in rows
                 ],
             }
         )
     return groups
+
+
+def _cells(entry: Mapping[str, Any], controls: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the cells of a row of the table of quantities, with their headings."""
+    apart = [number(value, 3) for value in _separation(entry, controls).values()]
+    texts = {
+        "synthesized": with_scatter(entry.get("mean"), entry.get("std")),
+        "original": number(entry.get("original")),
+        "tolerance": number(entry.get("tolerance"), 2),
+        **{
+            name: with_scatter(entry.get(kind), entry.get(f"{kind}_std"))
+            for kind, name in controls.items()
+        },
+        **({"separation": "; ".join(apart) or NONE} if controls else {}),
+    }
+    mean, tolerance = entry.get("mean"), entry.get("tolerance")
+    beyond = entry.get("group") in ("distances", "scattering") and tolerance is not None
+    beyond = beyond and mean is not None and mean > tolerance
+    classes = {"synthesized": "best" if beyond else ""}
+    return [
+        {
+            "label": label,
+            "text": text,
+            "class": "none" if text == NONE else classes.get(label, ""),
+        }
+        for label, text in texts.items()
+    ]
 
 
 def _seed_columns(results: Mapping[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 
 NONE = "–"  # an undefined value
 
@@ -34,7 +35,17 @@ def render_template(name: str, **content: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.filters["code"] = mark_code
     return environment.get_template(name).render(**content)
+
+
+def mark_code(text: str) -> Markup:
+    """Escape a text, and mark what stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if at % 2 and at < len(parts) - 1 else part
+        for at, part in enumerate(parts)
+    )
 
 
 def number(value: Any, digits: int = 4) -> str:

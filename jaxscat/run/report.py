@@ -14,6 +14,7 @@ import numpy as np
 from jaxscat.io.archive import write_bytes
 from jaxscat.plotting import as_label, figure_png, plot_validation, validation_figures
 from jaxscat.report.page import render_report
+from jaxscat.run.background import build_background, stored_endings
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json
 from jaxscat.run.maps import read_run_unit
@@ -40,7 +41,6 @@ def write_report(
     Raises `OSError` when the folder cannot be written, and `ValueError` when a file of the run
     that goes into the page is damaged.
     """
-    content = validation.as_json()
     reference = validation.comparison.reference
     seeds = validation.seeds
     shown = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
@@ -53,13 +53,18 @@ def write_report(
     control = gaussian_control(reference.original, footprint=reference.footprint)
     losses, terms = _read_history(folder / "history.csv", seeds)
     drawn["terms"] = terms
+    results = _read_json(folder / "results.json")
+    endings = stored_endings(results.get("seeds", []), losses)
+    background = build_background(config, validation, endings)
+    content = validation.as_json(background)
+    drawn["imposed"] = background.imposed
     given = validation, reference.original, maps, control, losses
     picture = figure_png(plot_validation(*given, title=as_label(title), **drawn))
     figures = validation_figures(*given, **drawn)
     stored = folder / "config.toml"
     page = render_report(
         title=title,
-        results=_read_json(folder / "results.json"),
+        results=results,
         validation=content,
         figures={name: figure_png(figure) for name, figure in figures.items()},
         provenance=_read_json(folder / "run.json"),

@@ -12,6 +12,7 @@ from jaxscat.io.masks import build_footprint
 from jaxscat.maps import npix_to_nside
 from jaxscat.minimization.result import Result
 from jaxscat.plotting import as_label, plot_ensemble, plot_summary, write_figure
+from jaxscat.run.background import build_background, endings_of
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json, write_table
 from jaxscat.run.maps import save_run_maps
@@ -72,8 +73,9 @@ def write_results(
         )
     stage("writing")
     reports = validation.reports
+    background = build_background(config, validation, endings_of(run.made))
     results = summarize(config, run.source, run.made, reports, validation.ensemble, validation.sky)
-    results |= {"unit": run.unit, "frame": run.frame}
+    results |= {"unit": run.unit, "frame": run.frame, "verdict": validation.verdict(background)}
     write_json(folder / "results.json", results)
     save_run_maps(
         folder,

@@ -27,12 +27,15 @@ class Curve(NamedTuple):
         groups: values of each map of a group, `[maps places]`: "synthesized", and if present
             "start", "gaussian" and "filtered".
         edges: edges of the bins, for binned quantities.
+        tolerance: how far from the original a second sky of its kind would be (see `Tolerance`),
+            for quantities that have one.
     """
 
     places: Float[np.ndarray, " places"]
     original: Float[np.ndarray, " places"] | None
     groups: Mapping[str, Float[np.ndarray, "maps places"]]
     edges: Float[np.ndarray, " edges"] | None = None
+    tolerance: Float[np.ndarray, " places"] | None = None
 
     def band(self, group: str) -> Float[np.ndarray, "3 places"]:
         """Return the 16th, 50th and 84th percentile over the maps of a group."""
@@ -101,10 +104,12 @@ def build_curves(
             edges=_edges(reference.ranges),
         ),
     }
-    return curves | {
+    curves |= {
         name: curve(scales, lambda one, name=name: by_scale(one.statistics, name))
         for name in ("S1", "S2", "S3", "S4")
     }
+    tolerances = comparison.tolerance.curves
+    return {name: one._replace(tolerance=tolerances.get(name)) for name, one in curves.items()}
 
 
 def curves_as_json(curves: Mapping[str, Curve]) -> dict[str, Any]:
@@ -114,6 +119,7 @@ def curves_as_json(curves: Mapping[str, Curve]) -> dict[str, Any]:
             name: {
                 "places": curve.places.tolist(),
                 "original": None if curve.original is None else curve.original.tolist(),
+                **({} if curve.tolerance is None else {"tolerance": curve.tolerance.tolist()}),
                 **{
                     group: {
                         f"percentile_{percent:.0f}": row.tolist()

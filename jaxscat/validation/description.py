@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jaxscat.harmonics.spectra import harmonic_coefficients
 from jaxscat.maps import cover_hidden
@@ -27,11 +27,14 @@ from jaxscat.validation.peaks import (
 from jaxscat.validation.reference import Reference
 from jaxscat.validation.scattering import measure_on_host
 from jaxscat.validation.spectra import binned_correlation, binned_ratio, mean_ratio
+from jaxscat.validation.tails import fractions_beyond, tail_means
 
 # Bins of the power spectrum below have too few modes to be significant.
 _LOWEST_MULTIPOLE = 9
 # Bins with a smaller fraction of the largest bin's power are empty, except for pixel noise.
 _MINIMUM_POWER = 1e-4
+# Counts of a whole sky below scatter too much.
+_ENOUGH = 40
 
 
 class Description(NamedTuple):
@@ -39,6 +42,8 @@ class Description(NamedTuple):
 
     Attributes:
         moments: see `pixel_moments`.
+        tails: mean of the faintest and of the brightest pixels (see `tail_means`).
+        beyond: fractions of the pixels below the original's minimum and above its maximum.
         density: probability density of the pixel values in the histogram bins of the reference.
         pixel_correlation: correlation with the original over the pixels.
         wasserstein: see `wasserstein_distance`.
@@ -54,6 +59,8 @@ class Description(NamedTuple):
     """
 
     moments: dict[str, float]
+    tails: tuple[float, float]
+    beyond: tuple[float, float]
     density: Float[np.ndarray, " stretches"]
     pixel_correlation: float
     wasserstein: float
@@ -86,6 +93,8 @@ def describe(map: Float[np.ndarray, " p"], reference: Reference) -> Description:
     bands = band_maps(harmonics, reference.nside, reference.bands)
     return Description(
         moments=pixel_moments(map, footprint),
+        tails=tail_means(map, footprint),
+        beyond=fractions_beyond(map, reference.moments["min"], reference.moments["max"], footprint),
         density=_density(map, reference),
         pixel_correlation=pixel_correlation(map, original, footprint),
         wasserstein=wasserstein_distance(map, original, footprint),
@@ -101,7 +110,9 @@ def describe(map: Float[np.ndarray, " p"], reference: Reference) -> Description:
     )
 
 
-def distances(made: Description, original: Description, reference: Reference) -> dict[str, float]:
+def distances(
+    made: Description, original: Description, reference: Reference, *, share: float = 1.0
+) -> dict[str, float]:
     """Return the distances of a map from the original in quantities that are not in the loss.
 
     All are dimensionless, and NaN if undefined: `power_spectrum`, root mean square of (ratio of
@@ -110,31 +121,35 @@ def distances(made: Description, original: Description, reference: Reference) ->
     `V2`, maximum difference of boundary and Euler characteristic, relative to the maximum of the
     original; `peaks` and `minima`, maximum relative difference of cumulative counts where the
     original has at least 40; `cross_skewness`, root mean square difference over pairs of bands.
+    `share` is the fraction of the sky that both are of: of half a sky, 20 are enough.
 
     Source: `docs/conventions.md`, "Validation".
     """
-    modes = 2 * np.arange(original.spectrum.size) + 1
-    powers = [np.sum((modes * original.spectrum)[low : high + 1]) for low, high in reference.bins]
-    ratios = [
-        ratio
-        for ratio, power, (low, _) in zip(made.ratios, powers, reference.bins, strict=True)
-        if low >= _LOWEST_MULTIPOLE and power > _MINIMUM_POWER * max(powers)
-    ]
+    ratios = np.asarray(made.ratios)[filled_bins(original, reference)]
     made_shape, shape = made.minkowski, original.minkowski
     return {
-        "power_spectrum": float(np.sqrt(np.mean((np.array(ratios) - 1.0) ** 2)))
-        if ratios
-        else np.nan,
+        "power_spectrum": float(np.sqrt(np.mean((ratios - 1.0) ** 2))) if ratios.size else np.nan,
         "wasserstein": made.wasserstein,
         "skewness": abs(made.moments["skewness"] - original.moments["skewness"]),
         "kurtosis": abs(made.moments["kurtosis"] - original.moments["kurtosis"]),
         "V0": float(np.abs(made_shape.area - shape.area).max()),
         "V1": _largest(made_shape.boundary, shape.boundary),
         "V2": _largest(made_shape.euler, shape.euler),
-        "peaks": count_difference(made.peaks, original.peaks),
-        "minima": count_difference(made.minima, original.minima),
+        "peaks": count_difference(made.peaks, original.peaks, round(_ENOUGH * share)),
+        "minima": count_difference(made.minima, original.minima, round(_ENOUGH * share)),
         "cross_skewness": coupling_difference(made.coupling, original.coupling),
     }
+
+
+def filled_bins(original: Description, reference: Reference) -> Bool[np.ndarray, " bins"]:
+    """Return which bins of multipoles have enough modes, and more power than pixel noise.
+
+    They begin at l = 9 or above, and have at least 1e-4 of the power of the fullest bin.
+    """
+    modes = 2 * np.arange(original.spectrum.size) + 1
+    powers = [np.sum((modes * original.spectrum)[low : high + 1]) for low, high in reference.bins]
+    enough = np.array([low >= _LOWEST_MULTIPOLE for low, _ in reference.bins], dtype=bool)
+    return enough & (np.array(powers) > _MINIMUM_POWER * max(powers, default=0.0))
 
 
 def _largest(curve: Float[np.ndarray, " n"], of_original: Float[np.ndarray, " n"]) -> float:

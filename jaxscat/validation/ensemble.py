@@ -75,8 +75,9 @@ def quantity_scatter(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
     """Summarize every row of the validation reports over seeds: mean, scatter and percentiles.
 
     Each entry has the `group`, `name` and `sees` of the row; the value of the `original`; for
-    correlations the `chance` level of one map; for the controls, `gaussian` and `filtered`, the
-    mean and the scatter of a single one (`gaussian_std`, `filtered_std`); over the synthesized
+    correlations the `chance` level of one map; the `tolerance` of what has one; for the controls,
+    `gaussian` and `filtered`, the mean and the scatter of a single one (`gaussian_std`,
+    `filtered_std`); over the synthesized
     maps `mean`, `std` (with n - 1 in the denominator), `percentile_16`, `percentile_50` and
     `percentile_84` (linear interpolation), all in the unit of the row; the number of `seeds` with
     a value; and for distances, `separation`: by how many standard deviations of the controls of
@@ -99,6 +100,7 @@ def quantity_scatter(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
                 "sees": first.sees,
                 "original": first.values.get("original"),
                 "chance": first.values.get("chance"),
+                "tolerance": first.values.get("tolerance"),
                 **{column: first.values.get(column) for column in _CONTROL_COLUMNS},
                 "mean": mean,
                 "std": float(values.std(ddof=1)) if len(values) > 1 else np.nan,

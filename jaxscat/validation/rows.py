@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 # Meaning of each row, by its group and, where rows of a group differ, its key.
 SEES: Mapping[str, str] = {
     "distribution": "Moments and extremes of the pixel values, without regard to where they are.",
+    "extremes": "The tails of the histogram: a thousandth of the pixels (at least ten), and how "
+    "many are beyond the original's range.",
     "pixel_correlation": "Whether bright pixels are where the original's are; it hides copies of "
     "large scales, which have few modes.",
     "correlation_ranges": "The copy test: how much of the original's own structure the map has at "
@@ -45,6 +47,13 @@ _DISTANCES = {
     "cross_skewness": "cross-skewness of bands, rms",
 }
 
+_EXTREMES = {
+    "faintest": "mean of the faintest 0.1 %",
+    "brightest": "mean of the brightest 0.1 %",
+    "below": "fraction below the original's min",
+    "above": "fraction above the original's max",
+}
+
 
 class Row(NamedTuple):
     """One quantity of a report.
@@ -54,7 +63,8 @@ class Row(NamedTuple):
         name: unique name in tables.
         values: values by map ("original", "start", "synthesized"; for the controls the means
             "gaussian" and "filtered" and the scatter of a single one, "gaussian_std" and
-            "filtered_std"; for correlations "chance"), None if undefined.
+            "filtered_std"; for correlations "chance"; for what has one, the "tolerance"), None if
+            undefined.
         sees: meaning of the quantity, in one sentence.
     """
 
@@ -72,6 +82,8 @@ def iterate_rows(report: Mapping[str, Any]) -> Iterator[Row]:
 
     for name, values in report["distribution"].items():
         yield row("distribution", name, values)
+    for key, values in report.get("extremes", {}).items():
+        yield row("extremes", _EXTREMES[key], values)
     yield row("pixel_correlation", "pixel correlation", report["pixel_correlation"])
     for range in report["correlation_ranges"]:
         values = {**range["correlation"], "chance": range["chance"]}

@@ -2,11 +2,13 @@
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.measurement import Measurement
 from jaxscat.statistics.scattering import measure_coefficients
+
+GROUPS = ("S1", "S2", "S3", "S4")
 
 
 def measure_on_host(map: Float[np.ndarray, " p"], measurement: Measurement) -> ScatteringCovariance:
@@ -20,18 +22,51 @@ def measure_on_host(map: Float[np.ndarray, " p"], measurement: Measurement) -> S
 
 
 def relative_errors(
-    statistics: ScatteringCovariance, target: ScatteringCovariance
+    statistics: ScatteringCovariance,
+    target: ScatteringCovariance,
+    *,
+    of: ScatteringCovariance | None = None,
 ) -> dict[str, float]:
     """Return the rms difference over the rms of the target, for each of S1, S2, S3, S4.
 
+    With `of` given, the differences are over the rms of that instead.
+
     Source: `docs/conventions.md`, "Validation".
     """
-    errors = {}
-    for name in ("s1", "s2", "s3", "s4"):
-        wanted = np.asarray(getattr(target, name))
-        difference = np.asarray(getattr(statistics, name)) - wanted
-        errors[name.upper()] = float(_rms(difference) / _rms(wanted))
-    return errors
+    base = (target if of is None else of).groups()
+    first, second = statistics.groups(), target.groups()
+    return {
+        name: float(
+            _rms(np.asarray(first[name]) - np.asarray(second[name])) / _rms(np.asarray(base[name]))
+        )
+        for name in GROUPS
+    }
+
+
+def errors_by_scale(
+    statistics: ScatteringCovariance,
+    target: ScatteringCovariance,
+    *,
+    of: ScatteringCovariance | None = None,
+) -> dict[str, Float[np.ndarray, " scales"]]:
+    """Return the errors of `relative_errors` for every scale, of S3 and S4 the coarsest, j3.
+
+    NaN where nothing is measured. With several masks, of the first.
+
+    Source: `docs/conventions.md`, "Validation".
+    """
+    base = target if of is None else of
+    found = {}
+    for name in GROUPS:
+        one, two, whole = (_of_first_mask(s, name) for s in (statistics, target, base))
+        coarsest = _coarsest(target, name)
+        of_scales = []
+        for j in range(target.scales):
+            at = coarsest == j
+            error = _rms(one[at] - two[at]) / _rms(whole[at]) if at.any() else np.nan
+            of_scales.append(float(error))
+        found[name] = np.array(of_scales)
+    return found
 
 
 def scattering_error(statistics: ScatteringCovariance, target: ScatteringCovariance) -> float:
@@ -56,16 +91,26 @@ def by_scale(statistics: ScatteringCovariance, name: str) -> Float[np.ndarray, "
         statistics: coefficients of a map.
         name: "S1" to "S4".
     """
-    masks = statistics.s0.ndim - 1
-    group = np.asarray(statistics.groups()[name])
-    group = group[0] if masks else group
+    group = _of_first_mask(statistics, name)
     if name in ("S1", "S2"):
         return group.astype(np.float64).mean(axis=-1)
-    entries = statistics.pairs if name == "S3" else statistics.triples
-    coarsest = np.array([entry[-1] for entry in entries])
+    coarsest = _coarsest(statistics, name)
     square = np.square(np.abs(group), dtype=np.float64).reshape(len(group), -1).mean(axis=1)
     of_scales = [square[coarsest == j] for j in range(statistics.scales)]
     return np.array([np.sqrt(of.mean()) if of.size else np.nan for of in of_scales])
+
+
+def _of_first_mask(statistics: ScatteringCovariance, name: str) -> np.ndarray:
+    group = np.asarray(statistics.groups()[name])
+    return group[0] if statistics.s0.ndim > 1 else group
+
+
+def _coarsest(statistics: ScatteringCovariance, name: str) -> Int[np.ndarray, " entries"]:
+    """Return the coarsest scale of every entry of a group."""
+    if name in ("S1", "S2"):
+        return np.arange(statistics.scales)
+    entries = statistics.pairs if name == "S3" else statistics.triples
+    return np.array([entry[-1] for entry in entries], dtype=np.int64)
 
 
 def _rms(values: np.ndarray) -> np.floating:

@@ -30,7 +30,7 @@ def copy_verdict(ranges: Sequence[Mapping[str, Any]]) -> str:
     aligned = [describe_alignment(part) for part in ranges if is_aligned(part)]
     if aligned:
         where = ", ".join(aligned)
-        sentences.append(f"Up to their sign, the new maps follow the original at {where}.")
+        sentences.append(f"Up to their sign, the new maps are like the original at {where}.")
     return " ".join(sentences)
 
 
@@ -42,9 +42,16 @@ def is_aligned(part: Mapping[str, Any]) -> bool:
 def describe_alignment(part: Mapping[str, Any]) -> str:
     """Return the range of `copy_test` with the size of the correlation, whatever its sign."""
     return (
-        f"{format_multipoles(part)} (root mean square correlation {part['rms']:.2f}, by chance "
-        f"{part['chance']:.2f})"
+        f"{format_multipoles(part)} ({strength(part['rms'])}: root mean square correlation "
+        f"{part['rms']:.2f}, by chance {part['chance']:.2f})"
     )
+
+
+def strength(correlation: float) -> str:
+    """Return how alike two maps are, by the magnitude of their correlation."""
+    if abs(correlation) >= 0.8:
+        return "nearly the same"
+    return "in good part" if abs(correlation) >= 0.4 else "a little"
 
 
 def classify_distances(

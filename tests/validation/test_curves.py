@@ -136,7 +136,7 @@ def test_json_has_the_percentiles_of_every_group(curves):
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found.keys() == curves.keys()
     row = found["V0"]
-    assert list(row) == ["places", "original", *GROUPS]
+    assert list(row) == ["places", "original", "tolerance", *GROUPS]
     assert row["original"] == curves["V0"].original.tolist()
     for group in GROUPS:
         lower, middle, upper = (row[group][f"percentile_{p}"] for p in (16, 50, 84))

@@ -108,6 +108,7 @@ def test_scatter_of_every_row_is_that_over_the_seeds():
         "sees": SEES["power_spectrum_bins"],
         "original": None,
         "chance": None,
+        "tolerance": None,
         "gaussian": 5.0,
         "gaussian_std": 0.5,
         "filtered": 4.0,

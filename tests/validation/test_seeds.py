@@ -8,6 +8,7 @@ from jaxscat.validation import validate
 from jaxscat.validation.curves import curves_as_json
 from jaxscat.validation.ensemble import copy_test, ensemble_report, quantity_scatter
 from jaxscat.validation.seeds import validate_seeds
+from jaxscat.validation.summary import verdict_lines
 
 NPIX = 768
 
@@ -36,7 +37,9 @@ def test_each_seed_has_the_report_of_validate(found, maps, pyramid):
     assert found.seeds == [7, 3, 5]
     for seed, report in found.reports.items():
         expected = validate(original, made[seed], start=starts[seed], pyramid=pyramid, controls=2)
+        lines = expected.pop("verdict")
         assert report == expected
+        assert lines == [line.as_json() for line in verdict_lines([report])]
 
 
 def test_several_are_compared_with_each_other(found, maps):
@@ -51,7 +54,9 @@ def test_several_maps_of_validate_are_seeds_from_0_up(found, maps, pyramid):
     original, made, starts = maps
     stacked, begun = (np.stack(list(each.values())) for each in (made, starts))
     many = validate(original, stacked, start=begun, pyramid=pyramid, controls=2)
-    assert many["maps"] == list(found.reports.values())
+    alone = [{k: v for k, v in each.items() if k != "verdict"} for each in many["maps"]]
+    assert alone == list(found.reports.values())
+    assert many["verdict"] == found.verdict()
     assert many["seeds"] == [0, 1, 2]
     assert many["quantities"] == found.ensemble["quantities"]
     assert many["copies"] == found.ensemble["copies"]

@@ -20,8 +20,8 @@ NO_COPY = (
 OPEN = "At l = 16 to 31, l = 32 there are too few modes or too few seeds to tell."
 
 ALIGNED = (
-    "Up to their sign, the new maps follow the original at l = 1 to 3 (root mean square "
-    "correlation 0.78, by chance 0.45)."
+    "Up to their sign, the new maps are like the original at l = 1 to 3 (in good part: root mean "
+    "square correlation 0.78, by chance 0.45)."
 )
 
 

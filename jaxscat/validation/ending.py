@@ -1,0 +1,75 @@
+"""How a synthesis has ended, and whether more steps would gain anything, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxscat.validation.line import Line
+
+# A chi-square per coefficient below is that of coefficients well within their errors.
+_MATCHED = 0.1
+# Number of the last steps whose gain is told, and a gain that is worth more steps.
+_LAST, _GAIN = 20, 0.1
+_ENDED = {
+    "step limit": "ended by max_steps, the usual end",
+    "evaluation limit": "ended by max_evaluations",
+    "stagnated": "ended since steps gained too little (stagnation)",
+    "converged": "ended at a minimum",
+    "no progress": "ended since no step lowers the loss in this precision",
+    "interrupted": "interrupted",
+}
+_LIMITS = ("step limit", "evaluation limit", "interrupted")
+
+
+class Ending(NamedTuple):
+    """How the synthesis of a map has ended.
+
+    Attributes:
+        status: see `Result`.
+        losses: loss before every step and after the last.
+    """
+
+    status: str
+    losses: Float[np.ndarray, " steps_and_one"] | Sequence[float]
+
+
+def synthesis_line(endings: Sequence[Ending]) -> Line:
+    """Say how the synthesis of maps has ended, that of the highest loss if there are several.
+
+    The loss is the mean of |difference / standard error|^2 over coefficients: maps with a loss
+    below .1 match them within a third of what the original itself tells of them.
+    """
+    failed = [ending for ending in endings if ending.status.startswith("not finite")]
+    if failed:
+        text = f"failed ({failed[0].status}): {_count(failed, endings)}the map is of no use."
+        return Line("Synthesis", "bad", text)
+    last = max(endings, key=lambda ending: float(ending.losses[-1]))
+    losses = np.asarray(last.losses, np.float64)
+    steps, loss = losses.size - 1, losses[-1]
+    ended = _ENDED.get(last.status, last.status)
+    back = min(_LAST, steps)
+    gain = 1.0 - loss / losses[-1 - back] if back and losses[-1 - back] > 0 else 0.0
+    fell = f"the loss fell by {100 * gain:.0f} % in the last {back} steps" if back else "no step"
+    at = f"loss {loss:.2g}"
+    if loss <= _MATCHED:
+        text = f"converged: coefficients match well within their errors ({at}); {ended}."
+        if last.status in _LIMITS and gain > _GAIN:
+            text = f"{text[:-1]}: {fell}, but more would not be seen."
+        return Line("Synthesis", "good", text)
+    if last.status in _LIMITS and (gain > _GAIN or steps < _LAST):
+        text = (
+            f"not converged after {steps} step{'' if steps == 1 else 's'} ({at}, {fell}): raise "
+            "synthesis.max_steps; the lines above are of an unfinished map."
+        )
+        return Line("Synthesis", "bad", text)
+    slow = f"{fell}: more steps would gain little" if last.status in _LIMITS else ended
+    text = f"coefficients match within {np.sqrt(loss):.2g} of their errors only ({at}); {slow}."
+    return Line("Synthesis", "uncertain", text)
+
+
+def _count(some: Sequence[Ending], all: Sequence[Ending]) -> str:
+    return "" if len(all) == 1 else f"{len(some)} of {len(all)} seeds; "

@@ -1,0 +1,79 @@
+"""The verdict on new maps in three or four lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxscat.validation.ending import Ending, synthesis_line
+from jaxscat.validation.ensemble import copy_test
+from jaxscat.validation.histogram_words import values_line
+from jaxscat.validation.line import Line, capital, mean_of
+from jaxscat.validation.novelty import novelty_line
+from jaxscat.validation.texture_words import texture_line
+
+
+@dataclass(frozen=True)
+class Background:
+    """What is known of new maps beside their validation.
+
+    Attributes:
+        imposed: number of scales, from the finest, at which S3 and S4 are held; None if unknown.
+        gaussianized: whether the histogram is imposed (`synthesis.gaussianize`).
+        transform: the transform of the data (`data.transform`); None if there are no settings.
+        endings: how the synthesis of each map has ended; empty if unknown.
+    """
+
+    imposed: int | None = None
+    gaussianized: bool = False
+    transform: str | None = None
+    endings: Sequence[Ending] = field(default=())
+
+
+def verdict_lines(
+    reports: Sequence[Mapping[str, Any]], background: Background | None = None
+) -> list[Line]:
+    """Return the verdict on one or more new maps: new or a copy, its texture, what is wrong.
+
+    Args:
+        reports: what `validate` found of each map.
+        background: what else is known; with endings there is a fourth line, on the synthesis.
+
+    Returns:
+        the lines, each with its mark "good", "uncertain" or "bad".
+
+    Source: `docs/conventions.md`, "Verdict".
+    """
+    known = background or Background()
+    pixels = mean_of([report["pixel_correlation"] for report in reports])
+    lines = [
+        novelty_line(
+            copy_test(reports),
+            len(reports),
+            pixel_correlation=pixels,
+            crowded=_crowded(reports, known),
+        ),
+        texture_line(reports, known.imposed),
+        values_line(reports, gaussianized=known.gaussianized, transform=known.transform),
+    ]
+    if known.endings:
+        lines.append(synthesis_line(known.endings))
+    return [line._replace(text=capital(line.text)) for line in lines]
+
+
+def _crowded(reports: Sequence[Mapping[str, Any]], known: Background) -> str:
+    """Say that more coefficients are held than a coarse grid has pixels; empty if it is not so."""
+    if known.imposed is None:
+        return ""
+    scales = reports[0]["scattering_scales"][: known.imposed]
+    crowded = [scale for scale in scales if scale["coefficients"] > 12 * scale["nside"] ** 2]
+    if not crowded:
+        return ""
+    first = crowded[0]
+    pixels, held = 12 * first["nside"] ** 2, first["coefficients"]
+    return (
+        f"S3 and S4 are held down to nside {crowded[-1]['nside']} ({held} numbers for the {pixels} "
+        f"pixels of nside {first['nside']}), which makes copies: make more seeds, or raise "
+        "target.coarsest_nside"
+    )

@@ -1,0 +1,110 @@
+"""Whether new maps have the texture of the original, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from jaxscat.validation.line import OFF, Line, Mark, excess, listed, told_apart
+from jaxscat.validation.scattering import GROUPS
+
+_SHAPES = {
+    "V1": "contours (V1)",
+    "V2": "islands and holes (V2)",
+    "peaks": "peaks",
+    "minima": "minima",
+    "cross_skewness": "coupling of scales",
+}
+_VALUES = ("wasserstein", "skewness", "V0")
+GAUSSIAN = "a Gaussian map with this spectrum matches as well"
+
+Reports = Sequence[Mapping[str, Any]]
+
+
+def texture_line(reports: Reports, imposed: int | None = None) -> Line:
+    """Say whether new maps have the texture of the original, and which statistics are off.
+
+    Args:
+        reports: what `validate` found of each map.
+        imposed: number of scales, from the finest, at which S3 and S4 are held; None for all.
+            Others are not judged.
+    """
+    rows = {name: [report["distances"][key] for report in reports] for key, name in _SHAPES.items()}
+    amounts = {name: excess(of) for name, of in rows.items()}
+    off = {name: amount for name, amount in amounts.items() if amount > OFF}
+    near = [name for name, amount in amounts.items() if 1 < amount <= OFF]
+    within = [name for name, amount in amounts.items() if amount <= 1]
+    told = [name for name in within if told_apart(rows[name])]
+    scales_off = _scales_off(reports, imposed)
+    told += _groups_told(reports, imposed, scales_off)
+    if off or scales_off:
+        parts = [f"{name} ({amount:.1f} times the tolerance)" for name, amount in off.items()]
+        start = "shared in part" if told else "not shared"
+        kept = f"; {listed(told)} are right" if told else ""
+        return Line("Texture", "bad", f"{start}: off in {listed([*parts, *scales_off])}{kept}.")
+    if not _has_controls(reports):
+        text = f"within the tolerance in {listed(within)}; no Gaussian controls to compare with."
+        return Line("Texture", "uncertain", text)
+    if not told and not near:
+        values = [report["distances"] for report in reports]
+        apart = [key for key in _VALUES if told_apart([of[key] for of in values])]
+        text = f"nothing to show: {GAUSSIAN}."
+        if len(apart) > 1:
+            text = f"{GAUSSIAN}, but for its histogram."
+        return Line("Texture", "uncertain", text)
+    edge = f"; a little beyond: {listed(near)}" if near else ""
+    mark: Mark = "uncertain" if near else "good"
+    if not told:
+        return Line("Texture", mark, f"within the tolerance in {listed(within)}{edge}.")
+    text = f"shared: within the tolerance in {listed(told)}, where Gaussian maps are not{edge}."
+    return Line("Texture", mark, text)
+
+
+def _has_controls(reports: Reports) -> bool:
+    return any(kind in reports[0]["distances"]["V1"] for kind in ("gaussian", "filtered"))
+
+
+def _judged(
+    reports: Reports, group: str, imposed: int | None
+) -> list[tuple[int, list[Mapping[str, Any]]]]:
+    """Return the rows of a group at the scales that are held, with the nside of each."""
+    scales = reports[0]["scattering_scales"]
+    last = len(scales) if imposed is None or group in ("S1", "S2") else imposed
+    return [
+        (scale["nside"], [report["scattering_scales"][at][group] for report in reports])
+        for at, scale in enumerate(scales[:last])
+    ]
+
+
+def _scales_off(reports: Reports, imposed: int | None) -> list[str]:
+    """Name the groups of coefficients that are off, with the grids where they are."""
+    found = []
+    for group in GROUPS:
+        rows = _judged(reports, group, imposed)
+        off = [nside for nside, of in rows if excess(of) > OFF]
+        if off:
+            where = "at all scales" if len(off) == len(rows) else f"at nside {listed_sides(off)}"
+            found.append(f"{group} {where}")
+    return found
+
+
+def _groups_told(reports: Reports, imposed: int | None, off: Sequence[str]) -> list[str]:
+    """Name S3 and S4 where they are right at all scales that are held, and are not by chance."""
+    found = []
+    for group in ("S3", "S4"):
+        rows = _judged(reports, group, imposed)
+        right = all(not excess(of) > 1 for _, of in rows)
+        if right and any(told_apart(of) for _, of in rows) and not _names(off, group):
+            found.append(group)
+    return found
+
+
+def _names(texts: Sequence[str], group: str) -> bool:
+    return any(text.startswith(group) for text in texts)
+
+
+def listed_sides(sides: Sequence[int]) -> str:
+    """List values of nside, as "32 to 8" where they follow one another."""
+    follow = all(2 * second == first for first, second in pairwise(sides))
+    return f"{sides[0]} to {sides[-1]}" if len(sides) > 2 and follow else listed([*map(str, sides)])
