@@ -21,12 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse
 from rich.console import Console
 from rich.table import Table
 
 import jaxscat
+from experiments.studies.ellipses import draw_ellipses
 from experiments.studies.options import add_size_options, study_parser
 from jaxscat.inference import (
     Covariance,
@@ -41,17 +40,16 @@ from jaxscat.inference import (
 )
 from jaxscat.objectives.band_power import BandPower
 from jaxscat.plotting import write_figure
-from jaxscat.plotting.layout import new_figure
 from jaxscat.run.folder import write_json
 
 NAMES = ("ln A", "slope", "f")
 FIDUCIAL = (0.0, -2.0, 0.1)
-# Groups of the summaries that are compared, with their colours.
+# Groups of the summaries that are compared.
 SUMMARIES = {
-    "C_l": (("C",), "#7F7F7F"),
-    "S1, S2": (("S1", "S2"), "#E69F00"),
-    "S1 to S4": (("S1", "S2", "S3", "S4"), "#0072B2"),
-    "C_l, S3, S4": (("C", "S3", "S4"), "#D55E00"),
+    "C_l": ("C",),
+    "S1, S2": ("S1", "S2"),
+    "S1 to S4": ("S1", "S2", "S3", "S4"),
+    "C_l, S3, S4": ("C", "S3", "S4"),
 }
 FIRST_COVARIANCE_SEED = 1_000_000  # other maps than those of the derivatives
 
@@ -118,7 +116,14 @@ def main(arguments: list[str]) -> int:
     how = {"nside": nside, "seeds": options.seeds, "simulations": options.simulations}
     found = {**how, "gaussian": gaussian, "rows": rows}
     write_json(options.output / "inference.json", found)
-    write_figure(options.output / "inference.png", draw(rows, nside))
+    scatters = {
+        f"{row['summary'].replace('C_l', '$C_l$')} ({row['coefficients']} numbers)": np.linalg.inv(
+            row["fisher"]
+        )
+        for row in rows
+    }
+    figure = draw_ellipses(scatters, FIDUCIAL, NAMES, f"one full-sky map of nside {nside}")
+    write_figure(options.output / "inference.png", figure)
     seconds = time.perf_counter() - began
     console.print(f"wrote inference.json and inference.png to {options.output} ({seconds:.0f} s)")
     return 0
@@ -175,7 +180,7 @@ def measure(
     vectors = simulate(simulator, at, pyramid, options.simulations, summary)
     group = np.array([name.removeprefix("Re ").removeprefix("Im ").split()[0] for name in names])
     of_groups, of_covariances = {}, {}
-    for name, (groups, _) in SUMMARIES.items():
+    for name, groups in SUMMARIES.items():
         chosen = np.flatnonzero(np.isin(group, groups))
         of_groups[name] = derivatives._replace(
             values=derivatives.values[chosen],
@@ -278,52 +283,3 @@ def build_table(
             f"{100 * row['noise']:.1f} %",
         )
     return table
-
-
-def draw(rows: Iterable[Mapping[str, Any]], nside: int) -> Figure:
-    """Draw the ellipses of 68 % of all pairs of parameters, the third unknown."""
-    figure = new_figure(12.0, 4.4)
-    axes = figure.subplots(1, 3)
-    pairs = ((0, 1), (0, 2), (1, 2))
-    rows = list(rows)
-    for axis, (x, y) in zip(axes, pairs, strict=True):
-        for row in rows:
-            scatter = np.linalg.inv(row["fisher"])[np.ix_((x, y), (x, y))]
-            values, vectors = np.linalg.eigh(scatter)
-            width, height = 2 * np.sqrt(2.30 * values)  # chi^2 of two numbers
-            colour = SUMMARIES[row["summary"]][1]
-            angle = np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0]))
-            centre = (FIDUCIAL[x], FIDUCIAL[y])
-            for filled in (True, False):
-                axis.add_patch(
-                    Ellipse(
-                        centre,
-                        width,
-                        height,
-                        angle=angle,
-                        facecolor=colour if filled else "none",
-                        edgecolor="none" if filled else colour,
-                        alpha=0.12 if filled else 1.0,
-                        linewidth=1.6,
-                    )
-                )
-        reach = [2.0 * max(row["errors"][at] for row in rows) for at in (x, y)]
-        axis.set_xlim(FIDUCIAL[x] - reach[0], FIDUCIAL[x] + reach[0])
-        axis.set_ylim(FIDUCIAL[y] - reach[1], FIDUCIAL[y] + reach[1])
-        axis.plot(FIDUCIAL[x], FIDUCIAL[y], "+", color="black")
-        axis.set_xlabel(NAMES[x])
-        axis.set_ylabel(NAMES[y])
-        axis.grid(alpha=0.3, linewidth=0.5)
-    handles = [
-        axes[0].plot([], [], color=SUMMARIES[row["summary"]][1], linewidth=2, label=label)[0]
-        for row in rows
-        for label in [f"{row['summary'].replace('C_l', '$C_l$')} ({row['coefficients']} numbers)"]
-    ]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=4,
-        frameon=False,
-        title=f"68 % of two parameters, the third unknown; one full-sky map of nside {nside}",
-    )
-    return figure

@@ -38,7 +38,8 @@ def fisher(
             is.
         estimator: "standard" uses all seeds twice, and noise makes it too large. "compressed"
             compresses with half the seeds and differentiates with the other half, which makes it
-            too small. "combined" is the geometric mean of both, nearest to the truth.
+            too small. "combined" is the geometric mean of both, near the truth while there is less
+            noise than information.
 
     Raises:
         ValueError: shapes that do not match, a covariance that is not positive definite, or another

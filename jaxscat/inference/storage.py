@@ -132,7 +132,7 @@ def _write_zarr(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[st
     }
     dataset = xarray.Dataset(
         {name: (axes[name], array) for name, array in arrays.items()},
-        coords={"coefficient": list(header["names"])},
+        coords={"coefficient": np.array(header["names"], dtype=object)},
         attrs={_HEADER: json.dumps({"content": CONTENT, "format": VERSION, **header})},
     )
     write_dataset(path, dataset)
