@@ -24,6 +24,7 @@ ROOMS = [
     "minimization",
     "synthesis",
     "reconstruction",
+    "inference",
     "validation",
     "plotting",
     "report",

@@ -10,6 +10,7 @@ COMMAND is one of
 - masks: whether coefficients of maps with different masks agree;
 - reconstruction: signals from noisy maps, maps with gaps, and channels;
 - polarized-denoising: E and B of a polarized sky in noise, with and without its intensity;
+- inference: what S1 to S4 add to C_l for the parameters of a simulator;
 - signals: runs that get a signal at many moments, and how they end;
 - same-maps: the maps of two checkouts of jaxscat, bit for bit.
 
@@ -31,6 +32,7 @@ COMMANDS = {
     "masks": "different_masks",
     "reconstruction": "reconstruction",
     "polarized-denoising": "polarized_denoising",
+    "inference": "inference",
 }
 
 

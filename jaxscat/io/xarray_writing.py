@@ -31,7 +31,16 @@ def write_xarray(
 
     Raises ValueError without xarray, OSError if the folder cannot be written.
     """
-    dataset = _build_dataset(maps, units, attributes)
+    write_dataset(path, _build_dataset(maps, units, attributes))
+
+
+def write_dataset(path: Path, dataset: Any) -> None:
+    """Write a dataset of xarray to a zarr store or a netCDF file, as the name of the path says.
+
+    What was at `path` is replaced once the new one is complete.
+
+    Raises ValueError without zarr or h5netcdf, OSError if the folder cannot be written.
+    """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as draft:
         made = Path(draft) / path.name
         try:
