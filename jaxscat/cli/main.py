@@ -14,6 +14,7 @@ from jaxscat.cli.compilation_cache import find_cache, with_cache_option
 from jaxscat.cli.console import (
     DIVERGED,
     INTERRUPTED,
+    Commands,
     error_console,
     errors_in_one_line,
     fail,
@@ -54,6 +55,7 @@ from jaxscat.validation.ensemble import copy_test
 from jaxscat.validation.sky import sky_sentence
 
 app = typer.Typer(
+    cls=Commands,
     help="Scattering covariances on HEALPix maps: measure, synthesize, validate.",
     add_completion=False,
     no_args_is_help=True,

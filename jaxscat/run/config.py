@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -12,12 +11,14 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from jaxscat.minimization.lbfgs import MOST_CORRECTIONS
 from jaxscat.run.config_types import BadData, Column, Nside, Section, Seeds, Select, Threshold
 from jaxscat.run.overrides import (
     ConfigError,
-    describe_problem,
+    describe_problems,
     merge_alternatives,
     override_entry,
+    parse_toml,
 )
 from jaxscat.run.task_checks import check_task, foreign_sections
 from jaxscat.run.task_config import (
@@ -136,7 +137,7 @@ class SynthesisConfig(Section):
     max_steps: int = Field(default=300, ge=1)
     max_evaluations: int | None = Field(default=None, ge=1)
     stagnation: float | None = Field(default=None, ge=0, lt=1)
-    memory: int = Field(default=50, ge=1)
+    memory: int = Field(default=50, ge=1, le=MOST_CORRECTIONS)
     form: Literal["pixels", "harmonic"] = "pixels"
     first_nside: Nside | None = None
     gaussianize: bool = False
@@ -235,9 +236,11 @@ def load_config(path: str | Path, overrides: Mapping[str, Sequence[str]] | None 
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"config file {str(path)!r} does not exist")
+    if not path.is_file():
+        raise ConfigError(f"config file {str(path)!r} is no file, expected one of TOML")
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tree = parse_toml(path.read_text(encoding="utf-8-sig"))  # some editors begin with a mark
+    except (ConfigError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {str(path)!r} is not valid TOML: {error}") from None
     for location, words in (overrides or {}).items():
         override_entry(tree, location, words, Config)
@@ -252,5 +255,4 @@ def config_from_tree(tree: Mapping[str, Any], *, source: str = "config") -> Conf
         return Config.model_validate(tree)
     except ValidationError as error:
         found = merge_alternatives(error.errors(), tree)
-        problems = "; ".join(describe_problem(problem, Config) for problem in found)
-        raise ConfigError(f"{source}: {problems}") from None
+        raise ConfigError(f"{source}: {describe_problems(found, Config)}") from None

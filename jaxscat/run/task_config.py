@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
+from jaxscat.minimization.lbfgs import MOST_CORRECTIONS
 from jaxscat.reconstruction.inpaint import GapStart
 from jaxscat.reconstruction.options import TermName
 from jaxscat.reconstruction.starts import Start
@@ -176,6 +177,6 @@ class ReconstructionConfig(Section):
     steps: int = Field(default=20, ge=1)
     realizations: int | None = Field(default=None, ge=8)
     tolerance: float = Field(default=0.05, gt=0, allow_inf_nan=False)
-    memory: int = Field(default=20, ge=1)
+    memory: int = Field(default=20, ge=1, le=MOST_CORRECTIONS)
     batch_size: int | None = Field(default=None, ge=1)
     reach: float = Field(default=60.0, ge=0, le=180)
