@@ -18,6 +18,9 @@ _LONGEST, _MOST_PROBLEMS = 80, 8
 class ConfigError(ValueError):
     """A config that cannot be used; the message says where, what came and what was expected."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(_one_line(message, 4000))
+
 
 def parse_toml(text: str) -> dict[str, Any]:
     """Parse TOML into nested dictionaries.
@@ -188,9 +191,9 @@ def _show(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, longest: int = 10 * _LONGEST) -> str:
     """Return a text that may hold anything as one line of printable characters."""
-    text = text if len(text) <= 10 * _LONGEST else f"{text[: 10 * _LONGEST]}..."
+    text = text if len(text) <= longest else f"{text[:longest]}..."
     return "".join(part if part.isprintable() else repr(part)[1:-1] for part in text)
 
 
