@@ -1,4 +1,4 @@
-"""What the project says of itself is said alike everywhere, and its source distribution is whole."""
+"""The project says the same of itself everywhere, and its source distribution is whole."""
 
 import re
 import subprocess
