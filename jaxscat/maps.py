@@ -93,6 +93,8 @@ def check_flag(value: object, name: str) -> None:
 def check_path(path: object, name: str = "path") -> None:
     """Refuse what is no path of a file with a `ValueError`."""
     check_kind(path, str | os.PathLike, name, "the path of a file")
+    if "\0" in (text := os.fsdecode(path)):  # pyright: ignore[reportArgumentType]
+        raise ValueError(f"{name}: got {text!r}, expected a name without null characters")
 
 
 def check_callable(function: Any, arguments: int, name: str, expected: str) -> None:

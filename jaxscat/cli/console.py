@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TextIO
 
 import jax
 import typer
+import typer.core
 from rich.console import Console
 from rich.table import Table
 
@@ -26,11 +27,43 @@ def errors_in_one_line(interrupted: str = "interrupted; nothing is written") -> 
     try:
         yield
     except (ValueError, OSError, MemoryError) as error:
-        fail("error: " + " ".join(str(error).split()), BAD_INPUT)
+        fail("error: " + _describe(error), BAD_INPUT)
     except jax.errors.JaxRuntimeError as error:  # out of memory, mostly
         fail("error: JAX: " + str(error).splitlines()[0], BAD_INPUT)
     except KeyboardInterrupt:
         fail(interrupted, INTERRUPTED)
+
+
+def _describe(error: Exception) -> str:
+    """Write an error in one line; one of the system as the file and what is wrong with it."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{os.fsdecode(error.filename)!r}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class Commands(typer.core.TyperGroup):
+    """Commands whose wrong options are told in one line, as all bad input is."""
+
+    def main(self, *arguments: Any, standalone_mode: bool = True, **options: Any) -> Any:
+        """Run a command and end the process with its exit code."""
+        try:
+            code = super().main(*arguments, standalone_mode=False, **options)
+        except Exception as error:
+            # Classes of click, of which typer may have a copy of its own.
+            said, kind = getattr(error, "format_message", None), type(error).__name__
+            if not standalone_mode or said is None:
+                raise
+            context = getattr(error, "ctx", None)
+            if kind == "NoArgsIsHelpError" and context is not None:
+                print(context.get_help())
+                raise SystemExit(BAD_INPUT) from None
+            command = "jaxscat" if context is None else context.command_path
+            text = " ".join(f"{said()}".split()).removesuffix(".")
+            show_line(f"error: {text} (see {command} --help)")
+            raise SystemExit(BAD_INPUT) from None
+        if not standalone_mode:
+            return code
+        raise SystemExit(code or 0)
 
 
 class _Reader:

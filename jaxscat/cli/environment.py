@@ -17,6 +17,14 @@ from jaxscat.run.kept_pyramids import TEMPORARY_HOME
 _made_homes: list[Path] = []
 
 
+def prepare_process() -> None:
+    """Give a command what it needs, whatever it is started from."""
+    accept_any_text()
+    draw_into_files()
+    ensure_home()
+    collect_rarely()
+
+
 def accept_any_text() -> None:
     """Replace characters that the terminal cannot show, rather than fail to show a result."""
     for stream in (sys.stdout, sys.stderr):
@@ -33,6 +41,14 @@ def collect_rarely() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000)
+
+
+def draw_into_files() -> None:
+    """Have matplotlib need no display, whatever backend the environment names.
+
+    Figures go to files only, and a backend that is not installed would end the command.
+    """
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def ensure_home() -> None:

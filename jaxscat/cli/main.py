@@ -19,7 +19,7 @@ from jaxscat.cli.console import (
     show_line,
     show_warning,
 )
-from jaxscat.cli.environment import accept_any_text, collect_rarely, ensure_home
+from jaxscat.cli.environment import prepare_process
 from jaxscat.cli.interrupts import interrupts
 from jaxscat.cli.jax_setup import configure, require_devices
 from jaxscat.cli.measure import MeasureOptions, measure_files, split_masks
@@ -67,9 +67,7 @@ def main() -> None:
     """
     interrupts.listen()
     warnings.showwarning = show_warning
-    accept_any_text()
-    ensure_home()
-    collect_rarely()
+    prepare_process()
     try:
         app()
     except SystemExit as end:

@@ -7,15 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from typer.core import TyperGroup
-
-from jaxscat.cli.console import BAD_INPUT, fail, show_line
+from jaxscat.cli.console import BAD_INPUT, Commands, fail, show_line
 from jaxscat.run.pixel_orders import UnknownOrder
 
 _WORDS: list[str] = []  # a command is one process
 
 
-class CommandsWithWords(TyperGroup):
+class CommandsWithWords(Commands):
     """A group of commands that know the words of the command line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

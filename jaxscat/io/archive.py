@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from jaxscat.maps import check_path
+
+_SMALL_BYTES = 2**26
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -29,6 +33,7 @@ def check_replaceable(path: str | os.PathLike[str], *, name: str = "path") -> Pa
             with `name`.
         OSError: it cannot be looked at.
     """
+    check_path(path, name)
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:  # nothing yet, or a link to where nothing is yet
@@ -152,19 +157,26 @@ def read_archive(
         raise FileNotFoundError(f"path: got {path}, which is no file, expected a {content} file")
     try:
         # Opened here: of a damaged archive, NumPy would leave it open.
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as opened:
+            if not zipfile.is_zipfile(opened):  # NumPy would take it for another kind
+                raise ValueError("it is no .npz archive, or only the beginning of one")
+            opened.seek(0)
+            with np.load(opened, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
         header = json.loads(str(arrays.pop("header")))
         found = header["format"]
         digest = header.pop("sha256", None)
         unchanged = digest == _digest(header, arrays)
-    except MemoryError:
-        raise
     except Exception as error:  # damaged archives raise all kinds
+        # Arrays are stored as they are: a small file that asks for much memory is damaged.
+        if isinstance(error, MemoryError) and path.stat().st_size > _SMALL_BYTES:
+            raise
         # The system's own errors, such as too many open files, are no damage; they have a number.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise ValueError(f"path: got {path}, which is no whole {content} file ({error})") from error
+        raise ValueError(
+            f"path: got {path}, which is no whole {content} file ({_first_line(error)})"
+        ) from error
     if header.get("content", content) != content:
         raise ValueError(f"path: got {path}, a {header['content']} file, expected a {content} file")
     if found != version:
@@ -172,6 +184,10 @@ def read_archive(
     if not unchanged:
         raise ValueError(f"path: got {path}, whose content has changed since it was saved")
     return header, arrays
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

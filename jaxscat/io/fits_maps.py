@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def read_fits(
                 primary: Any = units[0].header  # pyright: ignore[reportAttributeAccessIssue]
                 tables = [
                     Table(unit, number, primary)
-                    for number, unit in enumerate(units)
+                    for number, unit in enumerate(_forwards(units))
                     if isinstance(unit, fits.BinTableHDU)
                 ]
                 _check_end(units)
@@ -66,6 +66,14 @@ def read_fits(
     for field in fields:
         field.beam, field.notes = beam, (*field.notes, *notes)
     return fields
+
+
+def _forwards(units: Any) -> Iterator[Any]:
+    """Yield the units of a file; `EOFError` where a header sends astropy back, without an end."""
+    for unit in units:
+        if unit.fileinfo()["datSpan"] < 0:
+            raise EOFError("a header says that its data have a size below zero")
+        yield unit
 
 
 def _check_end(units: Any) -> None:

@@ -41,11 +41,12 @@ def build_limits(max_steps: int, max_evaluations: int | None = None) -> Limits:
     return Limits(*numbers)
 
 
-def check_count(name: str, value: object) -> None:
-    """Refuse a number that is no positive integer with a `ValueError`."""
+def check_count(name: str, value: Any, largest: int | None = None) -> None:
+    """Refuse a number that is no positive integer, or above the largest, with a `ValueError`."""
     integer = hasattr(value, "__index__") and not isinstance(value, bool)
-    if not integer or int(value) < 1:  # pyright: ignore[reportArgumentType]
-        raise ValueError(f"{name}: got {value!r}, expected an integer of at least 1")
+    if not integer or int(value) < 1 or (largest is not None and int(value) > largest):
+        expected = "of at least 1" if largest is None else f"from 1 to {largest}"
+        raise ValueError(f"{name}: got {value!r}, expected an integer {expected}")
 
 
 def check_fraction(name: str, value: Any, more: str = "") -> None:

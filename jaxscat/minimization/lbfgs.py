@@ -29,6 +29,8 @@ from jaxscat.minimization.lane import (
     limit_endings,
 )
 
+# More corrections are longer than any minimization.
+MOST_CORRECTIONS = 10_000
 # Conditions of Wolfe, with the customary constants for quasi-Newton steps.
 _SUFFICIENT_DECREASE, _CURVATURE = 1e-4, 0.9
 # Where only rounding is left of a decrease, slopes decide (Hager & Zhang 2006).
@@ -120,7 +122,7 @@ class LBFGS(Minimizer):
         stagnation: "stagnated" once 25 steps, counted from the start without overlap, have lowered
             the loss by less than this fraction of it, such as 0.01; None for never, which is not
             compiled either.
-        memory: number of corrections, `2 * memory * n` numbers.
+        memory: number of corrections up to 10000, `2 * memory * n` numbers.
 
     Raises:
         ValueError: a number out of its range.
@@ -135,7 +137,7 @@ class LBFGS(Minimizer):
     memory: int = eqx.field(static=True, converter=plain_integer, default=50)
 
     def __check_init__(self) -> None:
-        check_count("memory", self.memory)
+        check_count("memory", self.memory, MOST_CORRECTIONS)
         check_fraction("gradient_tolerance", self.gradient_tolerance)
         if self.stagnation is not None:
             check_fraction("stagnation", self.stagnation, ", or None")

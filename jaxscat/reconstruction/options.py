@@ -10,6 +10,7 @@ from jaxtyping import Float
 from jaxscat.maps import check_callable, check_kind, describe
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.lane import check_count
+from jaxscat.minimization.lbfgs import MOST_CORRECTIONS
 from jaxscat.minimization.minimize import Batching
 
 TermName = Literal["scattering", "cross", "power", "fidelity", "residual"]
@@ -26,10 +27,10 @@ class Renewals:
             for each of the seeds, or as many as are given. Gaps have none.
         tolerance: a seed ends once no term is above its level by more than this fraction of it,
             right after a renewal. Gaps have no level.
-        memory: number of corrections that L-BFGS keeps.
+        memory: number of corrections that L-BFGS keeps, up to 10000.
 
     Raises:
-        ValueError: a number below one, or a tolerance that is not positive.
+        ValueError: a number below one, a memory above 10000, or a tolerance that is not positive.
 
     Source: `docs/reconstruction.md`, "Renewals".
     """
@@ -41,8 +42,9 @@ class Renewals:
     memory: int = 20
 
     def __post_init__(self) -> None:
-        for name in ("number", "steps", "memory"):
+        for name in ("number", "steps"):
             check_count(name, getattr(self, name))
+        check_count("memory", self.memory, MOST_CORRECTIONS)
         real = isinstance(self.tolerance, int | float) and not isinstance(self.tolerance, bool)
         if not real or not 0 < self.tolerance < np.inf:
             raise ValueError(f"tolerance: got {self.tolerance!r}, expected a positive number")

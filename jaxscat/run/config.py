@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from jaxscat.io.formats import map_suffixes
 from jaxscat.run.config_types import Section
 from jaxscat.run.overrides import (
     ConfigError,
-    describe_problem,
+    describe_problems,
     merge_alternatives,
     override_entry,
+    parse_toml,
 )
 from jaxscat.run.sections import (
     CheckpointConfig,
@@ -105,9 +105,11 @@ def load_config(path: str | Path, overrides: Mapping[str, Sequence[str]] | None 
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"config file {str(path)!r} does not exist")
+    if not path.is_file():
+        raise ConfigError(f"config file {str(path)!r} is no file, expected one of TOML")
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tree = parse_toml(path.read_text(encoding="utf-8-sig"))  # some editors begin with a mark
+    except (ConfigError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {str(path)!r} is not valid TOML: {error}") from None
     return _complete(tree, overrides or {}, path.stem, str(path))
 
@@ -143,5 +145,4 @@ def config_from_tree(tree: Mapping[str, Any], *, source: str = "config") -> Conf
         return Config.model_validate(tree)
     except ValidationError as error:
         found = merge_alternatives(error.errors(), tree)
-        problems = "; ".join(describe_problem(problem, Config) for problem in found)
-        raise ConfigError(f"{source}: {problems}") from None
+        raise ConfigError(f"{source}: {describe_problems(found, Config)}") from None

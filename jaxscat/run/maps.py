@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -118,20 +119,36 @@ def find_run_maps(folder: Path) -> StoredMaps:
 
 
 def column_names(path: Path) -> list[str]:
-    """Read the names of the maps in a HEALPix FITS file."""
-    from astropy.io import fits
-
-    return [str(name) for name in fits.getheader(path, 1)["TTYPE*"].values()]
+    """Read the names of the maps in a HEALPix FITS file; `ValueError` if it is damaged."""
+    return [name for key, name in _read_header(path).items() if key.startswith("TTYPE")]
 
 
 def read_run_unit(folder: Path) -> str | None:
-    """Read the unit of the maps of a run folder; None if it has no maps or states no unit."""
-    from astropy.io import fits
+    """Read the unit of the maps of a run folder; None if it has no maps or states no unit.
 
+    Raises `ValueError` when their file is damaged.
+    """
     for name in ("maps.fits", "maps_001.fits"):
         if (folder / name).is_file():
-            return str(fits.getheader(folder / name, 1).get("TUNIT1", "")).strip() or None
+            return _read_header(folder / name).get("TUNIT1", "").strip() or None
     return None
+
+
+def _read_header(path: Path) -> dict[str, str]:
+    """Read the header of the table of maps, as texts."""
+    from astropy.io import fits
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged header is told by what it lacks
+            return {key: str(value) for key, value in fits.getheader(path, 1).items()}
+    except Exception as error:  # a damaged file can fail in any way
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{str(path)!r}: cannot be read, expected the maps of a run ({reason})"
+        ) from error
 
 
 def _build_keywords(column: int, seed: int, status: str) -> dict[str, str | int]:

@@ -10,9 +10,41 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+# A config has tables of tables and lists of numbers: three levels.
+_DEEPEST = 8
+_LONGEST, _MOST_PROBLEMS = 80, 8
+
 
 class ConfigError(ValueError):
     """A config that cannot be used; the message says where, what came and what was expected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_one_line(message, 4000))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML into nested dictionaries.
+
+    Raises `ConfigError` for what is no TOML, and for nesting or numbers that no config has and that
+    Python cannot show.
+    """
+    try:
+        tree = tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError("it is nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
+        raise ConfigError(_one_line(str(error).split("; use sys.")[0])) from None
+    level: list[Any] = [tree]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    if level:
+        raise ConfigError(f"it is nested more than {_DEEPEST} deep")
+    return tree
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, list[str]]:
@@ -50,7 +82,10 @@ def override_entry(
     than it takes.
     """
     section, _, key = location.partition(".")
-    if section not in config.model_fields or not key:
+    if section in config.model_fields and not key:
+        expected = f"expected --{section}.key value"
+        raise ConfigError(f"--{location} is not a setting but a section; {expected}")
+    if section not in config.model_fields:
         raise ConfigError(_describe_unknown(f"--{location}", section, list(config.model_fields)))
     model = config.model_fields[section].annotation
     assert isinstance(model, type) and issubclass(model, BaseModel)
@@ -92,8 +127,8 @@ def _parse_word(word: str, kinds: set[type]) -> Any:
     if str in kinds and not (int in kinds and word.isdigit()):
         return word
     try:
-        return tomllib.loads(f"value = {word}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {word}")["value"]
+    except ConfigError:
         return word
 
 
@@ -122,22 +157,44 @@ def merge_alternatives(
 
 def describe_problem(problem: Mapping[str, Any], config: type[BaseModel]) -> str:
     """Describe a problem that pydantic has found, as `section.key = value: expected ...`."""
-    *parents, last = [str(part) for part in problem["loc"]] or ["config"]
+    *parents, last = [_one_line(str(part)) for part in problem["loc"]] or ["config"]
     location = ".".join([*parents, last])
     if problem["type"] == "extra_forbidden":
         model: Any = config.model_fields[parents[0]].annotation if parents else config
         return _describe_unknown(location, last, list(model.model_fields))
     if problem["type"] == "missing":
         return f"{location} is missing"
-    expected = problem["msg"]
-    for opening in ("Input should be ", "Value error, "):
+    expected = _one_line(problem["msg"])
+    for opening in ("Input should be ", "Value error, ", "String should "):
         expected = expected.removeprefix(opening)
     whole = len(problem["loc"]) < 2 and isinstance(problem["input"], dict | BaseModel)
     if problem["type"] == "value_error" and whole:
         return f"expected {expected}"  # entries contradict each other
     if problem["type"] == "model_type":
         expected = f"a table [{location}]"
-    return f"{location} = {problem['input']!r}: expected {expected}"
+    return f"{location} = {_show(problem['input'])}: expected {expected}"
+
+
+def describe_problems(problems: Sequence[Mapping[str, Any]], config: type[BaseModel]) -> str:
+    """Describe all problems in one line, but not hundreds of them."""
+    said = [describe_problem(problem, config) for problem in problems[:_MOST_PROBLEMS]]
+    left = len(problems) - len(said)
+    return "; ".join([*said, f"and {left} more of this kind"] if left else said)
+
+
+def _show(value: object) -> str:
+    """Write a value as Python does, but not thousands of characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _one_line(text: str, longest: int = 10 * _LONGEST) -> str:
+    """Return a text that may hold anything as one line of printable characters."""
+    text = text if len(text) <= longest else f"{text[:longest]}..."
+    return "".join(part if part.isprintable() else repr(part)[1:-1] for part in text)
 
 
 def _describe_unknown(location: str, key: str, known: list[str]) -> str:

@@ -56,6 +56,8 @@ def find_finished_results(folder: Path, config: Config) -> dict[str, Any] | None
             f"nothing to resume: neither {str(folder)!r} is the folder of a run nor is there an "
             f"unfinished one in {str(state)!r}"
         )
+    if results is not None and not isinstance(results.get("status"), str):
+        raise ValueError(f"{str(folder / 'results.json')!r} is damaged: it has no status")
     same_run = note is None or (results is not None and note.run == read_run(folder))
     if results is not None and same_run and results["status"] != "interrupted":
         _check_config(folder, config)
@@ -150,7 +152,7 @@ def read_note(state: Path) -> Note | None:
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
         return Note(note["run"], note["overwrite"], note["version"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{str(path)!r} is damaged ({error}); remove {str(state)!r} to begin anew"
         ) from None
@@ -166,9 +168,12 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{str(path)!r} is damaged: it holds no entries with names")
+    return found
 
 
 def _check_config(folder: Path, config: Config) -> None:

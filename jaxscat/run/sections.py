@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from jaxscat.minimization.lbfgs import MOST_CORRECTIONS
 from jaxscat.run.config_types import (
     BadData,
     Column,
@@ -152,7 +153,7 @@ class SynthesisConfig(Section):
     stagnation: float | None = Field(default=None, ge=0, lt=1)
     """It ends once 25 steps have lowered the loss by less than this fraction. Unset, it does
     not."""
-    memory: int = Field(default=50, ge=1)
+    memory: int = Field(default=50, ge=1, le=MOST_CORRECTIONS)
     """Number of former steps from which L-BFGS estimates the curvature."""
     form: Literal["pixels", "harmonic"] = "pixels"
     """Whether the pixels are changed, or a field that is filtered to the original's power spectrum,

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
+from jaxscat.minimization.lbfgs import MOST_CORRECTIONS
 from jaxscat.reconstruction.inpaint import GapStart
 from jaxscat.reconstruction.options import TermName
 from jaxscat.reconstruction.starts import Start
@@ -191,7 +192,7 @@ class ReconstructionConfig(Section):
     of several seeds, or as many as are given."""
     tolerance: float = Field(default=0.05, gt=0, allow_inf_nan=False)
     """It ends once no term is above its level by more than this fraction of it."""
-    memory: int = Field(default=20, ge=1)
+    memory: int = Field(default=20, ge=1, le=MOST_CORRECTIONS)
     """Number of former steps from which L-BFGS estimates the curvature."""
     batch_size: int | None = Field(default=None, ge=1)
     """Number of solutions that are changed at once. Unset, as many as memory holds, at most 8 on a

@@ -273,7 +273,7 @@ def test_target_options_on_the_command_line(write):
     [
         (["--synthesis.max_step", "3"], "did you mean 'max_steps'"),
         (["--sinthesis.max_steps", "3"], "did you mean 'synthesis'"),
-        (["--synthesis", "3"], "--synthesis is not a setting"),
+        (["--synthesis", "3"], "--synthesis is not a setting but a section"),
         (["--run.name"], "has no value"),
         (["stray"], "unexpected 'stray'"),
         (["--synthesis.max_steps", "3", "4"], "expected one value"),
