@@ -123,7 +123,7 @@ def find_sources(config: Config) -> MapSources:
         order=data.order,
         second_order=target.second_order,
         mask_order=target.mask_order,
-        field=data.field,
+        field=config.channels.fields[0] if config.channels.fields else data.field,
         hdu=data.hdu,
         second_field=target.second_field,
         second_hdu=target.second_hdu,
