@@ -176,9 +176,13 @@ def _read_channels(config: Config) -> tuple[Given, np.ndarray | None]:
             if found is not None:
                 maps = maps + np.stack(found.added)  # one for each channel, or for all
     else:
+        places = [(f"channels.paths[{at}]", path, None) for at, path in enumerate(settings.paths)]
+        if settings.fields is not None:
+            fields = enumerate(settings.fields)
+            places = [(f"channels.fields[{at}]", settings.paths[0], field) for at, field in fields]
         others = [
-            read_beside(Path(path), beside, f"channels.paths[{number}]")[0]
-            for number, path in enumerate(settings.paths[1:], start=1)
+            read_beside(Path(path), beside, option, field=field)[0]
+            for option, path, field in places[1:]
         ]
         maps = np.stack([inputs.original, *others])
         paths = {f"channel_{at}": file_sha256(Path(path)) for at, path in enumerate(settings.paths)}

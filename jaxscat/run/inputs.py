@@ -91,10 +91,15 @@ def read_untransformed(config: Config) -> Inputs:
 def transform_inputs(config: Config, inputs: Inputs, weights: np.ndarray | None) -> Inputs:
     """Transform maps as `data.transform` says, by mean and spread under weights [p] or None.
 
-    Raises `ValueError` for a map that cannot be standardised.
+    Raises `ValueError` for a map that cannot be standardised, or has no logarithm.
     """
     transform, second = config.data.transform, inputs.second
-    if transform in ("none", "log"):  # of the logarithm new maps are taken back
+    if transform == "log":
+        # It is taken where new maps are made, and taken back there; refused at once.
+        take_logarithm(inputs.original, "data.transform")
+        if second is not None:
+            take_logarithm(second, "target.second")
+    if transform in ("none", "log"):
         return inputs
     return replace(
         inputs,
@@ -118,7 +123,7 @@ def find_sources(config: Config) -> MapSources:
         order=data.order,
         second_order=target.second_order,
         mask_order=target.mask_order,
-        field=data.field,
+        field=config.channels.fields[0] if config.channels.fields else data.field,
         hdu=data.hdu,
         second_field=target.second_field,
         second_hdu=target.second_hdu,
@@ -155,6 +160,21 @@ def file_checksum(name: str, place: str | Path) -> dict[str, str]:
     """Return the checksum of a map's file under a name; nothing for a map that is computed."""
     file = place if isinstance(place, Path) else dataset_path(place)
     return {} if file is None else {name: file_sha256(file)}
+
+
+def take_logarithm(map: np.ndarray, name: str) -> np.ndarray:
+    """Return the natural logarithm of a positive map [p], in its type.
+
+    Raises `ValueError`, which begins with `name`, for values that are not positive.
+    """
+    low = int(np.count_nonzero(map <= 0))
+    if low:
+        raise ValueError(
+            f"{name}: got 'log' for a map with {low} of {map.size} pixels that are not positive "
+            f"(the smallest is {map.min():.6g}), expected positive values; a target.mask leaves "
+            "pixels out, and synthesis.gaussianize = true takes any values"
+        )
+    return np.log(map.astype(np.float64)).astype(map.dtype)
 
 
 def _transform(map: np.ndarray, transform: str, weights: np.ndarray | None) -> np.ndarray:

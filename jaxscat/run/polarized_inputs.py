@@ -16,7 +16,7 @@ from jaxscat.io.maps import read_weights
 from jaxscat.io.masks import joint_mask
 from jaxscat.io.polarization import find_stokes_parameters
 from jaxscat.io.precision import large_mean
-from jaxscat.io.requests import Reading
+from jaxscat.io.requests import Reading, requested_fields
 from jaxscat.io.sky import Sky, read_sky
 from jaxscat.maps import cover_hidden, npix_to_nside
 from jaxscat.run.config import Config
@@ -103,7 +103,10 @@ def read_polarized(config: Config) -> PolarizedInputs:
     source = data.dataset or Path(data.path or "")
     order = check_order(data.order)
     how = Reading(data.hdu, order, data.zero_hits, data.select, data.unit, data.bad_data)
-    sky = read_sky(source, data.nside, None, how)
+    requests, columns = None, config.polarization.columns
+    if columns is not None:
+        requests = requested_fields(dict(zip("IQU"[-len(columns) :], columns, strict=True)))
+    sky = read_sky(source, data.nside, requests, how)
     if sky.bad_pixels and data.unseen == "refuse":
         scalars = (
             ", or take Q and U as scalars with polarization.fields = ['T', 'Q', 'U'] and "

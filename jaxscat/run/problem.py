@@ -20,7 +20,7 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.parametrizations.harmonic import Harmonic, check_form_nside, harmonic_form
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config
-from jaxscat.run.inputs import Inputs, read_inputs
+from jaxscat.run.inputs import Inputs, read_inputs, take_logarithm
 from jaxscat.run.provenance import Clock
 from jaxscat.run.resolution_levels import build_coarser_levels
 from jaxscat.run.targets import build_run_pyramid, build_run_target, find_cells
@@ -193,21 +193,6 @@ def _build_form(config: Config, working: WorkingMap) -> Harmonic | None:
         return None
     dtype = np.dtype(config.run.precision)
     return harmonic_form(working.values, dtype=dtype, footprint=working.footprint)
-
-
-def take_logarithm(map: np.ndarray, name: str) -> np.ndarray:
-    """Return the natural logarithm of a positive map [p], in its type.
-
-    Raises `ValueError`, which begins with `name`, for values that are not positive.
-    """
-    low = int(np.count_nonzero(map <= 0))
-    if low:
-        raise ValueError(
-            f"{name}: got 'log' for a map with {low} of {map.size} pixels that are not positive "
-            f"(the smallest is {map.min():.6g}), expected positive values; a target.mask leaves "
-            "pixels out, and synthesis.gaussianize = true takes any values"
-        )
-    return np.log(map.astype(np.float64)).astype(map.dtype)
 
 
 def check_precision(config: Config) -> None:

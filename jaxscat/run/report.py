@@ -44,7 +44,10 @@ def write_report(
     reference = validation.comparison.reference
     seeds = validation.seeds
     shown = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
-    title = format_title(config.data.dataset or config.data.path or "", reference.original, shown)
+    # As it was given, where config.toml has an absolute path.
+    source = _read_json(folder / "results.json").get("data")
+    source = source or config.data.dataset or config.data.path or ""
+    title = format_title(source, reference.original, shown)
     unit = read_run_unit(folder)
     drawn: dict[str, Any] = {
         "footprint": reference.footprint,

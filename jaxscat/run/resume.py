@@ -183,29 +183,25 @@ def _check_config(folder: Path, config: Config) -> None:
     """
     stored = load_config(folder / "config.toml")
     given = (_read_json(folder / "run.json") or {}).get("given") or {}
-    former = as_given(stored, given).model_dump(mode="json")
-    if _agree(config, stored):
-        return
-    for section, entries in config.model_dump(mode="json").items():
-        for name, value in entries.items():
-            found = former[section][name]
-            if found != value and _counts(section, name):
-                raise ValueError(
-                    f"{str(folder)!r} is of another config: {section}.{name} is {found!r} there "
-                    f"and {value!r} now; expected the same"
-                )
-
-
-def _agree(one: Config, other: Config) -> bool:
-    first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
-    return all(
-        value == second[section][name]
-        for section, entries in first.items()
-        for name, value in entries.items()
-        if _counts(section, name)
+    found = min(
+        _differences(stored, config), _differences(as_given(stored, given), config), key=len
     )
+    if found:
+        name, there, now = found[0]
+        raise ValueError(
+            f"{str(folder)!r} is of another config: {name} is {there!r} there and {now!r} now; "
+            "expected the same"
+        )
 
 
-def _counts(section: str, name: str) -> bool:
-    """Say whether an entry changes the maps: when checkpoints are written, and a name, do not."""
-    return section != "checkpoints" and (section, name) != ("run", "name")
+def _differences(former: Config, config: Config) -> list[tuple[str, Any, Any]]:
+    """List the entries that differ, but those that do not change the maps."""
+    before = former.model_dump(mode="json")
+    return [
+        (f"{section}.{name}", before[section][name], value)
+        for section, entries in config.model_dump(mode="json").items()
+        for name, value in entries.items()
+        # When checkpoints are written changes nothing.
+        if section != "checkpoints" and (section, name) != ("run", "name")
+        if before[section][name] != value
+    ]

@@ -79,6 +79,9 @@ def check_task(config: Config) -> None:
         if kind not in _TASKS[name] and getattr(config, name) != default:
             raise ValueError(f"[{name}] only with task.kind = {_either(_TASKS[name])}")
     _check_source(config)
+    columns = config.polarization.columns
+    if columns is not None and not 2 <= len(set(columns)) == len(columns) <= 3:
+        raise ValueError("polarization.columns of I, Q and U, or of Q and U: different ones")
     if kind == "synthesis":
         return
     if config.data.transform == "log":
@@ -244,10 +247,15 @@ def _check_separation(config: Config) -> None:
         raise ValueError("data.unseen = 'refuse' with task.kind = 'separate': it needs whole maps")
     if channels.mixing is None or len(channels.mixing) < 2:
         raise ValueError("channels.mixing with the strength of the signal in two channels or more")
-    if channels.paths is not None and len(channels.paths) != len(channels.mixing):
-        raise ValueError(
-            f"channels.mixing of {len(channels.paths)} numbers, one for each of channels.paths"
-        )
+    named, count = "channels.paths", None if channels.paths is None else len(channels.paths)
+    if channels.fields is not None:
+        if count != 1:
+            raise ValueError("channels.fields with one path in channels.paths")
+        if config.data.field is not None:
+            raise ValueError("channels.fields without data.field")
+        named, count = "channels.fields", len(channels.fields)
+    if count is not None and count != len(channels.mixing):
+        raise ValueError(f"channels.mixing of {count} numbers, one for each of {named}")
     given = [name for name in ("noise", "contaminant") if getattr(config, name).kind is not None]
     if not given:
         raise ValueError("[contaminant] or [noise], or both, with task.kind = 'separate'")

@@ -76,6 +76,9 @@ class PolarizationConfig(Section):
 
     fields: Names = ("T", "E", "B")
     """Fields that are measured: E and B, or Q and U as scalars, with T or without."""
+    columns: Columns = None
+    """Columns of I, Q and U in the file of `[data]`, in this order, or of Q and U alone. Unset,
+    they are found by their names."""
     pairs: Names | None = None
     """Pairs of fields whose statistics new maps share with the original, such as "TT" and "TE".
     Unset, each field alone and every two together."""
@@ -89,8 +92,10 @@ class ChannelsConfig(Section):
     """The channels of a separation, and the strength of the signal in each."""
 
     paths: Paths = None
-    """Files of the channels. Unset, channels are made of the map of `[data]`, which is the
-    signal."""
+    """Files of the channels, or the one that has all of them. Unset, channels are made of the map
+    of `[data]`, which is the signal."""
+    fields: Columns = None
+    """Columns of a single file that has all channels."""
     mixing: Numbers = None
     """Strength of the signal in each channel."""
 

@@ -176,13 +176,13 @@ def test_output_and_overwrite(project):
         (["run", "tiny.toml", "--output", "map.npy"], "map.npy"),
         (["run", "tiny.toml", "--output", "map.npy", "--overwrite"], "former run"),
         (["run", "tiny.toml", "stray"], "unexpected 'stray'"),
-        (["run", "map.npy"], "not valid TOML"),
+        (["run", "notes.txt"], "expected a config, as in jaxscat run CONFIG.toml, or a map"),
         (["validate", "nowhere"], "nowhere"),
         (["run", "tiny.toml", "--synthesis.first_nside", "4"], "expected less than the nside"),
         (["run", "tiny.toml", "--synthesis.first_nside", "3"], "first_nside"),
         (["run", "tiny.toml", "--synthesis.form", "waves"], "form"),
         (["run", "tiny.toml", "--synthesis.stagnation", "1"], "stagnation"),
-        (["run", "tiny.toml", "--data.transform", "log"], "transform"),
+        (["run", "tiny.toml", "--data.transform", "root"], "transform"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(project, words, message):

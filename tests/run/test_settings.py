@@ -35,7 +35,14 @@ def test_what_is_unset_says_what_that_means(setting):
     """Unless nothing stands for it: a map, a file or a number that is simply not given."""
     plain = {"data.dataset", "data.path", "data.order", "data.bad_data", "data.select"}
     plain |= {"target.mask", "target.second", "channels.mixing", "reconstruction.template"}
-    plain |= {"gaps.path", "gaps.discs", "gaps.band", "truth.dataset", "truth.path"}
+    plain |= {
+        "channels.fields",
+        "gaps.path",
+        "gaps.discs",
+        "gaps.band",
+        "truth.dataset",
+        "truth.path",
+    }
     if setting.section not in ("noise", "contaminant") and setting.name not in plain:
         assert (setting.default is None) <= ("Unset" in setting.meaning)
 
