@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
+from jaxscat.fields.noise import MOST_REALIZATIONS
 from jaxscat.minimization.lbfgs import MOST_CORRECTIONS
 from jaxscat.reconstruction.inpaint import GapStart
 from jaxscat.reconstruction.options import TermName
@@ -175,7 +176,7 @@ class ReconstructionConfig(Section):
     template: str | None = None
     renewals: int | None = Field(default=None, ge=1)
     steps: int = Field(default=20, ge=1)
-    realizations: int | None = Field(default=None, ge=8)
+    realizations: int | None = Field(default=None, ge=8, le=MOST_REALIZATIONS)
     tolerance: float = Field(default=0.05, gt=0, allow_inf_nan=False)
     memory: int = Field(default=20, ge=1, le=MOST_CORRECTIONS)
     batch_size: int | None = Field(default=None, ge=1)

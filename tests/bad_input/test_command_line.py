@@ -60,6 +60,7 @@ CASES = [
     ("run wrong.toml", "synthesis.seeds.0 = -1: expected greater than or equal to 0; "),
     ("run wrong.toml", "; and 992 more of this kind"),
     ("run large.toml", "synthesis.memory = 100000000000: expected less than or equal to 10000"),
+    (f"run denoise.toml --reconstruction.realizations 1{'0' * 30}", "equal to 100000"),
     ("run task.toml", "task.kind = 'invert': expected 'synthesis', "),
     ("run denoise.toml", "noise"),
     ("run channels.toml", "channels"),
