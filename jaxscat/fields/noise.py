@@ -23,6 +23,8 @@ from jaxscat.maps import (
 
 # Fewer leave the scatter of coefficients unknown to more than a quarter.
 LEAST_REALIZATIONS = 8
+# The scatter is known to a fifth of a percent then.
+MOST_REALIZATIONS = 100_000
 # Twice as many change results by less than their own scatter.
 _REALIZATIONS = 64
 # Of the spread of a realization: differences below it are rounding.
@@ -137,7 +139,7 @@ def check_realizations(count: Any, noise: Any, *, name: str = "realizations") ->
     """Return how many realizations are drawn: the given number, or 64, or all there are.
 
     Raises:
-        ValueError: no integer of at least 8, or more than there are.
+        ValueError: no integer from 8 to 100000, or more than there are.
     """
     available = noise.available
     if count is None:
@@ -148,6 +150,8 @@ def check_realizations(count: Any, noise: Any, *, name: str = "realizations") ->
             f"{name}: got {count}, expected at least {LEAST_REALIZATIONS}: with fewer the mean and "
             "the scatter of coefficients are not known (64 is a good number)"
         )
+    if count > MOST_REALIZATIONS:
+        raise ValueError(f"{name}: got {count}, expected at most {MOST_REALIZATIONS}")
     if available is not None and count > available:
         raise ValueError(f"{name}: got {count}, expected at most the {available} noise maps given")
     return int(count)

@@ -51,6 +51,8 @@ def read_fits(
                     if isinstance(unit, fits.BinTableHDU)
                 ]
                 _check_end(units)
+                if not tables and any("corrupted" in str(warning.message) for warning in caught):
+                    raise EOFError("what follows its first header is damaged or cut off")
                 chosen = _choose(tables, requests, how, name)
                 fields = _read_chosen(chosen, how, name)
                 beam = _describe_beam(units)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
+from jaxscat.fields.noise import MOST_REALIZATIONS
 from jaxscat.minimization.lbfgs import MOST_CORRECTIONS
 from jaxscat.reconstruction.inpaint import GapStart
 from jaxscat.reconstruction.options import TermName
@@ -192,7 +193,7 @@ class ReconstructionConfig(Section):
     """Largest number of times that targets are measured anew. Unset, 5, and 3 for gaps."""
     steps: int = Field(default=20, ge=1)
     """Number of steps of the minimization between two renewals."""
-    realizations: int | None = Field(default=None, ge=8)
+    realizations: int | None = Field(default=None, ge=8, le=MOST_REALIZATIONS)
     """Number of realizations of the noise of which a target is measured. Unset, 64, or 32 for each
     of several seeds, or as many as are given."""
     tolerance: float = Field(default=0.05, gt=0, allow_inf_nan=False)

@@ -51,6 +51,7 @@ def write_maps():
     jaxscat.save_maps("coarse.fits", {"I": random_map(npix=48)})
     jaxscat.save_maps("holes.fits", {"I": np.where(np.arange(NPIX) < 9, np.nan, one)})
     jaxscat.save_maps("nothing.fits", {"I": np.full(NPIX, np.nan)})
+    jaxscat.save_maps("negative.fits", {"I": one - 5.0})
     jaxscat.save_maps("map.nc", {"I": one})
     arrays = {"constant": np.ones(NPIX), "zero": np.zeros(NPIX), "negative": one - 5.0}
     arrays |= {"odd": one[:100], "complex": one + 1j, "text": np.array(["a"] * NPIX), "map": one}

@@ -27,7 +27,7 @@ CASES = [
     ),
     (
         f"{RUN} --synthesis 3",
-        "--synthesis is not a setting but a section; expected --synth",
+        "--synthesis is not a setting",
     ),
     (f"{RUN} --synthesis.step 3", "--synthesis.step is not a setting; did you mean 'max_steps'?"),
     (f"{RUN} --no.such 1", "--no.such is not a setting; expected one of task, data"),
@@ -60,6 +60,7 @@ CASES = [
     ("run wrong.toml", "synthesis.seeds.0 = -1: expected greater than or equal to 0; "),
     ("run wrong.toml", "; and 992 more of this kind"),
     ("run large.toml", "synthesis.memory = 100000000000: expected less than or equal to 10000"),
+    (f"run denoise.toml --reconstruction.realizations 1{'0' * 30}", "equal to 100000"),
     ("run task.toml", "task.kind = 'invert': expected 'synthesis', "),
     ("run denoise.toml", "noise"),
     ("run channels.toml", "channels"),
@@ -88,7 +89,7 @@ CASES = [
     (f"{RUN} --pyramid.scales 9", "scales: got 9, expected 1 to 3 with kernel_size 3 at nside 4"),
     (f"{RUN} --pyramid.orientations 1000000000", "its tables take"),
     (f"{RUN} --target.mask zero.npy", "mask 'zero.npy': got zero in every pixel, expected"),
-    (f"{RUN} --target.mask negative.npy", "mask 'negative.npy': got 185 negative weights"),
+    (f"{RUN} --target.mask negative.fits", "mask 'negative.fits': got 185 negative weights"),
     (
         f"{RUN} --target.mask coarse.fits",
         "target.mask: got 'coarse.fits' of 48 pixels, expected",
