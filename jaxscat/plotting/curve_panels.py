@@ -225,8 +225,9 @@ def _draw_curve(
     """Draw a curve of the original and of every group of maps, transformed by `shown`.
 
     A group of several maps is drawn as its median, in a band from the 16th to the 84th percentile.
-    Starts are drawn without a band, and are cut off where they are very far. The original is a horizontal line at `level`, if given, in the
-    band of the tolerance, if there is one; the band does not extend the axes.
+    Starts are drawn without a band, and are cut off where they are very far. The original is a
+    horizontal line at `level`, if given, in the band of the tolerance, if there is one; the band
+    does not extend the axes.
     """
     options: dict[str, Any] = {"marker": marker, "markersize": 3.5}
     options |= {"drawstyle": "steps-mid"} if steps else {}

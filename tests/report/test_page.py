@@ -24,9 +24,7 @@ def content(**changed):
         "seeds": [3, 5],
         "controls": {"gaussian": 8, "filtered": 8},
         "quantities": [
-            quantity(
-                "skewness & <tails>", "distribution", original=-0.00012345678, tolerance=0.09
-            ),
+            quantity("skewness & <tails>", "distribution", original=-0.00012345678, tolerance=0.09),
             quantity("alike", "correlation_ranges", chance=0.1234),
             quantity("near", separation={"gaussian": 9.4, "filtered": 6.44}),
             quantity("half", separation={"gaussian": 9.4, "filtered": 1.2}),
