@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,13 @@ from jaxtyping import Float
 
 # Ratios beyond are drawn at the edge.
 _LEAST_RATIO, _LARGEST_RATIO = 0.05, 20.0
+# What was not imposed.
+FREE: Mapping[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": "0.75",
+    "hatch": "///",
+    "linewidth": 0.0,
+}
 # Room around what is drawn, as a fraction of its extent.
 _MARGIN = 0.06
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxscat.maps import check_kind
+from jaxscat.plotting.axes import FREE
 from jaxscat.plotting.panels import Blocks, Panel, build_panels
 from jaxscat.plotting.summary import STYLES
 from jaxscat.statistics.coefficients import ScatteringCovariance
@@ -33,6 +34,7 @@ def plot_coefficients(
     errors: ScatteringCovariance | None = None,
     title: str = "",
     unit: str = "map units",
+    imposed: int | None = None,
 ) -> Figure:
     """Plot the coefficients S1 to S4 of several maps against scale and orientation.
 
@@ -47,6 +49,8 @@ def plot_coefficients(
         errors: standard errors of the first map.
         title: title of the figure.
         unit: unit of the maps.
+        imposed: number of scales, from the finest, at which a synthesis had S3 and S4 imposed;
+            others are hatched.
 
     Returns:
         figure without a window.
@@ -67,7 +71,9 @@ def plot_coefficients(
     figure = new_figure(13.0, sum(heights) + 0.5)
     if title:
         figure.suptitle(title, fontsize=13)
-    figure.supxlabel(_caption(first, below is not None), fontsize=9, color="0.3")
+    caption = _caption(first, below is not None)
+    caption += "" if imposed is None else "; hatched: not imposed"
+    figure.supxlabel(caption, fontsize=9, color="0.3")
     styles = _styles(statistics)
     parts = figure.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, panels in zip(parts, rows, strict=True):
@@ -78,11 +84,19 @@ def plot_coefficients(
                 _draw_differences(axes[1, column], panel, statistics, below, styles)
                 axes[0, column].set_xlabel("")
                 axes[0, column].tick_params(labelbottom=False)
+            for axis in axes[:, column]:
+                _hatch_free(axis, panel.axis, imposed)
     handles, labels = parts[0].axes[0].get_legend_handles_labels()
     parts[0].legend(
         handles, labels, loc="outside upper center", ncols=min(len(labels), 4), frameon=False
     )
     return figure
+
+
+def _hatch_free(axis: Any, blocks: Blocks, imposed: int | None) -> None:
+    """Hatch the blocks of j3 from `imposed` on."""
+    for first, last in [] if imposed is None else blocks.blocks[imposed:]:
+        axis.axvspan(first - 0.7, last + 0.7, zorder=0.6, **FREE)
 
 
 def _check(

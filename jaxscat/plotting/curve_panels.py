@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxscat.plotting.axes import fit_vertical
+from jaxscat.plotting.axes import FREE, fit_vertical
 from jaxscat.plotting.losses import draw_terms, label_loss
 from jaxscat.plotting.summary import STYLES
 from jaxscat.validation.curves import PERCENTILES, Curve
@@ -47,7 +47,6 @@ GROUPS: Mapping[str, GroupStyle] = {
 }
 _TITLE = 11
 _GREY = {"color": "0.87", "linewidth": 0.0}
-_FREE = {"facecolor": "none", "edgecolor": "0.75", "hatch": "///", "linewidth": 0.0}
 
 # Titles and labels of the quantities drawn with the difference from the original below.
 SHAPES: Mapping[str, tuple[str, str]] = {
@@ -148,7 +147,7 @@ def draw_scattering(axis: Any, curves: Curves, name: str, imposed: int | None = 
     _draw_curve(axis, curve, lambda rows: rows / curve.original, level=1.0, marker="o")
     last = curve.places.size
     if imposed is not None and imposed < last and name in ("S3", "S4"):
-        axis.axvspan(imposed - 0.5, last - 0.5, zorder=0.6, **_FREE)
+        axis.axvspan(imposed - 0.5, last - 0.5, zorder=0.6, **FREE)
         axis.text(
             last - 0.65,
             0.97,
@@ -225,8 +224,9 @@ def _draw_curve(
     """Draw a curve of the original and of every group of maps, transformed by `shown`.
 
     A group of several maps is drawn as its median, in a band from the 16th to the 84th percentile.
-    Starts are drawn without a band, and are cut off where they are very far. The original is a horizontal line at `level`, if given, in the
-    band of the tolerance, if there is one; the band does not extend the axes.
+    Starts are drawn without a band, and are cut off where they are very far. The original is a
+    horizontal line at `level`, if given, in the band of the tolerance, if there is one; the band
+    does not extend the axes.
     """
     options: dict[str, Any] = {"marker": marker, "markersize": 3.5}
     options |= {"drawstyle": "steps-mid"} if steps else {}

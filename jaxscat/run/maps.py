@@ -14,6 +14,7 @@ from jaxscat.io.precision import large_mean
 from jaxscat.maps import UNSEEN, seen_pixels
 from jaxscat.minimization.result import Result
 from jaxscat.run.folder import map_file_names, numbered_map_files
+from jaxscat.run.provenance import creator
 
 SEEDS_PER_FILE = 64
 
@@ -49,7 +50,8 @@ def save_run_maps(
 ) -> list[Path]:
     """Write the maps of a run, NESTED, float32; return the paths of the files.
 
-    `unit` of the maps and their coordinate `frame` go into the headers, if they are known. Maps
+    `unit` of the maps and their coordinate `frame` go into the headers, if they are known, and
+    CREATOR names the version of the package. Maps
     with a mean so large that float32 would lose digits are in float64 (see `large_mean`).
 
     Up to 64 seeds are in maps.fits: ORIGINAL, START (of the first seed), SEED_<n> for each seed,
@@ -71,7 +73,8 @@ def save_run_maps(
         return np.where(lost, np.asarray(UNSEEN, map.dtype), map)
 
     for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
-        columns, header = {"ORIGINAL": shown(original, new=False)}, {}
+        columns = {"ORIGINAL": shown(original, new=False)}
+        header: dict[str, str | int] = creator()
         if number == 0:
             columns["START"] = shown(start)
             header |= _build_keywords(len(columns), seeds[0], "start")

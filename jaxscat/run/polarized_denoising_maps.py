@@ -9,6 +9,7 @@ import numpy as np
 from jaxscat.io.maps import save_maps
 from jaxscat.run.polarized_denoising import PolarizedDenoising
 from jaxscat.run.polarized_inputs import Fields
+from jaxscat.run.provenance import creator
 
 
 def save_denoised_maps(folder: Path, found: PolarizedDenoising) -> list[Path]:
@@ -60,7 +61,7 @@ def _save(
     save_maps(
         path,
         columns,
-        header={"LMAX": inputs.lmax, **header},
+        header={**creator(), "LMAX": inputs.lmax, **header},
         units=inputs.unit,
         frame=inputs.frame,
         dtype="float64" if any(inputs.offsets.values()) else "float32",

@@ -12,6 +12,7 @@ from jaxscat.io.maps import save_maps
 from jaxscat.maps import UNSEEN, seen_pixels
 from jaxscat.run.folder import map_file_names
 from jaxscat.run.polarized_inputs import Fields, PolarizedInputs
+from jaxscat.run.provenance import creator
 
 # Columns of more would need keywords of nine letters.
 SEEDS_PER_FILE = 16
@@ -58,7 +59,7 @@ def save_polarized_maps(
 
     for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
         columns = {f"{letter}_STOKES": shown(map, new=False) for letter, map in original.items()}
-        header: dict[str, str | int] = {} if inputs.lmax is None else {"LMAX": inputs.lmax}
+        header = creator() | ({} if inputs.lmax is None else {"LMAX": inputs.lmax})
         others = {f"SEED_{seed}": (seed, statuses[seed], made[seed]) for seed in part}
         if number == 0:
             others = {"START": (seeds[0], "start", start)} | others

@@ -29,6 +29,11 @@ def versions() -> dict[str, str | None]:
     return found
 
 
+def creator() -> dict[str, str | int]:
+    """Return the keyword that says which version of the package has made a file of maps."""
+    return {"CREATOR": f"jaxscat {versions()['jaxscat'] or ''}".strip()}
+
+
 def describe_devices() -> dict[str, Any]:
     """Describe the platform and the devices that JAX computes on."""
     import jax

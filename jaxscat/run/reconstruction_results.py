@@ -15,7 +15,7 @@ from jaxscat.reconstruction.result import MEANING, Reconstruction
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json, write_table
 from jaxscat.run.given import Given, Truth
-from jaxscat.run.provenance import Clock, describe_devices
+from jaxscat.run.provenance import Clock, creator, describe_devices
 from jaxscat.run.reconstruction import Reconstructed
 from jaxscat.run.reconstruction_report import assess_run, compare_seeds, describe_run, draw_run
 from jaxscat.run.results import DOMAIN, PAPER, PAPER_DOI
@@ -137,7 +137,7 @@ def save_reconstruction_maps(
     <k> the keywords SEED<k> and STATUS<k> say of which seed it is and how that ended.
     """
     columns = _data_columns(given)
-    header: dict[str, str | int] = {}
+    header = creator()
     for seed, one in solutions(result).items():
         suffix = "" if seed is None else f"_{seed}"
         columns[f"RECONSTRUCTION{suffix}"] = one.map

@@ -51,10 +51,11 @@ def novelty_line(
     correlations = listed([f"{part['mean']:+.2f}" for part in open_ if part["mean"] is not None])
     found = f" (correlation {correlations})" if correlations else ""
     maps = "one map cannot" if count == 1 else f"{count} maps cannot"
-    text = f"no copy at {_span(free)}; {maps} tell at {_span(open_)}{found}"
+    told = f"no copy at {_span(free)}; {maps} tell at {_span(open_)}{found}"
     if crowded:
-        return Line("New or copy", "uncertain", f"{text}, and {crowded}.")
-    return Line("New or copy", "good", f"new: {text}.")
+        text = f"likely a copy of large scales: {crowded}. Measured: {told}."
+        return Line("New or copy", "uncertain", text)
+    return Line("New or copy", "good", f"new: {told}.")
 
 
 def _span(parts: Ranges) -> str:

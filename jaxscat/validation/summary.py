@@ -11,6 +11,7 @@ from jaxscat.validation.ensemble import copy_test
 from jaxscat.validation.histogram_words import values_line
 from jaxscat.validation.line import Line, capital, mean_of
 from jaxscat.validation.novelty import novelty_line
+from jaxscat.validation.rows import format_multipoles
 from jaxscat.validation.texture_words import texture_line
 
 
@@ -72,8 +73,16 @@ def _crowded(reports: Sequence[Mapping[str, Any]], known: Background) -> str:
         return ""
     first = crowded[0]
     pixels, held = 12 * first["nside"] ** 2, first["coefficients"]
+    where = format_multipoles(reports[0]["correlation_ranges"][0])
     return (
         f"S3 and S4 are held down to nside {crowded[-1]['nside']} ({held} numbers for the {pixels} "
-        f"pixels of nside {first['nside']}), which makes copies: make more seeds, or raise "
-        "target.coarsest_nside"
+        f"pixels of nside {first['nside']}), which makes some maps copies there (the largest "
+        f"correlation of one at {where} is {_largest(reports):+.2f}); raise "
+        "`target.coarsest_nside`, or make more seeds to tell"
     )
+
+
+def _largest(reports: Sequence[Mapping[str, Any]]) -> float:
+    """Return the largest correlation of a map with the original at the largest scales."""
+    rows = [report["correlation_ranges"][0]["correlation"] for report in reports]
+    return max((mean_of([row]) for row in rows), key=abs)

@@ -191,3 +191,16 @@ def test_one_of_several_masks_is_drawn_as_the_message_says():
     one = jax.tree.map(lambda group: group[1], several)
     figure = plot_coefficients({"a": one})
     assert np.allclose(curve(panel(figure, "S1"), "a"), several.s1[1].mean(axis=-1))
+
+
+def test_scales_that_are_not_imposed_are_hatched():
+    figure = plot_coefficients({"original": coefficients(3, 2)}, imposed=2)
+    hatched = [
+        axis.get_title().split(",")[0]
+        for axis in axes_of(figure)
+        for patch in axis.patches
+        if patch.get_hatch()
+    ]
+    assert hatched == ["S3", "S4"]  # the coarsest block of each, and no angles
+    whole = plot_coefficients({"original": coefficients(3, 2)})
+    assert not [patch for axis in axes_of(whole) for patch in axis.patches if patch.get_hatch()]

@@ -8,6 +8,7 @@ import shutil
 import matplotlib.image
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.report.page import CAPTIONS
@@ -99,6 +100,8 @@ def test_only_the_report_is_written(written):
 
 def test_numbers_are_those_of_the_validation(two, written):
     found = json.loads((written / "validation.json").read_text())
+    lines = found.pop("verdict")
+    assert [line["name"] for line in lines][:2] == ["New or copy", "Texture"]
     assert found == two[0].as_json()
     assert found["seeds"] == [7, 3] and set(found["maps"]) == {"7", "3"}
     assert found["controls"] == {"gaussian": 2, "filtered": 2}
@@ -134,8 +137,9 @@ def test_page_of_a_run_says_how_its_maps_were_made(run):
     assert 'id="loss"' in source and "<h2>Seeds</h2>" in source
     assert "<dt>status</dt><dd>step limit</dd>" in source
     for row in results["seeds"]:
-        assert f'<th scope="row">{row["seed"]}</th><td>step limit</td>' in re.sub(
-            r"\n\s*", "", source
+        assert (
+            f'<th scope="row">{row["seed"]}</th><td data-label="status">step limit</td>'
+            in re.sub(r"\n\s*", "", source)
         )
     assert "standard deviations" in source and "max_steps = 4" in source
 
@@ -146,6 +150,7 @@ def test_one_seed_under_masks_in_place_of_a_former_report(masked, tmp_path):
     write_report(tmp_path, CONFIG, *masked)
     assert {path.name for path in tmp_path.iterdir()} == set(REPORT)
     found = json.loads((tmp_path / "validation.json").read_text())
+    assert len(found.pop("verdict")) == 3  # how the synthesis has ended is in no file
     assert found == masked[0].as_json()
     assert found["curves"]["V0"]["start"]["percentile_50"]
     source = page(tmp_path)
@@ -238,7 +243,13 @@ def test_validating_a_run_again_writes_the_same_report(run, tmp_path, few_contro
     for name in REPORT:
         (folder / name).write_text("former")
     validation = validate_run(folder)
-    assert json.loads((folder / "validation.json").read_text()) == validation.as_json()
+    found = json.loads((folder / "validation.json").read_text())
+    lines = found.pop("verdict")
+    assert found == validation.as_json()
+    assert lines == json.loads((folder / "results.json").read_text())["verdict"]
+    assert lines[3]["name"] == "Synthesis" and lines[3]["text"].startswith("Not converged after 4")
+    for line in lines:
+        assert str(escape(line["text"].split("`")[0])) in page(folder)
     before, after = content(run), content(folder)
     assert after.keys() == before.keys()
     assert [name for name in before if after[name] != before[name]] == []

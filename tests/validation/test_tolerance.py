@@ -90,9 +90,15 @@ def test_another_sky_is_within_and_gaussian_controls_are_not(pyramid, masked):
         for name in names
     }
     assert np.mean(list(within.values())) > 0.85, within
-    for name in ("wasserstein", "V0", "V1", "V2", "minima"):
+    for name, least in {
+        "wasserstein": 1.5,
+        "skewness": 3.0,
+        "V0": 1.0,
+        "V1": 1.5,
+        "V2": 1.5,
+    }.items():
         row = control["distances"][name]
-        assert row["synthesized"] > 1.5 * row["tolerance"], name
+        assert row["synthesized"] > least * row["tolerance"], name
 
 
 def test_without_what_scatters_there_is_no_tolerance(pyramid):
