@@ -1,5 +1,7 @@
 """Scattering covariances of maps on the sphere, in JAX."""
 
+from importlib import metadata as _metadata
+
 from jaxscat.datasets.registry import dataset_names as dataset_names
 from jaxscat.fields.field_noise import FieldNoise as FieldNoise
 from jaxscat.fields.field_starts import gaussian_fields as gaussian_fields
@@ -45,6 +47,11 @@ from jaxscat.objectives.scattering import MeanScattering as MeanScattering
 from jaxscat.objectives.scattering import Scattering as Scattering
 from jaxscat.objectives.scattering import map_loss as map_loss
 from jaxscat.objectives.scattering import mean_loss as mean_loss
+from jaxscat.objectives.statistics_target import (
+    target_from_statistics as target_from_statistics,
+)
+from jaxscat.objectives.storage import load_target as load_target
+from jaxscat.objectives.storage import save_target as save_target
 from jaxscat.objectives.target import Normalization as Normalization
 from jaxscat.objectives.target import Target as Target
 from jaxscat.objectives.term import Term as Term
@@ -117,3 +124,130 @@ from jaxscat.synthesis.options import SynthesisOptions as SynthesisOptions
 from jaxscat.synthesis.synthesize import synthesize as synthesize
 from jaxscat.synthesis.synthesize import synthesize_many as synthesize_many
 from jaxscat.validation import validate as validate
+
+try:
+    __version__ = _metadata.version("jaxscat")
+except _metadata.PackageNotFoundError:  # a copy of the sources that is not installed
+    __version__ = "unknown"
+
+__all__ = [
+    "__version__",
+    "align_orientations",
+    "Alignment",
+    "Batching",
+    "build_pyramid",
+    "cached_pyramid",
+    "Checkpoints",
+    "chi_square",
+    "coefficient_maps",
+    "CoefficientMaps",
+    "combination_weights",
+    "combine_channels",
+    "compare_statistics",
+    "Components",
+    "constrained_realization",
+    "convolve_map",
+    "Coverage",
+    "coverage",
+    "dataset_names",
+    "denoise",
+    "denoise_fields",
+    "diffusive_fill",
+    "downsample_map",
+    "eb_from_qu",
+    "EBMaps",
+    "estimate_spectrum",
+    "FieldCovariances",
+    "FieldNoise",
+    "FieldReconstruction",
+    "fields_loss",
+    "fields_standard_error",
+    "FieldScattering",
+    "FieldTarget",
+    "FourierHarmonics",
+    "FreePixels",
+    "gaussian_fields",
+    "gaussian_mean_fill",
+    "gaussian_noise",
+    "gaussian_realization_fill",
+    "Gaussianization",
+    "gaussianize",
+    "GaussianNoise",
+    "grouped_vmap",
+    "Harmonic",
+    "harmonic_fields_form",
+    "harmonic_form",
+    "HarmonicFields",
+    "inpaint",
+    "isotropic_spread",
+    "IsotropicMean",
+    "joint_wiener_filter",
+    "Lane",
+    "LBFGS",
+    "load_map",
+    "load_map_and_mask",
+    "load_mask",
+    "load_pyramid",
+    "load_sky",
+    "load_statistics",
+    "load_target",
+    "make_field_target",
+    "make_target",
+    "map_loss",
+    "mean_loss",
+    "MeanScattering",
+    "measure",
+    "measure_fields",
+    "minimize",
+    "Minimizer",
+    "Noise",
+    "NoiseMaps",
+    "Normalization",
+    "normalize",
+    "Objective",
+    "Parametrization",
+    "Pixels",
+    "PolarizationNoise",
+    "PolarizationTransform",
+    "Pyramid",
+    "PyramidSpec",
+    "qu_from_eb",
+    "QUMaps",
+    "Reconstruction",
+    "ReducedCovariance",
+    "Reduction",
+    "reference_noise",
+    "Renewals",
+    "Result",
+    "save_maps",
+    "save_pyramid",
+    "save_statistics",
+    "save_target",
+    "Scattering",
+    "ScatteringCovariance",
+    "separate",
+    "shard_pyramid",
+    "Sky",
+    "square_root_wiener_filter",
+    "Stacked",
+    "standard_error",
+    "StoredStatistics",
+    "SynthesisOptions",
+    "SynthesisResult",
+    "synthesize",
+    "synthesize_fields",
+    "synthesize_levels",
+    "synthesize_many",
+    "Target",
+    "target_from_statistics",
+    "template_weights",
+    "template_wiener_filter",
+    "Term",
+    "TermOptions",
+    "upsample_map",
+    "validate",
+    "wavelet_power",
+    "white_fields",
+    "white_noise",
+    "wiener_filter",
+]

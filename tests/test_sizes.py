@@ -19,8 +19,9 @@ MODULES = [
 
 
 def entries(folder):
-    """Files and folders at the top of a folder, but those that Python makes."""
-    return [path for path in folder.iterdir() if not path.name.startswith((".", "__pycache__"))]
+    """Files and folders at the top of a folder, but markers and those that Python makes."""
+    no_rooms = (".", "__pycache__", "py.typed")
+    return [path for path in folder.iterdir() if not path.name.startswith(no_rooms)]
 
 
 def test_there_are_few_rooms():

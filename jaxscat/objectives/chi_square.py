@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxscat.maps import check_kind
-from jaxscat.objectives.target import GroupWeights, Power, Target
-from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
+from jaxscat.objectives.target import GroupWeights, Power, Target, check_is_target
+from jaxscat.statistics.abstract_coefficients import AbstractCoefficients
+from jaxscat.statistics.coefficients import ScatteringCovariance, check_statistics
 from jaxscat.statistics.reduction import ReducedCovariance
 
 # Share of each group in a balanced distance; of two maps, S3 and S3P have half of S3 each.
@@ -48,7 +48,7 @@ def chi_square(statistics: ScatteringCovariance, target: Target) -> Float[Array,
 
     Source: FOSCAT's loss; `docs/conventions.md`, "Objective".
     """
-    check_kind(target, Target, "target", "a Target from jaxscat.make_target")
+    check_is_target(target)
     return _compiled_distance(compare(statistics, target, None), target)
 
 
@@ -63,11 +63,8 @@ def compare(statistics: ScatteringCovariance, target: Target, power: Power | Non
     Raises:
         ValueError: as `chi_square`.
     """
-    if not isinstance(statistics, ScatteringCovariance):
-        raise ValueError(
-            f"statistics: got {type(statistics).__name__}, expected a ScatteringCovariance as "
-            "measure returns it (the target reduces it)"
-        )
+    expected = "a ScatteringCovariance as measure returns it (the target reduces it)"
+    check_statistics(statistics, "statistics", expected)
     expected = (target.mean.kind, target.mean.both_triangles)
     if (statistics.kind, statistics.both_triangles) != expected:
         raise ValueError(

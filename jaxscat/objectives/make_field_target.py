@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 from jaxscat.fields.pairs import Pair, check_fields, check_pairs, check_parity
 from jaxscat.maps import describe
 from jaxscat.objectives.field_target import FieldTarget, Parity, by_pair, in_form, name_maps
-from jaxscat.objectives.make_target import check_choices, check_varying, left_scales
 from jaxscat.objectives.target import (
     GroupWeights,
     covariance_scales,
@@ -21,6 +20,7 @@ from jaxscat.objectives.target import (
     floored,
     positive,
 )
+from jaxscat.objectives.target_checks import check_choices, check_varying, left_scales
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.statistics.checks import prepare_mask
 from jaxscat.statistics.fields import measure_pair_errors, measure_pairs, prepare_fields

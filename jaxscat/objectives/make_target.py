@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jaxscat.maps import cover_hidden, describe, to_numpy
 from jaxscat.objectives.target import (
     GroupWeights,
     Normalization,
@@ -22,15 +20,22 @@ from jaxscat.objectives.target import (
     floored,
     positive,
 )
+from jaxscat.objectives.target_checks import (
+    check_choices,
+    check_power,
+    check_varying,
+    left_scales,
+    refuse_statistics,
+)
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.alignment import Alignment
-from jaxscat.statistics.checks import check_map_of, prepare_mask
+from jaxscat.statistics.checks import prepare_mask
 from jaxscat.statistics.ensembles import mean_and_scatter, root_mean_square
 from jaxscat.statistics.errors import measure_errors
 from jaxscat.statistics.hidden import Hidden, check_hidden
 from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
-from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula
+from jaxscat.statistics.moments import ErrorFormula
 from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.power import measure_power
 from jaxscat.statistics.reduction import Reduction
@@ -110,6 +115,7 @@ def make_target(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/conventions.md`, "Objective".
     """
+    refuse_statistics(map)
     check_choices(sigma, sigma_floor, weights, reduction)
     spec = check_pyramid(pyramid)
     scales = covariance_scales(spec, coarsest_nside)
@@ -160,60 +166,6 @@ def make_target(
     )
 
 
-def check_choices(
-    sigma: object,
-    sigma_floor: Any,
-    weights: object,
-    reduction: object,
-    known: Sequence[str] = (*ERROR_FORMULAS, "ensemble"),
-) -> None:
-    """Refuse settings of a target with a `ValueError` (see `make_target`)."""
-    if sigma not in known:
-        raise ValueError(f"sigma: got {sigma!r}, expected one of {list(known)}")
-    if not isinstance(reduction, Reduction | None):
-        raise ValueError(
-            f"reduction: got {reduction!r}, expected a Reduction such as IsotropicMean(), or None"
-        )
-    if weights not in get_args(GroupWeights):
-        raise ValueError(
-            f"weights: got {weights!r}, expected one of {list(get_args(GroupWeights))}"
-        )
-    real = int | float | np.integer | np.floating
-    number = isinstance(sigma_floor, real) and not isinstance(sigma_floor, bool)
-    if not number or not 0 <= sigma_floor < 1:
-        raise ValueError(f"sigma_floor: got {sigma_floor!r}, expected a number from 0 up to 1")
-
-
-def check_varying(
-    map: ArrayLike, spec: PyramidSpec, name: str, mask: Mask | None
-) -> Float[np.ndarray, " p"]:
-    """Return a map on the host, if it varies; a constant one has no errors to divide by.
-
-    What a mask hides is replaced before anything is checked.
-    """
-    if mask is not None:
-        map = values = cover_hidden(map, mask, name=name)
-        if values.ndim == 1 and values.size and np.ptp(values) == 0:
-            raise ValueError(
-                f"{name}: got the same value {values[0]:g} in every pixel with weight, expected a "
-                "map that varies there"
-            )
-    return check_map_of(map, spec, name=name, allow_constant=False)
-
-
-def left_scales(scales: int, measurement: Measurement, coarsest_nside: int | None) -> int:
-    """Return at how many scales S3 and S4 count, of those that the mask leaves."""
-    left = measurement.covariances
-    if left >= scales:
-        return scales
-    if coarsest_nside is not None:
-        raise ValueError(
-            f"coarsest_nside: got {coarsest_nside}, but hidden='interior' leaves S3 and S4 down to "
-            f"nside {measurement.pyramid.levels[left - 1].nside} only, expected that or more"
-        )
-    return left
-
-
 def _check_maps(
     maps: ArrayLike, spec: PyramidSpec, sigma: SigmaSource, mask: Mask | None
 ) -> list[Float[np.ndarray, " p"]]:
@@ -235,8 +187,8 @@ def _build_normalization(
     """Return the power by which coefficients are divided: own, mean, or given."""
     if not isinstance(choice, str):
         first, other = choice if isinstance(choice, tuple) and len(choice) == 2 else (choice, None)
-        power = _power_of(first)
-        return Normalization(power, None if other is None else _power_of(other))
+        power = check_power(first)
+        return Normalization(power, None if other is None else check_power(other))
     if choice not in ("own", "target"):
         raise ValueError(f"normalization: got {choice!r}, expected 'own', 'target' or an array")
     second = measurement.second  # a large mean is off already, and does not count
@@ -245,16 +197,6 @@ def _build_normalization(
         return Normalization(None, second_power)
     powers = jnp.stack([measure_power(map, measurement) for map in maps])
     return Normalization(jnp.mean(powers, axis=0), second_power)
-
-
-def _power_of(given: ArrayLike) -> Array:
-    power = given if isinstance(given, jax.Array) else to_numpy(given, name="normalization")
-    if power.dtype.kind not in "fiu" or power.ndim < 2:
-        raise ValueError(
-            f"normalization: got {describe(given)}, expected 'own', 'target', an array of S2 or "
-            "a pair of such, or None"
-        )
-    return jnp.asarray(power)
 
 
 def _measure_with_error(

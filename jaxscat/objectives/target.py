@@ -15,6 +15,7 @@ from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.parametrizations.pixels import power_of_two_near
 from jaxscat.statistics.alignment import Alignment
+from jaxscat.statistics.arithmetic import Arithmetic
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
@@ -255,9 +256,15 @@ def unit_of(target: Target, pyramid: Pyramid) -> np.floating:
     return np.dtype(pyramid.spec.dtype).type(unit)
 
 
+def check_is_target(target: object) -> None:
+    """Refuse what is no target of one map or of two with a `ValueError`."""
+    maker = "target_from_statistics" if isinstance(target, Arithmetic) else "make_target"
+    maps.check_kind(target, Target, "target", f"a Target; jaxscat.{maker} makes one")
+
+
 def check_target(target: Target, pyramid: Pyramid) -> None:
     """Refuse a target that is not of a pyramid with a `ValueError`."""
-    maps.check_kind(target, Target, "target", "a Target from jaxscat.make_target")
+    check_is_target(target)
     spec = check_pyramid(pyramid)
     found = (target.mean.scales, target.mean.orientations)
     # Hidden pixels may have left the coarsest scales out.

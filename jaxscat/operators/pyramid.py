@@ -248,6 +248,10 @@ def check_pyramid(pyramid: Any, *, name: str = "pyramid") -> PyramidSpec:
     Raises:
         ValueError: it is no pyramid, or one of float64 while JAX's 64-bit mode is off.
     """
+    if maps.is_integer(pyramid):
+        raise ValueError(
+            f"{name}: got {pyramid}, expected a Pyramid; jaxscat.build_pyramid({pyramid}) makes one"
+        )
     maps.check_kind(pyramid, Pyramid, name, "a Pyramid from jaxscat.build_pyramid")
     spec = pyramid.spec
     if jax.dtypes.canonicalize_dtype(spec.dtype) != np.dtype(spec.dtype):

@@ -18,6 +18,26 @@ class Parametrization(eqx.Module):
     L-BFGS works on the parameters. It does best with numbers of order one, of which each is as free
     as any other.
 
+    Examples:
+        A positive map, whatever its parameters are:
+
+        >>> import equinox as eqx, jax.numpy as jnp, jaxscat, numpy as np
+        >>> class Positive(jaxscat.Parametrization):
+        ...     npix: int = eqx.field(static=True)
+        ...
+        ...     @property
+        ...     def size(self):
+        ...         return self.npix
+        ...
+        ...     def maps(self, parameters):
+        ...         return jnp.exp(parameters)
+        ...
+        ...     def parameters(self, maps):
+        ...         return np.log(np.asarray(maps))
+        >>> unknowns = Positive(192)
+        >>> bool((unknowns.maps(-np.ones(192)) > 0).all())
+        True
+
     Source: `docs/conventions.md`, "Parametrizations".
     """
 

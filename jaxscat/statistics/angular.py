@@ -12,7 +12,8 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, Inexact
 
 from jaxscat.maps import plain_integer
-from jaxscat.statistics.coefficients import Index, ScatteringCovariance
+from jaxscat.statistics.abstract_coefficients import Index
+from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.moments import safe_sqrt
 from jaxscat.statistics.reduction import ReducedCovariance, Reduction, check_whole, reduce_groups
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxscat.fields.pairs import Pair, changes_sign, pair_name
 from jaxscat.maps import check_kind
+from jaxscat.statistics.arithmetic import Arithmetic, check_alike
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.reduction import ReducedCovariance, Reduction, check_whole
 from jaxscat.statistics.vector import check_vector
@@ -20,11 +22,11 @@ from jaxscat.statistics.vector import check_vector
 Coefficients = ScatteringCovariance | ReducedCovariance
 
 
-class FieldCovariances(eqx.Module):
+class FieldCovariances(Arithmetic):
     """Coefficients S0 to S4 of several fields, by pair; or their standard errors.
 
-    The pair of a field with itself has the coefficients of that field alone. It is a pytree: do
-    arithmetic with `jax.tree.map`, which refuses to mix other pairs.
+    The pair of a field with itself has the coefficients of that field alone. Those of
+    the same pairs can be added, subtracted, and multiplied or divided by a real number.
 
     Attributes:
         statistics: coefficients of every pair, in the order of `pairs`.
@@ -114,16 +116,23 @@ class FieldCovariances(eqx.Module):
         """Return the name of every number, in the order of `to_vector`: "TE Re S3 j2=0 ..."."""
         return [f"{pair} {name}" for pair, one in self.items() for name in one.vector_names()]
 
-    def table(self) -> dict[str, np.ndarray]:
-        """Return all coefficients as the columns of a table, for pandas or NumPy.
+    def table(self, errors: FieldCovariances | None = None) -> dict[str, np.ndarray]:
+        """Return all coefficients as the columns of a table, for `pandas.DataFrame` or NumPy.
+
+        Args:
+            errors: their standard errors, or None.
 
         Returns:
             the columns of `ScatteringCovariance.table`, before them `pair`, and `parity`: "odd"
             where the mirror image of the sky has the other sign (with mirrored orientations).
         """
+        if errors is not None:
+            check_kind(errors, FieldCovariances, "errors", "fields_standard_error, or None")
+            check_alike(self, errors)
         tables = []
         for pair, (name, one) in zip(self.pairs, self.items(), strict=True):
-            table = one.table()
+            its_errors: Any = None if errors is None else errors[name]
+            table = one.table(its_errors)
             parity = ["odd" if changes_sign(pair, of) else "even" for of in table["group"]]
             # The error of the mean has no sign.
             is_error = table["name"] == "S0 error"
@@ -131,7 +140,9 @@ class FieldCovariances(eqx.Module):
             size = table["value"].size
             tables.append({"pair": np.full(size, name), "parity": parity, **table})
         columns = dict.fromkeys(name for table in tables for name in table)
-        columns["value"] = columns.pop("value")  # last
+        for last in ("real", "imaginary", "value", "error"):
+            if last in columns:
+                columns[last] = columns.pop(last)
         missing = {name: -1 for name in columns}
         return {
             name: np.concatenate(

@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxscat.maps import to_numpy
-from jaxscat.statistics.coefficients import ScatteringCovariance
+from jaxscat.statistics.coefficients import ScatteringCovariance, check_statistics
 
 
 def normalize(
@@ -52,11 +52,7 @@ def normalize(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 3; `docs/conventions.md`, "Normalization".
     """
-    if not isinstance(statistics, ScatteringCovariance):
-        raise ValueError(
-            f"statistics: got {type(statistics).__name__}, expected a ScatteringCovariance that "
-            "is not reduced"
-        )
+    check_statistics(statistics, "statistics")
     power = _prepare_power(power, statistics, "power")
     if statistics.kind == "auto":
         if second_power is not None:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from jaxscat.statistics.coefficients import AbstractCoefficients, Index, Kind, ScatteringCovariance
+from jaxscat.statistics.abstract_coefficients import AbstractCoefficients, Index, Kind
+from jaxscat.statistics.coefficients import ScatteringCovariance, check_statistics
 from jaxscat.statistics.independent import (
     Dependence,
     all_independent,
@@ -187,11 +188,7 @@ def _count_from_l2(name: str, group: Array) -> Array:
 
 def check_whole(statistics: AbstractCoefficients, name: str) -> None:
     """Refuse coefficients that are reduced already with a `ValueError`."""
-    if not isinstance(statistics, ScatteringCovariance):
-        raise ValueError(
-            f"{name}: got {type(statistics).__name__}, expected a ScatteringCovariance that is "
-            "not reduced"
-        )
+    check_statistics(statistics, name)
 
 
 def _check_errors(errors: ScatteringCovariance) -> None:

@@ -135,7 +135,7 @@ def load_statistics(
     for name, array in arrays.items():
         (errors if name.startswith("error_") else groups)[name.removeprefix("error_")] = array
     try:
-        found = PyramidSpec(**{name: _plain(value) for name, value in header["spec"].items()})
+        found = spec_of(header)
         statistics = _build(groups, header)
         its_errors = _build(errors, header) if errors else None
         for _, name, one in split_pairs("statistics", statistics):
@@ -147,15 +147,27 @@ def load_statistics(
             f"path: got {path}, whose header and arrays do not fit this version of jaxscat "
             f"({error})"
         ) from error
-    different = spec_differences(found, spec) if spec is not None else {}
+    check_spec(path, found, spec)
+    return StoredStatistics(
+        statistics, its_errors, found, header.get("description"), header.get("sky")
+    )
+
+
+def spec_of(header: Mapping[str, Any]) -> PyramidSpec:
+    """Return the spec in the header of a file; whatever is wrong raises an exception."""
+    return PyramidSpec(**{name: _plain(value) for name, value in header["spec"].items()})
+
+
+def check_spec(
+    path: str | os.PathLike[str], found: PyramidSpec, expected: PyramidSpec | None
+) -> None:
+    """Refuse a file of another pyramid than the expected one, if any, with a `ValueError`."""
+    different = spec_differences(found, expected) if expected is not None else {}
     if different:
         raise ValueError(
             f"path: got {path}, measured with {_listed(different, 0)}; "
             f"expected {_listed(different, 1)}"
         )
-    return StoredStatistics(
-        statistics, its_errors, found, header.get("description"), header.get("sky")
-    )
 
 
 def spec_differences(one: PyramidSpec, other: PyramidSpec) -> dict[str, tuple[Any, Any]]:

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from jaxscat.fields.pairs import Pair
-from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
+from jaxscat.statistics.abstract_coefficients import AbstractCoefficients
+from jaxscat.statistics.coefficients import ScatteringCovariance
 
 # Groups that are compared; a field alone has no S3P.
 GROUPS = ("S1", "S2", "S3", "S3P", "S4")

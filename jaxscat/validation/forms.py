@@ -12,8 +12,9 @@ from jaxscat.fields.pairs import Pair, all_pairs, changes_sign
 from jaxscat.objectives.field_target import FieldTarget, Parity, check_field_target
 from jaxscat.objectives.target import covariance_scales
 from jaxscat.operators.pyramid import Pyramid
+from jaxscat.statistics.abstract_coefficients import AbstractCoefficients
 from jaxscat.statistics.angular import IsotropicMean
-from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
+from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.parity import even_part
 from jaxscat.validation.coherence import Bounds
 

@@ -83,3 +83,63 @@ def test_arithmetic_on_trees_reaches_every_group():
     assert list(threes.groups()) == ["S0", "S1", "S2", "S3", "S4"]
     assert all((group == 3).all() for group in threes.groups().values())
     assert [group.shape for group in threes.groups().values()] == list(SHAPES.values())
+
+
+def test_tables_have_parts_and_errors_and_make_a_data_frame():
+    generator = np.random.default_rng(0)
+    zeros, real = coefficients((2,)), coefficients((2,), float)
+    statistics = jax.tree.map(
+        lambda group: generator.normal(size=group.shape).astype(group.dtype), zeros
+    )
+    statistics = jax.tree.map(
+        lambda group: group * np.exp(1j) if np.iscomplexobj(group) else group, statistics
+    )
+    errors = jax.tree.map(lambda group: generator.gamma(1.0, size=group.shape), real)
+    table = statistics.table(errors)
+    assert list(table)[-4:] == ["real", "imaginary", "value", "error"]
+    assert {len(column) for column in table.values()} == {2 * 118}
+    np.testing.assert_array_equal(table["value"], np.asarray(statistics.ravel()).reshape(-1))
+    np.testing.assert_array_equal(table["real"] + 1j * table["imaginary"], table["value"])
+    np.testing.assert_array_equal(table["error"], np.asarray(errors.ravel()).reshape(-1))
+    assert table["real"].dtype == table["imaginary"].dtype == float
+    with pytest.raises(ValueError, match=r"^errors: got complex numbers, expected real"):
+        statistics.table(statistics)
+    with pytest.raises(ValueError, match=r"got s0 of shapes \(2, 2\) and \(2,\)"):
+        statistics.table(coefficients())
+    with pytest.raises(ValueError, match=r"^errors: got 0.1, expected standard errors"):
+        statistics.table(0.1)
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(table)
+    chosen = frame.query("group == 'S4' and mask == 1 and l1 == 1 and real > 0")
+    assert 0 < len(chosen) < 80 and set(chosen.l1) == {1}
+    assert np.isfinite(frame.groupby("group").error.mean()).all()
+
+
+@pytest.mark.parametrize("masks", [(), (3,)], ids=["one", "masks"])
+def test_datasets_have_an_axis_for_every_index(masks):
+    pytest.importorskip("xarray")
+    generator = np.random.default_rng(0)
+    statistics, errors = (
+        jax.tree.map(
+            lambda group: generator.normal(size=group.shape).astype(group.dtype),
+            coefficients(masks, dtype),
+        )
+        for dtype in (complex, float)
+    )
+    dataset = statistics.to_xarray(errors)
+    assert dataset.S4.dims == (*(["mask"] if masks else []), "j1", "j2", "j3", "l1", "l2", "l3")
+    assert dataset.S4.dtype == complex and dataset.S4_error.dtype == float
+    places = dict(zip(statistics.names(), np.moveaxis(statistics.ravel(), -1, 0), strict=True))
+    for name, value in places.items():
+        group, _, rest = name.partition(" ")
+        if group == "S0":
+            at = {"part": {"mean": "mean", "error": "error of the mean"}[rest]}
+        else:
+            at = {key: int(number) for key, number in re.findall(r"(\w+)=(\d+)", rest)}
+        np.testing.assert_array_equal(dataset[group].sel(at), value)
+    # What is not measured is missing, and nothing else.
+    for group in ("S3", "S4"):
+        there = dataset[group].notnull().sum()
+        assert there == statistics.groups()[group].size < dataset[group].size
+        assert dataset[group + "_error"].notnull().sum() == there
+    assert set(statistics.to_xarray()) == {"S0", "S1", "S2", "S3", "S4"}

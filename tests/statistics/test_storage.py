@@ -9,7 +9,8 @@ import pytest
 
 from jaxscat.io.archive import write_archive
 from jaxscat.operators.spec import PyramidSpec
-from jaxscat.statistics.coefficients import AbstractCoefficients, ScatteringCovariance
+from jaxscat.statistics.abstract_coefficients import AbstractCoefficients
+from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.indices import scale_triples
 from jaxscat.statistics.storage import load_statistics, save_statistics, spec_differences
 
