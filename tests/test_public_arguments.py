@@ -103,6 +103,15 @@ def calls():
         (j.compare_statistics, {"one": STORED, "other": STORED}),
         (j.save_statistics, {"path": "a.npz", "statistics": STATISTICS, "spec": PYRAMID.spec}),
         (j.load_statistics, {"path": "a.npz", "spec": PYRAMID.spec}),
+        (
+            j.target_from_statistics,
+            {"statistics": STATISTICS, "errors": ERRORS, "pyramid": PYRAMID, "mask": MASK}
+            | {"mask_threshold": 0.1, "alignment": None, "sigma_floor": 0.1, "coarsest_nside": 1}
+            | {"weights": "plain", "normalization": "target"},
+        ),
+        (STATISTICS.table, {"errors": ERRORS}),
+        (j.save_target, {"path": "a.npz", "target": TARGET, "spec": PYRAMID.spec}),
+        (j.load_target, {"path": "a.npz", "spec": PYRAMID.spec}),
         (j.save_pyramid, {"path": "a.npz", "pyramid": PYRAMID}),
         (j.load_pyramid, {"path": "a.npz"}),
         (

@@ -8,8 +8,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
-from numpy.typing import ArrayLike
 
 from jaxscat.maps import check_finite, to_numpy, to_real, unseen_pixels
 
@@ -34,7 +34,7 @@ class Gaussianization(eqx.Module):
     normals: Float[Array, " knots"]
     slopes: Float[Array, " knots"]
 
-    def inverse(self, normal: Float[Array, "*batch p"]) -> Float[Array, "*batch p"]:
+    def inverse(self, normal: Float[ArrayLike, "*batch p"]) -> Float[Array, "*batch p"]:
         """Transform normal values to map values, by evaluating the spline.
 
         NaN stays NaN. The result has the unit of the map and the dtype of the knots. Raises
@@ -52,7 +52,7 @@ class Gaussianization(eqx.Module):
         # Inside, the line must not enter: its steep slope would drown the gradient in rounding.
         return self.values[piece] + increase + jnp.where(normal == within, 0, beyond)
 
-    def forward(self, map: Float[Array, "*batch p"]) -> Float[Array, "*batch p"]:
+    def forward(self, map: Float[ArrayLike, "*batch p"]) -> Float[Array, "*batch p"]:
         """Transform map values to normal values, by solving `inverse(normal) = map`.
 
         NaN stays NaN. The result is dimensionless and has the dtype of the knots. The equation is

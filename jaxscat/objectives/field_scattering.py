@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.maps import describe
@@ -78,7 +79,7 @@ class FieldScattering(CalibratedTerm):
 
 
 def fields_loss(
-    maps: Mapping[str, Float[Array, " p"]], pyramid: Pyramid, target: FieldTarget
+    maps: Mapping[str, Float[ArrayLike, " p"]], pyramid: Pyramid, target: FieldTarget
 ) -> Float[Array, ""]:
     """Return the mean chi-square over the pairs of several fields, a real scalar.
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.fields.pairs import Pair, check_fields, check_pairs, check_parity
@@ -25,19 +26,19 @@ from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.statistics.checks import prepare_mask
 from jaxscat.statistics.fields import measure_pair_errors, measure_pairs, prepare_fields
 from jaxscat.statistics.hidden import Hidden, check_hidden
-from jaxscat.statistics.measurement import Mask, build_measurement
+from jaxscat.statistics.measurement import Mask, MaskLike, build_measurement
 from jaxscat.statistics.moments import ERROR_FORMULAS, ErrorFormula
 from jaxscat.statistics.power import measure_power
 
 
 def make_field_target(
-    maps: Mapping[str, Float[Array, " p"]],
+    maps: Mapping[str, Float[ArrayLike, " p"]],
     pyramid: Pyramid,
     *,
     pairs: Sequence[str | Pair] | None = None,
     parity: Parity = "all",
-    mask: Mask | None = None,
-    mask_threshold: float | Float[Array, " J"] | None = None,
+    mask: MaskLike | None = None,
+    mask_threshold: float | Float[ArrayLike, " J"] | None = None,
     hidden: Hidden = "exclude",
     sigma: ErrorFormula = "pixels",
     sigma_floor: float = 0.01,

@@ -8,12 +8,12 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jaxscat.objectives.target import (
     GroupWeights,
     Normalization,
-    Power,
+    PowerLike,
     Target,
     covariance_scales,
     finest_covariances,
@@ -34,7 +34,7 @@ from jaxscat.statistics.checks import prepare_mask
 from jaxscat.statistics.ensembles import mean_and_scatter, root_mean_square
 from jaxscat.statistics.errors import measure_errors
 from jaxscat.statistics.hidden import Hidden, check_hidden
-from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
+from jaxscat.statistics.measurement import Mask, MaskLike, Measurement, build_measurement
 from jaxscat.statistics.moments import ErrorFormula
 from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.power import measure_power
@@ -45,19 +45,19 @@ SigmaSource = Literal["pixels", "foscat", "ensemble"]
 
 
 def make_target(
-    map: Float[Array, "*maps p"],
+    map: Float[ArrayLike, "*maps p"],
     pyramid: Pyramid,
     *,
-    second: Float[Array, " p"] | None = None,
-    mask: Mask | None = None,
-    mask_threshold: float | Float[Array, " J"] | None = None,
+    second: Float[ArrayLike, " p"] | None = None,
+    mask: MaskLike | None = None,
+    mask_threshold: float | Float[ArrayLike, " J"] | None = None,
     hidden: Hidden = "exclude",
     both_triangles: bool = False,
     sigma: SigmaSource = "pixels",
     sigma_floor: float = 0.01,
     coarsest_nside: int | None = None,
     weights: GroupWeights = "balanced",
-    normalization: Literal["own", "target"] | Power | tuple[Power, Power] | None = None,
+    normalization: Literal["own", "target"] | PowerLike | tuple[PowerLike, PowerLike] | None = None,
     reduction: Reduction | None = None,
     alignment: Alignment | None = None,
 ) -> Target:
@@ -180,7 +180,7 @@ def _check_maps(
 
 
 def _build_normalization(
-    choice: str | Power | tuple[Power, Power],
+    choice: str | PowerLike | tuple[PowerLike, PowerLike],
     maps: Sequence[Float[np.ndarray, " p"]],
     measurement: Measurement,
 ) -> Normalization:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.maps import to_numpy
@@ -110,7 +111,7 @@ class MeanScattering(Scattering):
         return jax.tree.map(lambda group: jnp.mean(group, axis=0), each)
 
 
-def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float[Array, ""]:
+def map_loss(map: Float[ArrayLike, " p"], pyramid: Pyramid, target: Target) -> Float[Array, ""]:
     """Return the chi-square of a map, without computing what the target does not use.
 
     `jax.vmap` works on it; `grouped_vmap` takes many maps in the groups that a CPU does best.
@@ -141,7 +142,7 @@ def map_loss(map: Float[Array, " p"], pyramid: Pyramid, target: Target) -> Float
     return Scattering(pyramid, target)(map)
 
 
-def mean_loss(maps: Float[Array, "n p"], pyramid: Pyramid, target: Target) -> Float[Array, ""]:
+def mean_loss(maps: Float[ArrayLike, "n p"], pyramid: Pyramid, target: Target) -> Float[Array, ""]:
     """Return the chi-square of the mean coefficients of several maps.
 
     It constrains the maps on average only: each of them may differ from the target as long as the

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxscat.objectives.target import (
     GroupWeights,
     Normalization,
-    Power,
+    PowerLike,
     Target,
     covariance_scales,
     finest_covariances,
@@ -29,7 +29,7 @@ from jaxscat.statistics.checks import prepare_mask
 from jaxscat.statistics.coefficients import ScatteringCovariance, check_statistics
 from jaxscat.statistics.hidden import Hidden
 from jaxscat.statistics.indices import covariance_scales as scales_of_pairs
-from jaxscat.statistics.measurement import Mask, build_measurement
+from jaxscat.statistics.measurement import MaskLike, build_measurement
 from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.stored_groups import check_shapes
 
@@ -39,15 +39,15 @@ def target_from_statistics(
     errors: ScatteringCovariance,
     pyramid: Pyramid,
     *,
-    second: Float[Array, " p"] | None = None,
-    mask: Mask | None = None,
-    mask_threshold: float | Float[Array, " J"] | None = None,
+    second: Float[ArrayLike, " p"] | None = None,
+    mask: MaskLike | None = None,
+    mask_threshold: float | Float[ArrayLike, " J"] | None = None,
     hidden: Hidden = "exclude",
     alignment: Alignment | None = None,
     sigma_floor: float = 0.01,
     coarsest_nside: int | None = None,
     weights: GroupWeights = "balanced",
-    normalization: Literal["own", "target"] | Power | tuple[Power, Power] | None = None,
+    normalization: Literal["own", "target"] | PowerLike | tuple[PowerLike, PowerLike] | None = None,
 ) -> Target:
     """Make the target of a synthesis from coefficients, such as those of a file or a mean of many.
 
@@ -190,7 +190,7 @@ def _in_type(statistics: ScatteringCovariance, dtype: str) -> Any:
 
 
 def _normalization(
-    choice: str | ArrayLike | tuple[Power, Power] | None, mean: ScatteringCovariance
+    choice: str | ArrayLike | tuple[PowerLike, PowerLike] | None, mean: ScatteringCovariance
 ) -> Normalization | None:
     if choice is None:
         return None

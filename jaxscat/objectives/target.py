@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat import maps
@@ -24,6 +25,7 @@ from jaxscat.statistics.normalization import normalize
 from jaxscat.statistics.reduction import ReducedCovariance, Reduction
 
 Power = Float[Array, "*masks J L"]
+PowerLike = Float[ArrayLike, "*masks J L"]  # of NumPy, too
 Errors = TypeVar("Errors", ScatteringCovariance, ReducedCovariance)
 GroupWeights = Literal["plain", "balanced"]
 

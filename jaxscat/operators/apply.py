@@ -15,7 +15,7 @@ from jaxscat.operators.symmetry import fold, turn_coefficients, unfold
 
 
 def convolve_map(
-    maps: Float[Array, "*batch p"], pyramid: Pyramid, scale: int = 0
+    maps: Float[ArrayLike, "*batch p"], pyramid: Pyramid, scale: int = 0
 ) -> Complex[Array, "*batch L p"]:
     """Correlate maps with the wavelet in every orientation.
 
@@ -70,7 +70,7 @@ def convolve_level(
 
 
 def downsample_map(
-    maps: Float[Array, "*batch p"], pyramid: Pyramid, scale: int = 0
+    maps: Float[ArrayLike, "*batch p"], pyramid: Pyramid, scale: int = 0
 ) -> Float[Array, "*batch q"]:
     """Downsample maps from the nside of one scale to half of it.
 
@@ -112,7 +112,7 @@ def downsample_level(
 
 
 def upsample_map(
-    maps: Float[Array, "*batch q"], pyramid: Pyramid, scale: int = 0
+    maps: Float[ArrayLike, "*batch q"], pyramid: Pyramid, scale: int = 0
 ) -> Float[Array, "*batch p"]:
     """Upsample maps to the nside of one scale from half of it.
 

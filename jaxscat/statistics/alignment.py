@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float, Int
 
 from jaxscat.operators.apply import convolve_level, downsample_level
@@ -76,10 +77,10 @@ class Alignment(eqx.Module):
 
 
 def align_orientations(
-    map: Float[Array, " p"],
+    map: Float[ArrayLike, " p"],
     pyramid: Pyramid,
     *,
-    mask: Float[Array, "*M p"] | None = None,
+    mask: Float[ArrayLike, "*M p"] | None = None,
     hidden: Hidden = "exclude",
     compatibility: Compatibility = None,
 ) -> Alignment:

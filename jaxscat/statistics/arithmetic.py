@@ -30,7 +30,9 @@ class Arithmetic(eqx.Module):
 
     def __radd__(self, other: Any) -> Self:
         """Return the set itself for 0, with which `sum` begins."""
-        return self if isinstance(other, int) and other == 0 else NotImplemented
+        if isinstance(other, int) and other == 0:
+            return self
+        return NotImplemented
 
     def __sub__(self, other: Self) -> Self:
         """Return the difference of two sets, array by array."""

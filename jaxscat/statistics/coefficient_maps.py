@@ -5,6 +5,7 @@ from functools import partial
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
 from jaxscat import maps
@@ -40,10 +41,10 @@ class CoefficientMaps(eqx.Module):
 
 
 def coefficient_maps(
-    map: Float[Array, " p"],
+    map: Float[ArrayLike, " p"],
     pyramid: Pyramid,
     *,
-    second: Float[Array, " p"] | None = None,
+    second: Float[ArrayLike, " p"] | None = None,
     out_nside: int | None = None,
 ) -> CoefficientMaps:
     """Compute the coefficients of every pixel: the fields that `measure` averages.

@@ -12,7 +12,7 @@ from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import as_complex, cut_products, gather_scales
 from jaxscat.statistics.hidden import Hidden
-from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
+from jaxscat.statistics.measurement import MaskLike, Measurement, build_measurement
 from jaxscat.statistics.moments import (
     ERROR_FORMULAS,
     ErrorFormula,
@@ -33,12 +33,12 @@ from jaxscat.statistics.weights import Weights
 
 
 def standard_error(
-    map: Float[Array, " p"],
+    map: Float[ArrayLike, " p"],
     pyramid: Pyramid,
     *,
-    second: Float[Array, " p"] | None = None,
-    mask: Mask | None = None,
-    mask_threshold: float | Float[Array, " J"] | None = None,
+    second: Float[ArrayLike, " p"] | None = None,
+    mask: MaskLike | None = None,
+    mask_threshold: float | Float[ArrayLike, " J"] | None = None,
     hidden: Hidden = "exclude",
     both_triangles: bool = False,
     alignment: Alignment | None = None,

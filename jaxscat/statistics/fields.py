@@ -17,17 +17,17 @@ from jaxscat.statistics.errors import ERROR_FORMULAS, measure_errors
 from jaxscat.statistics.field_covariances import Coefficients, FieldCovariances
 from jaxscat.statistics.field_scales import measure_together
 from jaxscat.statistics.hidden import Hidden
-from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
+from jaxscat.statistics.measurement import MaskLike, Measurement, build_measurement
 from jaxscat.statistics.moments import ErrorFormula
 
 
 def measure_fields(
-    maps: Mapping[str, Float[Array, " p"]],
+    maps: Mapping[str, Float[ArrayLike, " p"]],
     pyramid: Pyramid,
     *,
     pairs: Sequence[str | Pair] | None = None,
-    mask: Mask | None = None,
-    mask_threshold: float | Float[Array, " J"] | None = None,
+    mask: MaskLike | None = None,
+    mask_threshold: float | Float[ArrayLike, " J"] | None = None,
     hidden: Hidden = "exclude",
     both_triangles: bool = False,
 ) -> FieldCovariances:
@@ -61,12 +61,12 @@ def measure_fields(
 
 
 def fields_standard_error(
-    maps: Mapping[str, Float[Array, " p"]],
+    maps: Mapping[str, Float[ArrayLike, " p"]],
     pyramid: Pyramid,
     *,
     pairs: Sequence[str | Pair] | None = None,
-    mask: Mask | None = None,
-    mask_threshold: float | Float[Array, " J"] | None = None,
+    mask: MaskLike | None = None,
+    mask_threshold: float | Float[ArrayLike, " J"] | None = None,
     hidden: Hidden = "exclude",
     both_triangles: bool = False,
     formula: ErrorFormula = "pixels",
@@ -95,8 +95,8 @@ def fields_standard_error(
 
 def _measurement(
     pyramid: Pyramid,
-    mask: Mask | None,
-    mask_threshold: float | Float[Array, " J"] | None,
+    mask: MaskLike | None,
+    mask_threshold: float | Float[ArrayLike, " J"] | None,
     hidden: Hidden,
     both_triangles: bool,
 ) -> Measurement:

@@ -26,6 +26,7 @@ from jaxscat.statistics.scales import Scale, enter, standardize, walk_masks, wal
 from jaxscat.statistics.weights import Weights
 
 Mask = Float[Array, " p"] | Float[Array, "M p"]
+MaskLike = Float[ArrayLike, " p"] | Float[ArrayLike, "M p"]  # of NumPy, too
 
 
 class Measurement(eqx.Module):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.maps import to_numpy
@@ -14,8 +15,8 @@ from jaxscat.statistics.coefficients import ScatteringCovariance, check_statisti
 
 def normalize(
     statistics: ScatteringCovariance,
-    power: Float[Array, "*#masks J L"],
-    second_power: Float[Array, "*#masks J L"] | None = None,
+    power: Float[ArrayLike, "*#masks J L"],
+    second_power: Float[ArrayLike, "*#masks J L"] | None = None,
 ) -> ScatteringCovariance:
     """Normalize S1 to S4 by the power of a reference map at the same scales and orientations.
 
@@ -100,10 +101,9 @@ def _divide(
     )
 
 
-def _prepare_power(power: Array | np.ndarray, statistics: ScatteringCovariance, name: str) -> Array:
+def _prepare_power(given: ArrayLike, statistics: ScatteringCovariance, name: str) -> Array:
     """Validate a power (values only if they are concrete) and convert it to the type of S2."""
-    if not isinstance(power, Tracer):
-        power = to_numpy(power, name=name)
+    power = given if isinstance(given, Tracer) else to_numpy(given, name=name)
     shapes = list(dict.fromkeys([statistics.s2.shape, statistics.s2.shape[-2:]]))
     if power.dtype.kind not in "fiu" or power.shape not in shapes:
         expected = " or ".join(str(shape) for shape in shapes)

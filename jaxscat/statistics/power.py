@@ -9,17 +9,17 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.alignment import Alignment
 from jaxscat.statistics.checks import stack_maps
 from jaxscat.statistics.hidden import Hidden
-from jaxscat.statistics.measurement import Mask, Measurement, build_measurement
+from jaxscat.statistics.measurement import MaskLike, Measurement, build_measurement
 from jaxscat.statistics.scales import standardization
 from jaxscat.statistics.sectors import combine_orientations
 
 
 def wavelet_power(
-    map: Float[Array, " p"],
+    map: Float[ArrayLike, " p"],
     pyramid: Pyramid,
     *,
-    mask: Mask | None = None,
-    mask_threshold: float | Float[Array, " J"] | None = None,
+    mask: MaskLike | None = None,
+    mask_threshold: float | Float[ArrayLike, " J"] | None = None,
     hidden: Hidden = "exclude",
     alignment: Alignment | None = None,
 ) -> Float[Array, "*masks J L"]:

@@ -37,7 +37,7 @@ TERM = "scattering"
 def synthesize(
     target: Target,
     pyramid: Pyramid,
-    start: Float[Array, " p"],
+    start: Float[ArrayLike, " p"],
     *,
     reduction: Reduction | None = None,
     form: Parametrization | None = None,

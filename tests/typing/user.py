@@ -1,4 +1,10 @@
-"""How a user's code with types may look; type checkers have nothing to say against it."""
+"""How a user's code with types may look; type checkers have nothing to say against it.
+
+Where it is wrong on purpose, a checker that sees our types finds the mistake; otherwise the comment
+that allows it would be reported.
+"""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
 
 from collections.abc import Callable
 
@@ -56,3 +62,11 @@ class Ratio(jaxscat.Term):
 
 
 version: str = jaxscat.__version__
+
+
+def make_mistakes(map: np.ndarray, pyramid: jaxscat.Pyramid) -> None:
+    jaxscat.measure(map, 16)  # pyright: ignore[reportArgumentType]
+    target: jaxscat.Target = jaxscat.measure(map, pyramid)  # pyright: ignore[reportAssignmentType]
+    jaxscat.measure(map, pyramid).to_vectors()  # pyright: ignore[reportAttributeAccessIssue]
+    doubled = jaxscat.measure(map, pyramid) * "two"  # pyright: ignore[reportOperatorIssue]
+    print(target, doubled)
