@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 SOURCES = sorted((ROOT / "jaxscat").rglob("*.py"))
 # Pages whose sections docstrings cite.
-CITED = ["conventions", "polarization", "reconstruction"]
+CITED = ["conventions", "polarization", "reconstruction", "inference"]
 
 
 def citations_of(page, source):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import jaxscat
+from jaxscat import inference
 from jaxscat.plotting import mollweide_image, plot_coefficients
 
 MAP, OTHER = np.random.default_rng(0).gamma(2.0, size=(2, 48))
@@ -26,6 +27,9 @@ FIELD_TARGET = jaxscat.make_field_target(FIELDS, PYRAMID, pairs=["TE"], coarsest
 FIELD_STATISTICS = jaxscat.measure_fields(FIELDS, PYRAMID, pairs=["TE"])
 GAPS, RENEWALS = np.arange(48) < 5, jaxscat.Renewals(number=1)
 RELATION = jaxscat.gaussianize(MAP)[1]
+SUMMARY = inference.Summary(groups=("S1", "S2"))
+VECTORS = np.random.default_rng(1).normal(size=(9, 4))
+SIMULATIONS = inference.Simulations(VECTORS, tuple("abcd"), None, None, PYRAMID.spec)
 
 MAPS = {"map", "maps", "original", "second", "synthesized", "known", "normal"}
 MASKS = {"mask", "footprint", "weights"}
@@ -210,6 +214,25 @@ def calls():
             {"statistics": {"a": STATISTICS}, "errors": ERRORS, "title": "", "unit": "K"},
         ),
         (mollweide_image, {"map": MAP, "width": 20}),
+        (
+            inference.measure_many,
+            {"maps": lambda seed: MAP, "pyramid": PYRAMID, "seeds": [1]}
+            | {"parameters": None, "summary": SUMMARY, "path": None, "chunk_size": 2}
+            | {"progress": None},
+        ),
+        (inference.load_simulations, {"path": "a.npz"}),
+        (inference.save_simulations, {"path": "a.npz", "simulations": SIMULATIONS}),
+        (
+            inference.jacobian,
+            {"simulator": lambda parameters, seed: MAP * parameters[0], "parameters": [1.0]}
+            | {"pyramid": PYRAMID, "seeds": [1, 2], "method": "differences", "steps": 0.1}
+            | {"summary": SUMMARY, "chunk_size": 2},
+        ),
+        (inference.covariance, {"vectors": VECTORS, "shrinkage": False}),
+        (inference.fisher, {"jacobian": VECTORS, "covariance": np.eye(9)}),
+        (inference.moped, {"jacobian": VECTORS, "covariance": np.eye(9)}),
+        (inference.GaussianMaps.of, {"nside": 2, "lmax": 3, "dtype": "float64"}),
+        (inference.Summary, {"groups": ("S1",), "reduction": None, "pair_scales": None}),
     ]
 
 
@@ -228,7 +251,7 @@ ACCEPTED = {
     | {"every_steps", "every_minutes", "reach"},
     "a number": {"every_steps", "every_minutes", "unit", "mask_threshold", "reach"},
     "text": {"path", "folder", "source", "title", "unit", "units", "order", "geometry", "formula"},
-    "a function of two": {"objective", "function", "devices", "progress"},
+    "a function of two": {"objective", "function", "devices", "progress", "summary"},
     "a pyramid": {"terms"},
 }
 

@@ -50,7 +50,7 @@ def draw_ellipses(
         loc="outside upper center",
         ncols=len(handles),
         frameon=False,
-        title=f"68 % of two parameters, the third unknown; {title}; the first is cut off",
+        title=f"68 % of two parameters, the third unknown; {title}",
     )
     return figure
 

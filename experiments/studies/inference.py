@@ -122,7 +122,8 @@ def main(arguments: list[str]) -> int:
         )
         for row in rows
     }
-    figure = draw_ellipses(scatters, FIDUCIAL, NAMES, f"one full-sky map of nside {nside}")
+    title = f"one full-sky map of nside {nside}; $C_l$ alone reaches beyond the panels"
+    figure = draw_ellipses(scatters, FIDUCIAL, NAMES, title)
     write_figure(options.output / "inference.png", figure)
     seconds = time.perf_counter() - began
     console.print(f"wrote inference.json and inference.png to {options.output} ({seconds:.0f} s)")

@@ -39,10 +39,12 @@ class Source:
             check_simulator(maps, 1 if parameters is None else 2, "maps")
             self.total = self.seeds.size
         else:
+            self.total = _check_maps(maps)
             for name, given in (("seeds", seeds), ("parameters", parameters)):
                 if given is not None:
-                    raise ValueError(f"{name}: got some for maps that are there already, not None")
-            self.total = _check_maps(maps)
+                    raise ValueError(
+                        f"{name}: got some for maps that are there already, expected None"
+                    )
         self._maps: Any = maps
 
     def walk(self, start: int) -> Iterator[Any]:
