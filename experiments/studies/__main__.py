@@ -12,7 +12,9 @@ COMMAND is one of
 - polarized-denoising: E and B of a polarized sky in noise, with and without its intensity;
 - inference: what S1 to S4 add to C_l for the parameters of a simulator;
 - signals: runs that get a signal at many moments, and how they end;
-- same-maps: the maps of two checkouts of jaxscat, bit for bit.
+- same-maps: the maps of two checkouts of jaxscat, bit for bit;
+- gallery: the pictures and numbers of the page "What S0 to S4 see";
+- browser: the built pages in headless Chromium, at the width of a desktop and of a phone.
 
 Every command has options of its own: COMMAND --help.
 """
@@ -33,6 +35,8 @@ COMMANDS = {
     "reconstruction": "reconstruction",
     "polarized-denoising": "polarized_denoising",
     "inference": "inference",
+    "gallery": "gallery",
+    "browser": "browser",
 }
 
 
