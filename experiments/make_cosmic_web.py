@@ -18,7 +18,7 @@ from jaxscat.io.archive import write_bytes
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Write the map cosmic-web, or check it.")
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     check = parser.parse_args().check
     path = Path(jaxscat.datasets.__path__[0]) / COSMIC_WEB_FILE
