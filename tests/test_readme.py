@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import healpy
 import numpy as np
 
 import jaxscat
@@ -31,8 +32,26 @@ def test_the_two_commands_are_those_that_the_ci_takes_out_of_the_readme():
     assert '"${commands[0]}"' in CI and CI.rstrip().endswith('"${commands[1]}"')
 
 
-def test_python_example_runs(monkeypatch, capsys):
+def test_the_example_of_a_map_of_healpy_runs(monkeypatch, tmp_path):
     example = blocks("python")[0]
+    monkeypatch.chdir(tmp_path)
+    original = small_web()
+    healpy.write_map("my_map.fits", original, dtype=np.float64)  # in RING order, as by default
+    monkeypatch.setattr(jaxscat, "synthesize_many", fewer_steps(jaxscat.synthesize_many, 5))
+    names = {}
+    exec(compile(example.replace("16", "8"), "README.md", "exec"), names)
+    np.testing.assert_array_equal(names["original"], healpy.reorder(original, r2n=True))
+    new = healpy.read_map("new.fits", field=None, nest=True)
+    assert new.shape == (4, 768)
+    np.testing.assert_array_equal(new, np.float32(names["new"].map))
+
+
+def small_web():
+    return healpy.reorder(jaxscat.load_map("cosmic-web", 8), n2r=True)
+
+
+def test_python_example_runs(monkeypatch, capsys):
+    example = blocks("python")[1]
     # The same lines on a smaller map and with fewer steps.
     for name in ("synthesize", "synthesize_many"):
         monkeypatch.setattr(jaxscat, name, fewer_steps(getattr(jaxscat, name)))
@@ -43,11 +62,11 @@ def test_python_example_runs(monkeypatch, capsys):
     assert status in ("step limit", "converged", "no progress")
     assert float(loss) >= 0.0
     columns = {"start", "gaussian", "gaussian_std", "filtered", "filtered_std", "synthesized"}
-    assert set(ast.literal_eval(peaks)) == columns
+    assert set(ast.literal_eval(peaks)) == columns | {"tolerance"}
 
 
 def test_examples_of_reconstructions_run(capsys):
-    example = blocks("python")[1]
+    example = blocks("python")[2]
     exec(compile(example, "README.md", "exec"), {})
     denoised, filled, separated = capsys.readouterr().out.splitlines()
     status, ours, wiener = re.fullmatch(r"(.+) (\S+) (\S+)", denoised).groups()
@@ -58,7 +77,7 @@ def test_examples_of_reconstructions_run(capsys):
 
 
 def test_the_example_of_polarized_maps_runs(monkeypatch, capsys, tmp_path):
-    (example,) = blocks("python")[2:]
+    (example,) = blocks("python")[3:]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jaxscat, "synthesize_fields", fewer_steps(jaxscat.synthesize_fields, 3))
     # The same lines on a smaller map, of which the package computes a smaller sky.
