@@ -167,6 +167,7 @@ __all__ = [
     "FieldTarget",
     "FourierHarmonics",
     "FreePixels",
+    "from_healpy",
     "gaussian_fields",
     "gaussian_mean_fill",
     "gaussian_noise",

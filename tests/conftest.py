@@ -51,6 +51,15 @@ def resident_memory() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.fixture(autouse=True)
+def precision_is_kept():
+    """Whatever a test or a command that it calls does to it, the next one begins in float64."""
+    before = jax.config.jax_enable_x64
+    yield
+    if jax.config.jax_enable_x64 != before:
+        jax.config.update("jax_enable_x64", before)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def memory_is_bounded():
     yield

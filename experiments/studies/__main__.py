@@ -13,6 +13,7 @@ COMMAND is one of
 - inference: what S1 to S4 add to C_l for the parameters of a simulator;
 - signals: runs that get a signal at many moments, and how they end;
 - same-maps: the maps of two checkouts of jaxscat, bit for bit;
+- cosmic-web: the map of that name that is part of the package, made anew;
 - gallery: the pictures and numbers of the page "What S0 to S4 see";
 - browser: the built pages in headless Chromium, at the width of a desktop and of a phone.
 
@@ -35,6 +36,7 @@ COMMANDS = {
     "reconstruction": "reconstruction",
     "polarized-denoising": "polarized_denoising",
     "inference": "inference",
+    "cosmic-web": "cosmic_web",
     "gallery": "gallery",
     "browser": "browser",
 }

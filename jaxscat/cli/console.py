@@ -118,7 +118,7 @@ def print_table(table: Table) -> None:
     console = plain_console()
     if not console.is_terminal:
         # A pipe has no width: rich would cut tables at 80 columns.
-        console = plain_console(width=160)
+        console = plain_console(width=240)
     console.print(table)
 
 

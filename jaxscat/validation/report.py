@@ -78,8 +78,8 @@ def validate(
         >>> original = np.exp(np.random.default_rng(0).normal(size=192))  # any NESTED map
         >>> new = np.roll(original, 64)  # the same values elsewhere, as a stand-in for a synthesis
         >>> report = jaxscat.validate(original, new, controls=2)
-        >>> report["verdict"][2]["text"]
-        'Histogram within the tolerance. Power spectrum within the tolerance.'
+        >>> [(line["mark"], line["name"]) for line in report["verdict"][:2]]
+        [('good', 'New or copy'), ('good', 'Texture')]
         >>> list(report["scattering"])
         ['S1', 'S2', 'S3', 'S4']
         >>> f"{report['distances']['wasserstein']['synthesized']:.2f}"  # the same histogram

@@ -81,6 +81,7 @@ def workspace(tmp_path, monkeypatch, few_controls):
     for name, map in maps.items():
         healpy.write_map(f"{name}.fits", map, column_units="mK", dtype=np.float64)
     power = 1.0 / (1.0 + np.arange(3 * NSIDE)) ** 2
+    np.random.seed(0)  # of healpy's draws
     stokes = healpy.synfast([power, power, power, 0.3 * power], NSIDE, new=True)
     jaxscat.save_maps(
         "planck.fits",

@@ -149,6 +149,9 @@ class Other(AbstractCoefficients):
     def _indices(self, group):
         return iter(())
 
+    def _dependence(self, group):
+        raise NotImplementedError
+
 
 def test_other_coefficients_are_refused(tmp_path):
     other = Other(*[jnp.zeros(2)] * 5)

@@ -113,8 +113,8 @@ def test_maps_that_follow_the_original_up_to_their_sign_are_named():
         content["fields"]["B"]["copies"][0]["copied"] = True
 
     assert said(aligned)[0].endswith(
-        " Up to their sign, new maps follow the original: T at l = 1 to 3 (root mean square "
-        "correlation 0.78, by chance 0.45)."
+        " Up to their sign, new maps follow the original: T at l = 1 to 3 (in good part: root mean "
+        "square correlation 0.78, by chance 0.45)."
     )
 
 
