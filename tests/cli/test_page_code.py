@@ -37,7 +37,7 @@ PRINTED = {
     "fill-gaps": r"\('renewals done', 'renewals done'\)\nTrue",
     "from-foscat": r"[\d.e+-]+",
     "gpu-and-tpu": r"cpu \[CpuDevice.*\]\n\{CpuDevice\(id=0\)\}",
-    "heavy-tails": r"True\n\[.+\] \[.+\]",
+    "heavy-tails": r"[\d.e+-]+ [\d.e+-]+\n\[.+\] \[.+\]",
     "jax-pipeline": r"[\d.e+-]+ \(768,\)\n\(4, 4, 4\)",
     "many-seeds": r"\(2, 768\) \('step limit', 'step limit'\)\n[\d.e+-]+",
     "masks": r"0\.[89]\d*",
