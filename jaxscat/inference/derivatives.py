@@ -131,7 +131,7 @@ def jacobian(
         )
     values, errors = each.mean(0), each.std(0, ddof=1) / np.sqrt(chosen.size)
     spread = vectors.std(0, ddof=1)
-    noise = _length(errors, spread) ** 2 / _length(values, spread) ** 2
+    noise = (_length(errors, spread) / _length(values, spread)) ** 2
     change = None
     if coarse is not None:
         change = _length(values - coarse.mean(0), spread) / _length(values, spread)

@@ -28,6 +28,7 @@ from jaxscat.statistics.storage import spec_differences
 
 # A file is written again after this, and whenever the work ends or is interrupted.
 _SAVE_SECONDS = 20.0
+_NO_MAPS = "maps: got an iterator without maps, expected one or more"
 # Programs for another number of maps at once round differently.
 _SAME = 1e-3
 
@@ -135,7 +136,10 @@ class _Work:
             if not _begins_with(wanted, got):
                 raise ValueError(f"path: got simulations of other {name}, expected the given ones")
         self._walk = source.walk(0)
-        first = self._measure([self._next_checked(0)])
+        try:
+            first = self._measure([self._next_checked(0)])
+        except StopIteration:
+            raise ValueError(_NO_MAPS) from None
         close = _SAME * np.abs(stored.vectors[0]).max()
         if not np.allclose(first[0], stored.vectors[0], rtol=_SAME, atol=_SAME * close):
             raise ValueError(
@@ -144,8 +148,11 @@ class _Work:
             )
         if self.source.seeds is None and self.source.total is None:
             # Of an iterator, what was measured before has to be taken out.
-            for _ in islice(self._walk, count - 1):
-                pass
+            there = 1 + sum(1 for _ in islice(self._walk, count - 1))
+            if there < count:
+                raise ValueError(
+                    f"path: got {count} simulations, expected at most the {there} of the iterator"
+                )
         else:
             self._walk = None
         self.vectors, self.done = [stored.vectors], count
@@ -168,7 +175,7 @@ class _Work:
             if file is not None and self.done > saved:
                 save_simulations(file, self.simulations())
         if not self.done:
-            raise ValueError("maps: got an iterator without maps, expected one or more")
+            raise ValueError(_NO_MAPS)
         return self.simulations()
 
     def simulations(self) -> Simulations:

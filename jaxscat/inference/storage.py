@@ -109,6 +109,7 @@ def check_simulation_path(path: Any) -> Path:
     check_path(path)
     path = Path(path)
     if path.suffix.lower() == ".zarr":
+        _need_zarr(path)  # now, and not when there is something to lose
         if path.exists() and not (path / "zarr.json").exists() and not (path / ".zattrs").exists():
             raise ValueError(f"path: got {str(path)!r}, which is no zarr store, expected a new one")
     else:
@@ -120,11 +121,18 @@ def check_simulation_path(path: Any) -> Path:
     return path
 
 
-def _write_zarr(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
+def _need_zarr(path: Path) -> None:
+    """Refuse a path of a store where what writes and reads it is not installed."""
     try:
-        import xarray
+        import xarray  # noqa: F401
+        import zarr  # noqa: F401
     except ImportError as error:
         raise ValueError(f"path: {str(path)!r} {EXTRA}") from error
+
+
+def _write_zarr(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
+    import xarray
+
     axes: dict[str, Sequence[str]] = {
         "vectors": ("simulation", "coefficient"),
         "seeds": ("simulation",),
@@ -141,10 +149,9 @@ def _write_zarr(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[st
 def _read_zarr(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if not path.exists():
         raise FileNotFoundError(f"path: got {path}, which is no zarr store of {CONTENT}")
-    try:
-        import xarray
-    except ImportError as error:
-        raise ValueError(f"path: {str(path)!r} {EXTRA}") from error
+    _need_zarr(path)
+    import xarray
+
     try:
         with xarray.open_dataset(path, engine="zarr", consolidated=False) as dataset:
             header = json.loads(dataset.attrs[_HEADER])

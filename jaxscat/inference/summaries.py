@@ -41,7 +41,9 @@ class Summary(eqx.Module):
         pair_scales: number of scales, from the finest, at which S3 and S4 are measured; None for
             all.
         mask: weights of the pixels, `[p]`, or None.
-        hidden: what becomes of pixels of weight zero (see `jaxscat.measure`).
+        hidden: what becomes of pixels of weight zero: "exclude" or "include" (see
+            `jaxscat.measure`). Which scales "interior" leaves is not known while many maps are
+            measured together.
 
     Examples:
         >>> import jaxscat, numpy as np
@@ -74,6 +76,10 @@ class Summary(eqx.Module):
         scales = self.pair_scales
         if scales is not None and (not is_integer(scales) or scales < 1):
             raise ValueError(f"pair_scales: got {scales!r}, expected an integer from 1 up, or None")
+        if self.hidden not in ("exclude", "include"):
+            raise ValueError(
+                f"hidden: got {self.hidden!r}, expected 'exclude' or 'include' for many maps"
+            )
         if self.mask is not None and np.ndim(self.mask) != 1:
             raise ValueError(
                 f"mask: got shape {np.shape(self.mask)}, expected one mask of shape (npix,)"
@@ -132,6 +138,8 @@ def summary_names(summary: SummaryFunction, pyramid: Pyramid) -> tuple[str, ...]
         ValueError: what it returns is no vector.
     """
     if isinstance(summary, Summary):
+        # Of a mask, too, only what is known outside a transformation can be checked.
+        build_measurement(pyramid, mask=summary.mask, hidden=summary.hidden)
         return tuple(summary.names(pyramid))
     found = _shape_of(summary, pyramid)
     if isinstance(found, AbstractCoefficients | FieldCovariances):

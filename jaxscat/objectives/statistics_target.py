@@ -15,6 +15,7 @@ from jaxscat.objectives.target import (
     covariance_scales,
     finest_covariances,
     floored,
+    positive,
 )
 from jaxscat.objectives.target_checks import (
     check_choices,
@@ -100,7 +101,7 @@ def target_from_statistics(
         )
     if second is not None:
         seen = None if hidden == "include" else prepare_mask(mask, spec)
-        second = jnp.asarray(check_varying(second, spec, "second", seen))
+        second = check_varying(second, spec, "second", seen)
     measurement = build_measurement(
         pyramid,
         second=second,
@@ -129,9 +130,14 @@ def target_from_statistics(
     if divisor is not None:
         power = mean.s2 if divisor.power is None else divisor.power
         mean, sigma = (normalize(one, power, divisor.second_power) for one in (mean, sigma))
+    for name, group in mean.groups().items():
+        if not np.isfinite(np.asarray(group)).all():
+            raise ValueError(
+                f"statistics: got {name} beyond the range of {spec.dtype}, the type of the pyramid"
+            )
     return Target(
         mean=mean,
-        sigma=floored(sigma, sigma_floor),
+        sigma=floored(positive(sigma, "errors"), sigma_floor),
         mask=measurement.mask,
         second=measurement.second,
         mask_threshold=measurement.mask_threshold,
@@ -146,7 +152,10 @@ def target_from_statistics(
 def _check_masks(statistics: ScatteringCovariance, mask: Array | None) -> None:
     expected = None if mask is None or mask.ndim == 1 else mask.shape[0]
     if statistics.masks != expected:
-        got, masks = (f"{n or 'no'} axis of masks" for n in (statistics.masks, expected))
+        got, masks = (
+            f"an axis of {n} masks" if n else "no axis of masks"
+            for n in (statistics.masks, expected)
+        )
         raise ValueError(f"statistics: got {got}, expected {masks} as in `mask`")
 
 

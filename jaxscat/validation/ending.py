@@ -15,14 +15,19 @@ _MATCHED = 0.1
 # Number of the last steps whose gain is told, and a gain that is worth more steps.
 _LAST, _GAIN = 20, 0.1
 _ENDED = {
-    "step limit": "ended by max_steps, the usual end",
-    "evaluation limit": "ended by max_evaluations",
-    "stagnated": "ended since steps gained too little (stagnation)",
-    "converged": "ended at a minimum",
-    "no progress": "ended since no step lowers the loss in this precision",
+    "step limit": "stopped at max_steps, as most runs are",
+    "evaluation limit": "stopped at max_evaluations",
+    "stagnated": "stopped because steps gained too little (stagnation)",
+    "converged": "stopped at a minimum",
+    "no progress": "stopped because no step lowers the loss in this precision",
     "interrupted": "interrupted",
 }
-_LIMITS = ("step limit", "evaluation limit", "interrupted")
+# What makes more steps of a run that a limit has ended.
+_LIMITS = {
+    "step limit": "raise synthesis.max_steps",
+    "evaluation limit": "raise synthesis.max_evaluations",
+    "interrupted": "go on by --resume",
+}
 
 
 class Ending(NamedTuple):
@@ -56,18 +61,20 @@ def synthesis_line(endings: Sequence[Ending]) -> Line:
     fell = f"the loss fell by {100 * gain:.0f} % in the last {back} steps" if back else "no step"
     at = f"loss {loss:.2g}"
     if loss <= _MATCHED:
-        text = f"converged: coefficients match well within their errors ({at}); {ended}."
+        text = f"finished: coefficients match well within their errors ({at}); {ended}."
         if last.status in _LIMITS and gain > _GAIN:
-            text = f"{text[:-1]}: {fell}, but more would not be seen."
+            text = (
+                f"{text[:-1]}: {fell}, but more steps would change nothing that is measured here."
+            )
         return Line("Synthesis", "good", text)
     if last.status in _LIMITS and (gain > _GAIN or steps < _LAST):
         text = (
-            f"not converged after {steps} step{'' if steps == 1 else 's'} ({at}, {fell}): raise "
-            "synthesis.max_steps; the lines above are of an unfinished map."
+            f"not converged after {steps} step{'' if steps == 1 else 's'} ({at}, {fell}): "
+            f"{_LIMITS[last.status]}; the lines above are of an unfinished map."
         )
         return Line("Synthesis", "bad", text)
     slow = f"{fell}: more steps would gain little" if last.status in _LIMITS else ended
-    text = f"coefficients match within {np.sqrt(loss):.2g} of their errors only ({at}); {slow}."
+    text = f"coefficients are off by {np.sqrt(loss):.2g} of their errors (rms; {at}); {slow}."
     return Line("Synthesis", "uncertain", text)
 
 

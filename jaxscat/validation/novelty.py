@@ -40,7 +40,7 @@ def novelty_line(
                 for part in aligned
             ]
         )
-        text = f"new in sign only: up to it the maps follow the original at {where}."
+        text = f"new only in sign: apart from the sign, the maps follow the original at {where}."
         return Line("New or copy", "bad", text)
     open_ = [part for part in copies if part["copied"] is None]
     free = [part for part in copies if part["copied"] is False]

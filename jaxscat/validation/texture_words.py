@@ -17,7 +17,7 @@ _SHAPES = {
     "cross_skewness": "coupling of scales",
 }
 _VALUES = ("wasserstein", "skewness", "V0")
-GAUSSIAN = "a Gaussian map with this spectrum matches as well"
+GAUSSIAN = "a Gaussian map with this spectrum matches just as well"
 
 Reports = Sequence[Mapping[str, Any]]
 
@@ -44,14 +44,15 @@ def texture_line(reports: Reports, imposed: int | None = None) -> Line:
         kept = f"; {listed(told)} are right" if told else ""
         return Line("Texture", "bad", f"{start}: off in {listed([*parts, *scales_off])}{kept}.")
     if not _has_controls(reports):
-        text = f"within the tolerance in {listed(within)}; no Gaussian controls to compare with."
+        kept = f"within the tolerance in {listed(within)}; " if within else ""
+        text = f"{kept}no Gaussian controls to compare with."
         return Line("Texture", "uncertain", text)
     if not told and not near:
         values = [report["distances"] for report in reports]
         apart = [key for key in _VALUES if told_apart([of[key] for of in values])]
         text = f"nothing to show: {GAUSSIAN}."
         if len(apart) > 1:
-            text = f"{GAUSSIAN}, but for its histogram."
+            text = f"{GAUSSIAN}, except in its histogram."
         return Line("Texture", "uncertain", text)
     edge = f"; a little beyond: {listed(near)}" if near else ""
     mark: Mark = "uncertain" if near else "good"

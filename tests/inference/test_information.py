@@ -65,7 +65,10 @@ def test_noise_of_derivatives_is_known_on_average():
     assert (np.abs(clean.mean(0) - exact) < 4 * error).all()
     inflated, deflated = (np.diag(of.mean(0)) / np.diag(exact) for of in (raw, lower))
     assert (inflated > 1.5).all() and (deflated < 0.7).all()
-    assert (np.abs(np.diag(between.mean(0)) / np.diag(exact) - 1) < 0.1).all()
+    # Compression of 30 coefficients by 3 noisy derivatives keeps some of the noise: see below for
+    # many coefficients.
+    ratios = np.diag(between.mean(0)) / np.diag(exact)
+    assert (1 < ratios).all() and (ratios < 1.2).all()
 
 
 def test_noise_is_told_where_it_counts():
@@ -127,3 +130,19 @@ def test_estimators_that_need_seeds_ask_for_them():
         fisher(DERIVATIVES, MATRIX, estimator="best")
     with pytest.raises(ValueError, match="^jacobian: got .*, expected the result of jacobian"):
         fisher_noise(DERIVATIVES, MATRIX)
+
+
+def test_the_combined_estimator_is_right_for_many_coefficients():
+    """With noise of the size of the information, by draws."""
+    generator, size, count = np.random.default_rng(1), 300, 8
+    derivatives = generator.normal(size=(size, 2))
+    found = []
+    for _ in range(40):
+        each = derivatives + np.sqrt(count) * generator.normal(size=(count, size, 2))
+        errors = each.std(0, ddof=1) / np.sqrt(count)
+        names = tuple(map(str, range(size)))
+        noisy = Jacobian(each.mean(0), errors, each, names, np.arange(count), np.zeros(2))
+        found.append(fisher(noisy, np.eye(size), estimator="combined"))
+    exact = derivatives.T @ derivatives
+    ratios = np.diag(np.mean(found, axis=0)) / np.diag(exact)
+    np.testing.assert_allclose(ratios, 1, atol=0.06)

@@ -203,3 +203,26 @@ def test_bad_summaries_are_refused(given, message):
 def test_more_scales_of_pairs_than_there_are_are_refused(pyramid):
     with pytest.raises(ValueError, match="^pair_scales: got 7, expected at most 3"):
         Summary(pair_scales=7).names(pyramid)
+
+
+def test_an_iterator_that_has_fewer_maps_than_the_file_is_refused(pyramid, tmp_path):
+    maps = MAPS[:3]
+    path = tmp_path / "kept.npz"
+    run(iter(maps), pyramid, path=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="^maps: got an iterator without maps"):
+        run(iter([]), pyramid, path=path)
+    with pytest.raises(ValueError, match="^path: got 3 simulations, expected at most the 2 of the"):
+        run(iter(maps[:2]), pyramid, path=path)
+    assert path.read_bytes() == before
+
+
+def test_a_mask_is_checked_before_maps_are(pyramid):
+    mask = np.ones(192)
+    mask[5] = -1
+    with pytest.raises(ValueError, match="^mask: "):
+        measure_many(MAPS, pyramid, summary=Summary(mask=mask))
+    with pytest.raises(
+        ValueError, match="^hidden: got 'interior', expected 'exclude' or 'include'"
+    ):
+        Summary(mask=np.ones(192), hidden="interior")

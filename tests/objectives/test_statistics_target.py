@@ -112,7 +112,7 @@ BAD = {
     "NaN": (changed("s3", np.nan), same, {}, "statistics: got 9 of 54 coefficients of S3 that"),
     "no spread": (changed("s0", 0.0), same, {}, None),
     "a second map": (same, same, SECOND, "second: got a map for auto coefficients, expected None"),
-    "masks": (same, same, MASKS, "statistics: got no axis of masks, expected 2"),
+    "masks": (same, same, MASKS, "statistics: got no axis of masks, expected an axis of 2 masks"),
     "floor": (same, same, {"sigma_floor": 1.0}, "sigma_floor: got 1.0, expected"),
     "weights": (same, same, {"weights": "even"}, "weights: got 'even', expected one of"),
     "power": (same, same, {"normalization": "mine"}, "normalization: got 'mine', expected 'own'"),
@@ -146,3 +146,22 @@ def test_other_doors_say_what_takes_coefficients(pyramid, both):
         map_loss(ONE, pyramid, both[0])
     with pytest.raises(ValueError, match=r"^pyramid: got 4, .*; jaxscat.build_pyramid\(4\) makes"):
         measure(ONE, 4)
+
+
+def test_a_large_mean_of_the_second_map_does_not_cost_digits(pyramids):
+    pyramid = pyramids(4, dtype=np.float32)
+    second = 1e6 + OTHER
+    given = [of(ONE, pyramid, second=second) for of in (measure, standard_error)]
+    target = target_from_statistics(*given, pyramid, second=second)
+    assert float(target.second_offset) == pytest.approx(1e6, rel=1e-3)
+    assert_same(target, make_target(ONE, pyramid, second=second))
+
+
+def test_numbers_that_the_type_of_the_pyramid_cannot_hold_are_refused(pyramids, both):
+    statistics, errors = both
+    small = [statistics, jax.tree.map(lambda group: group * 1e-60, errors)]
+    with pytest.raises(ValueError, match="^errors: "):
+        target_from_statistics(*small, pyramids(4, orientations=3, dtype=np.float32))
+    large = [jax.tree.map(lambda group: group * 1e60, one) for one in both]
+    with pytest.raises(ValueError, match="^(statistics|errors): "):
+        target_from_statistics(*large, pyramids(4, orientations=3, dtype=np.float32))

@@ -94,7 +94,7 @@ def test_gaussian_map_is_named_as_wrong_for_a_map_that_is_none(comparison):
 
 def test_original_that_is_gaussian_has_nothing_to_show(of_gaussian):
     line = lines(of_gaussian, gaussian(1))["Texture"]
-    said = "Nothing to show: a Gaussian map with this spectrum matches as well."
+    said = "Nothing to show: a Gaussian map with this spectrum matches just as well."
     assert line[1:] == ("uncertain", said)
 
 
@@ -105,7 +105,7 @@ def test_clipped_tail_is_named_with_its_ratios(comparison):
     ratio = (2.5 - original.mean()) / (brightest - original.mean())
     single = (2.5 - original.mean()) / (original.max() - original.mean())
     assert found.mark == "bad" and "the tail is short" in found.text
-    assert f"{ratio:.2f} times as bright" in found.text
+    assert f"{ratio:.2f} times as far above the mean" in found.text
     assert f"the brightest pixel {single:.2f} times" in found.text
 
 
@@ -151,8 +151,10 @@ def test_copies_are_named_by_scale_sign_and_strength():
         ("step limit", np.geomspace(10, 1e-3, 101), "good", "fell by 84 % in the last 20 steps"),
         ("step limit", np.geomspace(10, 1, 101), "bad", "not converged after 100 steps"),
         ("step limit", [10.0] + [1.2] * 100, "uncertain", "more steps would gain little"),
-        ("stagnated", [10.0] + [1.2] * 100, "uncertain", "ended since steps gained too little"),
-        ("converged", [10.0, 1e-9], "good", "converged: coefficients match"),
+        ("evaluation limit", [10.0, 4.0], "bad", "raise synthesis.max_evaluations"),
+        ("interrupted", [10.0, 5.0], "bad", "go on by --resume"),
+        ("stagnated", [10.0] + [1.2] * 100, "uncertain", "stopped because steps gained too little"),
+        ("converged", [10.0, 1e-9], "good", "finished: coefficients match"),
         ("not finite: power", [10.0], "bad", "failed (not finite: power)"),
         ("step limit", [4.0], "bad", "not converged after 0 steps"),
     ],
@@ -166,3 +168,25 @@ def test_values_of_nside_are_listed_as_a_range():
     assert listed_sides([32, 16, 8]) == "32 to 8"
     assert listed_sides([32, 8]) == "32 and 8"
     assert listed_sides([4]) == "4"
+
+
+def test_a_constant_original_has_nothing_to_compare():
+    pyramid = build_pyramid(4, scales=1, orientations=1, dtype=np.float64)
+    comparison = compare_with(np.full(192, 2.0), pyramid, controls=0)
+    noise = np.random.default_rng(0).normal(size=192)
+    found = lines(comparison, noise)["Histogram and spectrum"]
+    assert found.mark == "uncertain" and "the original has one value only" in found.text
+
+
+def test_default_scales_of_fine_maps_do_not_make_copies_likely(comparison):
+    report = comparison.report(comparison.describe(positive(1)))
+    # The default of nside 256 down to nside 8, and FOSCAT's of nside 32 down to nside 4.
+    for nside, held, likely in ((8, 1440, False), (4, 704, True)):
+        scale = {
+            "nside": nside,
+            "coefficients": held,
+            **{name: {} for name in ("S1", "S2", "S3", "S4")},
+        }
+        crowded = report | {"scattering_scales": [scale]}
+        novelty, *_ = verdict_lines([crowded], Background(imposed=1))
+        assert novelty.text.startswith("Likely a copy of large scales") is likely
