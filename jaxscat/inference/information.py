@@ -75,7 +75,7 @@ def fisher(
     # Of as many seeds as the compressed one: its noise is then what the other lacks.
     halves = (half.mean(0) for half in (jacobian.each[::2], jacobian.each[1::2]))
     each = [_symmetric(half.T @ precision @ half) for half in halves]
-    return _geometric_mean(sum(each) / len(each), compressed)
+    return _geometric_mean((each[0] + each[1]) / 2, compressed)
 
 
 def fisher_noise(
