@@ -10,7 +10,7 @@ import pytest
 from jaxscat import load_map, load_map_and_mask, load_mask, load_sky, save_maps
 from tests.io.conftest import NPIX, NSIDE
 
-xarray = pytest.importorskip("xarray")
+xarray = pytest.importorskip("xarray", reason="xarray is not installed (extra `xarray`)")
 pytest.importorskip("zarr")
 pytest.importorskip("h5netcdf")
 

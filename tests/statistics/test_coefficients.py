@@ -108,7 +108,7 @@ def test_tables_have_parts_and_errors_and_make_a_data_frame():
         statistics.table(coefficients())
     with pytest.raises(ValueError, match=r"^errors: got 0.1, expected standard errors"):
         statistics.table(0.1)
-    pandas = pytest.importorskip("pandas")
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     frame = pandas.DataFrame(table)
     chosen = frame.query("group == 'S4' and mask == 1 and l1 == 1 and real > 0")
     assert 0 < len(chosen) < 80 and set(chosen.l1) == {1}
@@ -117,7 +117,7 @@ def test_tables_have_parts_and_errors_and_make_a_data_frame():
 
 @pytest.mark.parametrize("masks", [(), (3,)], ids=["one", "masks"])
 def test_datasets_have_an_axis_for_every_index(masks):
-    pytest.importorskip("xarray")
+    pytest.importorskip("xarray", reason="xarray is not installed (extra `xarray`)")
     generator = np.random.default_rng(0)
     statistics, errors = (
         jax.tree.map(

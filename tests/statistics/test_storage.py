@@ -150,7 +150,7 @@ class Other(AbstractCoefficients):
         return iter(())
 
     def _dependence(self, group):
-        raise NotImplementedError
+        raise AssertionError("statistics of an unknown kind are refused before this is asked")
 
 
 def test_other_coefficients_are_refused(tmp_path):
