@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
+from jaxscat.reasons import reason_of
+
 UNSEEN = -1.6375e30  # value of pixels without data in HEALPix
 UNSEEN_TOLERANCE = 0.05  # relative: other programs round it
 
@@ -133,10 +135,10 @@ def to_numpy(values: Any, *, name: str) -> np.ndarray:
     except Exception as error:  # a conversion of another library can fail in any way
         kind = type(values)
         of = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-        reason = (str(error).splitlines() or [""])[0]
         raise ValueError(
-            f"{name}: got {of}{kind.__qualname__}, which NumPy cannot convert ({reason}), expected "
-            "an array of real numbers (of a torch tensor, tensor.detach().cpu().numpy())"
+            f"{name}: got {of}{kind.__qualname__}, which NumPy cannot convert "
+            f"({reason_of(error)}), expected an array of real numbers "
+            "(of a torch tensor, tensor.detach().cpu().numpy())"
         ) from error
 
 

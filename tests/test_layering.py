@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "jaxscat"
 
 # The rooms, each of which imports only from itself and from those before it.
 ROOMS = [
+    "reasons",
     "maps",
     "progress",
     "harmonics",

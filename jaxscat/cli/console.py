@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxscat.cli.interrupts import INTERRUPTED as INTERRUPTED
+from jaxscat.reasons import reason_of
 
 BAD_INPUT, DIVERGED = 2, 1
 _WARNED: set[str] = set()  # a command is one process
@@ -29,7 +30,7 @@ def errors_in_one_line(interrupted: str = "interrupted; nothing is written") -> 
     except (ValueError, OSError, MemoryError) as error:
         fail("error: " + _describe(error), BAD_INPUT)
     except jax.errors.JaxRuntimeError as error:  # out of memory, mostly
-        fail("error: JAX: " + str(error).splitlines()[0], BAD_INPUT)
+        fail("error: JAX: " + reason_of(error), BAD_INPUT)
     except KeyboardInterrupt:
         fail(interrupted, INTERRUPTED)
 

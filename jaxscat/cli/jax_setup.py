@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from jaxscat.cli.compilation_cache import keep_programs
+from jaxscat.reasons import reason_of
 
 # JAX's names of the platforms that a config names.
 PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
@@ -59,7 +60,7 @@ def configure(platform: str, precision: str, cluster: dict[str, Any] | None = No
         try:
             jax.distributed.initialize(**cluster)
         except (RuntimeError, ValueError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            reason = reason_of(error)
             raise ValueError(f"JAX cannot bring the processes together: {reason}") from None
     require_devices(platform)
     keep_programs()
@@ -97,7 +98,7 @@ def require_devices(platform: str = "default") -> None:
             return
         reason = "JAX has no such device here"
     except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
     except Exception:  # JAX asserts that there are devices, and fails anyhow under python -O
         reason = "JAX has no such device here"
     asking = [] if platform == "default" else [f"run.platform = {platform!r}"]

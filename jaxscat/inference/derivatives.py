@@ -24,6 +24,7 @@ from jaxscat.inference.summaries import (
 from jaxscat.maps import describe, is_integer, to_numpy
 from jaxscat.operators.batching import map_in_groups
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
+from jaxscat.reasons import reason_of
 
 Method = Literal["forward", "differences"]
 # Share of the squared length of a derivative above which noise or steps are worth a warning.
@@ -164,7 +165,7 @@ def check_traceable(simulator: Callable[..., Any], at: np.ndarray, pyramid: Pyra
         found = eqx.filter_eval_shape(simulator, point, jax.ShapeDtypeStruct((), np.int32))
     except (TypeError, jax.errors.JAXTypeError) as error:  # NumPy's answer to a tracer
         raise ValueError(
-            f"simulator: got one that JAX cannot trace ({str(error).splitlines()[0]}), expected "
+            f"simulator: got one that JAX cannot trace ({reason_of(error)}), expected "
             "functions of jax.numpy and jax.random alone, or method 'differences'"
         ) from error
     shape = getattr(found, "shape", None)

@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from jaxscat.maps import check_path
+from jaxscat.reasons import reason_of
 
 _SMALL_BYTES = 2**26
 _KINDS = {
@@ -175,7 +176,7 @@ def read_archive(
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(
-            f"path: got {path}, which is no whole {content} file ({_first_line(error)})"
+            f"path: got {path}, which is no whole {content} file ({reason_of(error)})"
         ) from error
     if header.get("content", content) != content:
         raise ValueError(f"path: got {path}, a {header['content']} file, expected a {content} file")
@@ -184,10 +185,6 @@ def read_archive(
     if not unchanged:
         raise ValueError(f"path: got {path}, whose content has changed since it was saved")
     return header, arrays
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

@@ -21,6 +21,7 @@ from jaxscat.io.fits_tables import (
     find_stokes,
 )
 from jaxscat.io.requests import FieldRequest, Reading
+from jaxscat.reasons import kind_and_reason
 
 _BEAM_KEYWORDS = ("FWHM", "BEAM", "BEAM_FWHM", "FWHM_ARC", "BEAMSIZE", "BEAMTYPE", "BEAMFILE")
 _Chosen = tuple[Table, TableColumn, str | None, str]
@@ -88,10 +89,8 @@ def _check_end(units: Any) -> None:
 
 
 def _unreadable(name: str, error: BaseException) -> ValueError:
-    reason = (str(error).splitlines() or [""])[0]
     return ValueError(
-        f"{name}: cannot be read, expected a whole HEALPix FITS file "
-        f"({type(error).__name__}{': ' if reason else ''}{reason})"
+        f"{name}: cannot be read, expected a whole HEALPix FITS file ({kind_and_reason(error)})"
     )
 
 

@@ -18,6 +18,7 @@ from jaxscat.io.fits_maps import read_fits
 from jaxscat.io.requests import FieldRequest, Reading
 from jaxscat.io.xarray_maps import read_xarray
 from jaxscat.maps import npix_to_nside, to_real
+from jaxscat.reasons import kind_and_reason, reason_of
 
 FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
 XARRAY_SUFFIXES = (".zarr", ".nc", ".nc4")
@@ -47,8 +48,21 @@ def read_fields(
     """Read maps of a dataset or a file, NESTED, each at its own nside.
 
     Raises ValueError, which begins with `name` or an argument, for a file that is missing, empty,
-    damaged, pickled or of another kind, and for requests that do not match it.
+    damaged, pickled or of another kind, whose maps do not fit into memory (a list of a few pixels
+    may be of any nside), and for requests that do not match it.
     """
+    try:
+        return _read_fields(source, requests, how, name)
+    except MemoryError as error:
+        raise ValueError(f"{name}: its maps do not fit into memory ({reason_of(error)})") from error
+
+
+def _read_fields(
+    source: str | os.PathLike[str],
+    requests: Sequence[FieldRequest] | None,
+    how: Reading,
+    name: str,
+) -> list[Field]:
     if isinstance(source, str) and source in dataset_names():
         if how.order == "RING":
             raise ValueError(f"order: got 'RING', expected 'NESTED' for dataset {source!r}")
@@ -100,10 +114,9 @@ def read_npy(path: Path, name: str) -> Shaped[np.ndarray, "*shape"]:
     try:
         array = np.load(path, allow_pickle=False)
     except Exception as error:  # a damaged file can fail in any way
-        lines = str(error).splitlines()
-        reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
         raise ValueError(
-            f"{name}: cannot be read, expected a whole .npy file of numbers, not pickled ({reason})"
+            f"{name}: cannot be read, expected a whole .npy file of numbers, not pickled "
+            f"({kind_and_reason(error)})"
         ) from error
     if not isinstance(array, np.ndarray):
         array.close()

@@ -14,6 +14,7 @@ from jaxscat.io.fields import Field, listed_pixels
 from jaxscat.io.fits_tables import Refused
 from jaxscat.io.healpix_cells import Cells, find_cells
 from jaxscat.io.requests import FieldRequest, Reading
+from jaxscat.reasons import kind_and_reason
 
 EXTRA = "needs xarray with zarr or h5netcdf: pip install 'jaxscat[xarray]'"
 
@@ -56,10 +57,9 @@ def read_xarray(
 
 
 def _unreadable(name: str, error: BaseException) -> ValueError:
-    reason = (str(error).splitlines() or [""])[0]
     return ValueError(
         f"{name}: cannot be read, expected a zarr store or netCDF file on HEALPix cells "
-        f"({type(error).__name__}: {reason})"
+        f"({kind_and_reason(error)})"
     )
 
 

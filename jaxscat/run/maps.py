@@ -13,6 +13,7 @@ from jaxscat.io.maps import load_map, load_mask, save_maps
 from jaxscat.io.precision import large_mean
 from jaxscat.maps import UNSEEN, seen_pixels
 from jaxscat.minimization.result import Result
+from jaxscat.reasons import reason_of
 from jaxscat.run.folder import map_file_names, numbered_map_files
 from jaxscat.run.provenance import creator
 
@@ -148,9 +149,8 @@ def _read_header(path: Path) -> dict[str, str]:
     except Exception as error:  # a damaged file can fail in any way
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
-            f"{str(path)!r}: cannot be read, expected the maps of a run ({reason})"
+            f"{str(path)!r}: cannot be read, expected the maps of a run ({reason_of(error)})"
         ) from error
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxscat.fields.gaussian import GaussianNoise
 from jaxscat.fields.noise import LEAST_REALIZATIONS, Noise, NoiseMaps, draw_realization
 from jaxscat.io.masks import joint_coverage
+from jaxscat.reasons import reason_of
 from jaxscat.run.map_sources import Beside, read_beside
 from jaxscat.run.provenance import file_sha256
 from jaxscat.run.task_config import NoiseConfig
@@ -147,8 +148,9 @@ def read_spectrum(path: Path, option: str) -> np.ndarray:
         else:
             values = np.loadtxt(path, ndmin=1, delimiter=_delimiter(path))
     except Exception as error:  # a damaged file can fail in any way
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{option}: {str(path)!r} cannot be read, {expected} ({reason})") from None
+        raise ValueError(
+            f"{option}: {str(path)!r} cannot be read, {expected} ({reason_of(error)})"
+        ) from None
     if values.ndim == 1:
         return values
     if values.ndim != 2 or values.shape[1] != 2:

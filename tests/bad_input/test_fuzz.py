@@ -1,11 +1,12 @@
 """Random configs, maps, coefficients and checkpoints: one line or a result, and soon.
 
-Set JAXSCAT_FUZZ_SECONDS to look longer, and with other examples every time; `pytest -s` shows how
-many there were.
+Set JAXSCAT_FUZZ_SECONDS to look longer, and with other examples every time; with a number in
+JAXSCAT_FUZZ_SEED they are the same every time. `pytest -s` shows how many there were.
 """
 
 import contextlib
 import gzip
+import itertools
 import json
 import os
 import re
@@ -31,7 +32,7 @@ from jaxscat.run.folder import RunFolder
 from jaxscat.run.maps import find_run_maps
 from jaxscat.run.overrides import parse_overrides
 
-SECONDS = os.environ.get("JAXSCAT_FUZZ_SECONDS")
+SECONDS, SEED = os.environ.get("JAXSCAT_FUZZ_SECONDS"), os.environ.get("JAXSCAT_FUZZ_SEED")
 HANG_SECONDS, EXAMPLES = 20, 60
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -85,9 +86,9 @@ def fuzz(check: Callable[[st.DataObject], None]) -> None:
         check(data)
 
     end = time.monotonic() + float(SECONDS or 0) / 6
-    while True:
+    for round in itertools.count():
         if SECONDS is not None:
-            seed(int.from_bytes(os.urandom(8)))(of_all)
+            seed(int.from_bytes(os.urandom(8)) if SEED is None else int(SEED) + round)(of_all)
         of_all()
         if time.monotonic() >= end:
             break
@@ -434,6 +435,27 @@ def test_folders_of_runs(folder):
 
 
 # What random examples have found, besides the endless file above.
+def test_a_few_pixels_of_an_nside_beyond_all_memory(folder):
+    map_files(folder)
+    content = Path("cut.fits").read_bytes()
+    place = content.index(b"NSIDE   =")
+    card = f"{'NSIDE   = ':<10}{2**20:>20}".ljust(80).encode()
+    write("cut.fits", content[:place] + card + content[place + 80 :])
+    for load in (jaxscat.load_map, jaxscat.load_mask, jaxscat.load_map_and_mask):
+        with pytest.raises(ValueError, match="its maps do not fit into memory"):
+            load("cut.fits", field="I")
+
+
+def test_a_message_does_not_quote_a_whole_file(folder):
+    """The zip archive's own message has the name of a member as the damaged file has it."""
+    content = bytearray((folder / "one.npz").read_bytes())
+    content[26:28] = (60_000).to_bytes(2, "little")  # length of the first name
+    write("a.npz", bytes(content))
+    with pytest.raises(ValueError, match="no whole scattering covariance file") as caught:
+        jaxscat.load_statistics("a.npz")
+    assert len(str(caught.value)) < 500
+
+
 def test_a_line_break_in_a_word_stays_in_one_line(folder):
     write("a.toml", b"")
     with pytest.raises(ValueError, match=r"^--data.nside 1 \\r: expected one value$"):
