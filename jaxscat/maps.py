@@ -111,8 +111,8 @@ def check_callable(function: Any, arguments: int, name: str, expected: str) -> N
         signature.bind(*[None] * arguments)
     except TypeError as error:
         raise ValueError(
-            f"{name}: got {describe(function)}, which cannot be called so ({error}), expected "
-            f"{expected}"
+            f"{name}: got {describe(function)}, which cannot be called so "
+            f"({reason_of(error)}), expected {expected}"
         ) from None
 
 

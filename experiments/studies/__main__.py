@@ -11,6 +11,7 @@ COMMAND is one of
 - reconstruction: signals from noisy maps, maps with gaps, and channels;
 - polarized-denoising: E and B of a polarized sky in noise, with and without its intensity;
 - inference: what S1 to S4 add to C_l for the parameters of a simulator;
+- verdicts: how often the verdict on texture is wrong, on pairs of maps whose truth is known;
 - signals: runs that get a signal at many moments, and how they end;
 - same-maps: the maps of two checkouts of jaxscat, bit for bit;
 - cosmic-web: the map of that name that is part of the package, made anew;
@@ -36,6 +37,7 @@ COMMANDS = {
     "reconstruction": "reconstruction",
     "polarized-denoising": "polarized_denoising",
     "inference": "inference",
+    "verdicts": "verdicts",
     "cosmic-web": "cosmic_web",
     "gallery": "gallery",
     "browser": "browser",

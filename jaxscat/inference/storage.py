@@ -17,6 +17,7 @@ from jaxscat.io.xarray_maps import EXTRA
 from jaxscat.io.xarray_writing import write_dataset
 from jaxscat.maps import check_kind, check_path
 from jaxscat.operators.spec import PyramidSpec
+from jaxscat.reasons import reason_of
 
 CONTENT, VERSION = "simulations", 1
 _HEADER = "jaxscat"  # attribute of zarr stores
@@ -95,7 +96,7 @@ def load_simulations(path: str | os.PathLike[str]) -> Simulations:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"path: got {path}, whose header and arrays do not fit this version of jaxscat "
-            f"({error})"
+            f"({reason_of(error)})"
         ) from error
     return Simulations(vectors, names, seeds, parameters, spec)
 

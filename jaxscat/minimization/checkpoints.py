@@ -18,6 +18,7 @@ from jaxscat.maps import check_kind, check_path
 from jaxscat.minimization.lane import Lane, Minimizer
 from jaxscat.minimization.lanes import begin
 from jaxscat.minimization.state import BatchState, Record
+from jaxscat.reasons import reason_of
 
 _CONTENT, _FORMAT = "checkpoint", 4
 # A crash while the last one is written leaves the one before.
@@ -184,7 +185,7 @@ def _checked_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return json.loads(json.dumps(dict(identity)))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"identity: got what JSON cannot hold ({error})") from None
+        raise ValueError(f"identity: got what JSON cannot hold ({reason_of(error)})") from None
 
 
 def _reason(error: Exception) -> str:

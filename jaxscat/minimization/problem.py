@@ -17,6 +17,7 @@ from jaxscat.minimization.lane import Limits, Minimizer
 from jaxscat.objectives.objective import Objective, check_objective, describe_maps
 from jaxscat.operators.batching import map_in_groups
 from jaxscat.parametrizations.parametrization import Maps, Parametrization, check_parametrization
+from jaxscat.reasons import reason_of
 
 
 class Problem(eqx.Module):
@@ -93,7 +94,7 @@ def split_objective(
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(
             "per_seed: expected a function that returns arrays of the objective, such as "
-            f"lambda objective: [objective.terms['scattering'].target.mean], got {error}"
+            f"lambda objective: [objective.terms['scattering'].target.mean], got {reason_of(error)}"
         ) from error
     own, shared = eqx.partition(objective, chosen)
     for path, leaf in jax.tree_util.tree_leaves_with_path(own):

@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxscat.objectives.term import FunctionTerm, Maps, Term
+from jaxscat.reasons import kind_and_reason
 
 
 class Objective(eqx.Module):
@@ -126,7 +127,7 @@ def check_objective(objective: Objective, maps: Any) -> None:
         except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
             raise ValueError(
                 f"terms[{name!r}]: expected a term of maps of {described}, but it fails for them: "
-                f"{type(error).__name__}: {error}"
+                f"{kind_and_reason(error)}"
             ) from error
         shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
         if shape != () or dtype is None or not jnp.issubdtype(dtype, jnp.floating):

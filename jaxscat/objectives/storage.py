@@ -13,6 +13,7 @@ from jaxscat.io.archive import check_archive_name, read_archive, write_archive
 from jaxscat.maps import check_kind, check_path
 from jaxscat.objectives.target import GroupWeights, Normalization, Target, check_is_target, positive
 from jaxscat.operators.spec import PyramidSpec
+from jaxscat.reasons import reason_of
 from jaxscat.statistics.alignment import Alignment, Turn
 from jaxscat.statistics.angular import FourierHarmonics, IsotropicMean
 from jaxscat.statistics.coefficients import ScatteringCovariance
@@ -113,7 +114,7 @@ def load_target(path: str | os.PathLike[str], spec: PyramidSpec | None = None) -
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"path: got {path}, whose header and arrays do not fit this version of jaxscat "
-            f"({error})"
+            f"({reason_of(error)})"
         ) from error
     check_spec(path, found, spec)
     return target

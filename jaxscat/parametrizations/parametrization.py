@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from jaxscat.reasons import reason_of
+
 Maps = PyTree[Float[Array, "..."]]
 
 
@@ -103,7 +105,8 @@ def check_parametrization(parametrization: Any, dtype: Any, name: str = "paramet
             jax.ShapeDtypeStruct((size,), np.dtype(dtype)),
         )
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: {expected}, but its maps fail there ({error})") from error
+        reason = reason_of(error)
+        raise ValueError(f"{name}: {expected}, but its maps fail there ({reason})") from error
     for leaf in jax.tree.leaves(found):
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             raise ValueError(f"{name}: got maps of {leaf.dtype} of shape {leaf.shape}, {expected}")

@@ -10,16 +10,18 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from jaxscat.reasons import one_line
+
 # A config has tables of tables and lists of numbers: three levels.
 _DEEPEST = 8
-_LONGEST, _MOST_PROBLEMS = 80, 8
+_LONGEST, _LONGEST_TEXT, _MOST_PROBLEMS = 80, 800, 8
 
 
 class ConfigError(ValueError):
     """A config that cannot be used; the message says where, what came and what was expected."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(_one_line(message, 4000))
+        super().__init__(one_line(message, 4000))
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError("it is nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
-        raise ConfigError(_one_line(str(error).split("; use sys.")[0])) from None
+        raise ConfigError(one_line(str(error).split("; use sys.")[0], _LONGEST_TEXT)) from None
     level: list[Any] = [tree]
     for _ in range(_DEEPEST):
         level = [
@@ -78,6 +80,8 @@ def override_entry(
 ) -> None:
     """Set one entry of the tree of a config from its command-line words, read by its type.
 
+    The words of a list are its entries, one word, too: `--synthesis.seeds 4` is the seed 4.
+
     `config` is the type of the config. Raises `ConfigError` for an unknown entry and for more words
     than it takes.
     """
@@ -96,8 +100,9 @@ def override_entry(
     table = tree.setdefault(section, {})
     if not isinstance(table, dict):
         return  # the wrong type of the section itself is reported by the validation
-    if tuple in kinds and (len(values) > 1 or kinds == {tuple}):
-        table[key] = values
+    listed = tuple in kinds and kinds <= {tuple, type(None)}  # a list of one, too
+    if tuple in kinds and (len(values) > 1 or (listed and values != [None])):
+        table[key] = values[0] if len(values) == 1 and isinstance(values[0], list) else values
     elif len(values) > 1:
         raise ConfigError(f"--{location} {' '.join(words)}: expected one value")
     elif values[0] is None:
@@ -157,14 +162,14 @@ def merge_alternatives(
 
 def describe_problem(problem: Mapping[str, Any], config: type[BaseModel]) -> str:
     """Describe a problem that pydantic has found, as `section.key = value: expected ...`."""
-    *parents, last = [_one_line(str(part)) for part in problem["loc"]] or ["config"]
+    *parents, last = [one_line(str(part), _LONGEST_TEXT) for part in problem["loc"]] or ["config"]
     location = ".".join([*parents, last])
     if problem["type"] == "extra_forbidden":
         model: Any = config.model_fields[parents[0]].annotation if parents else config
         return _describe_unknown(location, last, list(model.model_fields))
     if problem["type"] == "missing":
         return f"{location} is missing"
-    expected = _one_line(problem["msg"])
+    expected = one_line(problem["msg"], _LONGEST_TEXT)
     for opening in ("Input should be ", "Value error, ", "String should "):
         expected = expected.removeprefix(opening)
     whole = len(problem["loc"]) < 2 and isinstance(problem["input"], dict | BaseModel)
@@ -189,12 +194,6 @@ def _show(value: object) -> str:
     except ValueError:  # an integer of thousands of digits
         text = "a number of thousands of digits"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
-
-
-def _one_line(text: str, longest: int = 10 * _LONGEST) -> str:
-    """Return a text that may hold anything as one line of printable characters."""
-    text = text if len(text) <= longest else f"{text[:longest]}..."
-    return "".join(part if part.isprintable() else repr(part)[1:-1] for part in text)
 
 
 def _describe_unknown(location: str, key: str, known: list[str]) -> str:

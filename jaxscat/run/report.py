@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxscat.io.archive import write_bytes
 from jaxscat.plotting import as_label, figure_png, plot_validation, validation_figures
+from jaxscat.reasons import reason_of
 from jaxscat.report.page import render_report
 from jaxscat.run.background import build_background, stored_endings
 from jaxscat.run.config import Config
@@ -140,4 +141,4 @@ def _undamaged(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: {error}") from None
+        raise ValueError(f"{str(path)!r} is damaged: {reason_of(error)}") from None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from jaxscat.io.archive import write_text
+from jaxscat.reasons import reason_of
 from jaxscat.run.config import Config, load_config
 from jaxscat.run.provenance import versions
 from jaxscat.run.resolved import as_given
@@ -154,7 +155,7 @@ def read_note(state: Path) -> Note | None:
         return Note(note["run"], note["overwrite"], note["version"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
-            f"{str(path)!r} is damaged ({error}); remove {str(state)!r} to begin anew"
+            f"{str(path)!r} is damaged ({reason_of(error)}); remove {str(state)!r} to begin anew"
         ) from None
 
 
@@ -170,7 +171,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: {error}") from None
+        raise ValueError(f"{str(path)!r} is damaged: {reason_of(error)}") from None
     if not isinstance(found, dict):
         raise ValueError(f"{str(path)!r} is damaged: it holds no entries with names")
     return found

@@ -26,12 +26,13 @@ def _several(value: Any) -> Any:
 
 
 def _names(value: Any) -> Any:
-    """Return a single name as a tuple, too: on the command line it is no list."""
+    """Return a list as a tuple, and a single name as a tuple of one."""
     return (value,) if isinstance(value, str) else _several(value)
 
 
 def _columns(value: Any) -> Any:
-    listed = _several(value)
+    single = isinstance(value, str) or type(value) is int
+    listed = (value,) if single else _several(value)
     good = isinstance(listed, tuple) and listed
     if listed is None or (
         good and all(isinstance(of, str) or (type(of) is int and of >= 0) for of in listed)
@@ -47,7 +48,7 @@ def _by_term(value: Any) -> Any:
     raise ValueError(f"a table of numbers by the names of terms ({', '.join(get_args(TermName))})")
 
 
-Paths = Annotated[tuple[str, ...] | None, BeforeValidator(_several), Kind("list of paths of files")]
+Paths = Annotated[tuple[str, ...] | None, BeforeValidator(_names), Kind("list of paths of files")]
 Columns = Annotated[
     tuple[int | str, ...] | None,
     BeforeValidator(_columns),

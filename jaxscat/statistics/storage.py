@@ -10,6 +10,7 @@ import numpy as np
 from jaxscat.io.archive import check_archive_name, read_archive, write_archive
 from jaxscat.maps import check_kind, check_path
 from jaxscat.operators.spec import PyramidSpec
+from jaxscat.reasons import reason_of
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.field_covariances import FieldCovariances
 from jaxscat.statistics.stored_groups import (
@@ -145,7 +146,7 @@ def load_statistics(
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"path: got {path}, whose header and arrays do not fit this version of jaxscat "
-            f"({error})"
+            f"({reason_of(error)})"
         ) from error
     check_spec(path, found, spec)
     return StoredStatistics(

@@ -462,6 +462,17 @@ def test_a_line_break_in_a_word_stays_in_one_line(folder):
         load_config("a.toml", parse_overrides(["--data.nside", "1", "\r"]))
 
 
+def test_a_line_break_in_the_name_of_an_entry_stays_in_one_line(folder):
+    header, arrays = read_archive(folder / "one.npz", "scattering covariance", 1)
+    header = {"nside": 4, "spec": {"\r": "none"}} | {
+        key: value for key, value in header.items() if key not in ("content", "format", "spec")
+    }
+    write_archive("a.npz", "scattering covariance", 1, header, arrays)
+    with pytest.raises(ValueError, match=r"do not fit this version of jaxscat \(.*\\r") as caught:
+        jaxscat.load_statistics("a.npz")
+    assert len(str(caught.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize("content", [b"[]", b"{}", b'{"status": 3}', b"[" * 100_000])
 def test_results_without_a_status_are_damaged(folder, content):
     Path("a").mkdir()

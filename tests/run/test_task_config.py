@@ -58,6 +58,19 @@ def test_halves_and_channels_stand_for_the_data():
     assert settings("separate").channels.mixing == (1, 2.5)
 
 
+def test_one_entry_of_a_list_needs_no_brackets(tmp_path):
+    path = tmp_path / "trial.toml"
+    path.write_text(
+        '[data]\npath = "map.npy"\n[task]\nkind = "denoise"\n'
+        '[noise]\nkind = "maps"\npaths = "all.fits"\nfields = "N1"\n'
+    )
+    config = load_config(path)
+    assert (config.noise.paths, config.noise.fields) == (("all.fits",), ("N1",))
+    words = parse_overrides("--noise.paths other.fits --noise.fields 2".split())
+    config = load_config(path, words)
+    assert (config.noise.paths, config.noise.fields) == (("other.fits",), (2,))
+
+
 def test_seeds_are_counted_and_entries_are_overridden(tmp_path):
     path = tmp_path / "trial.toml"
     path.write_text(settings("denoise", reconstruction={"seeds": 3}).to_toml())
@@ -74,6 +87,9 @@ def test_seeds_are_counted_and_entries_are_overridden(tmp_path):
     assert config.reconstruction.terms == ("scattering", "power")
     assert config.reconstruction.levels == {"power": 0}
     assert config.noise.standard_deviation == 0.5
+    one = {"reconstruction.seeds": ["4"], "reconstruction.terms": ["scattering"]}
+    assert load_config(path, one).reconstruction.seeds == (4,)
+    assert load_config(path, {"reconstruction.seeds": ["[4, 5]"]}).reconstruction.seeds == (4, 5)
     unset = load_config(path, {"reconstruction.seeds": ["none"]})
     assert unset.reconstruction.seeds is None
     swapped = load_config(path, {"truth.dataset": ["lss"], "truth.path": ["truth.npy"]})
