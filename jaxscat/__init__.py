@@ -23,6 +23,7 @@ from jaxscat.harmonics.polarization_transform import (
     PolarizationTransform as PolarizationTransform,
 )
 from jaxscat.io.arrays import from_healpy as from_healpy
+from jaxscat.io.arrays import to_healpy as to_healpy
 from jaxscat.io.maps import load_map as load_map
 from jaxscat.io.maps import load_map_and_mask as load_map_and_mask
 from jaxscat.io.maps import load_mask as load_mask
@@ -246,6 +247,7 @@ __all__ = [
     "template_wiener_filter",
     "Term",
     "TermOptions",
+    "to_healpy",
     "upsample_map",
     "validate",
     "wavelet_power",

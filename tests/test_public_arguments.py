@@ -63,6 +63,7 @@ def calls():
         (j.load_map, {"source": "map.npy", "nside": 2, "order": "RING"}),
         (j.load_map_and_mask, {"source": "map.npy", "nside": 2, "order": "RING"}),
         (j.from_healpy, {"map": MAP, "nest": True, "nside": 2, "unseen": "mean"}),
+        (j.to_healpy, {"map": MAP, "nest": True}),
         (j.load_mask, {"source": "map.npy", "nside": 2, "order": "RING"}),
         (j.save_maps, {"path": "new.fits", "maps": {"a": MAP}, "units": "K", "header": {}}),
         (

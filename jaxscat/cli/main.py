@@ -33,6 +33,7 @@ from jaxscat.cli.tables import (
     comparison_table,
     describe_copies,
     describe_independence,
+    describe_verdict,
     ensemble_table,
     summary_table,
     validation_table,
@@ -44,6 +45,7 @@ from jaxscat.run.config import load_config
 from jaxscat.run.folder import REPORT
 from jaxscat.run.kept_pyramids import describe_kept
 from jaxscat.run.provenance import describe_devices, versions
+from jaxscat.run.report import read_verdict
 from jaxscat.run.validate import validate_run
 from jaxscat.statistics.comparison import choose_errors, common_scales, compare_statistics
 from jaxscat.statistics.storage import load_statistics, save_statistics
@@ -107,6 +109,9 @@ def validate(
         say(describe_copies(copy_test(list(found.reports.values()))))
         if found.sky is not None:
             say(sky_sentence(found.sky))
+        say("")
+        for line in describe_verdict(read_verdict(folder)):
+            say(line)
         say(f"wrote {', '.join(str(folder / name) for name in REPORT)}")
 
 

@@ -76,6 +76,43 @@ def from_healpy(
     return np.stack(maps) if several else maps[0]
 
 
+def to_healpy(map: ArrayLike, nest: bool = False) -> Float[np.ndarray, "*maps p"]:
+    """Return a NESTED map as an array in healpy's order, the way back from `from_healpy`.
+
+    Args:
+        map: real numbers, `[npix]` or several maps `[n npix]`, in any unit.
+        nest: whether it is to be in NESTED order, as in healpy; by default it is in RING order.
+
+    Returns:
+        NESTED or RING array of the same shape and precision, in the same unit.
+
+    Raises:
+        ValueError: complex or non-numeric values, a number of pixels that is not 12 nside^2, and
+            more than two dimensions.
+
+    Examples:
+        >>> import healpy, jaxscat, numpy as np
+        >>> ring = np.random.default_rng(0).normal(size=768)  # or healpy.read_map(...)
+        >>> back = jaxscat.to_healpy(jaxscat.from_healpy(ring))  # healpy.write_map(name, back)
+        >>> bool((back == ring).all())
+        True
+
+    Source: `docs/map-files.md`, "Order of arrays and `.npy`".
+    """
+    check_flag(nest, "nest")
+    array = to_real(map, name="map")
+    if array.ndim not in (1, 2) or 0 in array.shape:
+        raise ValueError(
+            f"map: got an array of shape {array.shape}, expected (npix,), or (n, npix) for several"
+        )
+    nside = npix_to_nside(array.shape[-1])
+    if nest:
+        return array.copy()
+    import healpy  # here, because importing it loads matplotlib
+
+    return array[..., healpy.ring2nest(nside, np.arange(array.shape[-1]))]
+
+
 def _settle(values: np.ndarray, order: str, nside: int, unseen: str, name: str) -> np.ndarray:
     """Return one NESTED map at its working nside, with its pixels without data settled."""
     one = Field(name, values.astype(np.float64), np.zeros(values.size, bool), "", order=order)

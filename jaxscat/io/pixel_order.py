@@ -134,14 +134,17 @@ def warn_of_other_order(found: Sequence[Field], name: str) -> None:
             return
 
 
-def warn_of_ring(map: Float[np.ndarray, " p"], name: str) -> None:
+def warn_of_ring(
+    map: Float[np.ndarray, " p"], name: str, seen: Bool[np.ndarray, " p"] | None = None
+) -> None:
     """Warn of an array, which is to be NESTED, that is much smoother as RING.
 
     Args:
         map: one map of `12 nside^2` pixels.
         name: the argument, with which the warning begins.
+        seen: pixels that have data; by default all.
     """
-    smoothness = compare_orders(map)
+    smoothness = compare_orders(map, seen)
     if smoothness is not None and smoothness.clearly == "RING":
         hint = " (jaxscat.from_healpy takes maps in either order)"
         warnings.warn(f"{name}: {_describe_doubt(smoothness, 'NESTED')}{hint}", stacklevel=3)

@@ -15,11 +15,11 @@ from jaxscat.io.archive import write_bytes
 from jaxscat.plotting import as_label, figure_png, plot_validation, validation_figures
 from jaxscat.reasons import reason_of
 from jaxscat.report.page import render_report
-from jaxscat.run.background import build_background, stored_endings
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json
 from jaxscat.run.maps import read_run_unit
 from jaxscat.run.results import HISTORY_COLUMNS, describe_unit, format_title
+from jaxscat.run.verdict_context import build_verdict_context, stored_endings
 from jaxscat.validation import gaussian_control
 from jaxscat.validation.seeds import SeedValidation
 from jaxscat.validation.sky import sky_sentence
@@ -59,9 +59,9 @@ def write_report(
     drawn["terms"] = terms
     results = _read_json(folder / "results.json")
     endings = stored_endings(results.get("seeds", []), losses)
-    background = build_background(config, validation, endings)
-    content = validation.as_json(background)
-    drawn["imposed"] = background.imposed
+    context = build_verdict_context(config, validation, endings)
+    content = validation.as_json(context)
+    drawn["imposed"] = context.imposed
     given = validation, reference.original, maps, control, losses
     picture = figure_png(plot_validation(*given, title=as_label(title), **drawn))
     figures = validation_figures(*given, **drawn)
@@ -134,6 +134,11 @@ def _read_json(path: Path) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise ValueError("it holds no entries with names")
         return found
+
+
+def read_verdict(folder: Path) -> list[dict[str, str]]:
+    """Read the lines of the verdict that `write_report` has written."""
+    return _read_json(folder / "validation.json").get("verdict", [])
 
 
 @contextmanager

@@ -12,13 +12,13 @@ from jaxscat.io.masks import build_footprint
 from jaxscat.maps import npix_to_nside
 from jaxscat.minimization.result import Result
 from jaxscat.plotting import as_label, plot_ensemble, plot_summary, write_figure
-from jaxscat.run.background import build_background, endings_of
 from jaxscat.run.config import Config
 from jaxscat.run.folder import write_json, write_table
 from jaxscat.run.maps import save_run_maps
 from jaxscat.run.provenance import Clock, describe_devices
 from jaxscat.run.synthesis import Synthesized
 from jaxscat.run.targets import treat_hidden
+from jaxscat.run.verdict_context import build_verdict_context, endings_of
 from jaxscat.validation import finite_or_none, gaussian_control
 from jaxscat.validation.ensemble import quantity_table
 from jaxscat.validation.seeds import SeedValidation, validate_seeds
@@ -73,9 +73,9 @@ def write_results(
         )
     stage("writing")
     reports = validation.reports
-    background = build_background(config, validation, endings_of(run.made))
+    context = build_verdict_context(config, validation, endings_of(run.made))
     results = summarize(config, run.source, run.made, reports, validation.ensemble, validation.sky)
-    results |= {"unit": run.unit, "frame": run.frame, "verdict": validation.verdict(background)}
+    results |= {"unit": run.unit, "frame": run.frame, "verdict": validation.verdict(context)}
     write_json(folder / "results.json", results)
     save_run_maps(
         folder,

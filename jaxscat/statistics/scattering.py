@@ -5,9 +5,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxscat.io.pixel_order import warn_of_ring
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.shard import is_shared
 from jaxscat.statistics.alignment import Alignment
@@ -73,6 +75,9 @@ def measure(
             be checked under transformations of JAX: there pixels in sight that are NaN, infinite
             or UNSEEN make all coefficients NaN.
 
+    Warns:
+        UserWarning: a NumPy array that is much smoother in RING order.
+
     Examples:
         >>> import jax, jaxscat, numpy as np
         >>> pyramid = jaxscat.build_pyramid(4)
@@ -101,6 +106,11 @@ def measure(
         both_triangles=both_triangles,
         alignment=alignment,
     )
+    spec = pyramid.spec
+    if isinstance(map, np.ndarray) and map.shape == (spec.npix,) and spec.cells is None:
+        weights = np.ones(1) if mask is None else np.asarray(mask)
+        seen = np.isfinite(map) & np.any(weights.reshape(-1, weights.shape[-1]) > 0, axis=0)
+        warn_of_ring(map, "map", seen)
     return measure_coefficients(map, measurement)
 
 

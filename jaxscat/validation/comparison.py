@@ -12,7 +12,7 @@ from jaxtyping import Float
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.hidden import Hidden
-from jaxscat.validation.description import Description, describe, distances
+from jaxscat.validation.description import ENOUGH, Description, describe, distances
 from jaxscat.validation.gaussian import CONTROLS, gaussian_control
 from jaxscat.validation.reference import Reference, build_reference
 from jaxscat.validation.rows import finite_or_none
@@ -111,6 +111,7 @@ class Comparison:
                 "distances": {
                     name: row(lambda one, name=name: away[id(one)][name])
                     | {"tolerance": tolerance.distances[name]}
+                    | self._counts(name, made)
                     for name in away[id(made)]
                 },
                 "scattering": {
@@ -139,6 +140,17 @@ class Comparison:
                 gain = 1.0 - np.divide(squared["synthesized"], squared["start"])
                 report["scattering_improvement_pct"] = float(100.0 * gain)
         return finite_or_none(report)
+
+    def _counts(self, name: str, made: Description) -> dict[str, float]:
+        """Return by how much peaks or minima are off at the worst threshold, over its tolerance.
+
+        The largest relative difference is one of few counts, whose tolerance is wide.
+        """
+        if name not in ("peaks", "minima"):
+            return {}
+        counts, wanted = (np.asarray(getattr(of, name), float) for of in (made, self.original))
+        apart = (np.abs(counts - wanted) / self.tolerance.curves[name])[wanted >= ENOUGH]
+        return {"worst_threshold": float(apart.max()) if apart.size else np.nan}
 
     def _extremes(self, row: Callable[..., Any], of_original: Callable[..., Any]) -> dict[str, Any]:
         """Return the rows on the tails of the histogram, in map units and fractions."""

@@ -34,7 +34,7 @@ _LOWEST_MULTIPOLE = 9
 # Bins with a smaller fraction of the largest bin's power are empty, except for pixel noise.
 _MINIMUM_POWER = 1e-4
 # Counts of a whole sky below scatter too much.
-_ENOUGH = 40
+ENOUGH = 40
 
 
 class Description(NamedTuple):
@@ -135,8 +135,8 @@ def distances(
         "V0": float(np.abs(made_shape.area - shape.area).max()),
         "V1": _largest(made_shape.boundary, shape.boundary),
         "V2": _largest(made_shape.euler, shape.euler),
-        "peaks": count_difference(made.peaks, original.peaks, round(_ENOUGH * share)),
-        "minima": count_difference(made.minima, original.minima, round(_ENOUGH * share)),
+        "peaks": count_difference(made.peaks, original.peaks, round(ENOUGH * share)),
+        "minima": count_difference(made.minima, original.minima, round(ENOUGH * share)),
         "cross_skewness": coupling_difference(made.coupling, original.coupling),
     }
 

@@ -60,13 +60,14 @@ def synthesis_line(endings: Sequence[Ending]) -> Line:
     gain = 1.0 - loss / losses[-1 - back] if back and losses[-1 - back] > 0 else 0.0
     fell = f"the loss fell by {100 * gain:.0f} % in the last {back} steps" if back else "no step"
     at = f"loss {loss:.2g}"
+    matched = f"coefficients match well within their errors ({at})"
+    if loss <= _MATCHED and last.status == "interrupted":
+        text = f"interrupted after {steps} steps, {matched}; {_LIMITS[last.status]}."
+        return Line("Synthesis", "uncertain", text)
     if loss <= _MATCHED:
-        text = f"finished: coefficients match well within their errors ({at}); {ended}."
-        if last.status in _LIMITS and gain > _GAIN:
-            text = (
-                f"{text[:-1]}: {fell}, but more steps would change nothing that is measured here."
-            )
-        return Line("Synthesis", "good", text)
+        falling = f"; {fell}, below what can be told here"
+        falls = falling if last.status in _LIMITS and gain > _GAIN else ""
+        return Line("Synthesis", "good", f"finished: {matched}; {ended}{falls}.")
     if last.status in _LIMITS and (gain > _GAIN or steps < _LAST):
         text = (
             f"not converged after {steps} step{'' if steps == 1 else 's'} ({at}, {fell}): "

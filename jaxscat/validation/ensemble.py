@@ -18,6 +18,9 @@ _COPIED = 3.0
 _SELDOM = 1 / 741
 # If that multiple of the chance level is larger than this, the test is inconclusive.
 _TELLING = 0.3
+# Of many ranges and runs, chance alone takes one beyond any threshold, by a correlation that is
+# small: a map with this one shares a hundredth of its variance with the original.
+_SMALLEST = 0.1
 # Number of pixels of all maps that are converted to float64 at a time.
 _PIXELS = 2**16
 
@@ -124,10 +127,11 @@ def copy_test(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Each entry has the range, `l_min` and `l_max`; the `mean` over maps; `by_chance`, the standard
     deviation of the mean of as many independent Gaussian maps; `scatter`, the standard deviation
     over maps (None for one map); and `copied`: True if the magnitude of the mean exceeds three
-    times `by_chance`, False if it does not although 0.3 would, None if the test is inconclusive.
+    times `by_chance` and 0.1, below which a map shares less than a hundredth of its variance with
+    the original; False if it does not although 0.3 would, None if the test is inconclusive.
     Maps that follow the original up to their sign have no mean: `rms` is the root mean square
-    correlation, and `aligned` whether it is larger than it is by chance once in 741 cases; None if
-    it cannot be.
+    correlation, and `aligned` whether it is above 0.3 and larger than it is by chance once in 741
+    cases; None if it cannot be.
 
     Source: `docs/conventions.md`, "Ensembles".
     """
@@ -139,7 +143,7 @@ def copy_test(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         by_chance = np.nan if chance is None else chance / np.sqrt(len(values))
         mean = float(values.mean())
         copied = None
-        if np.isfinite(mean) and abs(mean) > _COPIED * by_chance:
+        if np.isfinite(mean) and abs(mean) > max(_COPIED * by_chance, _SMALLEST):
             copied = True
         elif np.isfinite(mean) and _COPIED * by_chance <= _TELLING:
             copied = False
@@ -154,7 +158,9 @@ def copy_test(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "copied": copied,
                 "rms": rms,
                 "chance": np.nan if chance is None else chance,
-                "aligned": rms > largest if np.isfinite(rms) and largest < 1 else None,
+                "aligned": (
+                    rms > max(largest, _TELLING) if np.isfinite(rms) and largest < 1 else None
+                ),
             }
         )
     return finite_or_none(entries)

@@ -21,26 +21,35 @@ _SHIFT = 0.05
 
 
 def values_line(
-    reports: Reports, *, gaussianized: bool = False, transform: str | None = "none"
+    reports: Reports,
+    *,
+    gaussianized: bool = False,
+    transform: str | None = "none",
+    form: str | None = None,
 ) -> Line:
     """Say what is wrong with the histogram and the power spectrum of new maps.
 
     Args:
         reports: what `validate` found of each map.
-        gaussianized: whether the histogram is imposed (`synthesis.gaussianize`).
+        gaussianized: whether maps were made with a Gaussian histogram (`synthesis.gaussianize`).
         transform: the transform of the data (`data.transform`); None for maps without a run, whose
             settings are not named.
+        form: how maps are written in unknowns (`synthesis.form`); None if unknown.
+
+    Source: `docs/conventions.md`, "Verdict".
     """
     defects, marks = _histogram(reports)
     texts = [f"histogram: {'; '.join(defects)}"] if defects else []
     if defects and not gaussianized and _has_tail_defect(reports):
         texts[0] += f": try {_advice(reports, transform)}"
     if not defects:
-        how = "within the tolerance"
-        if gaussianized:
-            how = "imposed (`synthesis.gaussianize`)"
-        texts.append(f"histogram {how}")
+        ratio = _brightness(reports)
+        tail = f"; the brightest 0.1 % rise {ratio:.2f} times as far" if np.isfinite(ratio) else ""
+        texts.append(f"histogram within the tolerance{tail}")
     spectrum, mark = _spectrum(reports)
+    if mark == "bad" and form == "pixels":
+        spectrum += ': try `synthesis.form = "harmonic"`'
+        spectrum += ", also with `gaussianize`" if gaussianized or defects else ""
     text = ". ".join(map(capital, [*texts, spectrum]))
     return Line("Histogram and spectrum", worst([*marks, mark]), f"{text}.")
 
@@ -115,11 +124,9 @@ def _beyond(reports: Reports, key: str) -> tuple[str, Mark]:
 
 def _tail(reports: Reports) -> tuple[str, Mark]:
     """Say whether the brightest pixels stand out from the mean as much as the original's."""
-    rows = [report["extremes"]["brightest"] for report in reports]
     mean = _moment(reports, "mean", "original")
-    height = mean_of(rows, "original") - mean
-    ratio = (mean_of(rows) - mean) / height if height > 0 else np.nan
-    away = excess([_distance(row) for row in rows])
+    ratio = _brightness(reports)
+    away = excess([_distance(report["extremes"]["brightest"]) for report in reports])
     named = ratio < _FAINT or ratio > _BRIGHT
     if not named and not (away > OFF and abs(ratio - 1) > _SHIFT):
         return "", "good"
@@ -130,6 +137,14 @@ def _tail(reports: Reports) -> tuple[str, Mark]:
         f"the tail is {'short' if ratio < 1 else 'long'}: the brightest 0.1 % rise {ratio:.2f} "
         f"times as far above the mean as the original's, the brightest pixel {single:.2f} times"
     ), mark
+
+
+def _brightness(reports: Reports) -> float:
+    """Return how far the brightest pixels rise above the mean, over the original's; NaN if flat."""
+    rows = [report["extremes"]["brightest"] for report in reports]
+    mean = _moment(reports, "mean", "original")
+    height = mean_of(rows, "original") - mean
+    return (mean_of(rows) - mean) / height if height > 0 else np.nan
 
 
 def _distance(row: Mapping[str, Any]) -> dict[str, float | None]:

@@ -55,7 +55,17 @@ def novelty_line(
     if crowded:
         text = f"likely a copy of large scales: {crowded}. Measured: {told}."
         return Line("New or copy", "uncertain", text)
+    large = [part for part in open_ if _is_large(part)]
+    if large:
+        text = f"new as far as it can be told: {told}, more than twice what chance gives there."
+        return Line("New or copy", "uncertain", text)
     return Line("New or copy", "good", f"new: {told}.")
+
+
+def _is_large(part: Mapping[str, Any]) -> bool:
+    """Return whether a correlation that cannot be told from chance is large all the same."""
+    mean, chance = part.get("mean"), part.get("by_chance")
+    return mean is not None and chance is not None and abs(mean) > 2 * chance
 
 
 def _span(parts: Ranges) -> str:

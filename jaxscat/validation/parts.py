@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 # Plackett and Burman's design of twelve runs: its rows are the shifts of this one, without the
 # last part, which is in no first half.
@@ -11,6 +11,12 @@ _DESIGN = np.array([1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0], dtype=bool)
 PARTS = _DESIGN.size + 1
 
 Weights = Float[np.ndarray, " p"]
+
+
+def design() -> Bool[np.ndarray, "ways parts"]:
+    """Return which parts are in the first half, for every way to halve a sky."""
+    ways = [np.append(np.roll(_DESIGN, turn), False) for turn in range(_DESIGN.size)]
+    return np.array(ways)
 
 
 def sky_parts(npix: int, weights: Weights | None = None) -> Int[np.ndarray, " p"]:
@@ -40,7 +46,7 @@ def balanced_halves(npix: int, weights: Weights | None = None) -> list[tuple[Wei
     share = np.ones(npix) if weights is None else np.asarray(weights, np.float64)
     part = sky_parts(npix, weights)
     halves = []
-    for turn in range(_DESIGN.size):
-        first = np.append(np.roll(_DESIGN, turn), False)[part]
+    for way in design():
+        first = way[part]
         halves.append((np.where(first, share, 0.0), np.where(first, 0.0, share)))
     return [half for half in halves if all(weights.any() for weights in half)]

@@ -1,5 +1,7 @@
 """Differences between the scattering covariances of a map and the original."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,17 +10,41 @@ from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.measurement import Measurement
 from jaxscat.statistics.scattering import measure_coefficients
 
+# Spreads up to here, and down to its inverse, have squares and their products in float32.
+_LARGE = 1e8
 GROUPS = ("S1", "S2", "S3", "S4")
 
 
 def measure_on_host(map: Float[np.ndarray, " p"], measurement: Measurement) -> ScatteringCovariance:
-    """Measure a map of the whole sphere, returned as NumPy arrays; of a patch, its pixels count."""
+    """Measure a map of the whole sphere, returned as NumPy arrays; of a patch, its pixels count.
+
+    Numbers whose squares float32 cannot hold, such as column densities in cm-2, are measured in
+    another unit and returned in float64, in that of the map.
+    """
     spec = measurement.pyramid.spec
     if spec.cell_count is not None:
         map = map[measurement.pyramid.pixels(spec.own_scale)]
+    unit = _unit_of(map, measurement)
     # Given in float64: a large mean is taken off before the map is rounded.
-    statistics = measure_coefficients(map, measurement)
-    return jax.tree.map(np.asarray, statistics)
+    statistics = jax.tree.map(np.asarray, measure_coefficients(map / unit, measurement))
+    if unit == 1.0:
+        return statistics
+    scaled = {
+        name.lower(): group.astype(np.result_type(group, np.float64))
+        * (unit if name in ("S0", "S1") else unit**2)
+        for name, group in statistics.groups().items()
+    }
+    return replace(statistics, **scaled)
+
+
+def _unit_of(map: Float[np.ndarray, " p"], measurement: Measurement) -> float:
+    """Return 1, or a power of two near the spread of a map if that is very large or small."""
+    weights = measurement.mask
+    shown = map if weights is None else map[np.atleast_2d(weights).any(axis=0)]
+    spread = float(np.std(shown)) if shown.size else 0.0
+    if not 0.0 < spread < np.inf or 1 / _LARGE < spread < _LARGE:
+        return 1.0
+    return float(2.0 ** np.round(np.log2(spread)))
 
 
 def relative_errors(

@@ -23,7 +23,7 @@ from jaxscat.validation.ensemble import (
 )
 from jaxscat.validation.gaussian import CONTROLS
 from jaxscat.validation.sky import describe_sky
-from jaxscat.validation.summary import Background, verdict_lines
+from jaxscat.validation.summary import VerdictContext, verdict_lines
 
 Map = Float[np.ndarray, " p"]
 
@@ -64,15 +64,15 @@ class SeedValidation:
         """Collect all curves of the maps (see `build_curves`)."""
         return build_curves(self.comparison, list(self.made.values()), list(self.starts.values()))
 
-    def verdict(self, background: Background | None = None) -> list[dict[str, str]]:
+    def verdict(self, context: VerdictContext | None = None) -> list[dict[str, str]]:
         """Return the lines of the verdict (see `verdict_lines`) as JSON."""
-        lines = verdict_lines(list(self.reports.values()), background)
+        lines = verdict_lines(list(self.reports.values()), context)
         return [line.as_json() for line in lines]
 
-    def as_json(self, background: Background | None = None) -> dict[str, Any]:
+    def as_json(self, context: VerdictContext | None = None) -> dict[str, Any]:
         """Return the content of validation.json.
 
-        With a `background` there is the `verdict` first (see `verdict_lines`). It has `seeds`, the
+        With a `context` there is the `verdict` first (see `verdict_lines`). It has `seeds`, the
         number of `controls` of each kind, `quantities` (see `quantity_scatter`), `copies` (see
         `copy_test`), `sky` (see `describe_sky`), the `curves` (see `build_curves`, with percentiles
         over maps), and the report on every seed in `maps`.
@@ -80,7 +80,7 @@ class SeedValidation:
         reports = list(self.reports.values())
         controls = self.comparison.controls
         return {
-            **({} if background is None else {"verdict": self.verdict(background)}),
+            **({} if context is None else {"verdict": self.verdict(context)}),
             "seeds": self.seeds,
             "controls": {kind: len(controls.get(kind, ())) for kind in CONTROLS},
             "quantities": quantity_scatter(reports),

@@ -20,37 +20,39 @@ _CROWDED = 3
 
 
 @dataclass(frozen=True)
-class Background:
+class VerdictContext:
     """What is known of new maps beside their validation.
 
     Attributes:
         imposed: number of scales, from the finest, at which S3 and S4 are held; None if unknown.
         gaussianized: whether the histogram is imposed (`synthesis.gaussianize`).
         transform: the transform of the data (`data.transform`); None if there are no settings.
+        form: how maps are written in unknowns (`synthesis.form`); None if there are no settings.
         endings: how the synthesis of each map has ended; empty if unknown.
     """
 
     imposed: int | None = None
     gaussianized: bool = False
     transform: str | None = None
+    form: str | None = None
     endings: Sequence[Ending] = field(default=())
 
 
 def verdict_lines(
-    reports: Sequence[Mapping[str, Any]], background: Background | None = None
+    reports: Sequence[Mapping[str, Any]], context: VerdictContext | None = None
 ) -> list[Line]:
     """Return the verdict on one or more new maps: new or a copy, its texture, what is wrong.
 
     Args:
         reports: what `validate` found of each map.
-        background: what else is known; with endings there is a fourth line, on the synthesis.
+        context: what else is known; with endings there is a fourth line, on the synthesis.
 
     Returns:
         the lines, each with its mark "good", "uncertain" or "bad".
 
     Source: `docs/conventions.md`, "Verdict".
     """
-    known = background or Background()
+    known = context or VerdictContext()
     pixels = mean_of([report["pixel_correlation"] for report in reports])
     lines = [
         novelty_line(
@@ -60,14 +62,27 @@ def verdict_lines(
             crowded=_crowded(reports, known),
         ),
         texture_line(reports, known.imposed),
-        values_line(reports, gaussianized=known.gaussianized, transform=known.transform),
+        values_line(
+            reports,
+            gaussianized=known.gaussianized,
+            transform=known.transform,
+            form=known.form,
+        ),
     ]
     if known.endings:
-        lines.append(synthesis_line(known.endings))
+        ending = synthesis_line(known.endings)
+        if ending.mark == "bad":
+            lines = [_of_an_unfinished_map(line) for line in lines]
+        lines.append(ending)
     return [line._replace(text=capital(line.text)) for line in lines]
 
 
-def _crowded(reports: Sequence[Mapping[str, Any]], known: Background) -> str:
+def _of_an_unfinished_map(line: Line) -> Line:
+    """Return a line without the mark "good", which more steps may still change."""
+    return line._replace(mark="uncertain") if line.mark == "good" else line
+
+
+def _crowded(reports: Sequence[Mapping[str, Any]], known: VerdictContext) -> str:
     """Say that more coefficients are held than a coarse grid has pixels; empty if it is not so."""
     if known.imposed is None:
         return ""

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from jaxscat.validation.line import OFF, Line, Mark, excess, listed, told_apart
+import numpy as np
+
+from jaxscat.validation.line import OFF, Line, Mark, excess, listed, mean_of, told_apart
 from jaxscat.validation.scattering import GROUPS
 
 _SHAPES = {
@@ -16,6 +18,8 @@ _SHAPES = {
     "minima": "minima",
     "cross_skewness": "coupling of scales",
 }
+# The worst of many thresholds is beyond the tolerance of one more often than one is.
+_THRESHOLDS = 1.5
 _VALUES = ("wasserstein", "skewness", "V0")
 GAUSSIAN = "a Gaussian map with this spectrum matches just as well"
 
@@ -31,7 +35,7 @@ def texture_line(reports: Reports, imposed: int | None = None) -> Line:
             Others are not judged.
     """
     rows = {name: [report["distances"][key] for report in reports] for key, name in _SHAPES.items()}
-    amounts = {name: excess(of) for name, of in rows.items()}
+    amounts = {name: _amount(of) for name, of in rows.items()}
     off = {name: amount for name, amount in amounts.items() if amount > OFF}
     near = [name for name, amount in amounts.items() if 1 < amount <= OFF]
     within = [name for name, amount in amounts.items() if amount <= 1]
@@ -43,6 +47,9 @@ def texture_line(reports: Reports, imposed: int | None = None) -> Line:
         start = "shared in part" if told else "not shared"
         kept = f"; {listed(told)} are right" if told else ""
         return Line("Texture", "bad", f"{start}: off in {listed([*parts, *scales_off])}{kept}.")
+    if unknown := _unknown(reports, imposed):
+        text = f"not told: {listed(unknown)} cannot be computed in this unit and precision."
+        return Line("Texture", "uncertain", text)
     if not _has_controls(reports):
         kept = f"within the tolerance in {listed(within)}; " if within else ""
         text = f"{kept}no Gaussian controls to compare with."
@@ -60,6 +67,12 @@ def texture_line(reports: Reports, imposed: int | None = None) -> Line:
         return Line("Texture", mark, f"within the tolerance in {listed(within)}{edge}.")
     text = f"shared: within the tolerance in {listed(told)}, where Gaussian maps are not{edge}."
     return Line("Texture", mark, text)
+
+
+def _amount(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Return how far a quantity is off in units of its tolerance; of counts, at any threshold."""
+    worst = mean_of(rows, "worst_threshold") / _THRESHOLDS
+    return max([excess(rows), worst], key=lambda amount: -np.inf if np.isnan(amount) else amount)
 
 
 def _has_controls(reports: Reports) -> bool:
@@ -88,6 +101,17 @@ def _scales_off(reports: Reports, imposed: int | None) -> list[str]:
             where = "at all scales" if len(off) == len(rows) else f"at nside {listed_sides(off)}"
             found.append(f"{group} {where}")
     return found
+
+
+def _unknown(reports: Reports, imposed: int | None) -> list[str]:
+    """Name the groups that are undefined at every scale although the map varies."""
+    if not mean_of([report["distribution"]["std"] for report in reports], "original") > 0:
+        return []
+    return [
+        group
+        for group in GROUPS
+        if all(np.isnan(mean_of(of)) for _, of in _judged(reports, group, imposed))
+    ]
 
 
 def _groups_told(reports: Reports, imposed: int | None, off: Sequence[str]) -> list[str]:

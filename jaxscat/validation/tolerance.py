@@ -14,6 +14,7 @@ from jaxscat.validation.coupling import band_maps, cross_skewness
 from jaxscat.validation.description import Description, distances, filled_bins
 from jaxscat.validation.distribution import pixel_moments
 from jaxscat.validation.morphology import LEVELS, minkowski_functionals
+from jaxscat.validation.part_statistics import statistics_of_halves
 from jaxscat.validation.parts import balanced_halves
 from jaxscat.validation.peaks import MINIMUM_LEVELS, PEAK_LEVELS, minimum_counts, peak_counts
 from jaxscat.validation.reference import Reference
@@ -23,6 +24,7 @@ from jaxscat.validation.tails import tail_means
 
 # Standard deviations that a tolerance is wide.
 _WIDTH = 2.0
+Halves = Sequence[tuple[ScatteringCovariance, ScatteringCovariance]]
 _CURVES = ("power_ratio", "V0", "V1", "V2", "peaks", "minima", "density")
 
 
@@ -59,8 +61,8 @@ def build_tolerance(
     """Measure the tolerance of a comparison.
 
     What is measured in pixels, and the power in bins, has it from halves of the original; S1 to S4
-    from pairs of Gaussian controls, the wider one of the two kinds, times the ratio by which the
-    power of the original scatters more than a Gaussian map's.
+    from halves, too, and at least that from pairs of Gaussian controls, the wider one of the two
+    kinds, times the ratio by which the power of the original scatters more than a Gaussian map's.
 
     Args:
         reference: the original.
@@ -97,8 +99,11 @@ def build_tolerance(
     more = (of_curves["power_ratio"] / gaussian)[filled_bins(original, reference)]
     wider = max(float(np.sqrt(np.mean(more**2))), 1.0) if more.size else 1.0
     of_curves["power_ratio"] = np.maximum(of_curves["power_ratio"], gaussian)
-    errors, by_scales = _errors(original.statistics, controls, wider)
-    of_curves |= _scattering_curves(controls, wider)
+    halves: Halves = []
+    if any(len(of_kind) > 1 for of_kind in controls.values()):
+        halves = statistics_of_halves(reference)
+    errors, by_scales = _errors(original.statistics, controls, wider, halves)
+    of_curves |= _scattering_curves(controls, wider, halves)
     both = np.abs(np.reshape(tails, (-1, 2))) / np.sqrt(2)
     return Tolerance(
         {name: _reach(np.array(values) / np.sqrt(2)) for name, values in found.items()},
@@ -178,35 +183,47 @@ def _curve(half: Description, name: str) -> Float[np.ndarray, " places"]:
 
 
 def _errors(
-    original: ScatteringCovariance, controls: Mapping[str, Sequence[Description]], wider: float
+    original: ScatteringCovariance,
+    controls: Mapping[str, Sequence[Description]],
+    wider: float,
+    halves: Halves,
 ) -> tuple[dict[str, float], dict[str, Float[np.ndarray, " scales"]]]:
     """Return the tolerance of relative errors, at all scales together and at each."""
+    pairs = [
+        (wider, list(combinations([one.statistics for one in of_kind], 2)))
+        for of_kind in controls.values()
+    ]
     whole: dict[str, float] = {}
     single: dict[str, Float[np.ndarray, " scales"]] = {}
-    for of_kind in controls.values():
-        pairs = list(combinations([one.statistics for one in of_kind], 2))
-        if len(pairs) < 2:
+    for factor, of_kind in [*pairs, (1 / np.sqrt(2), halves)]:
+        if len(of_kind) < 2:
             continue
-        together = [relative_errors(*pair, of=original) for pair in pairs]
-        apart = [errors_by_scale(*pair, of=original) for pair in pairs]
+        together = [relative_errors(*pair, of=original) for pair in of_kind]
+        apart = [errors_by_scale(*pair, of=original) for pair in of_kind]
         for name in GROUPS:
-            values = np.array([errors[name] for errors in together])
-            whole[name] = max(whole.get(name, 0.0), wider * _reach(values))
-            rows = np.array([errors[name] for errors in apart])
-            reach = wider * (rows.mean(axis=0) + _WIDTH * rows.std(axis=0, ddof=1))
+            values = factor * np.array([errors[name] for errors in together])
+            whole[name] = max(whole.get(name, 0.0), _reach(values))
+            rows = factor * np.array([errors[name] for errors in apart])
+            reach = rows.mean(axis=0) + _WIDTH * rows.std(axis=0, ddof=1)
             single[name] = np.maximum(single.get(name, 0.0), reach)
     return whole, single
 
 
 def _scattering_curves(
-    controls: Mapping[str, Sequence[Description]], wider: float
+    controls: Mapping[str, Sequence[Description]], wider: float, halves: Halves
 ) -> dict[str, Float[np.ndarray, " scales"]]:
     found: dict[str, Float[np.ndarray, " scales"]] = {}
-    for of_kind in controls.values():
-        if len(of_kind) < 2:
-            continue
-        for name in GROUPS:
-            rows = np.array([by_scale(one.statistics, name) for one in of_kind])
-            width = wider * _WIDTH * np.sqrt(2) * rows.std(axis=0, ddof=1)
-            found[name] = np.maximum(found.get(name, 0.0), width)
+    for name in GROUPS:
+        widths = [
+            wider
+            * np.sqrt(2)
+            * np.std([by_scale(one.statistics, name) for one in of_kind], axis=0, ddof=1)
+            for of_kind in controls.values()
+            if len(of_kind) > 1
+        ]
+        if halves:
+            apart = [by_scale(one, name) - by_scale(other, name) for one, other in halves]
+            widths.append(np.sqrt(np.mean(np.square(apart), axis=0) / 2))
+        if widths:
+            found[name] = _WIDTH * np.max(widths, axis=0)
     return found

@@ -124,6 +124,29 @@ def test_make_target_warns_of_an_array_that_seems_to_be_ring():
         jaxscat.make_target(maps["NESTED"], pyramid)
 
 
+def test_to_healpy_is_the_way_back():
+    maps = orders_of(field(8))
+    np.testing.assert_array_equal(jaxscat.to_healpy(maps["NESTED"]), maps["RING"])
+    np.testing.assert_array_equal(jaxscat.to_healpy(maps["NESTED"], nest=True), maps["NESTED"])
+    several = np.stack([maps["NESTED"], -maps["NESTED"]]).astype(np.float32)
+    back = jaxscat.to_healpy(several)
+    assert back.dtype == np.float32
+    np.testing.assert_array_equal(back[1], np.float32(-maps["RING"]))
+    with pytest.raises(ValueError, match="map: got an array of shape"):
+        jaxscat.to_healpy(np.zeros((1, 1, 12)))
+
+
+def test_measure_warns_of_a_ring_array():
+    maps = orders_of(field(8))
+    pyramid = jaxscat.build_pyramid(8, scales=1, orientations=1)
+    with pytest.warns(UserWarning, match="map: read as NESTED, but as RING neighbouring pixels"):
+        jaxscat.measure(maps["RING"], pyramid)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jaxscat.measure(maps["NESTED"], pyramid)
+        jaxscat.measure(np.random.default_rng(0).normal(size=768), pyramid)
+
+
 def test_from_healpy_takes_either_order_averages_and_fills():
     maps = orders_of(field(8))
     np.testing.assert_array_equal(jaxscat.from_healpy(maps["RING"]), maps["NESTED"])

@@ -48,3 +48,18 @@ def test_measures_in_the_precision_of_the_pyramid():
         np.arange(48.0), build_measurement(build_pyramid(2, dtype=np.float32))
     )
     assert statistics.s1.dtype == np.float32 and isinstance(statistics.s1, np.ndarray)
+
+
+@pytest.mark.parametrize("unit", [1e20, 1e-25])
+def test_large_and_small_numbers_are_measured_in_float32(unit):
+    """Column densities in cm-2, whose squares float32 cannot hold."""
+    pyramid = build_pyramid(4, scales=1, orientations=2)
+    map = np.random.default_rng(0).gamma(2.0, size=192)
+    plain = measure_on_host(map, build_measurement(pyramid))
+    scaled = measure_on_host(unit * map, build_measurement(pyramid))
+    assert scaled.s2.dtype == np.float64
+    for name, group in plain.groups().items():
+        factor = unit if name in ("S0", "S1") else unit**2
+        expected = np.asarray(group, np.complex128) * factor
+        # The powers of two on the way are exact, the decimal unit is not.
+        np.testing.assert_allclose(scaled.groups()[name], expected, rtol=2e-5, atol=1e-6 * factor)

@@ -6,9 +6,10 @@ from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.validation.comparison import compare_with
 from jaxscat.validation.ending import Ending, synthesis_line
 from jaxscat.validation.gaussian import gaussian_control
+from jaxscat.validation.histogram_words import values_line
 from jaxscat.validation.novelty import novelty_line
-from jaxscat.validation.summary import Background, verdict_lines
-from jaxscat.validation.texture_words import listed_sides
+from jaxscat.validation.summary import VerdictContext, verdict_lines
+from jaxscat.validation.texture_words import listed_sides, texture_line
 
 NSIDE = 16
 NPIX = 12 * NSIDE**2
@@ -40,7 +41,7 @@ def of_gaussian():
 
 def lines(comparison, *maps, **known):
     reports = [comparison.report(comparison.describe(map)) for map in maps]
-    return {line.name: line for line in verdict_lines(reports, Background(**known))}
+    return {line.name: line for line in verdict_lines(reports, VerdictContext(**known))}
 
 
 def with_power(map, low, high, factor):
@@ -57,7 +58,10 @@ def test_original_itself_is_a_copy_with_everything_right(comparison):
     assert list(found) == ["New or copy", "Texture", "Histogram and spectrum"]
     assert found["New or copy"] == ("New or copy", "bad", "The original itself.")
     assert found["Texture"].mark == "good" and "contours (V1)" in found["Texture"].text
-    expected = "Histogram within the tolerance. Power spectrum within the tolerance."
+    expected = (
+        "Histogram within the tolerance; the brightest 0.1 % rise 1.00 times as far. "
+        "Power spectrum within the tolerance."
+    )
     assert found["Histogram and spectrum"][1:] == ("good", expected)
 
 
@@ -141,6 +145,11 @@ def test_copies_are_named_by_scale_sign_and_strength():
     assert held.mark == "uncertain" and "scales: there are more numbers than pixels." in held.text
     assert "one map cannot tell at l = 1 to 7 (correlation +0.50 and +0.20)" in held.text
     assert novelty_line(unclear[:1], 1).mark == "uncertain"
+    large = novelty_line([part(1, 3, None, 0.5, by_chance=0.2), *unclear[1:]], 4)
+    assert large.mark == "uncertain" and large.text.startswith("new as far as it can be told: no")
+    assert "+0.20), more than twice what chance gives there" in large.text
+    small = novelty_line([part(1, 3, None, 0.3, by_chance=0.2), *unclear[1:]], 4)
+    assert small.mark == "good"
 
 
 @pytest.mark.parametrize(
@@ -153,6 +162,7 @@ def test_copies_are_named_by_scale_sign_and_strength():
         ("step limit", [10.0] + [1.2] * 100, "uncertain", "more steps would gain little"),
         ("evaluation limit", [10.0, 4.0], "bad", "raise synthesis.max_evaluations"),
         ("interrupted", [10.0, 5.0], "bad", "go on by --resume"),
+        ("interrupted", np.geomspace(10, 1e-3, 101), "uncertain", "interrupted after 100 steps"),
         ("stagnated", [10.0] + [1.2] * 100, "uncertain", "stopped because steps gained too little"),
         ("converged", [10.0, 1e-9], "good", "finished: coefficients match"),
         ("not finite: power", [10.0], "bad", "failed (not finite: power)"),
@@ -188,5 +198,35 @@ def test_default_scales_of_fine_maps_do_not_make_copies_likely(comparison):
             **{name: {} for name in ("S1", "S2", "S3", "S4")},
         }
         crowded = report | {"scattering_scales": [scale]}
-        novelty, *_ = verdict_lines([crowded], Background(imposed=1))
+        novelty, *_ = verdict_lines([crowded], VerdictContext(imposed=1))
         assert novelty.text.startswith("Likely a copy of large scales") is likely
+
+
+def test_the_histogram_and_the_spectrum_have_remedies(comparison):
+    reports = [comparison.report(comparison.describe(with_power(positive(1), 20, 30, 2.0)))]
+    off = values_line(reports, form="pixels")
+    assert off.mark == "bad" and 'try `synthesis.form = "harmonic"`' in off.text
+    assert "try" not in values_line(reports, form="harmonic").text.partition("Power")[2]
+
+
+def test_lines_on_an_unfinished_map_are_not_good(comparison):
+    reports = [comparison.report(comparison.describe(positive(1)))]
+    ended = VerdictContext(endings=(Ending("step limit", [10.0, 8.0]),))
+    marks = [line.mark for line in verdict_lines(reports, ended)]
+    assert marks[-1] == "bad" and "good" not in marks
+
+
+def test_coefficients_that_cannot_be_computed_are_no_success(comparison):
+    report = comparison.report(comparison.describe(positive(1)))
+    for scale in report["scattering_scales"]:
+        scale["S4"] = dict.fromkeys(scale["S4"])
+    line = texture_line([report])
+    assert line.mark == "uncertain" and "S4 cannot be computed" in line.text
+
+
+def test_counts_that_are_off_at_a_low_threshold_are_named(comparison):
+    """Some percent of all peaks are many, though the tolerance of the few highest is wide."""
+    report = comparison.report(comparison.describe(positive(1)))
+    report["distances"]["peaks"]["worst_threshold"] = 3.0
+    line = texture_line([report])
+    assert line.mark == "bad" and "peaks (2.0 times the tolerance)" in line.text

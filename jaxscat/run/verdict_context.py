@@ -11,12 +11,12 @@ from jaxscat.objectives.target import covariance_scales
 from jaxscat.run.config import Config
 from jaxscat.validation.ending import Ending
 from jaxscat.validation.seeds import SeedValidation
-from jaxscat.validation.summary import Background
+from jaxscat.validation.summary import VerdictContext
 
 
-def build_background(
+def build_verdict_context(
     config: Config, validation: SeedValidation, endings: Iterable[Ending] = ()
-) -> Background:
+) -> VerdictContext:
     """Return what the verdict on the maps of a run needs beside their validation.
 
     Args:
@@ -25,10 +25,11 @@ def build_background(
         endings: how the synthesis of each has ended; none if unknown.
     """
     spec = validation.comparison.reference.measurement.pyramid.spec
-    return Background(
+    return VerdictContext(
         imposed=covariance_scales(spec, config.target.coarsest_nside),
         gaussianized=config.synthesis.gaussianize,
         transform=config.data.transform,
+        form=config.synthesis.form,
         endings=tuple(endings),
     )
 
