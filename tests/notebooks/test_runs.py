@@ -23,7 +23,7 @@ class Run:
         notebook = nbformat.read(notebooks.FOLDER / f"{name}.ipynb", as_version=4)
         # Added at the end, to hear what the kernel knows.
         asked = "print(json.dumps([sys.executable, jaxscat.__file__, jax.config.jax_enable_x64]))"
-        question = f"import json, sys, jax\n{asked}\nprint(json.dumps({question}))"
+        question = f"import json, sys, jax\n{asked}\nprint(json.dumps({question}, default=float))"
         notebook.cells.append(nbformat.v4.new_code_cell(question))
         self.work = notebooks.execute(notebook, folder, settings)
         machine, answers = texts(notebook.cells.pop()).splitlines()

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("jaxscat.inference", "jaxscat.plotting", "jaxscat.validation")
 SETTINGS = {
     "own_map": {"map_file": "", "mask_file": "", "nside": 32, "steps": 100, "seed": 1},
-    "many_seeds": {"nside": 32, "steps": 100, "seeds": 8, "dataset": "cosmic-web"},
+    "many_seeds": {"nside": 32, "steps": 100, "seeds": 16, "dataset": "cosmic-web"},
     "denoise": {"nside": 32, "noise_level": 1.0, "seeds": 4},
     "inference": {
         "nside": 16,
@@ -105,8 +105,9 @@ def test_outputs_are_for_readers_of_any_machine(name):
     shown = "".join(
         text for cell in code_cells(name) for text in notebooks.shown_texts(cell.outputs)
     )
-    for word in (str(ROOT), str(Path.home()), "Traceback", "Warning", "WARNING", "nan"):
+    for word in (str(ROOT), str(Path.home()), "Traceback", "Warning", "WARNING"):
         assert word not in shown
+    assert not re.search(r"\bnan\b", shown)
     images = [
         output.data["image/png"]
         for cell in code_cells(name)
