@@ -31,7 +31,7 @@ extensions = [
 ]
 # Quotes are those of code, to be copied.
 smartquotes = False
-exclude_patterns = ["_build", "_extensions", "notebooks"]
+exclude_patterns = ["_build", "_extensions"]
 
 # The pages are read on a forge, too, which has the same marks: $ for formulas, fences for blocks.
 myst_enable_extensions = ["dollarmath", "deflist"]

@@ -13,7 +13,14 @@ URLS = PROJECT["project"]["urls"]
 HOMES = re.compile(r"https://(?:[\w.-]*github\.com/[\w.-]+/jaxscat|[\w-]+\.github\.io/jaxscat)\b")
 TEXTS = [
     path
-    for pattern in ("*.md", "*.cff", "*.yml", "docs/**/*.md", "docs/**/*.ipynb", ".github/**/*.yml")
+    for pattern in (
+        "*.md",
+        "*.cff",
+        "*.yml",
+        "docs/**/*.md",
+        "experiments/**/*.ipynb",
+        ".github/**/*.yml",
+    )
     for path in sorted(ROOT.glob(pattern))
 ]
 # A badge: an image with a link.

@@ -19,8 +19,8 @@ MODULES = [
 
 
 def entries(folder):
-    """Files and folders at the top of a folder, but markers and those that Python makes."""
-    no_rooms = (".", "__pycache__", "py.typed")
+    """Files and folders at the top of a folder, but markers, notebooks and what Python makes."""
+    no_rooms = (".", "__pycache__", "py.typed", "notebooks")
     return [path for path in folder.iterdir() if not path.name.startswith(no_rooms)]
 
 

@@ -15,6 +15,7 @@ COMMAND is one of
 - signals: runs that get a signal at many moments, and how they end;
 - same-maps: the maps of two checkouts of jaxscat, bit for bit;
 - cosmic-web: the map of that name that is part of the package, made anew;
+- notebooks: what the notebooks show, made anew and stored in them;
 - gallery: the pictures and numbers of the page "What S0 to S4 see";
 - browser: the built pages in headless Chromium, at the width of a desktop and of a phone.
 
@@ -39,6 +40,7 @@ COMMANDS = {
     "inference": "inference",
     "verdicts": "verdicts",
     "cosmic-web": "cosmic_web",
+    "notebooks": "notebooks",
     "gallery": "gallery",
     "browser": "browser",
 }

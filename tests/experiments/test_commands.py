@@ -18,7 +18,7 @@ COMMANDS = [
 
 def test_nothing_else_lies_beside_the_folders():
     found = {path.name for path in (ROOT / "experiments").iterdir()} - {"__pycache__"}
-    assert found == {"foscat_reference", "crosscheck", "benchmarks", "studies"}
+    assert found == {"foscat_reference", "crosscheck", "benchmarks", "studies", "notebooks"}
 
 
 @pytest.mark.parametrize(("folder", "command"), COMMANDS, ids="-".join)
