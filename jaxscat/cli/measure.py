@@ -252,7 +252,9 @@ def measure_files(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said already
         errors = jax.block_until_ready(standard_error(map, pyramid, **how, formula=formula))
-    description = options.description + ("" if found.unit is None else f", in {found.unit}")
+    column = None if options.field is not None else found.place.field
+    description = options.description + ("" if column is None else f", column {column}")
+    description += "" if found.unit is None else f", in {found.unit}"
     pyramid = pyramid.finest(statistics.scales)
     sky = describe_sky(build_footprint(found.mask), pyramid, hidden)
     return StoredStatistics(statistics, errors, pyramid.spec, description, sky), found.unit

@@ -99,7 +99,8 @@ class ProgressLines(Observer):
     def step(self, progress: Any) -> None:
         """Write steps, losses and speed, unless the last line is only seconds old."""
         if self._due() or progress.step == progress.max_steps:
-            self._write(f"  step {progress.step}/{progress.max_steps}  {_describe(progress)}")
+            of = "" if progress.maps == 1 else f" of {progress.maps} maps"
+            self._write(f"  step {progress.step}/{progress.max_steps}{of}  {_describe(progress)}")
 
     def _due(self) -> bool:
         now = time.monotonic()

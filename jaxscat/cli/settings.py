@@ -24,11 +24,15 @@ from jaxscat.run.template import describe_map, format_value, write_template
 
 def settings(
     name: Annotated[
-        str | None, typer.Argument(metavar="[SECTION|SECTION.KEY]", help="Some of them alone.")
+        str | None,
+        typer.Argument(metavar="[SECTION|SECTION.KEY|all]", help="Those to explain."),
     ] = None,
 ) -> None:
-    """Explain the settings of a run: what they may be, what they are by default, what they do."""
+    """List the settings of a run, or explain some: kind, default and meaning."""
     with errors_in_one_line():
+        if name is None:
+            _list()
+            return
         found = _select(name)
         if len(found) == 1:
             for line in _describe_one(found[0]):
@@ -74,10 +78,19 @@ def init(
         say(f"wrote {output}; jaxscat run {output} runs it")
 
 
-def _select(name: str | None) -> list[Setting]:
+def _list() -> None:
+    """Print the names of all settings, by section, and how to have them explained."""
+    known = list_settings()
+    for section, about in describe_sections().items():
+        say(f"[{section}]  {about}")
+        say(f"  {', '.join(one.key for one in known if one.section == section)}")
+    say("jaxscat settings SECTION, SECTION.KEY or all says what they mean.")
+
+
+def _select(name: str) -> list[Setting]:
     """Return all settings, those of a section, or one; `ConfigError` for another name."""
     known = list_settings()
-    if name is None:
+    if name == "all":
         return known
     full = SHORT.get(name.removeprefix("--").replace("_", "-"), name.removeprefix("--"))
     found = [one for one in known if full in (one.section, one.name)]

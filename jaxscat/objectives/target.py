@@ -199,7 +199,8 @@ def positive(sigma: ScatteringCovariance | ReducedCovariance, map: str = "map") 
         if bad:
             raise ValueError(
                 f"{map}: got {bad} of {group.size} coefficients of {name} that {group.dtype} "
-                "cannot hold, expected smaller numbers (a larger unit)"
+                "cannot hold, expected smaller numbers (a larger unit), their logarithm, or "
+                "precision float64"
             )
         bad = int(np.sum(~(group > 0)))
         if bad:

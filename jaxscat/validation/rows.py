@@ -15,7 +15,8 @@ SEES: Mapping[str, str] = {
     "large scales, which have few modes.",
     "correlation_ranges": "The copy test: how much of the original's own structure the map has at "
     "these scales; independent maps are within twice the chance level in 19 of 20 cases.",
-    "power_spectrum_ratio": "Whether there is the right power on average, all multipoles alike.",
+    "power_spectrum_ratio": "Whether there is the right power on average over all multipoles, "
+    "also those where the original has next to none.",
     "power_spectrum_bins": "Power in each bin of multipoles over the original's.",
     "distances.power_spectrum": "Deviations of the power spectrum in shape: bins with l >= 9.",
     "distances.wasserstein": "How far values would have to be moved to get the original's "
@@ -28,8 +29,9 @@ SEES: Mapping[str, str] = {
     "distances.peaks": "How many local maxima rise above each height: clumps.",
     "distances.minima": "How many local minima fall below each depth: voids.",
     "distances.cross_skewness": "Whether the power of one scale follows the field of another.",
-    "scattering": "Coefficients that a synthesis may have been made to have; of a target that "
-    "leaves out coarse scales, S3 and S4 are free there.",
+    "scattering": "Coefficients that a synthesis may have been made to have, at all scales; "
+    "of a target that leaves out coarse scales, S3 and S4 are free there. The verdict goes by the "
+    "scales that count, each by itself (scattering_scales in validation.json, and the figure).",
     "scattering_error": "S1 alone, squared, as in the reference experiment.",
     "scattering_improvement_pct": "How much closer S1 is than that of the start.",
 }

@@ -21,8 +21,8 @@ def copy_verdict(ranges: Sequence[Mapping[str, Any]]) -> str:
         sentences.append(f"The new maps copy the original at {where}.")
     elif len(unclear) < len(ranges):
         sentences.append(
-            "Where it can be told, the correlation with the original is within three times what "
-            "chance gives."
+            "Where it can be told, the maps are no copies: correlations with the original are "
+            "within three times what chance gives, or below 0.1."
         )
     if unclear:
         where = ", ".join(format_multipoles(part) for part in unclear)

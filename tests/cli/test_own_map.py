@@ -183,8 +183,10 @@ def test_init_writes_every_setting_and_fills_in_what_a_file_says(folder, asked):
 
 
 def test_settings_explains_all_a_section_or_one():
-    whole = invoke("settings").stdout
-    assert all(setting.key in whole for setting in list_settings())
+    for whole in (invoke("settings").stdout, invoke("settings", "all").stdout):
+        assert all(setting.key in whole for setting in list_settings())
+    listed = invoke("settings").stdout
+    assert len(listed) < 5000 and "jaxscat settings SECTION, SECTION.KEY or all" in listed
     section = invoke("settings", "gaps").stdout
     assert "[gaps]" in section and "degrees" in section and "[target]" not in section
     assert invoke("settings", "target.mask_order").stdout.splitlines() == [

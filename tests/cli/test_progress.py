@@ -42,8 +42,9 @@ def test_lines_of_many_maps_say_losses_speed_and_time_left():
         observer.step(progress(0, maps=4))
         observer.step(progress(100, maps=4))
     assert console.file.getvalue().splitlines() == [
-        "  step 0/100  0/4 maps done  loss best/median/worst 11 / 12.35 / 13.5  0 maps/min  ? left",
-        "  step 100/100  4/4 maps done  loss best/median/worst 11 / 12.35 / 13.5  "
+        "  step 0/100 of 4 maps  0/4 maps done  loss best/median/worst 11 / 12.35 / 13.5  "
+        "0 maps/min  ? left",
+        "  step 100/100 of 4 maps  4/4 maps done  loss best/median/worst 11 / 12.35 / 13.5  "
         "9.6 maps/min  0:00 left",
     ]
 

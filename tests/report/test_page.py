@@ -170,7 +170,10 @@ def test_what_all_rows_of_a_group_see_stands_once():
 
 def test_the_verdict_names_what_is_beyond_three_standard_deviations():
     text = page().text
-    assert "Copies. No copy: where it can be told, the correlation with the original is" in text
+    assert (
+        "Copies. Where it can be told, the maps are no copies: correlations with the original are"
+        in text
+    )
     assert "At l = 1 to 3 there are too few modes or too few seeds to tell. Mean corr" in text
     listed = "0.1 (chance 0.2) at l = 1 to 3, 0.1 (chance 0.05) at l = 4 to 7."
     assert f"Mean correlation with the original: {listed}" in text

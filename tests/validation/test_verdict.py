@@ -14,8 +14,8 @@ UNCLEAR = [part(16, 31, None), part(32, 32, None, mean=None)]
 
 COPY = "The new maps copy the original at l = 1 (+0.46), l = 2 to 3 (-0.32)."
 NO_COPY = (
-    "No copy: where it can be told, the correlation with the original is within three times what "
-    "chance gives."
+    "Where it can be told, the maps are no copies: correlations with the original are within three "
+    "times what chance gives, or below 0.1."
 )
 OPEN = "At l = 16 to 31, l = 32 there are too few modes or too few seeds to tell."
 
