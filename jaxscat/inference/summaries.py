@@ -96,7 +96,13 @@ class Summary(eqx.Module):
         return coefficients.to_vector()[..., self._chosen(coefficients)]
 
     def names(self, pyramid: Pyramid) -> list[str]:
-        """Return the names of the numbers."""
+        """Return the names of the numbers, in the order in which a call returns them.
+
+        Raises:
+            ValueError: as a call.
+
+        Source: `docs/inference.md`, "Simulations".
+        """
         coefficients = _shape_of(self._measure, pyramid)
         names = coefficients.vector_names()
         return [names[at] for at in self._chosen(coefficients)]
