@@ -28,6 +28,7 @@ from jaxscat.io.maps import load_map as load_map
 from jaxscat.io.maps import load_map_and_mask as load_map_and_mask
 from jaxscat.io.maps import load_mask as load_mask
 from jaxscat.io.maps import save_maps as save_maps
+from jaxscat.io.pixel_order import PixelOrderWarning as PixelOrderWarning
 from jaxscat.io.sky import Sky as Sky
 from jaxscat.io.sky import load_sky as load_sky
 from jaxscat.minimization.checkpoints import Checkpoints as Checkpoints
@@ -209,6 +210,7 @@ __all__ = [
     "normalize",
     "Objective",
     "Parametrization",
+    "PixelOrderWarning",
     "Pixels",
     "PolarizationNoise",
     "PolarizationTransform",

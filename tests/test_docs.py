@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import jaxscat
+import jaxscat.inference
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 SOURCES = sorted((ROOT / "jaxscat").rglob("*.py"))
@@ -98,3 +101,27 @@ def test_every_link_leads_to_a_file_and_to_one_of_its_headings(page):
         if anchor:
             names = [re.sub(r"[^\w -]", "", name.lower()) for name in headings(target, "+")]
             assert anchor in [name.replace(" ", "-") for name in names], link
+
+
+def described(kind):
+    """The docstring of a public function or class, and of the methods that a class adds."""
+    yield kind.__name__, inspect.getdoc(kind)
+    if inspect.isclass(kind):
+        for name, method in inspect.getmembers(kind):
+            own = (getattr(method, "__module__", None) or "").startswith("jaxscat")
+            if own and inspect.isroutine(method) and not name.startswith("_"):
+                yield f"{kind.__name__}.{name}", inspect.getdoc(method)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        jaxscat.ScatteringCovariance,
+        jaxscat.ReducedCovariance,
+        jaxscat.FieldCovariances,
+        *(found for found in vars(jaxscat.inference).values() if callable(found)),
+    ],
+    ids=lambda kind: kind.__name__,
+)
+def test_coefficients_and_inference_say_where_they_are_explained(kind):
+    assert [name for name, text in described(kind) if "Source:" not in (text or "")] == []

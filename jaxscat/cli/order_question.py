@@ -10,16 +10,32 @@ from typing import Any
 from jaxscat.cli.console import BAD_INPUT, Commands, fail, show_line
 from jaxscat.run.pixel_orders import UnknownOrder
 
-_WORDS: list[str] = []  # a command is one process
+
+class _OrderToChoose(Exception):
+    """Ends a command; the group of commands, which knows the words, says by which others."""
+
+    def __init__(self, error: UnknownOrder) -> None:
+        super().__init__(str(error))
+        self.option = error.option
 
 
 class CommandsWithWords(Commands):
-    """A group of commands that know the words of the command line."""
+    """A group of commands that know the words of the command line: the `obj` of their context."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Keep the words, and parse them."""
-        _WORDS[:] = args
+        ctx.obj = tuple(args)
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; where it is left to choose an order, show the two that say it."""
+        try:
+            return super().invoke(ctx)
+        except _OrderToChoose as choice:
+            show_line(f"error: {choice}, by one of these:")
+            for command in commands_with_orders(ctx.obj, choice.option):
+                show_line(f"  {command}")
+        fail("", BAD_INPUT)
 
 
 @contextmanager
@@ -28,10 +44,7 @@ def orders_to_choose() -> Iterator[None]:
     try:
         yield
     except UnknownOrder as error:
-        show_line(f"error: {error}, by one of these:")
-        for command in commands_with_orders(_WORDS, error.option):
-            show_line(f"  {command}")
-        fail("", BAD_INPUT)
+        raise _OrderToChoose(error) from None
 
 
 def commands_with_orders(words: Sequence[str], option: str) -> list[str]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxscat.inference.storage import Simulations
 from jaxscat.maps import check_flag, describe, to_numpy
 
+# Coefficients with less of a combination than this share of the largest part are not named.
+_PART = 0.1
+_LISTED = 8
+
 
 class Covariance(NamedTuple):
-    """A covariance estimated from simulations.
+    """A covariance estimated from simulations, as `covariance` returns it, in float64.
 
     Attributes:
         matrix: the estimate, shrunk if that was asked for.
@@ -26,6 +31,8 @@ class Covariance(NamedTuple):
         condition: largest over smallest eigenvalue of the correlation matrix.
         shrinkage: weight of the diagonal in `matrix`, from 0 to 1.
         simulations: number of vectors.
+
+    Source: `docs/inference.md`, "Covariance".
     """
 
     matrix: Float[np.ndarray, "n n"]
@@ -51,7 +58,8 @@ def covariance(vectors: ArrayLike | Simulations, *, shrinkage: bool = False) -> 
 
     Raises:
         ValueError: no more simulations than coefficients and two (two simulations with shrinkage),
-            numbers that are not finite, or a coefficient that is the same in all simulations.
+            numbers that are not finite, or coefficients that are the same in all simulations or
+            follow from each other, which are named.
 
     Examples:
         >>> import numpy as np
@@ -76,12 +84,13 @@ def covariance(vectors: ArrayLike | Simulations, *, shrinkage: bool = False) -> 
         )
     mean = values.mean(0)
     spread = values.std(0, ddof=1)
-    still = np.flatnonzero(~(spread > 4 * np.finfo(float).eps * np.abs(mean)))
+    names = vectors.names if isinstance(vectors, Simulations) else None
+    still = np.flatnonzero(~(spread > 4 * rounding * np.abs(mean)))
     if still.size:
-        names = vectors.names if isinstance(vectors, Simulations) else None
-        which = f"{still[0]}" if names is None else f"{still[0]} ({names[still[0]]})"
         raise ValueError(
-            f"vectors: got coefficient {which} the same in all simulations, expected it left out"
+            f"vectors: got the same in all simulations (within rounding) for "
+            f"{list_coefficients(still, names)}, expected coefficients that scatter: leave these "
+            "out, as a Summary of other groups does"
         )
     scaled = (values - mean) / spread
     correlation = scaled.T @ scaled / (count - 1)
@@ -90,16 +99,25 @@ def covariance(vectors: ArrayLike | Simulations, *, shrinkage: bool = False) -> 
     eigenvalues = scipy.linalg.eigvalsh(correlation)
     # What rounding of the vectors adds to the eigenvalues.
     floor = size * (rounding * np.abs(mean) / spread).max() ** 2 + size * np.finfo(float).eps
+    hartlap = 1.0 if shrinkage else (count - size - 2) / (count - 1)
+    root = _inverse_root(correlation)
+    if root is None:
+        raise ValueError(
+            "vectors: got coefficients that follow from each other: "
+            f"{list_coefficients(redundant(correlation), names)}, expected independent ones: leave "
+            "redundant ones out (a Summary, or to_vector of coefficients, has none), use fewer, or "
+            f"more simulations{'' if shrinkage else ', or shrinkage=True'}"
+        )
     if eigenvalues[0] < floor:
         warnings.warn(
             "covariance: some combination of coefficients scatters no more than rounding (smallest "
             f"eigenvalue of the correlations {eigenvalues[0]:.1g}, of rounding {floor:.1g}), and "
-            "its inverse is not to be trusted; leave redundant coefficients out (as to_vector "
-            "does), measure in float64, or use shrinkage=True",
+            "its inverse is not to be trusted: "
+            f"{list_coefficients(redundant(correlation), names)}; leave redundant coefficients out "
+            "(as to_vector does), measure in float64, or use shrinkage=True",
             stacklevel=2,
         )
-    hartlap = 1.0 if shrinkage else (count - size - 2) / (count - 1)
-    precision = hartlap * _inverse(correlation) / np.outer(spread, spread)
+    precision = hartlap * (root @ root.T) / np.outer(spread, spread)
     return Covariance(
         matrix=correlation * np.outer(spread, spread),
         precision=precision,
@@ -111,15 +129,24 @@ def covariance(vectors: ArrayLike | Simulations, *, shrinkage: bool = False) -> 
     )
 
 
-def precision_of(given: Any, size: int | None = None) -> Float[np.ndarray, "n n"]:
-    """Return the inverse of a covariance that is given as `Covariance` or as a matrix.
+def precision_of(
+    given: Any, size: int, names: Sequence[str] | None = None
+) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
+    """Return the inverse of a covariance, and a root whose product with its transpose that is.
+
+    Args:
+        given: a `Covariance`, or a matrix.
+        size: number of coefficients that it has to have.
+        names: of the coefficients, for messages.
 
     Raises:
         ValueError: it is no symmetric positive definite matrix, or not of `size` coefficients.
     """
     if isinstance(given, Covariance):
-        precision = given.precision
+        matrix, precision, factor = given.matrix, given.precision, given.hartlap
+        spread = np.sqrt(np.diag(matrix))
     else:
+        precision, factor = None, 1.0
         matrix = to_numpy(given, name="covariance")
         square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and matrix.size
         if matrix.dtype.kind not in "iuf" or not square:
@@ -129,30 +156,54 @@ def precision_of(given: Any, size: int | None = None) -> Float[np.ndarray, "n n"
             )
         matrix = matrix.astype(np.float64)
         spread = np.sqrt(np.maximum(np.diag(matrix), 0))
-        if not np.isfinite(matrix).all() or not (spread > 0).all():
-            raise ValueError("covariance: got one without positive finite variances")
+        still = np.flatnonzero(~(np.isfinite(matrix).all(axis=0) & (spread > 0)))
+        if still.size:
+            raise ValueError(
+                "covariance: got one without positive finite variances: "
+                f"{list_coefficients(still, names if len(matrix) == size else None)}"
+            )
         scaled = matrix / np.outer(spread, spread)
         if np.abs(scaled - scaled.T).max() > 1e-6:
             raise ValueError("covariance: got a matrix that is not symmetric")
-        try:
-            precision = _inverse(scaled) / np.outer(spread, spread)
-        except np.linalg.LinAlgError:
-            raise ValueError(
-                "covariance: got a matrix that is not positive definite, expected one that is"
-            ) from None
-    if size is not None and len(precision) != size:
+    if len(matrix) != size:
         raise ValueError(
-            f"covariance: got one of {len(precision)} coefficients, expected {size} as the "
+            f"covariance: got one of {len(matrix)} coefficients, expected {size} as the "
             "jacobian has"
         )
-    return precision
+    correlation = matrix / np.outer(spread, spread)
+    root = _inverse_root(correlation)
+    if root is None:
+        raise ValueError(
+            "covariance: got a matrix that is not positive definite (within rounding), because of "
+            f"{list_coefficients(redundant(correlation), names)}, expected independent "
+            "coefficients: use fewer of them (a Summary has no redundant ones), more simulations, "
+            "or covariance(..., shrinkage=True)"
+        )
+    root = np.sqrt(factor) * root / spread[:, None]
+    return root @ root.T if precision is None else precision, root
 
 
-def _inverse(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """Return the symmetric inverse of a positive definite matrix."""
-    factor = scipy.linalg.cho_factor(matrix)
-    inverse = scipy.linalg.cho_solve(factor, np.eye(len(matrix)))
-    return (inverse + inverse.T) / 2
+def redundant(correlation: Float[np.ndarray, "n n"]) -> Int[np.ndarray, " k"]:
+    """Return which coefficients are part of the combination that scatters least of all."""
+    combination = np.abs(np.linalg.eigh(correlation)[1][:, 0])
+    return np.flatnonzero(combination > _PART * combination.max())
+
+
+def list_coefficients(which: Sequence[int] | np.ndarray, names: Sequence[str] | None) -> str:
+    """Return coefficients by their positions and names, for messages; no more than eight."""
+    listed = [f"{at}" if names is None else f"{at} ({names[at]})" for at in which[:_LISTED]]
+    more = len(which) - len(listed)
+    rest = f" and {more} more" if more else ""
+    return f"coefficient{'s' * (len(which) > 1)} {', '.join(listed)}{rest}"
+
+
+def _inverse_root(correlation: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"] | None:
+    """Return a root of the inverse of a matrix of unit diagonal; None of a singular one."""
+    # Rounding can make a singular matrix positive definite.
+    if scipy.linalg.eigvalsh(correlation)[0] <= len(correlation) * np.finfo(float).eps:
+        return None
+    lower = scipy.linalg.cholesky(correlation, lower=True)
+    return scipy.linalg.solve_triangular(lower, np.eye(len(lower)), lower=True).T
 
 
 def _ledoit_wolf(scaled: Float[np.ndarray, "simulation n"]) -> float:

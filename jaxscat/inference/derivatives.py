@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -13,37 +12,40 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from jaxscat.inference.convergence import share_of_length, warn_of_derivatives
 from jaxscat.inference.sources import check_drawn, check_seeds, check_simulator
 from jaxscat.inference.summaries import (
     SummaryFunction,
     as_vector,
     check_summary,
+    hiding_mask,
     summarize,
     summary_names,
 )
 from jaxscat.maps import describe, is_integer, to_numpy
-from jaxscat.operators.batching import map_in_groups
+from jaxscat.operators.batching import fill_rows, map_in_groups
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.reasons import reason_of
 
 Method = Literal["forward", "differences"]
-# Share of the squared length of a derivative above which noise or steps are worth a warning.
-_TOLERANCE = 0.05
 
 
 class Jacobian(NamedTuple):
-    """Derivatives of the mean of a summary by parameters.
+    """Derivatives of the mean of a summary by parameters, as `jacobian` returns them, in float64.
 
     Attributes:
-        values: mean over the seeds.
+        values: mean over the seeds, in the unit of a coefficient over that of a parameter.
         errors: standard errors of the mean.
         each: derivatives of every seed.
         names: of the coefficients.
         seeds: of the simulations.
         noise: of every parameter, the share of the squared length of its derivative that is noise
-            of the mean; lengths are in standard deviations of the coefficients.
+            of the mean; lengths are in standard deviations of the coefficients. Zero of a parameter
+            without effect.
         step_change: of differences, how much halving the step changes every derivative, as a share
             of its length; None of forward derivatives.
+
+    Source: `docs/inference.md`, "Derivatives".
     """
 
     values: Float[np.ndarray, "coefficient parameter"]
@@ -68,8 +70,9 @@ def jacobian(
 ) -> Jacobian:
     """Estimate the derivatives of the mean of a summary by the parameters of a simulator.
 
-    Warns of parameters whose derivative is not converged in seeds (noise is more than 5 % of its
-    squared length) or in steps (halving them changes it by more than 5 %).
+    Warns of parameters without any effect, and of those whose derivative is not converged in seeds
+    (noise is more than 5 % of its squared length) or in steps (halving them changes it by more than
+    5 %).
 
     Args:
         simulator: function of parameters `[parameter]` and an integer seed that returns a NESTED
@@ -132,13 +135,10 @@ def jacobian(
         )
     values, errors = each.mean(0), each.std(0, ddof=1) / np.sqrt(chosen.size)
     spread = vectors.std(0, ddof=1)
-    noise = (_length(errors, spread) / _length(values, spread)) ** 2
-    change = None
-    if coarse is not None:
-        change = _length(values - coarse.mean(0), spread) / _length(values, spread)
-    found = Jacobian(values, errors, each, names, chosen, noise, change)
-    _warn(found)
-    return found
+    noise = share_of_length(errors, values, spread) ** 2
+    change = None if coarse is None else share_of_length(values - coarse.mean(0), values, spread)
+    warn_of_derivatives(each, noise, change)
+    return Jacobian(values, errors, each, names, chosen, noise, change)
 
 
 def check_point(parameters: Any) -> Float[np.ndarray, " parameter"]:
@@ -187,8 +187,8 @@ def _forward(
     point = jnp.asarray(at, pyramid.spec.dtype)
     for start in range(0, seeds.size, size):
         some = seeds[start : start + size]
-        full = np.concatenate([some, np.full(size - some.size, some[-1])]).astype(np.int32)
-        pair = _forward_chunk((simulator, summary), jnp.asarray(full), point, pyramid)
+        full = jnp.asarray(fill_rows(some, size).astype(np.int32))
+        pair = _forward_chunk((simulator, summary), full, point, pyramid)
         found.append([np.asarray(part, np.float64)[: some.size] for part in pair])
     vectors, slopes = zip(*found, strict=True)
     return np.concatenate(vectors), np.concatenate(slopes)
@@ -239,14 +239,14 @@ def _differences(
         for seed in seeds:
             for point in points:
                 name = f"simulator: the map of seed {seed} at {point}"
-                yield check_drawn(simulator(point, int(seed)), pyramid.spec, name)
+                yield check_drawn(simulator(point, int(seed)), pyramid.spec, name, mask)
 
-    maps, found = draw(), []
+    maps, found, mask = draw(), [], hiding_mask(summary)
     for start in range(0, seeds.size, size):
         some = min(size, seeds.size - start)
         chunk = np.stack([next(maps) for _ in range(some * len(points))])
-        padding = np.repeat(chunk[-1:], (size - some) * len(points), axis=0)
-        vectors = summarize(summary, jnp.concatenate([chunk, padding]), pyramid)
+        full = jnp.asarray(fill_rows(chunk, size * len(points)))
+        vectors = summarize(summary, full, pyramid)
         found.append(np.asarray(vectors, np.float64)[: len(chunk)])
     sides = np.concatenate(found).reshape(seeds.size, at.size, 4, -1)
     fine = (sides[:, :, 0] - sides[:, :, 1]) / steps[:, None]
@@ -265,32 +265,3 @@ def _check_steps(steps: Any, at: np.ndarray) -> Float[np.ndarray, " parameter"]:
     if not (np.isfinite(widths).all() and (widths > 0).all()):
         raise ValueError(f"steps: got {steps!r}, expected positive numbers")
     return np.broadcast_to(widths, at.shape).astype(np.float64)
-
-
-def _length(
-    derivatives: Float[np.ndarray, "coefficient parameter"],
-    spread: Float[np.ndarray, " coefficient"],
-) -> Float[np.ndarray, " parameter"]:
-    """Return lengths in units of the spread; what does not scatter does not count."""
-    known = spread > 0
-    scaled = derivatives[known] / spread[known, None]
-    return np.sqrt((scaled**2).sum(0)) + np.finfo(float).tiny
-
-
-def _warn(found: Jacobian) -> None:
-    for parameter, noise in enumerate(found.noise):
-        if noise > _TOLERANCE:
-            warnings.warn(
-                f"jacobian: not converged in seeds: {100 * noise:.2g} % of the squared derivative "
-                f"by parameter {parameter} is noise, which makes Fisher matrices too large; use "
-                f"more than the {found.seeds.size} seeds",
-                stacklevel=3,
-            )
-    for parameter, change in enumerate([] if found.step_change is None else found.step_change):
-        if change > _TOLERANCE:
-            warnings.warn(
-                f"jacobian: not converged in steps: halving the step of parameter {parameter} "
-                f"changes its derivative by {100 * change:.2g} %; use a smaller step (or a larger "
-                "one, if rounding of the simulator dominates)",
-                stacklevel=3,
-            )

@@ -52,7 +52,7 @@ class GaussianMaps(eqx.Module):
     def of(
         cls, nside: int, *, lmax: int | None = None, dtype: DTypeLike = np.float32
     ) -> "GaussianMaps":
-        """Build the tables of an nside.
+        """Build the tables with which maps of an nside are drawn, once for all spectra and seeds.
 
         Args:
             nside: of the maps, 2 to 256.
@@ -62,6 +62,8 @@ class GaussianMaps(eqx.Module):
 
         Raises:
             ValueError: an nside or a last multipole without tables, or another type.
+
+        Source: `docs/inference.md`, "Simulations".
         """
         nside = check_nside(nside)
         if not 2 <= nside <= LARGEST_NSIDE:
@@ -83,14 +85,20 @@ class GaussianMaps(eqx.Module):
         )
 
     def __call__(self, spectrum: Float[ArrayLike, " l"], seed: ArrayLike) -> Float[Array, " p"]:
-        """Draw a NESTED map.
+        """Draw a Gaussian map of a spectrum, differentiable by it.
 
         Args:
             spectrum: C_l for l = 0 to `lmax`, in map units squared (sr), from 0 up.
-            seed: an integer, or a key of JAX.
+            seed: an integer, or a key of JAX; the same one gives the same random numbers for every
+                spectrum.
+
+        Returns:
+            NESTED map, in the type of the tables and the unit whose square the spectrum has.
 
         Raises:
             ValueError: a spectrum of another length.
+
+        Source: `docs/inference.md`, "Simulations".
         """
         powers = jnp.asarray(spectrum, self.tables.legendre.dtype)
         if powers.shape != (self.lmax + 1,):

@@ -17,6 +17,10 @@ from jaxscat.maps import check_kind, describe, to_numpy
 Estimator = Literal["standard", "compressed", "combined"]
 # Share of noise in a Fisher matrix above which it is worth a warning.
 _NOISE = 0.05
+_SAME_EFFECT = (
+    "jacobian: got a derivative by parameter {} that is zero or follows from those before, "
+    "expected independent parameters: leave out what has no effect of its own on the summary"
+)
 
 
 def fisher(
@@ -43,7 +47,8 @@ def fisher(
 
     Raises:
         ValueError: shapes that do not match, a covariance that is not positive definite, or another
-            estimator than "standard" without the derivatives of four seeds.
+            estimator than "standard" without the derivatives of four seeds, or of parameters whose
+            derivatives are not independent (of which "standard" warns).
 
     Examples:
         >>> import numpy as np
@@ -58,10 +63,18 @@ def fisher(
         raise ValueError(
             f"estimator: got {estimator!r}, expected 'standard', 'compressed' or 'combined'"
         )
-    values, precision = _check_both(jacobian, covariance)
+    values, precision, root = _check_both(jacobian, covariance)
     standard = _symmetric(values.T @ precision @ values)
+    lost = _not_told_apart(root.T @ values)
     if estimator == "standard":
-        if isinstance(jacobian, Jacobian):
+        if lost is not None:
+            warnings.warn(
+                f"fisher: the derivative by parameter {lost} is zero or follows from those before: "
+                "the matrix has no inverse; leave parameters without an effect of their own out, "
+                "or add a prior",
+                stacklevel=2,
+            )
+        elif isinstance(jacobian, Jacobian):
             _warn_of_noise(standard, fisher_noise(jacobian, covariance))
         return standard
     if not isinstance(jacobian, Jacobian) or len(jacobian.each) < 4:
@@ -69,6 +82,8 @@ def fisher(
             f"estimator: got {estimator!r} for derivatives without those of four seeds, expected "
             "'standard', or the result of jacobian()"
         )
+    if lost is not None:
+        raise ValueError(_SAME_EFFECT.format(lost))
     compressed = _compressed(jacobian.each, precision)
     if estimator == "compressed":
         return compressed
@@ -93,7 +108,7 @@ def fisher_noise(
     Source: `docs/inference.md`, "Fisher matrix".
     """
     check_kind(jacobian, Jacobian, "jacobian", "the result of jacobian(), with all seeds")
-    values, precision = _check_both(jacobian, covariance)
+    values, precision, _ = _check_both(jacobian, covariance)
     deviations = jacobian.each - values
     count = len(deviations)
     products = np.einsum("sia,ij,sjb->ab", deviations, precision, deviations, optimize=True)
@@ -127,27 +142,36 @@ def moped(
     Source: Heavens, Jimenez & Lahav 2000, MNRAS 317, 965, equations 11 and 14;
     `docs/inference.md`, "Compression".
     """
-    values, precision = _check_both(jacobian, covariance)
-    root = scipy.linalg.cholesky(precision, lower=True)
+    values, _, root = _check_both(jacobian, covariance)
     white = root.T @ values  # derivatives of uncorrelated numbers of unit variance
-    lengths = np.linalg.norm(white, axis=0)
+    lost = _not_told_apart(white)
+    if lost is not None:
+        raise ValueError(_SAME_EFFECT.format(lost))
     # Gram and Schmidt's directions, by reflections, which are stable.
     directions, components = np.linalg.qr(white)
-    kept = np.abs(np.diag(components))
-    lost = np.flatnonzero(~(kept > 1e-7 * lengths))
-    if lost.size or len(components) < values.shape[1]:
-        which = int(lost[0]) if lost.size else len(components)
-        raise ValueError(
-            f"jacobian: got a derivative by parameter {which} that is zero or follows from those "
-            "before, expected independent parameters"
-        )
     return root @ (directions * np.sign(np.diag(components)))
+
+
+def _not_told_apart(white: Float[np.ndarray, "coefficient parameter"]) -> int | None:
+    """Return the first parameter whose derivative is zero or follows from those before, or None.
+
+    Args:
+        white: derivatives of uncorrelated numbers of unit variance.
+    """
+    lengths = np.linalg.norm(white, axis=0)
+    kept = np.abs(np.diag(np.linalg.qr(white)[1]))
+    lost = np.flatnonzero(~(kept > 1e-7 * lengths[: kept.size]))
+    if lost.size:
+        return int(lost[0])
+    return kept.size if kept.size < lengths.size else None
 
 
 def _check_both(
     jacobian: Any, covariance: Any
-) -> tuple[Float[np.ndarray, "coefficient parameter"], Float[np.ndarray, "n n"]]:
-    """Return derivatives and precision in float64.
+) -> tuple[
+    Float[np.ndarray, "coefficient parameter"], Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]
+]:
+    """Return derivatives, precision and a root of it in float64.
 
     Raises:
         ValueError: as `fisher`.
@@ -161,7 +185,8 @@ def _check_both(
         )
     if not np.isfinite(values).all():
         raise ValueError("jacobian: got numbers that are not finite, expected finite ones")
-    return values.astype(np.float64), precision_of(covariance, len(values))
+    names = jacobian.names if isinstance(jacobian, Jacobian) else None
+    return values.astype(np.float64), *precision_of(covariance, len(values), names)
 
 
 def _compressed(
@@ -187,7 +212,7 @@ def _geometric_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _warn_of_noise(standard: np.ndarray, noise: np.ndarray) -> None:
     try:
         share = float(scipy.linalg.eigvalsh(noise, standard)[-1])
-    except np.linalg.LinAlgError:  # parameters that are not told apart
+    except np.linalg.LinAlgError:  # parameters that are hardly told apart, of which fisher warns
         return
     if share > _NOISE:
         warnings.warn(

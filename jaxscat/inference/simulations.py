@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,15 @@ from jaxscat.inference.storage import (
     load_simulations,
     save_simulations,
 )
-from jaxscat.inference.summaries import SummaryFunction, check_summary, summarize, summary_names
+from jaxscat.inference.summaries import (
+    SummaryFunction,
+    check_summary,
+    hiding_mask,
+    summarize,
+    summary_names,
+)
 from jaxscat.maps import check_callable, is_integer
+from jaxscat.operators.batching import fill_rows
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
 from jaxscat.statistics.storage import spec_differences
 
@@ -48,7 +55,8 @@ def measure_many(
 
     With a `path`, what is measured is written there from time to time, at the end, and when the
     work is interrupted or fails; the same call then continues with the first map that is missing.
-    To continue, the first map is measured again, and has to have the stored vector.
+    To continue, the first map is measured again, and has to have the stored vector. A `.zarr` store
+    can be lost to a process that is killed (see `save_simulations`); a `.npz` file cannot.
 
     Args:
         maps: NESTED maps `[simulation, npix]`, an iterator of maps, or a simulator: a function of
@@ -61,7 +69,7 @@ def measure_many(
             `jaxscat.measure`; None for `Summary()`, isotropic means of S1 to S4.
         path: `.npz` file, or `.zarr` store (needs `jaxscat[xarray]`), to write and to continue; a
             longer list of seeds continues a finished one.
-        chunk_size: number of maps measured at once.
+        chunk_size: number of maps measured at once, at most; of fewer maps, their number.
         progress: called with the number of maps measured and the total (None if not known).
 
     Returns:
@@ -105,8 +113,9 @@ class _Work:
         self, source: Source, summary: SummaryFunction, pyramid: Pyramid, chunk_size: int
     ) -> None:
         self.source, self.summary, self.pyramid = source, summary, pyramid
-        self.chunk_size = chunk_size
+        self.chunk_size = chunk_size if source.total is None else _rows_of(source.total, chunk_size)
         self.names = summary_names(summary, pyramid)
+        self.mask = hiding_mask(summary)
         self.vectors: list[Float[np.ndarray, "chunk coefficient"]] = []
         self.done = 0
         self._walk: Iterator[Any] | None = None
@@ -137,25 +146,37 @@ class _Work:
                 raise ValueError(f"path: got simulations of other {name}, expected the given ones")
         self._walk = source.walk(0)
         try:
-            first = self._measure([self._next_checked(0)])
+            first = self._next_checked(0)
         except StopIteration:
             raise ValueError(_NO_MAPS) from None
+        if source.seeds is None and source.total is None:
+            self._skip(count)
+        else:
+            self._walk = None
+        first = self._measure([first])
         close = _SAME * np.abs(stored.vectors[0]).max()
         if not np.allclose(first[0], stored.vectors[0], rtol=_SAME, atol=_SAME * close):
             raise ValueError(
                 "path: got simulations whose first vector is another one, expected those of the "
                 "same maps and the same summary (or another path)"
             )
-        if self.source.seeds is None and self.source.total is None:
-            # Of an iterator, what was measured before has to be taken out.
-            there = 1 + sum(1 for _ in islice(self._walk, count - 1))
-            if there < count:
-                raise ValueError(
-                    f"path: got {count} simulations, expected at most the {there} of the iterator"
-                )
-        else:
-            self._walk = None
         self.vectors, self.done = [stored.vectors], count
+
+    def _skip(self, count: int) -> None:
+        """Take out of an iterator, after its first map, what was measured before.
+
+        Raises:
+            ValueError: it ends before.
+        """
+        assert self._walk is not None
+        there = 1 + sum(1 for _ in islice(self._walk, count - 1))
+        if there < count:
+            raise ValueError(
+                f"path: got {count} simulations, expected at most the {there} of the iterator"
+            )
+        ahead = list(islice(self._walk, self.chunk_size))
+        self._walk = chain(ahead, self._walk)
+        self.chunk_size = _rows_of(count + len(ahead), self.chunk_size)
 
     def finish(self, file: Path | None, progress: Callable[..., Any] | None) -> Simulations:
         """Measure the maps that are missing, and return all vectors."""
@@ -164,6 +185,8 @@ class _Work:
             self._walk = self.source.walk(self.done)
         try:
             while maps := self._next_chunk():
+                if not self.done:  # an iterator may end here
+                    self.chunk_size = _rows_of(len(maps), self.chunk_size)
                 self.vectors.append(self._measure(maps))
                 self.done += len(maps)
                 if file is not None and time.monotonic() - last > _SAVE_SECONDS:
@@ -200,11 +223,11 @@ class _Work:
 
     def _next_checked(self, at: int) -> Float[np.ndarray, " p"]:
         assert self._walk is not None
-        return check_drawn(next(self._walk), self.pyramid.spec, f"maps[{at}]")
+        return check_drawn(next(self._walk), self.pyramid.spec, f"maps[{at}]", self.mask)
 
     def _measure(self, maps: list[Float[np.ndarray, " p"]]) -> Float[np.ndarray, "chunk n"]:
         # The last chunk is filled up, so that one program serves all.
-        full = jnp.stack(maps + maps[-1:] * (self.chunk_size - len(maps)))
+        full = jnp.asarray(fill_rows(np.stack(maps), self.chunk_size))
         vectors = np.array(summarize(self.summary, full, self.pyramid))[: len(maps)]
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if bad.size:
@@ -213,6 +236,14 @@ class _Work:
                 "expected finite ones"
             )
         return vectors
+
+
+def _rows_of(count: int, chunk_size: int) -> int:
+    """Return the size of chunks for a number of maps: that number, if it is less.
+
+    With one map more if it is odd and above three, since odd chunks have no small groups.
+    """
+    return min(chunk_size, count + count % 2 if count > 3 else count)
 
 
 def _begins_with(wanted: np.ndarray | None, stored: np.ndarray | None) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxscat.io.precision import in_precision, large_mean
-from jaxscat.maps import check_callable, check_map, describe, is_integer, to_numpy
+from jaxscat.maps import check_callable, check_map, cover_hidden, describe, is_integer, to_numpy
 from jaxscat.operators.spec import PyramidSpec
 
 _EXPECTED = "an array [simulation, npix], an iterator of maps, or a function of a seed"
@@ -88,12 +88,18 @@ def check_simulator(simulator: Any, arguments: int, name: str) -> Callable[..., 
     return simulator
 
 
-def check_drawn(map: Any, spec: PyramidSpec, name: str) -> Float[np.ndarray, " p"]:
+def check_drawn(
+    map: Any, spec: PyramidSpec, name: str, mask: np.ndarray | None = None
+) -> Float[np.ndarray, " p"]:
     """Check a map and bring it into the type of the pyramid.
+
+    Pixels without weight in a mask, if one is given, may hold anything.
 
     Raises:
         ValueError: as `check_map`; or its mean is so large that float32 would lose digits.
     """
+    if mask is not None:
+        map = cover_hidden(map, mask, name=name)
     found = check_map(map, name=name, nside=spec.nside, cells=spec.cell_count, allow_constant=True)
     found = in_precision(found, spec.dtype, name)
     if found.dtype != np.dtype(spec.dtype):

@@ -18,20 +18,23 @@ from jaxscat.io.xarray_writing import write_dataset
 from jaxscat.maps import check_kind, check_path
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.reasons import reason_of
+from jaxscat.statistics.storage import spec_of
 
 CONTENT, VERSION = "simulations", 1
 _HEADER = "jaxscat"  # attribute of zarr stores
 
 
 class Simulations(NamedTuple):
-    """The vectors of simulations, and what they are simulations of.
+    """The vectors of simulations, and what they are simulations of, as `measure_many` returns them.
 
     Attributes:
-        vectors: one row for each simulation.
+        vectors: one row for each simulation, in the precision of the pyramid.
         names: of the columns.
         seeds: of the simulations, or None if the maps were given.
-        parameters: of the simulations, or None.
+        parameters: of the simulations, in float64, or None.
         spec: of the pyramid with which they were measured.
+
+    Source: `docs/inference.md`, "Simulations".
     """
 
     vectors: Float[np.ndarray, "simulation coefficient"]
@@ -42,7 +45,12 @@ class Simulations(NamedTuple):
 
 
 def save_simulations(path: str | os.PathLike[str], simulations: Simulations) -> None:
-    """Write simulations to a `.npz` file or (with `jaxscat[xarray]`) a `.zarr` store, atomically.
+    """Write simulations to a `.npz` file or (with `jaxscat[xarray]`) a `.zarr` store.
+
+    A `.npz` file is replaced atomically. A store is a folder, which takes two renames: the former
+    one goes, the new one comes. A process that is killed between them (not one that is interrupted
+    or fails) leaves no store at `path`; both are whole in a hidden folder `.NAME.*` beside it, the
+    new one as `NAME` and the former one as `replaced`.
 
     Args:
         path: file or store to write; one that is there is replaced once the new one is complete.
@@ -92,7 +100,7 @@ def load_simulations(path: str | os.PathLike[str]) -> Simulations:
                 raise ValueError(f"{name}: got {len(array)}, expected {len(vectors)}")
         if vectors.ndim != 2 or vectors.shape[1] != len(names):
             raise ValueError(f"vectors: got shape {vectors.shape} for {len(names)} names")
-        spec = PyramidSpec(**{name: _plain(value) for name, value in header["spec"].items()})
+        spec = spec_of(header)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"path: got {path}, whose header and arrays do not fit this version of jaxscat "
@@ -162,8 +170,3 @@ def _read_zarr(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if header.get("content") != CONTENT or header.get("format") != VERSION:
         raise ValueError(f"path: got {path}, expected {CONTENT} of format {VERSION}")
     return header, arrays
-
-
-def _plain(value: Any) -> Any:
-    """Convert JSON lists to tuples: a spec has to be hashable."""
-    return tuple(map(_plain, value)) if isinstance(value, list) else value

@@ -40,10 +40,11 @@ class Summary(eqx.Module):
         reduction: angular reduction; None for all orientations.
         pair_scales: number of scales, from the finest, at which S3 and S4 are measured; None for
             all.
-        mask: weights of the pixels, `[p]`, or None.
-        hidden: what becomes of pixels of weight zero: "exclude" or "include" (see
-            `jaxscat.measure`). Which scales "interior" leaves is not known while many maps are
-            measured together.
+        mask: weights of the pixels, `[p]`, or None. Where they are zero maps may hold anything,
+            UNSEEN and NaN included.
+        hidden: what becomes of pixels of weight zero: "exclude" or "include", which reads them
+            after all (see `jaxscat.measure`). Which scales "interior" leaves is not known while
+            many maps are measured together.
 
     Examples:
         >>> import jaxscat, numpy as np
@@ -95,7 +96,13 @@ class Summary(eqx.Module):
         return coefficients.to_vector()[..., self._chosen(coefficients)]
 
     def names(self, pyramid: Pyramid) -> list[str]:
-        """Return the names of the numbers."""
+        """Return the names of the numbers, in the order in which a call returns them.
+
+        Raises:
+            ValueError: as a call.
+
+        Source: `docs/inference.md`, "Simulations".
+        """
         coefficients = _shape_of(self._measure, pyramid)
         names = coefficients.vector_names()
         return [names[at] for at in self._chosen(coefficients)]
@@ -129,6 +136,13 @@ def check_summary(summary: Any) -> SummaryFunction:
         return Summary()
     check_callable(summary, 2, "summary", _EXPECTED)
     return summary
+
+
+def hiding_mask(summary: SummaryFunction) -> np.ndarray | None:
+    """Return the mask whose pixels of weight zero a summary does not read, or None."""
+    if not isinstance(summary, Summary) or summary.mask is None or summary.hidden == "include":
+        return None
+    return np.asarray(summary.mask)
 
 
 def summary_names(summary: SummaryFunction, pyramid: Pyramid) -> tuple[str, ...]:

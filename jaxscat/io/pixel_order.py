@@ -22,6 +22,16 @@ _TIMES, _LEAST_CORRELATION = 1.3, 0.25
 _EDGES = [0, 2, 4, 6]  # of the eight neighbours, those that share an edge: SW, NW, NE, SE
 
 
+class PixelOrderWarning(UserWarning):
+    """Warns that a map is much smoother in the other pixel order than in the one it is read in.
+
+    Such a map may be scrambled. Where the order is known to be right, it is silenced by
+    `warnings.filterwarnings("ignore", category=jaxscat.PixelOrderWarning)`.
+
+    Source: `docs/map-files.md`, "Order of arrays and `.npy`".
+    """
+
+
 @dataclass(frozen=True)
 class Smoothness:
     """How alike neighbouring pixels of an array are, if it is in either order.
@@ -119,7 +129,7 @@ def compare_orders(
 
 
 def warn_of_other_order(found: Sequence[Field], name: str) -> None:
-    """Warn of the first field of a file that is much smoother in the other order, if one is.
+    """Warn (`PixelOrderWarning`) of the first field of a file that is smoother in the other order.
 
     Args:
         found: fields with their order in the file; those without one are not looked at.
@@ -130,14 +140,15 @@ def warn_of_other_order(found: Sequence[Field], name: str) -> None:
             continue
         smoothness = compare_orders(one.values, ~one.missing, stored=one.order)
         if smoothness is not None and smoothness.clearly not in (None, one.order):
-            warnings.warn(f"{name}: {_describe_doubt(smoothness, one.order)}", stacklevel=4)
+            doubt = f"{name}: {_describe_doubt(smoothness, one.order)}"
+            warnings.warn(doubt, PixelOrderWarning, stacklevel=4)
             return
 
 
 def warn_of_ring(
     map: Float[np.ndarray, " p"], name: str, seen: Bool[np.ndarray, " p"] | None = None
 ) -> None:
-    """Warn of an array, which is to be NESTED, that is much smoother as RING.
+    """Warn (`PixelOrderWarning`) of an array, which is to be NESTED, that is smoother as RING.
 
     Args:
         map: one map of `12 nside^2` pixels.
@@ -147,7 +158,8 @@ def warn_of_ring(
     smoothness = compare_orders(map, seen)
     if smoothness is not None and smoothness.clearly == "RING":
         hint = " (jaxscat.from_healpy takes maps in either order)"
-        warnings.warn(f"{name}: {_describe_doubt(smoothness, 'NESTED')}{hint}", stacklevel=3)
+        doubt = f"{name}: {_describe_doubt(smoothness, 'NESTED')}{hint}"
+        warnings.warn(doubt, PixelOrderWarning, stacklevel=3)
 
 
 def _describe_doubt(smoothness: Smoothness, order: str) -> str:

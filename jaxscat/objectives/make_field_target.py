@@ -72,7 +72,7 @@ def make_field_target(
         >>> pyramid = jaxscat.build_pyramid(16)
         >>> t, e, b = np.random.default_rng(0).gamma(2.0, size=(3, 3072))  # any NESTED maps
         >>> target = jaxscat.make_field_target({"T": t, "E": e, "B": b}, pyramid, parity="even")
-        >>> target.mean.names(), target.covariance_scales
+        >>> target.mean.keys(), target.covariance_scales
         (('TT', 'EE', 'BB', 'TE', 'TB', 'EB'), 2)
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/polarization.md`, "Loss".

@@ -23,8 +23,8 @@ from jaxscat.objectives.target import (
 )
 from jaxscat.objectives.target_checks import (
     check_choices,
-    check_power,
     check_varying,
+    given_normalization,
     left_scales,
     refuse_statistics,
 )
@@ -187,12 +187,9 @@ def _build_normalization(
     measurement: Measurement,
 ) -> Normalization:
     """Return the power by which coefficients are divided: own, mean, or given."""
-    if not isinstance(choice, str):
-        first, other = choice if isinstance(choice, tuple) and len(choice) == 2 else (choice, None)
-        power = check_power(first)
-        return Normalization(power, None if other is None else check_power(other))
-    if choice not in ("own", "target"):
-        raise ValueError(f"normalization: got {choice!r}, expected 'own', 'target' or an array")
+    given = given_normalization(choice)
+    if given is not None:
+        return given
     second = measurement.second  # a large mean is off already, and does not count
     second_power = None if second is None else measure_power(second, measurement)
     if choice == "own":

@@ -19,8 +19,8 @@ from jaxscat.objectives.target import (
 )
 from jaxscat.objectives.target_checks import (
     check_choices,
-    check_power,
     check_varying,
+    given_normalization,
     left_scales,
 )
 from jaxscat.operators.pyramid import Pyramid, check_pyramid
@@ -203,11 +203,9 @@ def _normalization(
 ) -> Normalization | None:
     if choice is None:
         return None
-    if not isinstance(choice, str):
-        first, other = choice if isinstance(choice, tuple) and len(choice) == 2 else (choice, None)
-        return Normalization(check_power(first), None if other is None else check_power(other))
-    if choice not in ("own", "target"):
-        raise ValueError(f"normalization: got {choice!r}, expected 'own', 'target' or an array")
+    given = given_normalization(choice)
+    if given is not None:
+        return given
     if mean.kind == "cross":
         raise ValueError(
             f"normalization: got {choice!r} for coefficients of two maps, which do not tell the "

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxscat.maps import cover_hidden, describe, to_numpy
-from jaxscat.objectives.target import GroupWeights
+from jaxscat.objectives.target import GroupWeights, Normalization, PowerLike
 from jaxscat.operators.spec import PyramidSpec
 from jaxscat.statistics.arithmetic import Arithmetic
 from jaxscat.statistics.checks import check_map_of
@@ -50,6 +50,25 @@ def check_choices(
     number = isinstance(sigma_floor, real) and not isinstance(sigma_floor, bool)
     if not number or not 0 <= sigma_floor < 1:
         raise ValueError(f"sigma_floor: got {sigma_floor!r}, expected a number from 0 up to 1")
+
+
+def given_normalization(
+    choice: str | PowerLike | tuple[PowerLike, PowerLike],
+) -> Normalization | None:
+    """Return the normalization by given power; None of "own" and "target", which maps tell.
+
+    Args:
+        choice: as for `make_target`: "own", "target", S2 of a reference, or a pair of such.
+
+    Raises:
+        ValueError: another name, or no positive finite S2.
+    """
+    if isinstance(choice, str):
+        if choice not in ("own", "target"):
+            raise ValueError(f"normalization: got {choice!r}, expected 'own', 'target' or an array")
+        return None
+    first, other = choice if isinstance(choice, tuple) and len(choice) == 2 else (choice, None)
+    return Normalization(check_power(first), None if other is None else check_power(other))
 
 
 def check_varying(

@@ -81,6 +81,17 @@ def map_in_groups(
     return jax.lax.platform_dependent(maps, *operands, cpu=one_after_another, default=folded)
 
 
+def fill_rows(rows: np.ndarray, size: int) -> np.ndarray:
+    """Return rows with the last one repeated up to a number of them, so that one program serves.
+
+    Args:
+        rows: one or more, on the first axis.
+        size: number of rows to return, no less than there are.
+    """
+    missing = size - len(rows)
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
+
+
 def group_size(size: int, npix: int) -> int:
     """Return how many maps are evaluated at once on a CPU: a divisor of their number.
 

@@ -158,8 +158,10 @@ class HarmonicFields(Parametrization):
         )
         if error > _FOUND:
             raise ValueError(
-                f"maps: got such whose fields are found to {error:.1g} of their spread only, "
-                "expected maps whose power spectra are like those of the originals"
+                f"maps: got such whose white fields are found to {error:.1g} of their spread only, "
+                "expected maps whose power spectra are like those of the originals, such as "
+                "jaxscat.gaussian_fields(originals, seed); another seed may do, and a synthesis "
+                "of pixels (form=None) takes any"
             )
         return found.ravel().astype(precision)
 

@@ -8,8 +8,9 @@ from jaxtyping import Float
 from jaxscat.maps import npix_to_nside
 
 _ITERATIONS = 200
-# Of fields that a filter mixes.
+# Of fields that a filter mixes: nearly singular where they end at 2 nside, at low nside above all.
 _TOLERANCE = 1e-6
+_MIXING_ITERATIONS = 500
 Filter = Callable[[Float[np.ndarray, "*shape"]], Float[np.ndarray, "*shape"]]
 
 
@@ -20,6 +21,7 @@ def solve_precisely(
     tolerance: float,
     *,
     refinements: int = 5,
+    iterations: int = _ITERATIONS,
 ) -> tuple[Float[np.ndarray, "*shape"], float]:
     """Return a solution of a symmetric positive system, and its error over the target's spread.
 
@@ -28,7 +30,9 @@ def solve_precisely(
         preconditioner: an approximate inverse, symmetric and positive too.
         target: what the matrix should make of the solution, in the shape of the values.
         tolerance: error at which it ends.
-        refinements: maximum number of runs of conjugate gradients, of 200 iterations each.
+        refinements: maximum number of runs of conjugate gradients.
+        iterations: maximum number of iterations of a run. What a new run starts without are the
+            directions of the one before: it is no way to have more.
     """
     spread = np.sqrt(np.mean(target**2)) or 1.0
     found, residual = np.zeros_like(target), target
@@ -37,7 +41,7 @@ def solve_precisely(
     for _ in range(refinements):
         if error <= tolerance:
             break
-        found = found + _solve(matrix, preconditioner, residual, tolerance * spread)
+        found = found + _solve(matrix, preconditioner, residual, tolerance * spread, iterations)
         residual = target - matrix(found)
         error = np.sqrt(np.mean(residual**2)) / spread
     return found, float(error)
@@ -48,12 +52,13 @@ def _solve(
     preconditioner: Filter,
     target: Float[np.ndarray, "*shape"],
     tolerance: float,
+    iterations: int,
 ) -> Float[np.ndarray, "*shape"]:
     """Return an approximate solution of a symmetric positive system."""
     solution, residual = np.zeros_like(target), target
     direction = preconditioned = preconditioner(residual)
     power = np.vdot(residual, preconditioned)
-    for _ in range(_ITERATIONS):
+    for _ in range(iterations):
         product = matrix(direction)
         step = power / (np.vdot(direction, product))
         solution, residual = solution + step * direction, residual - step * product
@@ -89,5 +94,7 @@ def invert_mixing(
         return filtered(filtered(fields, -0.5), -0.5)
 
     ringed = np.stack([healpy.reorder(map, n2r=True) for map in maps])
-    found, error = solve_precisely(filtered, preconditioned, ringed, _TOLERANCE, refinements=1)
+    found, error = solve_precisely(
+        filtered, preconditioned, ringed, _TOLERANCE, refinements=2, iterations=_MIXING_ITERATIONS
+    )
     return np.stack([healpy.reorder(one, r2n=True) for one in found]), error

@@ -126,16 +126,16 @@ def _check(statistics: Any) -> FieldCovariances:
             if not isinstance(one, FieldCovariances) or one.pairs != original.pairs:
                 got = describe(one)
                 if isinstance(one, FieldCovariances):
-                    got = ", ".join(one.names())
+                    got = ", ".join(one.keys())
                 raise ValueError(
                     f"statistics[{group!r}]: got {got}, expected coefficients of the pairs "
-                    f"{', '.join(original.names())}"
+                    f"{', '.join(original.keys())}"
                 )
     fields = dict.fromkeys(field for pair in original.pairs for field in pair)
     missing = [pair_name((f, f)) for f in fields if (f, f) not in original.pairs]
     if missing:
         raise ValueError(
-            f"statistics: got the pairs {', '.join(original.names())}, expected those of each "
+            f"statistics: got the pairs {', '.join(original.keys())}, expected those of each "
             f"field alone too: {', '.join(missing)}"
         )
     return original

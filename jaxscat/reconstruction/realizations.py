@@ -12,7 +12,7 @@ from jaxscat.fields.field_noise import FieldNoise
 from jaxscat.fields.noise import Noise
 from jaxscat.minimization.batch_size import default_lanes
 from jaxscat.objectives.calibrated import CalibratedTerm
-from jaxscat.operators.batching import map_in_groups
+from jaxscat.operators.batching import fill_rows, map_in_groups
 
 # In place of the number of a realization: the data, and the map without noise.
 DATA, MAP = -2, -1
@@ -51,8 +51,7 @@ def measure_realizations(
     given = tuple(terms.values())
     parts = []
     for first in range(0, len(numbers), together):
-        some = list(numbers[first : first + together])
-        filled = np.asarray(some + some[-1:] * (together - len(some)), np.int32)
+        filled = fill_rows(np.asarray(numbers[first : first + together], np.int32), together)
         found = _measure(given, data, map, noise, np.uint32(seed), filled)
         parts.append(jax.tree.map(np.asarray, found))
     joined = jax.tree.map(lambda *of: np.concatenate(of)[: len(numbers)], *parts)

@@ -154,7 +154,7 @@ def summarize_polarized(
             "frame": found.inputs.frame,
             "polarization_convention": "COSMO",
             "notes": list(found.inputs.notes),
-            "pairs_of_target": list(found.target.mean.names()),
+            "pairs_of_target": list(found.target.mean.keys()),
             "parity": found.target.parity,
             "nsteps": first["nsteps"],
             "elapsed_seconds": sum(row["compile_seconds"] + row["run_seconds"] for row in rows),

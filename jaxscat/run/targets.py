@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxscat.io.pixel_order import PixelOrderWarning
 from jaxscat.maps import seen_pixels
 from jaxscat.objectives.make_target import make_target
 from jaxscat.objectives.target import Target
@@ -71,7 +72,7 @@ def build_run_target(
         alignment = align_orientations(map, pyramid, mask=weights, hidden=treat_hidden(config))
     # What files are in has been looked at when they were read.
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*its order seems to be")
+        warnings.simplefilter("ignore", PixelOrderWarning)
         return _make_target(config, map, pyramid, other, weights, alignment)
 
 

@@ -91,10 +91,16 @@ def write_template(values: Mapping[str, Any] | None = None) -> str:
 
 def format_value(value: Any) -> str:
     """Return a value as it is written in TOML."""
-    value = list(value) if isinstance(value, tuple) else value
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(map(format_value, value))}]"
+    if isinstance(value, Mapping):  # a table, in one line
+        entries = [f"{_format_key(key)} = {format_value(entry)}" for key, entry in value.items()]
+        return f"{{ {', '.join(entries)} }}" if entries else "{}"
     return tomli_w.dumps({"value": value}).removeprefix("value = ").strip()
+
+
+def _format_key(key: str) -> str:
+    return tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
 
 
 def _write_entry(setting: Setting, values: Mapping[str, Any], *, active: bool) -> str:

@@ -59,7 +59,10 @@ class AbstractCoefficients(Arithmetic):
         return self.s0.shape[0] if self.s0.ndim == 2 else None
 
     def groups(self) -> dict[str, Array]:
-        """Return the arrays by name: "S0" to "S4", with "S3P" after "S3" for two maps."""
+        """Return the arrays by name: "S0" to "S4", with "S3P" after "S3" for two maps.
+
+        Source: `docs/conventions.md`, "Order of coefficients".
+        """
         crossed = {} if self.s3p is None else {"S3P": self.s3p}
         return {
             "S0": self.s0,
@@ -75,6 +78,8 @@ class AbstractCoefficients(Arithmetic):
 
         Returns:
             array in the order of `names`; complex if S3 and S4 are complex, else real.
+
+        Source: `docs/conventions.md`, "Order of coefficients".
         """
         masks = self.s0.ndim - 1
         parts = [group.reshape(*group.shape[:masks], -1) for group in self.groups().values()]
@@ -85,6 +90,8 @@ class AbstractCoefficients(Arithmetic):
         """Return the name of every coefficient of one mask, in the order of `ravel`.
 
         A name consists of the group and the indices, such as `S3 j2=0 j3=1 l2=2 l3=3`.
+
+        Source: `docs/conventions.md`, "Order of coefficients".
         """
         return [
             " ".join([group, *(f"{axis}={at}" for axis, at in index.items())]) if index else name
@@ -147,6 +154,8 @@ class AbstractCoefficients(Arithmetic):
         """Return the name of every number of one mask, in the order of `to_vector`.
 
         Names are those of `names`, after "Re" or "Im" if the group is complex.
+
+        Source: `docs/conventions.md`, "Vector of coefficients".
         """
         names = number_names(self.groups(), self.names(), self.s0.ndim - 1)
         return [names[at] for at in self._layout().kept]
@@ -174,6 +183,8 @@ class AbstractCoefficients(Arithmetic):
             >>> table = jaxscat.measure(map, pyramid).table(errors)
             >>> list(table)[-4:], len(table["error"])
             (['real', 'imaginary', 'value', 'error'], 762)
+
+        Source: `docs/conventions.md`, "Order of coefficients".
         """
         entries = list(self._entries())
         axes = dict.fromkeys(axis for _, index, _ in entries for axis in index)

@@ -79,7 +79,10 @@ class ScatteringCovariance(AbstractCoefficients):
 
         Args:
             scales: number of scales of S1 and S2, at most those there are.
-            pair_scales: number of scales of S3 and S4; None for as many as there are.
+            pair_scales: number of scales of S3 and S4, at most those there are; None for `scales`
+                of them.
+
+        Source: `docs/conventions.md`, "Order of coefficients".
         """
         there = covariance_scales(self.s3.shape[-3])
         kept = min(there, scales) if pair_scales is None else min(there, pair_scales)

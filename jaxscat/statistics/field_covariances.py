@@ -38,7 +38,7 @@ class FieldCovariances(Arithmetic):
         >>> pyramid = jaxscat.build_pyramid(4)
         >>> t, e, b = np.random.default_rng(0).normal(size=(3, 192))  # any NESTED maps
         >>> found = jaxscat.measure_fields({"T": t, "E": e, "B": b}, pyramid)
-        >>> found.names()
+        >>> tuple(found.keys())
         ('TT', 'EE', 'BB', 'TE', 'TB', 'EB')
         >>> found["TE"].kind, found["TE"].s3p.shape
         ('cross', (6, 4, 4))
@@ -49,8 +49,11 @@ class FieldCovariances(Arithmetic):
     statistics: tuple[Coefficients, ...]
     pairs: tuple[Pair, ...] = eqx.field(static=True)
 
-    def names(self) -> tuple[str, ...]:
-        """Return the names of the pairs, such as "TE"."""
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the pairs, such as "TE", in the order of `pairs`.
+
+        Source: `docs/polarization.md`, "Statistics".
+        """
         return tuple(map(pair_name, self.pairs))
 
     def __getitem__(self, name: str) -> Coefficients:
@@ -58,6 +61,8 @@ class FieldCovariances(Arithmetic):
 
         Raises:
             KeyError: there is no such pair; the message names those that there are.
+
+        Source: `docs/polarization.md`, "Statistics".
         """
         found = dict(self.items())
         if name not in found:
@@ -70,20 +75,35 @@ class FieldCovariances(Arithmetic):
 
     def __iter__(self) -> Iterator[str]:
         """Return an iterator over the names of the pairs."""
-        return iter(self.names())
+        return iter(self.keys())
 
     def items(self) -> Iterator[tuple[str, Coefficients]]:
-        """Return an iterator over names and coefficients of the pairs."""
-        return zip(self.names(), self.statistics, strict=True)
+        """Return an iterator over names and coefficients of the pairs.
+
+        Source: `docs/polarization.md`, "Statistics".
+        """
+        return zip(self.keys(), self.statistics, strict=True)
 
     def ravel(self) -> Array:
-        """Concatenate the coefficients of all pairs on one axis (after the axis of masks)."""
+        """Concatenate the coefficients of all pairs on one axis (after the axis of masks).
+
+        Returns:
+            array in the order of `names`; complex if S3 and S4 of any pair are, else real.
+
+        Source: `docs/polarization.md`, "Statistics".
+        """
         parts = [one.ravel() for one in self.statistics]
         kind = np.result_type(*[part.dtype for part in parts])
         return jnp.concatenate([part.astype(kind) for part in parts], axis=-1)
 
-    def coefficient_names(self) -> list[str]:
-        """Return the name of every coefficient, in the order of `ravel`: "TE S1 j=0 l=0"."""
+    def names(self) -> list[str]:
+        """Return the name of every coefficient of one mask, in the order of `ravel`.
+
+        A name is that of `ScatteringCovariance.names` after the pair: "TE S1 j=0 l=0". The names of
+        the pairs are `keys`.
+
+        Source: `docs/polarization.md`, "Statistics".
+        """
         return [f"{pair} {name}" for pair, one in self.items() for name in one.names()]
 
     def to_vector(self) -> Float[Array, "*masks n"]:
@@ -113,7 +133,12 @@ class FieldCovariances(Arithmetic):
         return replace(self, statistics=tuple(found))
 
     def vector_names(self) -> list[str]:
-        """Return the name of every number, in the order of `to_vector`: "TE Re S3 j2=0 ..."."""
+        """Return the name of every number of one mask, in the order of `to_vector`.
+
+        A name is that of `ScatteringCovariance.vector_names` after the pair: "TE Re S3 j2=0 ...".
+
+        Source: `docs/conventions.md`, "Vector of coefficients".
+        """
         return [f"{pair} {name}" for pair, one in self.items() for name in one.vector_names()]
 
     def table(self, errors: FieldCovariances | None = None) -> dict[str, np.ndarray]:
@@ -123,8 +148,14 @@ class FieldCovariances(Arithmetic):
             errors: their standard errors, or None.
 
         Returns:
-            the columns of `ScatteringCovariance.table`, before them `pair`, and `parity`: "odd"
-            where the mirror image of the sky has the other sign (with mirrored orientations).
+            the columns of `ScatteringCovariance.table`, in the order of `ravel` and before them
+            `pair` (text), and `parity`: "odd" where the mirror image of the sky has the other sign
+            (with mirrored orientations), else "even".
+
+        Raises:
+            ValueError: errors of other pairs, of another kind or other shapes, or complex ones.
+
+        Source: `docs/polarization.md`, "Statistics".
         """
         if errors is not None:
             check_kind(errors, FieldCovariances, "errors", "fields_standard_error, or None")
@@ -156,6 +187,8 @@ class FieldCovariances(Arithmetic):
 
         Raises:
             ValueError: they are reduced already, or `reduction` is no Reduction.
+
+        Source: `docs/conventions.md`, "Angular reductions".
         """
         check_kind(reduction, Reduction, "reduction", "a Reduction such as IsotropicMean()")
         found = []

@@ -76,7 +76,7 @@ def measure(
             or UNSEEN make all coefficients NaN.
 
     Warns:
-        UserWarning: a NumPy array that is much smoother in RING order.
+        PixelOrderWarning: a NumPy array that is much smoother in RING order.
 
     Examples:
         >>> import jax, jaxscat, numpy as np

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -32,8 +34,8 @@ def sky_parts(npix: int, weights: Weights | None = None) -> Int[np.ndarray, " p"
     return np.clip((PARTS * middle).astype(np.int64), 0, PARTS - 1)
 
 
-def balanced_halves(npix: int, weights: Weights | None = None) -> list[tuple[Weights, Weights]]:
-    """Return the weights [p] of both halves of a sky, for eleven ways to halve it.
+def balanced_halves(npix: int, weights: Weights | None = None) -> Iterator[tuple[Weights, Weights]]:
+    """Yield the weights [p] of both halves of a sky, for eleven ways to halve it, one by one.
 
     Every half is six of the twelve parts of `sky_parts`; halves without weight, of a few pixels,
     are left out. The ways are orthogonal, so that the mean
@@ -45,8 +47,8 @@ def balanced_halves(npix: int, weights: Weights | None = None) -> list[tuple[Wei
     """
     share = np.ones(npix) if weights is None else np.asarray(weights, np.float64)
     part = sky_parts(npix, weights)
-    halves = []
     for way in design():
         first = way[part]
-        halves.append((np.where(first, share, 0.0), np.where(first, 0.0, share)))
-    return [half for half in halves if all(weights.any() for weights in half)]
+        halves = np.where(first, share, 0.0), np.where(first, 0.0, share)
+        if all(half.any() for half in halves):
+            yield halves

@@ -72,12 +72,13 @@ def build_tolerance(
     Source: `docs/conventions.md`, "Tolerance".
     """
     powers = [band**2 for band in band_maps(reference.harmonics, reference.nside, reference.bins)]
+    whole = [np.average(power, weights=reference.footprint) for power in powers]
     bands = band_maps(reference.harmonics, reference.nside, reference.bands)
     found: dict[str, list[float]] = {name: [] for name in distances(original, original, reference)}
     tails, curves = [], {name: [] for name in _CURVES}
     for weights in balanced_halves(reference.original.size, reference.footprint):
         first, second = (
-            _describe_half(reference, original, half, powers, bands) for half in weights
+            _describe_half(reference, original, half, powers, whole, bands) for half in weights
         )
         for name, value in _between(first, second, weights, reference).items():
             found[name].append(value)
@@ -126,23 +127,23 @@ def _describe_half(
     original: Description,
     weights: Float[np.ndarray, " p"],
     powers: Sequence[Float[np.ndarray, " p"]],
+    whole: Sequence[float],
     bands: Float[np.ndarray, "bands p"],
 ) -> Description:
     """Measure a half, with its mean taken to that of the original.
 
-    Counts are of the half alone; the ratios of power are to the whole sky.
+    Counts are of the half alone; the ratios of power are to its means over the whole sky, `whole`.
     """
     mean = np.average(reference.original, weights=weights)
     map = reference.original + (reference.moments["mean"] - mean)
     counts, edges = np.histogram(map, bins=reference.edges, weights=weights)
-    whole = reference.footprint
     return original._replace(
         moments=pixel_moments(map, weights),
         tails=tail_means(map, weights),
         density=counts / (weights.sum() * np.diff(edges)),
         ratios=[
-            float(np.average(power, weights=weights) / np.average(power, weights=whole))
-            for power in powers
+            float(np.average(power, weights=weights) / mean_power)
+            for power, mean_power in zip(powers, whole, strict=True)
         ],
         minkowski=minkowski_functionals(map, reference.thresholds(LEVELS), weights),
         peaks=peak_counts(map, reference.thresholds(PEAK_LEVELS), weights),

@@ -49,7 +49,8 @@ cli.main()
 """
 COPIES = (
     r"^correlation with the original: [+-]\d\.\d\d \(chance 0\.\d+\) at l = 1 to 3, .* "
-    r"(Where it can be told, the maps|The new maps copy the original at l|At l = .* there are too few).*\.$"
+    r"(Where it can be told, the maps|The new maps copy the original at l|"
+    r"At l = .* there are too few).*\.$"
 )
 
 

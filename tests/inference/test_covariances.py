@@ -5,9 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
-from jaxscat.inference import covariance
+from jaxscat.inference import Simulations, covariance
+from jaxscat.operators.spec import PyramidSpec
 
 RANDOM = np.random.default_rng(3)
+SPEC = PyramidSpec(4, 4, 3, 3, "exact", "float64")
 
 
 def correlated(size):
@@ -95,7 +97,10 @@ def test_redundant_coefficients_are_told():
         (np.ones((5, 2), int), "vectors: got an array of int64"),
         (RANDOM.normal(size=8), r"vectors: got an array of float64 of shape \(8,\)"),
         (np.full((9, 2), np.nan), "vectors: got 18 numbers that are not finite"),
-        (np.ones((9, 2)), "vectors: got coefficient 0 the same in all simulations"),
+        (
+            np.ones((9, 2)),
+            "vectors: got the same in all simulations .* coefficients 0, 1, expected",
+        ),
         (RANDOM.normal(size=(2, 1)), "vectors: got 2 simulations, expected three or more"),
     ],
 )
@@ -104,3 +109,42 @@ def test_bad_vectors_are_refused(vectors, message):
         covariance(vectors)
     with pytest.raises(ValueError, match="^shrinkage: got 'yes', expected True or False"):
         covariance(RANDOM.normal(size=(9, 2)), shrinkage="yes")
+
+
+def named(vectors):
+    """Vectors as `measure_many` returns them, with the names a, b, c, ..."""
+    names = tuple("abcdefghijklmnop"[: vectors.shape[1]])
+    return Simulations(vectors, names, None, None, SPEC)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_coefficients_that_do_not_scatter_are_named(kind):
+    vectors = RANDOM.normal(size=(50, 4)) + 10
+    vectors[:, 1] = 7.0
+    vectors[:, 3] = 1e3 * (1 + np.finfo(kind).eps * RANDOM.normal(size=50))  # scatter of rounding
+    message = r"^vectors: got the same in all .* for coefficients 1 \(b\), 3 \(d\), expected"
+    with pytest.raises(ValueError, match=message):
+        covariance(named(vectors.astype(kind)))
+
+
+@pytest.mark.parametrize(
+    ("weights", "which"),
+    [
+        ([0, 0, 1, 0, 0, 0], r"coefficients 2 \(c\), 6 \(g\),"),  # once more
+        ([2, 0, 0, 0, -3, 0], r"coefficients 0 \(a\), 4 \(e\), 6 \(g\),"),
+    ],
+)
+def test_coefficients_that_follow_from_each_other_are_named(weights, which):
+    vectors = RANDOM.normal(size=(50, 6)) * np.geomspace(1e-3, 1e3, 6)
+    both = np.column_stack([vectors, vectors @ (weights / vectors.std(0))])
+    with pytest.raises(ValueError, match=f"^vectors: got coefficients that follow .*: {which}"):
+        covariance(named(both))
+    with pytest.warns(UserWarning, match=f"is not to be trusted: {which[:-1]};"):
+        covariance(named((both + 10 * both.std(0)).astype(np.float32)))
+    assert covariance(both, shrinkage=True).condition > 1
+
+
+def test_many_redundant_coefficients_are_listed_in_part():
+    vectors = RANDOM.normal(size=(50, 12))
+    with pytest.raises(ValueError, match=r"0, 1, 2, 3, 4, 5, 6, 7 and 5 more, expected indep"):
+        covariance(np.column_stack([vectors, vectors.sum(1)]))

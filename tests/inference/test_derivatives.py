@@ -67,6 +67,43 @@ def test_what_is_not_converged_is_told(pyramid):
         jacobian(wavy, [0.0], pyramid, steps=0.001, **options)
 
 
+@pytest.mark.parametrize("method", ["forward", "differences"])
+def test_a_parameter_without_effect_is_told_and_not_taken_for_noise(pyramid, method):
+    def without_the_second(parameters, seed):
+        return simulator(jnp.stack([parameters[0], 0.0 * parameters[0]]), seed)
+
+    options = {"steps": 1e-4} if method == "differences" else {}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = jacobian(
+            without_the_second, AT, pyramid, seeds=12, summary=SUMMARY, method=method, **options
+        )
+    (warning,) = said
+    assert str(warning.message).startswith(
+        "jacobian: parameter 1 without effect: the derivative is"
+    )
+    assert ("steps too small" in str(warning.message)) == (method == "differences")
+    assert warning.filename == __file__
+    assert not found.values[:, 1].any() and found.noise[1] == 0
+    assert found.step_change is None or found.step_change[1] == 0
+
+
+def test_hidden_pixels_of_a_simulator_may_hold_anything(pyramid):
+    mask = np.r_[np.zeros(20), np.ones(172)]
+    summary = Summary(groups=("S1", "S2"), mask=mask)
+
+    def masked(parameters, seed):
+        return jnp.where(mask > 0, simulator(parameters, seed), jnp.nan)
+
+    options = {"seeds": 3, "summary": summary}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of few seeds
+        for more in ({}, {"method": "differences", "steps": 1e-4}):
+            found = jacobian(masked, AT, pyramid, **options, **more)
+            whole = jacobian(simulator, AT, pyramid, **options, **more)
+            np.testing.assert_allclose(found.each, whole.each, rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -106,7 +106,11 @@ def test_the_fisher_matrix_is_that_of_the_likelihood():
         ({"covariance": np.ones(3)}, "covariance: got an array of float64 of shape"),
         ({"covariance": np.ones((SIZE, SIZE))}, "covariance: got a matrix that is not positive"),
         ({"covariance": np.triu(np.ones((3, 3)))}, "covariance: got a matrix that is not symm"),
-        ({"covariance": -np.eye(SIZE)}, "covariance: got one without positive finite variances"),
+        ({"covariance": -np.eye(SIZE)}, "covariance: got one without positive finite variances: c"),
+        (
+            {"covariance": np.diag(np.r_[np.ones(SIZE - 1), 0])},
+            "covariance: got one without positive finite variances: coefficient 29$",
+        ),
     ],
 )
 def test_bad_input_is_named(given, message):
@@ -146,3 +150,44 @@ def test_the_combined_estimator_is_right_for_many_coefficients():
     exact = derivatives.T @ derivatives
     ratios = np.diag(np.mean(found, axis=0)) / np.diag(exact)
     np.testing.assert_allclose(ratios, 1, atol=0.06)
+
+
+def test_coefficients_that_follow_from_each_other_are_named():
+    mixing = np.vstack([np.eye(SIZE - 1), np.eye(SIZE - 1)[4]])
+    noisy = of_seeds(12, 0)._replace(names=tuple(f"S{at}" for at in range(SIZE)))
+    for function in (fisher, moped, fisher_noise):
+        with pytest.raises(
+            ValueError, match=r"^covariance: .* of coefficients 4 \(S4\), 29 \(S29\)"
+        ):
+            function(noisy, mixing @ mixing.T)
+
+
+def test_covariances_that_are_hardly_singular_serve():
+    """As the paper of MOPED has it, in the basis in which the coefficients are independent."""
+    values = np.geomspace(1e-12, 1.0, SIZE)
+    vectors = np.linalg.qr(RANDOM.normal(size=(SIZE, SIZE)))[0]
+    matrix = (vectors * values) @ vectors.T
+    derivatives = vectors @ (np.sqrt(values)[:, None] * RANDOM.normal(size=(SIZE, 2)))
+    white = vectors.T @ derivatives / np.sqrt(values)[:, None]
+    np.testing.assert_allclose(fisher(derivatives, matrix), white.T @ white, rtol=1e-3)
+    weights = moped(derivatives, matrix)
+    np.testing.assert_allclose(weights.T @ matrix @ weights, np.eye(2), atol=1e-3)
+
+
+@pytest.mark.parametrize("column", [np.zeros(SIZE), DERIVATIVES @ (1 / UNITS)])
+def test_parameters_without_an_effect_of_their_own_are_told(column):
+    each = of_seeds(12, 0).each
+    more = np.concatenate(
+        [each, (each @ (1 / UNITS) if column.any() else 0 * each[..., 0])[..., None]], 2
+    )
+    found = of_seeds(12, 0)._replace(values=more.mean(0), each=more, noise=np.zeros(4))
+    with pytest.warns(
+        UserWarning, match="^fisher: the derivative by parameter 3 is zero or follows"
+    ):
+        information = fisher(found, MATRIX)
+    assert np.linalg.matrix_rank(information / np.abs(information).max(), tol=1e-9) <= 3
+    for estimator in ("compressed", "combined"):
+        with pytest.raises(
+            ValueError, match="^jacobian: got a derivative by parameter 3 that is zero"
+        ):
+            fisher(found, MATRIX, estimator=estimator)

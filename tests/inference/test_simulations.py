@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 import jaxscat
-from jaxscat.inference import Summary, load_simulations, measure_many, save_simulations
+from jaxscat.inference import (
+    Summary,
+    load_simulations,
+    measure_many,
+    save_simulations,
+    simulations,
+)
+from jaxscat.maps import UNSEEN
 
 SUMMARY = Summary(groups=("S1", "S2"))
 MAPS = np.random.default_rng(0).gamma(2.0, size=(11, 192))
@@ -226,3 +233,61 @@ def test_a_mask_is_checked_before_maps_are(pyramid):
         ValueError, match="^hidden: got 'interior', expected 'exclude' or 'include'"
     ):
         Summary(mask=np.ones(192), hidden="interior")
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """The number of maps of every call of the compiled program."""
+    sizes, original = [], simulations.summarize
+
+    def counted(summary, maps, pyramid):
+        sizes.append(len(maps))
+        return original(summary, maps, pyramid)
+
+    monkeypatch.setattr(simulations, "summarize", counted)
+    return sizes
+
+
+def test_fewer_maps_than_a_chunk_are_measured_and_no_others(pyramid, measured, tmp_path):
+    wanted = run(pyramid=pyramid).vectors
+    assert measured == [4, 4, 4]  # eleven maps, of which the last three make a chunk of four
+    path = tmp_path / "maps.npz"
+    for maps, options, sizes in (
+        (MAPS[:2], {}, [2]),
+        (iter(MAPS[:2]), {}, [2]),
+        (MAPS[:5], {}, [6]),  # an odd number has no small groups
+        (iter(MAPS[:2]), {"path": path}, [2]),
+        (iter(MAPS[:2]), {"path": path}, [2]),  # the first, and none that is new
+        (iter(MAPS[:6]), {"path": path}, [6, 6]),
+    ):
+        measured.clear()
+        found = run(maps, pyramid, chunk_size=64, **options).vectors
+        np.testing.assert_allclose(found, wanted[: len(found)], rtol=1e-12)
+        assert measured == sizes
+
+
+@pytest.mark.parametrize("bad", [np.nan, UNSEEN, np.inf])
+def test_pixels_without_weight_may_hold_anything(pyramid, bad):
+    mask = np.r_[np.zeros(20), np.ones(172)]
+    maps = np.where(mask > 0, MAPS, bad)
+    summary = Summary(groups=("S1", "S2"), mask=mask)
+    np.testing.assert_array_equal(
+        run(maps, pyramid, summary=summary).vectors, run(MAPS, pyramid, summary=summary).vectors
+    )
+    included = Summary(groups=("S1", "S2"), mask=mask, hidden="include")
+    maps[3, 50] = bad  # in sight
+    for refused, message in (
+        (summary, r"maps\[3\]: got 1 of 192"),
+        (included, r"maps\[0\]: got 20 of 192"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            run(maps, pyramid, summary=refused)
+
+
+def test_a_large_mean_counts_in_sight_only():
+    single = jaxscat.build_pyramid(4, dtype="float32")
+    mask = np.r_[np.zeros(20), np.ones(172)]
+    maps = np.where(mask > 0, MAPS, 1e30)[:2]
+    found = run(maps, single, summary=Summary(groups=("S1", "S2"), mask=mask)).vectors
+    wanted = run(MAPS[:2], single, summary=Summary(groups=("S1", "S2"), mask=mask)).vectors
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)

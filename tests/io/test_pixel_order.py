@@ -106,7 +106,9 @@ def test_files_in_the_other_order_are_warned_of_and_right_ones_are_not(tmp_path,
         jaxscat.from_healpy(maps["NESTED"], nest=True)
     times = r"as RING neighbouring pixels differ \d+\.\d times less than as NESTED"
     for name in ("ring.npy", "wrong.fits"):
-        with pytest.warns(UserWarning, match=rf"{name}': read as NESTED, but {times}, so that"):
+        with pytest.warns(
+            jaxscat.PixelOrderWarning, match=rf"{name}': read as NESTED, but {times}, so that"
+        ):
             jaxscat.load_map(tmp_path / name, 8)
     with pytest.warns(UserWarning, match=f"mask .*{SEEMS} RING"):
         jaxscat.load_mask(tmp_path / "mask.npy")
@@ -117,11 +119,16 @@ def test_files_in_the_other_order_are_warned_of_and_right_ones_are_not(tmp_path,
 def test_make_target_warns_of_an_array_that_seems_to_be_ring():
     maps = orders_of(field(8))
     pyramid = jaxscat.build_pyramid(8, scales=1, orientations=1)
-    with pytest.warns(UserWarning, match=rf"map: read as NESTED, .*{SEEMS} RING \(jaxscat.from_h"):
+    assert issubclass(jaxscat.PixelOrderWarning, UserWarning)
+    with pytest.warns(
+        jaxscat.PixelOrderWarning, match=rf"map: read as NESTED, .*{SEEMS} RING \(jaxscat.from_h"
+    ):
         jaxscat.make_target(maps["RING"], pyramid)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         jaxscat.make_target(maps["NESTED"], pyramid)
+        warnings.simplefilter("ignore", jaxscat.PixelOrderWarning)
+        jaxscat.make_target(maps["RING"], pyramid)
 
 
 def test_to_healpy_is_the_way_back():

@@ -65,7 +65,7 @@ def test_pairs_are_the_targets_of_their_maps(fields, pyramid, options):
 
 def test_what_a_target_holds(fields, pyramid):
     found = make_field_target(fields, pyramid, mask=MASK[0], mask_threshold=0.2, pairs=["TT"])
-    assert found.mean.names() == ("TT",) and found.fields == ("T",)  # others are in no pair
+    assert found.mean.keys() == ("TT",) and found.fields == ("T",)  # others are in no pair
     assert (found.parity, found.weights, found.hidden) == ("all", "balanced", "exclude")
     assert found.powers is found.reduction is None
     np.testing.assert_array_equal(found.mask, MASK[0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxscat.operators import batching
-from jaxscat.operators.batching import group_size, grouped_vmap
+from jaxscat.operators.batching import fill_rows, group_size, grouped_vmap
 
 WEIGHTS = np.arange(5.0)
 
@@ -82,3 +82,8 @@ def test_groups_divide_the_batch(monkeypatch):
     monkeypatch.setattr(batching, "_GROUP_PIXELS", 24576)
     sizes = {(8, 12288): 2, (9, 768): 9, (64, 768): 32, (9, 12288): 9, (6, 49152): 2, (1, 12): 1}
     assert {key: group_size(*key) for key in sizes} == sizes
+
+
+def test_rows_are_filled_up_with_the_last(maps):
+    np.testing.assert_array_equal(fill_rows(maps[:2], 4), maps[[0, 1, 1, 1]])
+    assert fill_rows(maps, 6) is maps

@@ -158,3 +158,21 @@ def test_bad_input_is_named(case):
 def test_maps_without_a_field_are_refused(form, originals):
     with pytest.raises(ValueError, match="^maps: got .*, expected maps of T, E, B"):
         form.parameters({"T": originals["T"]})
+
+
+def test_fields_are_found_where_one_run_of_conjugate_gradients_does_not_find_them():
+    """E and B end at 2 nside, so that the filter is nearly singular beyond; healpy's seed 24."""
+    ell = np.arange(2, 3 * NSIDE)
+    spectra = np.zeros((4, 3 * NSIDE))
+    spectra[:, 2:] = np.array([[1.0], [0.1], [0.05], [0.5 * 0.1**0.5]]) * ell**-1.5
+    np.random.seed(24)
+    sky = healpy.synfast(spectra, NSIDE, lmax=3 * NSIDE - 1, new=True)
+    _, e, b = (healpy.alm2map(alm, NSIDE) for alm in healpy.map2alm(sky, lmax=LMAX, iter=3))
+    maps = dict(zip("TEB", (healpy.reorder(map, r2n=True) for map in (sky[0], e, b)), strict=True))
+    form, start = harmonic_fields_form(maps, dtype=np.float64), gaussian_fields(maps, 24)
+    fields = form.parameters(start).reshape(3, -1)
+    for made, name, level, spread in zip(
+        filtered(form, fields), form.names, form.mean, form.spread, strict=True
+    ):
+        given = (start[name] - level) / spread
+        assert np.std(made - given) < 1e-5 * np.std(given)

@@ -89,7 +89,7 @@ def test_the_result_names_fields_and_baselines(sky, data, together):
     assert list(together.baselines) == [*names, *used]
     np.testing.assert_allclose(together.baselines["data"]["B"], data["B"], rtol=1e-12)
     kept = together.statistics["scattering"]
-    assert kept["target"].names() == ("EE", "BB", "TE", "TB", "EB")
+    assert kept["target"].keys() == ("EE", "BB", "TE", "TB", "EB")
     errors = {name: np.std(maps["E"] - sky["E"]) for name, maps in together.baselines.items()}
     assert errors["wiener with templates"] < 0.9 * errors["wiener"]
     assert together.meaning and not together.interrupted and together.evaluations > 1
@@ -169,7 +169,7 @@ def test_the_term_has_the_gradient_of_its_values(sky, data, small):
     step = 1e-6
     difference = (value(stacked + step * direction) - value(stacked - step * direction)) / step / 2
     np.testing.assert_allclose(np.vdot(gradient, direction), difference, rtol=1e-6)
-    assert term.term.target.mean.names() == ("EE", "BB", "TE", "TB", "EB")
+    assert term.term.target.mean.keys() == ("EE", "BB", "TE", "TB", "EB")
     np.testing.assert_allclose(term(np.stack([sky["E"], sky["B"]])), 1)
 
 

@@ -66,9 +66,9 @@ def test_coefficients_come_back_to_the_last_bit(tmp_path, options, with_errors):
     sky = {"hidden": "exclude"}
     save_statistics(tmp_path / "f", made, SPEC, errors=errors, description="a ± b", sky=sky)
     found = load_statistics(tmp_path / "f", SPEC)
-    assert found.statistics.names() == NAMES
+    assert found.statistics.keys() == NAMES
     assert_same(found.statistics, made)
-    assert found.errors is None if errors is None else found.errors.names() == NAMES
+    assert found.errors is None if errors is None else found.errors.keys() == NAMES
     if errors is not None:
         assert_same(found.errors, errors)
     assert (found.spec, found.description, found.sky) == (SPEC, "a ± b", sky)

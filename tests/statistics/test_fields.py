@@ -83,7 +83,7 @@ def test_every_pair_is_what_measure_gives(pyramids, case):
     operators = pyramids(nside, **shape)
     pairs = ("BB", "ET", "TB")  # out of order, and one that is turned round
     found = measure_fields(maps, operators, pairs=pairs, mask=mask, **options)
-    assert found.names() == pairs
+    assert found.keys() == pairs
     for name, statistics in found.items():
         expected = alone(measure, maps, operators, name, mask=mask, **options)
         # Sums over many fields are in another order.
@@ -91,7 +91,7 @@ def test_every_pair_is_what_measure_gives(pyramids, case):
 
 
 def test_all_pairs_are_measured_by_default(fields, pyramid, measured):
-    assert measured.names() == ALL == tuple(measured) and len(measured) == 6
+    assert measured.keys() == ALL == tuple(measured) and len(measured) == 6
     for name in ALL:
         assert_close(measured[name], alone(measure, fields, pyramid, name))
     with pytest.raises(KeyError):
@@ -129,7 +129,7 @@ def test_many_skies_at_once(fields, pyramid, measured):
 def test_names_of_fields_may_be_words(pyramid, fields):
     maps = {"dust": fields["T"], "cmb": fields["E"], "T": fields["B"]}
     found = measure_fields(maps, pyramid, pairs=[("dust", "cmb"), "T x dust", "TT"])
-    assert found.names() == ("dust x cmb", "T x dust", "TT")
+    assert found.keys() == ("dust x cmb", "T x dust", "TT")
     assert found.pairs == (("dust", "cmb"), ("T", "dust"), ("T", "T"))
     expected = measure(fields["T"], pyramid, second=fields["E"])
     assert_close(found["dust x cmb"], expected)
@@ -236,7 +236,7 @@ def test_a_pytree_that_does_not_mix_pairs(fields, pyramid, measured):
 def test_tables_and_names(fields, pyramid, measured, masks):
     if masks:
         measured = measure_fields(fields, pyramid, mask=make_mask(4, "two"))
-    table, names = measured.table(), measured.coefficient_names()
+    table, names = measured.table(), measured.names()
     vector = np.asarray(measured.ravel())
     count = 2 if masks else 1
     assert vector.shape == ((2, len(names)) if masks else (len(names),))
@@ -268,7 +268,7 @@ def test_tables_of_reduced_coefficients(measured):
         expected = reduction.mean(measured["TE"])
         jax.tree.map(np.testing.assert_array_equal, found["TE"], expected)
         table = found.table()
-        assert len(table["value"]) == len(found.coefficient_names())
+        assert len(table["value"]) == len(found.names())
     with pytest.raises(ValueError, match="statistics: got ReducedCovariance, expected"):
         found.reduced(IsotropicMean())
     with pytest.raises(ValueError, match="^reduction: got 'mean', expected a Reduction"):

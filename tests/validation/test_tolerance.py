@@ -1,11 +1,15 @@
+import tracemalloc
+
 import healpy
 import numpy as np
 import pytest
 
 from jaxscat.operators.pyramid import build_pyramid
 from jaxscat.validation.comparison import compare_with
+from jaxscat.validation.coupling import band_maps
 from jaxscat.validation.gaussian import gaussian_control
 from jaxscat.validation.parts import balanced_halves, sky_parts
+from jaxscat.validation.spectra import chance_correlation
 
 NSIDE = 16
 NPIX = 12 * NSIDE**2
@@ -32,7 +36,7 @@ def pyramid():
 
 
 def test_halves_are_balanced_and_orthogonal():
-    halves = balanced_halves(12 * 16)
+    halves = list(balanced_halves(12 * 16))
     signs = np.array([first - second for first, second in halves])
     assert len(halves) == 11 and (sum(halves[0]) == 1).all()
     np.testing.assert_array_equal(signs @ signs.T, 192 * np.eye(11))
@@ -107,4 +111,39 @@ def test_without_what_scatters_there_is_no_tolerance(pyramid):
     assert not flat.errors
     weights = np.zeros(NPIX)
     weights[7] = 1.0  # one part has all the weight, and there are no halves
-    assert balanced_halves(NPIX, weights) == []
+    assert list(balanced_halves(NPIX, weights)) == []
+
+
+def test_halves_are_held_one_pair_after_the_other():
+    weights = np.ones(12 * 64**2)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        count = sum(1 for _ in balanced_halves(weights.size, weights))
+        most = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert count == 11 and most < 8 * weights.nbytes  # of 22 maps
+
+
+def test_power_of_a_half_is_over_that_of_the_whole_sky_to_the_bit(pyramid):
+    comparison = compare_with(skewed(0), pyramid, controls=0)
+    reference = comparison.reference
+    powers = [band**2 for band in band_maps(reference.harmonics, NSIDE, reference.bins)]
+    rows = []
+    for halves in balanced_halves(NPIX, reference.footprint):
+        ratios = [
+            [
+                np.average(power, weights=half) / np.average(power, weights=reference.footprint)
+                for power in powers
+            ]
+            for half in halves
+        ]
+        rows.append(np.subtract(*ratios))
+    measured = 2.0 * np.sqrt(np.mean(np.square(rows), axis=0) / 2)
+    least = [
+        4 * chance_correlation(comparison.original.spectrum, *bin, reference.footprint)
+        for bin in reference.bins
+    ]
+    found = comparison.tolerance.curves["power_ratio"]
+    np.testing.assert_array_equal(found, np.maximum(measured, least))
