@@ -31,6 +31,7 @@ from jaxscat.run.folder import RunFolder
 from jaxscat.run.overrides import parse_overrides
 from jaxscat.run.pixel_orders import settle_config
 from jaxscat.run.results import has_diverged
+from jaxscat.run.simulated import describe_simulation, warn_of_example
 
 FIRST_COMMAND = (
     "Programs are compiled for the first time on this machine, which takes up to a minute on a "
@@ -138,8 +139,10 @@ def _read_settings(source: str, words: list[str]) -> Config:
     if alone:
         settings, limited = limit_nside(settings)
         said += [] if limited is None else [limited]
-    for sentence in said:
+    for sentence in [*said, *describe_simulation(settings)]:
         show_line(f"note: {sentence}")
+    for sentence in [] if alone else warn_of_example(settings, overrides):
+        show_line(f"warning: {sentence}")
     return settings
 
 

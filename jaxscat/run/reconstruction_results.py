@@ -19,6 +19,7 @@ from jaxscat.run.provenance import Clock, creator, describe_devices
 from jaxscat.run.reconstruction import Reconstructed
 from jaxscat.run.reconstruction_report import assess_run, compare_seeds, describe_run, draw_run
 from jaxscat.run.results import DOMAIN, PAPER, PAPER_DOI
+from jaxscat.run.simulated import describe_simulation
 from jaxscat.validation import finite_or_none
 
 METHODS = {
@@ -65,7 +66,8 @@ def write_reconstruction(
     results = summarize_reconstruction(config, found)
     results |= {"recovery": recovery.to_json()}
     results |= {} if agreed is None else {"agreement": agreed}
-    results |= {"description": describe_run(config, found, recovery)}
+    said = [*describe_simulation(config), *describe_run(config, found, recovery)]
+    results |= {"description": said}
     results = finite_or_none(results)
     write_json(folder / "results.json", results)
     save_reconstruction_maps(folder / "maps.fits", found.given, found.truth, found.result)
