@@ -24,7 +24,7 @@ from jaxscat.cli.outcome import show_outcome
 from jaxscat.cli.progress import show_nothing, show_progress
 from jaxscat.cli.short_options import SHORT, expand_short
 from jaxscat.datasets.registry import dataset_path
-from jaxscat.run.config import Config, config_of_map, load_config
+from jaxscat.run.config import Config, config_of_map, load_config, task_of
 from jaxscat.run.execute import run_experiment
 from jaxscat.run.first_look import is_map, limit_nside
 from jaxscat.run.folder import RunFolder
@@ -51,7 +51,8 @@ Make new maps like a map, or run any other experiment, and write its folder.
     "folder then has a config.toml with all of them, which jaxscat run takes as well.",
     options="Every setting is an option, lists too: --synthesis.seeds 1 2 3. jaxscat settings "
     f"explains them. Those of most runs have short names: --{', --'.join(SHORT)}. "
-    "--seeds 4 makes four maps, --seeds 7 8 those of these seeds.",
+    "--seeds 4 makes four maps (or solutions of a reconstruction), --seeds 7 8 those of these "
+    "seeds.",
     config="jaxscat run CONFIG.toml takes the settings from a file, such as the config.toml of a "
     "former run, or one that jaxscat init has made; options on the command line count more.",
 )
@@ -131,7 +132,7 @@ def run(
 def _read_settings(source: str, words: list[str]) -> Config:
     """Read the config of a run, or make that of a map, and say what was chosen for it."""
     alone = is_map(source)
-    overrides = expand_short(parse_overrides(words))
+    overrides = expand_short(parse_overrides(words), "synthesis" if alone else task_of(source))
     settings = (config_of_map if alone else load_config)(source, overrides)
     settings, said = settle_config(settings)
     if alone and settings.data.dataset is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ def write_reconstruction(
     *,
     clock: Clock,
     stage: Callable[[str], None] = lambda name: None,
+    warned: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compare a reconstruction with its truth, and write all but the report into its folder.
 
@@ -51,6 +52,7 @@ def write_reconstruction(
         found: the reconstruction.
         clock: records the seconds of "validation".
         stage: receives the names of the stages.
+        warned: texts of warnings so far, to which the comparison may add.
 
     Returns:
         content of results.json.
@@ -67,7 +69,7 @@ def write_reconstruction(
     results |= {"recovery": recovery.to_json()}
     results |= {} if agreed is None else {"agreement": agreed}
     said = [*describe_simulation(config), *describe_run(config, found, recovery)]
-    results |= {"description": said}
+    results |= {"description": said} | ({"warnings": list(warned)} if warned else {})
     results = finite_or_none(results)
     write_json(folder / "results.json", results)
     save_reconstruction_maps(folder / "maps.fits", found.given, found.truth, found.result)
