@@ -24,13 +24,14 @@ from jaxscat.cli.outcome import show_outcome
 from jaxscat.cli.progress import show_nothing, show_progress
 from jaxscat.cli.short_options import SHORT, expand_short
 from jaxscat.datasets.registry import dataset_path
-from jaxscat.run.config import Config, config_of_map, load_config
+from jaxscat.run.config import Config, config_of_map, load_config, task_of
 from jaxscat.run.execute import run_experiment
 from jaxscat.run.first_look import is_map, limit_nside
 from jaxscat.run.folder import RunFolder
 from jaxscat.run.overrides import parse_overrides
 from jaxscat.run.pixel_orders import settle_config
 from jaxscat.run.results import has_diverged
+from jaxscat.run.simulated import describe_simulation, warn_of_example
 
 FIRST_COMMAND = (
     "Programs are compiled for the first time on this machine, which takes up to a minute on a "
@@ -50,7 +51,8 @@ Make new maps like a map, or run any other experiment, and write its folder.
     "folder then has a config.toml with all of them, which jaxscat run takes as well.",
     options="Every setting is an option, lists too: --synthesis.seeds 1 2 3. jaxscat settings "
     f"explains them. Those of most runs have short names: --{', --'.join(SHORT)}. "
-    "--seeds 4 makes four maps, --seeds 7 8 those of these seeds.",
+    "--seeds 4 makes four maps (or solutions of a reconstruction), --seeds 7 8 those of these "
+    "seeds.",
     config="jaxscat run CONFIG.toml takes the settings from a file, such as the config.toml of a "
     "former run, or one that jaxscat init has made; options on the command line count more.",
 )
@@ -130,7 +132,7 @@ def run(
 def _read_settings(source: str, words: list[str]) -> Config:
     """Read the config of a run, or make that of a map, and say what was chosen for it."""
     alone = is_map(source)
-    overrides = expand_short(parse_overrides(words))
+    overrides = expand_short(parse_overrides(words), "synthesis" if alone else task_of(source))
     settings = (config_of_map if alone else load_config)(source, overrides)
     settings, said = settle_config(settings)
     if alone and settings.data.dataset is not None:
@@ -138,8 +140,10 @@ def _read_settings(source: str, words: list[str]) -> Config:
     if alone:
         settings, limited = limit_nside(settings)
         said += [] if limited is None else [limited]
-    for sentence in said:
+    for sentence in [*said, *describe_simulation(settings)]:
         show_line(f"note: {sentence}")
+    for sentence in [] if alone else warn_of_example(settings, overrides):
+        show_line(f"warning: {sentence}")
     return settings
 
 

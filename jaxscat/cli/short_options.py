@@ -1,7 +1,8 @@
 """Short options of `jaxscat run`: the settings of most runs, by the names that `measure` has.
 
 They mean the same as the settings, but for `--seeds 4`, which are four seeds as in a config, where
-`--synthesis.seeds 4` is the seed 4.
+`--synthesis.seeds 4` is the seed 4. Of a reconstruction, `--seeds` are those of
+`[reconstruction]`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 
 from jaxscat.fields.seeds import MAX_SEEDS
 from jaxscat.run.overrides import ConfigError
+from jaxscat.run.task_checks import sections_of
 
 SHORT = {
     "nside": "data.nside",
@@ -41,18 +43,36 @@ SHORT = {
     "precision": "run.precision",
     "name": "run.name",
 }
+# In tasks that synthesize nothing: another setting of the same meaning, or a hint at others.
+_RECONSTRUCTION = {"seeds": "reconstruction.seeds"}
+_HINTS = {
+    "max-steps": "expected --reconstruction.steps (between two renewals) or "
+    "--reconstruction.renewals (their number)"
+}
 
 
-def expand_short(overrides: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def expand_short(
+    overrides: Mapping[str, list[str]], kind: str = "synthesis"
+) -> dict[str, list[str]]:
     """Return overrides with every short option by the name of its setting.
 
-    Raises `ConfigError` for a setting that is given under both names, and for a name without a
-    section that is none of the short ones.
+    Args:
+        overrides: words by short or full names.
+        kind: the task, `task.kind`; that of the overrides counts more.
+
+    Raises `ConfigError` for a setting that is given under both names, for a name without a section
+    that is none of the short ones, and for one that the task has no use for.
     """
+    kind = overrides.get("task.kind", [kind])[-1]
+    reconstructs = "reconstruction" in sections_of(kind)
     found: dict[str, list[str]] = {}
     for location, words in overrides.items():
         name = location.replace("_", "-")
         full = location if "." in location else SHORT.get(name)
+        if reconstructs and name in _HINTS:
+            raise ConfigError(f"--{location}: got it with task.kind = {kind!r}, {_HINTS[name]}")
+        if reconstructs and "." not in location:
+            full = _RECONSTRUCTION.get(name, full)
         if full is None:
             close = difflib.get_close_matches(name, SHORT, n=1)
             hint = f"did you mean --{close[0]}?" if close else "jaxscat settings lists them"

@@ -82,7 +82,7 @@ def plot_reconstruction(
         task: "denoise", "inpaint" or "separate".
         result: maps, baselines, and the values of all terms.
         recovery: from `assess`, with a row "reconstruction".
-        truth: what is to be recovered.
+        truth: what is to be recovered; NaN where it is not known, which is left blank.
         inside: the gaps of "inpaint", or else the pixels with data; None for all.
         unit: unit of the maps.
 
@@ -184,6 +184,8 @@ def _pictures(
     ]
     if truth is not None:
         away = first - truth
+        if hidden is not None and task != "inpaint":  # there is nothing that is compared
+            away = np.where(hidden, np.nan, away)
         pictures += [
             Picture("truth", truth, values),
             Picture(

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from jaxscat.reconstruction.isotropic import covariance_product, symmetric_filter
 
 TOLERANCE = 1e-6  # of the residual, over the spread of the data
-MOST_ITERATIONS = 300
+MOST_ITERATIONS = 1000
 # White noise of a thousandth of the spread: without it fields without power at some multipoles
 # have covariances that cannot be inverted.
 _LEAST_NOISE = 1e-6
@@ -22,6 +22,7 @@ def solve_wiener(
     noise: Float[np.ndarray, " l"],
     amplitude: Float[np.ndarray, " p"],
     *,
+    name: str = "the map",
     tolerance: float = TOLERANCE,
     most_iterations: int = MOST_ITERATIONS,
 ) -> Float[np.ndarray, " p"]:
@@ -35,6 +36,7 @@ def solve_wiener(
         signal: levels of the signal.
         noise: levels of an isotropic field, which `amplitude` multiplies in every pixel.
         amplitude: NESTED map of numbers above zero, infinite where nothing is observed.
+        name: of the estimate, for a warning.
         tolerance: of the root mean square of the residual, over that of the data.
         most_iterations: after which it ends with a warning.
 
@@ -67,8 +69,10 @@ def solve_wiener(
     if unfinished:
         error = np.std(rest) / np.std(target)
         warnings.warn(
-            f"conjugate gradients ended after {most_iterations} iterations with a residual of "
-            f"{error:.1g} of the data, expected {tolerance:g}: the map is approximate",
+            f"{name} is approximate: its conjugate gradients ended after {most_iterations} "
+            f"iterations with a residual of {error:.1g} of the data's scatter, expected "
+            f"{tolerance:g}. To start a reconstruction from it does no harm, and nothing has to be "
+            "done; as an estimate to compare with it is that much worse than it could be",
             stacklevel=4,
         )
     estimate = covariance_product(system.signal, system.full(solution)) + rest.mean()

@@ -13,6 +13,7 @@ from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import Batching
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.progress import Progress
+from jaxscat.reconstruction.defaults import default_start
 from jaxscat.reconstruction.field_result import FieldReconstruction
 from jaxscat.reconstruction.field_starts import (
     build_field_baselines,
@@ -94,7 +95,7 @@ def denoise_fields(
     parts = split_fields(observed, model)
     baselines = build_field_baselines(observed, parts, model)
     if start is None:
-        start = "square-root wiener" if seeds is None else "constrained"
+        start = default_start(seeds is not None)
     starts = build_field_starts(start, observed, parts, listed)
     together = observed.together
     terms = {_TERM: StackScattering.of(fields, observed.known, chosen, pyramid)}

@@ -36,7 +36,8 @@ def gaussian_mean_fill(
     Source: `docs/reconstruction.md`, "Baselines".
     """
     data, hidden = check_gaps(data, gaps)
-    return np.where(hidden, _conditional_mean(data, hidden, _spectrum(data, hidden, signal)), data)
+    levels = _spectrum(data, hidden, signal)
+    return np.where(hidden, _conditional_mean(data, hidden, levels, "the Gaussian mean fill"), data)
 
 
 def gaussian_realization_fill(
@@ -64,7 +65,9 @@ def gaussian_realization_fill(
     check_seed(seed)
     levels = _spectrum(data, hidden, signal)
     drawn = healpy.reorder(draw_field(levels, np.random.default_rng(seed)), r2n=True)
-    return np.where(hidden, drawn + _conditional_mean(data - drawn, hidden, levels), data)
+    name = f"the Gaussian realization fill of seed {seed}"
+    rest = _conditional_mean(data - drawn, hidden, levels, name)
+    return np.where(hidden, drawn + rest, data)
 
 
 def diffusive_fill(data: ArrayLike, gaps: ArrayLike) -> Float[np.ndarray, " p"]:
@@ -151,6 +154,7 @@ def _conditional_mean(
     data: Float[np.ndarray, " p"],
     hidden: Bool[np.ndarray, " p"],
     levels: Float[np.ndarray, " l"],
+    name: str,
 ) -> Float[np.ndarray, " p"]:
     amplitude = np.where(hidden, np.inf, 1.0)
-    return solve_wiener(data, levels, np.zeros_like(levels), amplitude)
+    return solve_wiener(data, levels, np.zeros_like(levels), amplitude, name=name)

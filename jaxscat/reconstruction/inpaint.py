@@ -14,6 +14,7 @@ from jaxscat.operators.pyramid import Pyramid
 from jaxscat.parametrizations.pixels import FreePixels
 from jaxscat.progress import Progress
 from jaxscat.reconstruction.checkpoints import RenewalFiles, digest_of
+from jaxscat.reconstruction.defaults import GAP_RENEWALS
 from jaxscat.reconstruction.fills import (
     check_gaps,
     diffusive_fill,
@@ -28,6 +29,7 @@ from jaxscat.reconstruction.result import Reconstruction, collect
 from jaxscat.reconstruction.starts import given_starts
 
 GapStart = Literal["gaussian realization", "gaussian mean", "diffusive"]
+GAP_START: GapStart = "gaussian realization"
 
 
 def inpaint(
@@ -38,7 +40,7 @@ def inpaint(
     seeds: int | Sequence[int] | None = None,
     terms: Mapping[str, TermOptions] | Sequence[str] = ("scattering",),
     reach: float | None = 60.0,
-    start: GapStart | Float[ArrayLike, "*seeds p"] = "gaussian realization",
+    start: GapStart | Float[ArrayLike, "*seeds p"] = GAP_START,
     renewals: Renewals | None = None,
     batching: Batching | None = None,
     checkpoints: Checkpoints | None = None,
@@ -84,7 +86,7 @@ def inpaint(
 
     Source: Delouis et al. 2022, A&A 668, A122, section 4; `docs/reconstruction.md`, "Gaps".
     """
-    settings = check_settings(renewals, batching, checkpoints, callback, default=Renewals(number=3))
+    settings = check_settings(renewals, batching, checkpoints, callback, default=GAP_RENEWALS)
     chosen = check_terms(terms, ("scattering", "cross"))
     checked, hidden = check_gaps(data, gaps)
     observed = observe(checked, pyramid, ~hidden)

@@ -15,7 +15,8 @@ MEANING: Mapping[str, str] = {
     "converged": "The map has all that the data say of its statistics, within their errors.",
     "start accepted": "No statistic contradicts the start: the filter that it comes from already "
     "has all that the data tell, as for nearly Gaussian signals.",
-    "renewals done": "All renewals were made; there is no level below which they would end.",
+    "renewals done": "All renewals were made, as planned: without noise, as in gaps, or with "
+    "levels of zero, only their number ends it.",
     "renewal limit": "Some statistics are still further from the data than noise explains, but "
     "nearer than those of the start: more renewals or steps may help.",
     "no progress": "Statistics are as far from the data as at the start: the noise is probably not "

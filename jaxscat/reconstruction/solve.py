@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxscat.fields.field_noise import FieldNoise
-from jaxscat.fields.noise import Noise, check_realizations
+from jaxscat.fields.noise import Noise
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import Batching
 from jaxscat.parametrizations.parametrization import Parametrization
@@ -21,6 +21,7 @@ from jaxscat.reconstruction.calibration import (
     measure_map,
 )
 from jaxscat.reconstruction.checkpoints import RenewalFiles, digest_of
+from jaxscat.reconstruction.defaults import count_realizations, default_start
 from jaxscat.reconstruction.objective import (
     calibrated_terms,
     measure_distances,
@@ -41,8 +42,6 @@ from jaxscat.reconstruction.starts import build_baselines, build_starts
 
 # Above so many times its level, the target of a term needs not be precise.
 _FAR = 2.0
-# Realizations of the solution of a seed, however many seeds there are: more make none better.
-_OF_EACH = 32
 # A map of so small a share of the data's standard deviation is no signal that was found.
 _NOTHING = 0.01
 
@@ -78,9 +77,7 @@ def solve_noisy(
     )
     baselines = build_baselines(observed, plain, noise)
     if start is None:
-        # Several solutions, or a residual like noise, need what the noise hides to be drawn.
-        drawn = seeds is not None or "residual" in terms
-        start = "constrained" if drawn else "square-root wiener"
+        start = default_start(seeds is not None, terms)
     # An excess of the noise that the start took for signal would stay in the map.
     starts = build_starts(start, observed, signal, noise, seeds)
     restored = {name: observed.restore(map) for name, map in baselines.items()}
@@ -132,9 +129,7 @@ def solve_from(
         ValueError: more realizations than there are.
     """
     listed = (0,) if seeds is None else seeds
-    count = check_realizations(renewals.realizations, noise)
-    if renewals.realizations is None and seeds is not None:
-        count = min(count, _OF_EACH)
+    count = count_realizations(renewals.realizations, noise, several=seeds is not None)
     levels = {name: options.level for name, options in chosen.items()}
     problem = RenewedProblem(
         terms=terms,

@@ -48,7 +48,8 @@ def wiener_filter(
     """
     data, weights = check_data(data, mask)
     signal = check_levels(signal, npix_to_nside(data.size), "signal")
-    return _filtered(data, signal, *_pixel_noise(noise, data.size, weights), weights)
+    levels, amplitude = _pixel_noise(noise, data.size, weights)
+    return _filtered(data, signal, levels, amplitude, weights, "the Wiener filter")
 
 
 def square_root_wiener_filter(
@@ -121,7 +122,8 @@ def constrained_realization(
         scatter = scatter / np.sqrt(np.where(weights > 0, weights, 1.0))
     # The mean is the data's, not the data's with one more realization of its noise.
     other = drawn + scatter - scatter.mean()
-    return drawn + _filtered(data - other, signal, levels, amplitude, weights)
+    name = f"the constrained realization of seed {seed}"
+    return drawn + _filtered(data - other, signal, levels, amplitude, weights, name)
 
 
 def wiener_gains(
@@ -143,6 +145,7 @@ def _filtered(
     noise: Float[np.ndarray, " l"],
     amplitude: Float[np.ndarray, " p"] | None,
     weights: Float[np.ndarray, " p"] | None,
+    name: str,
 ) -> Float[np.ndarray, " p"]:
     if amplitude is None and (weights is None or (weights == 1).all()):
         return filter_map(data, wiener_gains(signal, noise))
@@ -150,7 +153,7 @@ def _filtered(
     if weights is not None:
         with np.errstate(divide="ignore"):
             spread = spread / np.sqrt(weights)
-    return solve_wiener(data, signal, noise, spread)
+    return solve_wiener(data, signal, noise, spread, name=name)
 
 
 def _pixel_noise(

@@ -68,7 +68,12 @@ def comparison_groups(
             pixels,
         ),
         ("Power in bins", f"Over {against}; one is right.", powers),
-        ("Correlation with the truth", "One for the same structures.", correlations),
+        (
+            "Correlation with the truth",
+            "One for the same structures. Chance: standard deviation of the correlation of the "
+            "truth with an independent map that has its spectrum.",
+            correlations,
+        ),
     ]
     found = []
     for heading, sees, rows in listed:

@@ -171,9 +171,9 @@ def _separations(validation: Mapping[str, Any]) -> list[dict[str, str]]:
     nearer, farther, alike = (sorted_[key] for key in ("nearer", "farther", "alike"))
     names = ", ".join(controls.values())
     text = (
-        f"In {len(nearer)} of {count} distances the new maps are nearer to the original than the "
-        f"Gaussian controls by more than three of the controls' standard deviations (how many, in "
-        f"brackets: {names})"
+        f"In {len(nearer)} of {count} distances the new maps are clearly nearer to the original "
+        "than the Gaussian controls: the difference is more than three times the scatter (standard "
+        f"deviation) of the controls (how many times, in brackets: {names})"
     )
     sentences = [
         {"name": "Gaussian or not", "text": f"{text}: {listed(nearer)}." if nearer else f"{text}."}

@@ -109,7 +109,7 @@ def _agreement(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     columns = {
         "pairs": "two solutions",
-        "chance": "by chance",
+        "chance": "two solutions, by chance",
         "single": "a solution and the truth",
         "mean": "their mean and the truth",
     }
@@ -121,7 +121,9 @@ def _agreement(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {
         "heading": "Agreement of the seeds",
         "sees": "Correlation in bins of multipoles: structures are known where solutions agree; "
-        "where they do not, only their statistics are.",
+        "where they do not, only their statistics are. By chance: standard deviation of the "
+        "correlation of two independent maps that have the mean spectrum of the solutions (in the "
+        "table above, chance is that of maps with the spectrum of the truth).",
         "columns": ["multipoles", *shown.values()],
         "rows": [
             [format_multipoles(row), *(number(row[key], _DIGITS) for key in shown)]

@@ -114,14 +114,33 @@ def load_config(path: str | Path, overrides: Mapping[str, Sequence[str]] | None 
     return _complete(tree, overrides or {}, path.stem, str(path))
 
 
+def task_of(path: str | Path) -> str:
+    """Return the task that a config states, "synthesis" where it states none or cannot be read."""
+    try:
+        task = parse_toml(Path(path).read_text(encoding="utf-8-sig"))["task"]["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "synthesis"
+    return task if isinstance(task, str) else "synthesis"
+
+
 def config_of_map(source: str, overrides: Mapping[str, Sequence[str]] | None = None) -> Config:
     """Make the config of a map alone: a dataset by its name, or a file of maps by its path.
 
     `overrides` are those of `load_config`. `run.name` is the name of the dataset, or that of the
-    file without its suffixes. Raises `ConfigError` as `load_config`.
+    file without its suffixes. With `channels.paths` the map is the first of the channels.
+
+    Raises `ConfigError` as `load_config`, and for another map than the first of the channels.
     """
     dataset = source in dataset_names()
     tree: dict[str, Any] = {"data": {"dataset" if dataset else "path": source}}
+    channels = list((overrides or {}).get("channels.paths", ()))
+    if channels and channels != ["none"]:  # they stand for the map
+        if source != channels[0]:
+            raise ConfigError(
+                f"got {source!r} beside --channels.paths {' '.join(channels)}, expected the first "
+                "of the channels in both places"
+            )
+        tree = {"data": {}}
     name = Path(source).name
     known = [suffix for suffix in map_suffixes() if name.lower().endswith(suffix)]
     stem = name[: -max(map(len, known))] if known and not dataset else name

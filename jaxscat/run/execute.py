@@ -14,6 +14,7 @@ from jaxscat.io.archive import write_text
 from jaxscat.progress import Observer
 from jaxscat.run.config import Config
 from jaxscat.run.folder import RunFolder, write_json
+from jaxscat.run.kept_warnings import keep_warnings
 from jaxscat.run.polarized_denoising import denoise_polarized
 from jaxscat.run.polarized_denoising_results import write_polarized_denoising
 from jaxscat.run.polarized_results import write_polarized
@@ -21,7 +22,7 @@ from jaxscat.run.polarized_synthesis import synthesize_polarized
 from jaxscat.run.problem import check_precision
 from jaxscat.run.processes import Processes, current_processes
 from jaxscat.run.provenance import Clock, describe_devices, git_commit, versions
-from jaxscat.run.reconstruction import reconstruct_run
+from jaxscat.run.reconstruction import realizations_of, reconstruct_run
 from jaxscat.run.reconstruction_report import write_page
 from jaxscat.run.reconstruction_results import write_reconstruction
 from jaxscat.run.report import write_report
@@ -236,7 +237,12 @@ def _make_polarized(draft: Path, run: RunFolder, observer: Observer, clock: Cloc
         "compile": results["compile_seconds"],
         "synthesis": results["elapsed_seconds"] - results["compile_seconds"],
     }
-    resolved = resolve(config, found.pyramid.spec, lmax=found.inputs.lmax)
+    resolved = resolve(
+        config,
+        found.pyramid.spec,
+        lmax=found.inputs.lmax,
+        pairs=tuple(found.target.mean.names()),
+    )
     checksums = dict(found.inputs.checksums)
     return _Made(resolved, results, list(found.made), checksums, seconds, write_page)
 
@@ -248,7 +254,13 @@ def _make_denoised(draft: Path, run: RunFolder, observer: Observer, clock: Clock
         draft, config, found, clock=clock, stage=observer.stage
     )
     return _Made(
-        resolve(config, found.pyramid.spec, lmax=found.given.inputs.lmax),
+        resolve(
+            config,
+            found.pyramid.spec,
+            lmax=found.given.inputs.lmax,
+            pairs=found.pairs,
+            realizations=realizations_of(config, [found.given.noise]),
+        ),
         results,
         list(found.result.seeds or ()),
         {**found.given.inputs.checksums, **found.given.checksums_of_truth},
@@ -259,11 +271,15 @@ def _make_denoised(draft: Path, run: RunFolder, observer: Observer, clock: Clock
 
 def _make_reconstruction(draft: Path, run: RunFolder, observer: Observer, clock: Clock) -> _Made:
     config = run.config
-    found = reconstruct_run(config, observer, run, clock)
-    results = write_reconstruction(draft, config, found, clock=clock, stage=observer.stage)
+    with keep_warnings() as warned:
+        found = reconstruct_run(config, observer, run, clock)
+        results = write_reconstruction(
+            draft, config, found, clock=clock, stage=observer.stage, warned=warned
+        )
     of_truth = {} if found.truth is None else found.truth.checksums
+    noises = [one for one in (found.given.noise, found.given.contaminant) if one is not None]
     return _Made(
-        resolve(config, found.pyramid.spec),
+        resolve(config, found.pyramid.spec, realizations=realizations_of(config, noises)),
         results,
         list(found.result.seeds or ()),
         {**found.given.checksums, **of_truth},

@@ -72,7 +72,24 @@ def settle_config(config: Config) -> tuple[Config, list[str]]:
         if told is not None:
             gaps = gaps.model_copy(update={"order": told[0]})
             said.extend(told[1:])
+    if data.order is not None and config.data.order is None:
+        others = [str(path) for path in _beside_the_map(config, sources.map)]
+        if others:
+            said.append(
+                f"{', '.join(others)}: read as {data.order} as the map, since a .npy file does not "
+                "state its order (--order settles that of all)"
+            )
     return config.model_copy(update={"data": data, "target": target, "gaps": gaps}), said
+
+
+def _beside_the_map(config: Config, map: str | Path) -> list[str]:
+    """List the `.npy` files of a task that are read in the order of its map."""
+    paths: list[str | None] = list((config.channels.paths or ())[1:])
+    for noise in (config.noise, config.contaminant):
+        paths += [noise.deviation_map, noise.first, noise.second, *(noise.paths or ())]
+    paths += [config.truth.path, config.reconstruction.template]
+    named = [path for path in paths if path is not None and path.lower().endswith(".npy")]
+    return [path for path in dict.fromkeys(named) if path != str(map)]
 
 
 def tell_order(

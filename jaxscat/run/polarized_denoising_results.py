@@ -31,6 +31,7 @@ from jaxscat.run.reconstruction_results import (
     write_chi2,
 )
 from jaxscat.run.results import DOMAIN, PAPER, PAPER_DOI
+from jaxscat.run.simulated import describe_simulation
 from jaxscat.validation import finite_or_none
 from jaxscat.validation.field_recovery import FieldRecovery, assess_fields
 from jaxscat.validation.field_recovery_words import describe_field_recovery
@@ -184,13 +185,16 @@ def summarize_denoised(
             "chi2": rows[0]["chi2"],
             "seeds": rows,
             "recovery": recovery.to_json(),
-            "description": describe_field_recovery(
-                recovery,
-                result.status,
-                result.chi2.get(TERM, np.array([])),
-                baselines_of(found),
-                pairs=found.pairs,
-            ),
+            "description": [
+                *describe_simulation(config),
+                *describe_field_recovery(
+                    recovery,
+                    result.status,
+                    result.chi2.get(TERM, np.array([])),
+                    baselines_of(found),
+                    pairs=found.pairs,
+                ),
+            ],
         }
     )
 

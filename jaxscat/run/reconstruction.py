@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from jaxscat.fields.noise import Noise
+from jaxscat.fields.polarization_noise import PolarizationNoise
 from jaxscat.minimization.checkpoints import Checkpoints
 from jaxscat.minimization.minimize import Batching
 from jaxscat.objectives.target import COARSEST_NSIDE, Target
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.progress import Observer, Progress
+from jaxscat.reconstruction.defaults import count_realizations
 from jaxscat.reconstruction.denoise import denoise
 from jaxscat.reconstruction.inpaint import inpaint
 from jaxscat.reconstruction.options import Renewals, TermOptions
@@ -22,6 +25,7 @@ from jaxscat.run.config import Config
 from jaxscat.run.folder import RunFolder
 from jaxscat.run.given import Given, Truth, read_given
 from jaxscat.run.provenance import Clock
+from jaxscat.run.resolved import default_renewals
 from jaxscat.run.run_checkpoints import build_checkpoints
 from jaxscat.run.sections import TargetConfig
 from jaxscat.run.targets import build_run_pyramid, build_run_target
@@ -131,14 +135,20 @@ def solve(
 def build_renewals(config: Config) -> Renewals:
     """Return when targets are measured anew, as a config says."""
     settings = config.reconstruction
-    default = 3 if config.task.kind == "inpaint" else Renewals().number
     return Renewals(
-        number=settings.renewals or default,
+        number=settings.renewals or default_renewals(config.task.kind),
         steps=settings.steps,
         realizations=settings.realizations,
         tolerance=settings.tolerance,
         memory=settings.memory,
     )
+
+
+def realizations_of(config: Config, noises: Sequence[Noise | PolarizationNoise]) -> int | None:
+    """Return how many realizations of the noise a target is measured of; None without noise."""
+    settings, several = config.reconstruction, config.reconstruction.seeds is not None
+    counts = [count_realizations(settings.realizations, noise, several=several) for noise in noises]
+    return min(counts, default=None)
 
 
 def _build_terms(config: Config, given: Given) -> dict[str, TermOptions]:

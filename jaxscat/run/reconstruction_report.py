@@ -119,7 +119,9 @@ def draw_run(
     """Write summary.png, and of several seeds agreement.png."""
     from jaxscat.plotting.reconstruction import save_agreement, save_reconstruction
 
-    truth = None if found.truth is None else found.truth.map
+    truth = None
+    if found.truth is not None:  # elsewhere stands a mean, or what a file has for no value
+        truth = np.where(found.truth.known, found.truth.map, np.nan)
     shown: Any = {"truth": truth, "inside": compared_pixels(found), "unit": found.given.unit}
     path = folder / "summary.png"
     save_reconstruction(path, config.task.kind, found.result, recovery, **shown)
@@ -138,6 +140,9 @@ def write_page(folder: Path, config: Config) -> None:
         if (folder / name).is_file()
     }
     unit = results.get("unit")
+    notes = [f"{text[:1].upper()}{text[1:]}." for text in results.get("warnings", [])]
+    if unit is not None:
+        notes.append(f"The maps are in {unit}, as the file of the data states.")
     page = build_reconstruction_page(
         title=f"{results['data']}, nside {results['nside']}",
         task=config.task.kind,
@@ -149,7 +154,7 @@ def write_page(folder: Path, config: Config) -> None:
         config_text=config.to_toml(),
         chi2=join_chi2(results["seeds"]),
         agreement=results.get("agreement"),
-        notes=[] if unit is None else [f"The maps are in {unit}, as the file of the data states."],
+        notes=notes,
     )
     write_text(folder / "report.html", page)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from jaxscat.run.provenance import Clock, creator, describe_devices
 from jaxscat.run.reconstruction import Reconstructed
 from jaxscat.run.reconstruction_report import assess_run, compare_seeds, describe_run, draw_run
 from jaxscat.run.results import DOMAIN, PAPER, PAPER_DOI
+from jaxscat.run.simulated import describe_simulation
 from jaxscat.validation import finite_or_none
 
 METHODS = {
@@ -41,6 +42,7 @@ def write_reconstruction(
     *,
     clock: Clock,
     stage: Callable[[str], None] = lambda name: None,
+    warned: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compare a reconstruction with its truth, and write all but the report into its folder.
 
@@ -50,6 +52,7 @@ def write_reconstruction(
         found: the reconstruction.
         clock: records the seconds of "validation".
         stage: receives the names of the stages.
+        warned: texts of warnings so far, to which the comparison may add.
 
     Returns:
         content of results.json.
@@ -65,7 +68,8 @@ def write_reconstruction(
     results = summarize_reconstruction(config, found)
     results |= {"recovery": recovery.to_json()}
     results |= {} if agreed is None else {"agreement": agreed}
-    results |= {"description": describe_run(config, found, recovery)}
+    said = [*describe_simulation(config), *describe_run(config, found, recovery)]
+    results |= {"description": said} | ({"warnings": list(warned)} if warned else {})
     results = finite_or_none(results)
     write_json(folder / "results.json", results)
     save_reconstruction_maps(folder / "maps.fits", found.given, found.truth, found.result)

@@ -11,6 +11,9 @@ from pydantic import BaseModel
 from jaxscat.datasets.registry import dataset_names
 from jaxscat.objectives.target import COARSEST_NSIDE
 from jaxscat.operators.spec import PyramidSpec
+from jaxscat.reconstruction.defaults import GAP_RENEWALS, default_start
+from jaxscat.reconstruction.inpaint import GAP_START
+from jaxscat.reconstruction.options import Renewals
 from jaxscat.run.config import Config, config_from_tree
 from jaxscat.run.map_sources import NO_PLACE, MapPlace
 from jaxscat.run.task_checks import foreign_sections as unused
@@ -40,6 +43,8 @@ def resolve(
     unit: str | None = None,
     covariance_scales: int | None = None,
     lmax: int | None = None,
+    pairs: tuple[str, ...] | None = None,
+    realizations: int | None = None,
 ) -> Config:
     """Return a config in which what was unset has the value that was in force.
 
@@ -54,6 +59,8 @@ def resolve(
         unit: of the map, if its file states it.
         covariance_scales: number of scales at which S3 and S4 counted; None for the default.
         lmax: last multipole of E and B, if the maps are these.
+        pairs: names of the pairs of fields that counted, if there are several fields.
+        realizations: of the noise of which a target was measured, if there is noise.
     """
     alone = config.task.kind == "synthesis" and config.target.second is None
     found: dict[str, dict[str, Any]] = {section: {} for section in Config.model_fields}
@@ -71,11 +78,28 @@ def resolve(
     elif covariance_scales is not None and config.synthesis.first_nside is None:
         found["target"]["coarsest_nside"] = spec.finest_nside >> (covariance_scales - 1)
     found["polarization"]["lmax"] = lmax
-    found["reconstruction"]["renewals"] = 3 if config.task.kind == "inpaint" else 5
+    found["polarization"]["pairs"] = pairs
+    found["reconstruction"] = {
+        "renewals": default_renewals(config.task.kind),
+        "start": _default_start(config),
+        "realizations": realizations,
+    }
     sections = {name: getattr(config, name) for name in found if name not in unused(config)}
     return config.model_copy(
         update={name: _fill(name, section, found[name]) for name, section in sections.items()}
     )
+
+
+def default_renewals(kind: str) -> int:
+    """Return how often a task measures targets anew, where nothing says it."""
+    return GAP_RENEWALS.number if kind == "inpaint" else Renewals().number
+
+
+def _default_start(config: Config) -> str:
+    settings = config.reconstruction
+    if config.task.kind == "inpaint":
+        return GAP_START
+    return default_start(settings.seeds is not None, settings.terms)
 
 
 def describe_given(config: Config, resolved: Config) -> dict[str, Any]:

@@ -106,8 +106,9 @@ class NoiseConfig(Section):
     """The noise of the data, or a contaminant; in the unit of the data."""
 
     kind: Literal["white", "spectrum", "halves", "maps"] | None = None
-    """What is known of it: the deviation of its pixels ("white"), its power spectrum, two
-    half-mission maps of whose mean it is the noise ("halves"), or maps of realizations."""
+    """What is known of it: the standard deviation of its pixels ("white"), its power spectrum
+    ("spectrum"), two maps of the same sky with independent noise, such as half missions, whose mean
+    is the data ("halves"), or maps of simulated noise ("maps")."""
     standard_deviation: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Standard deviation of a pixel at the working nside, with "white" and with a power law."""
     deviation_map: FileName | None = None
@@ -117,9 +118,9 @@ class NoiseConfig(Section):
     slope: float | None = Field(default=None, allow_inf_nan=False)
     """Slope of a power law C_l from l = 2 on in place of a file, with "spectrum"."""
     first: FileName | None = None
-    """The first half-mission map, with "halves"."""
+    """The first of the two maps of the same sky, with "halves"."""
     second: FileName | None = None
-    """The second half-mission map, with "halves"."""
+    """The second of the two maps of the same sky, with "halves"."""
     paths: Paths = None
     """Files of the realizations, with "maps": one in each, or all in one that has several
     columns."""
@@ -130,8 +131,8 @@ class NoiseConfig(Section):
     hdu: Column = None
     """Table of the FITS files. Unset, that of the data."""
     add_to_data: bool = False
-    """Whether the map of `[data]` is a truth without it, to which a realization is added to make
-    the data."""
+    """Whether it is added to the map of `[data]`, which then counts as the truth: for a trial with
+    a map that has none. False for a map that has it already."""
     add_seed: Seed = 2**31
     """Seed of the realization that is added."""
 
@@ -179,10 +180,17 @@ class ReconstructionConfig(Section):
     seeds: Seeds | None = None
     """Seeds of several solutions. Unset, there is a single one."""
     start: Start | GapStart | None = None
-    """Map from which the estimate starts. Unset, the square root of the Wiener filter, of
-    several seeds constrained realizations, and in gaps a Gaussian realization."""
+    """Map from which it starts: the data filtered to the power of the signal ("square-root
+    wiener"), to the least error ("wiener") or not at all ("data"), or the least error with a random
+    part where noise hides the signal ("constrained"); in gaps a random Gaussian fill ("gaussian
+    realization"), the mean of such fills ("gaussian mean") or one that is smooth ("diffusive").
+    Unset, "square-root wiener", "constrained" for several seeds or the term "residual", and in gaps
+    "gaussian realization"."""
     terms: Terms = ("scattering",)
-    """Terms of the loss."""
+    """What must be as the data say: scattering covariances of the map ("scattering"), or of the map
+    with `template` ("cross"); its power spectrum ("power"); its distance from the data, pixel by
+    pixel ("fidelity"); the scattering covariances of what is left of the data, which must be those
+    of the noise ("residual")."""
     weights: ByTerm = None
     """Factors of the terms in the loss, by their names. Unset, one."""
     levels: ByTerm = None

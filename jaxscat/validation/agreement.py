@@ -15,6 +15,8 @@ from jaxscat.validation.spectra import binned_correlation, chance_correlation
 
 # Correlations of two solutions and of one with the truth that differ by less are called alike.
 _CALIBRATED = 0.1
+# Solutions are called alike above this correlation, and above so many times what chance gives.
+_ALIKE, _BY_CHANCE = 0.5, 2.0
 
 
 def agreement(
@@ -36,7 +38,8 @@ def agreement(
 
     Returns:
         for JSON: "solutions" (their number); "bins", each with "l_min", "l_max", "pairs" (mean
-        correlation of two solutions), "chance" (its standard deviation for independent maps),
+        correlation of two solutions), "chance" (standard deviation of the correlation of two
+        independent maps that have the mean spectrum of the solutions),
         "single" and "mean" (correlation of a solution, on average, and of their mean with the
         truth); "spread", the rms over pixels of their standard deviation; "std", that of a single
         one; "residual_single" and "residual_mean", rms differences from the truth. All rms are in
@@ -109,20 +112,7 @@ def describe_agreement(found: dict[str, Any]) -> list[str]:
     Args:
         found: the result of `agreement`.
     """
-    known = [row for row in found["bins"] if row["pairs"] is not None and row["pairs"] > 0.5]
-    count = found["solutions"]
-    if known:
-        low, high = known[0]["l_min"], known[-1]["l_max"]
-        apart = "" if len(known) == _between(found["bins"], known) else ", with gaps between"
-        lines = [
-            f"The {count} solutions agree with one another (correlation above 0.5) at l = {low} "
-            f"to {high}{apart}: the data tell where these structures are."
-        ]
-    else:
-        lines = [
-            f"The {count} solutions do not agree with one another (correlation above 0.5) at any "
-            "scale: each shows structures that are possible, not those that are there."
-        ]
+    lines = _where_alike(found["bins"], found["solutions"])
     calibration = _calibration(found["bins"])
     if calibration:
         lines.append(calibration)
@@ -140,12 +130,64 @@ def describe_agreement(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _where_alike(rows: list[dict[str, Any]], count: int) -> list[str]:
+    """Say at which multipoles solutions agree, where a little, and where that cannot be told."""
+    known = [row for row in rows if row["pairs"] is not None and row["chance"] is not None]
+    above = [row for row in known if row["pairs"] > _BY_CHANCE * row["chance"]]
+    clear = [row for row in above if row["pairs"] > _ALIKE]
+    weak = [row for row in above if row["pairs"] <= _ALIKE]
+    unsure = [row for row in known if row not in above and row["pairs"] > _ALIKE]
+    meant = f"correlation above {_ALIKE}, and above twice what chance gives"
+    if clear:
+        lines = [
+            f"The {count} solutions agree with one another ({meant}) at {_listed(rows, clear)}: "
+            "the data tell where these structures are."
+        ]
+    else:
+        lines = [
+            f"The {count} solutions do not agree with one another ({meant}) at any scale: each "
+            "shows structures that are possible, not those that are there."
+        ]
+    if weak:
+        lines.append(
+            f"At {_listed(rows, weak)} they agree weakly, but more than by chance (correlation "
+            f"{_span([row['pairs'] for row in weak])}): there the data tell a part of the "
+            "structures."
+        )
+    if unsure:
+        found = _span([row["pairs"] for row in unsure])
+        lines.append(
+            f"At {_listed(rows, unsure)} the correlation ({found})"
+            " tells nothing: independent maps are about as alike by chance (standard deviation "
+            f"{_span([row['chance'] for row in unsure])})."
+        )
+    return lines
+
+
+def _listed(rows: list[dict[str, Any]], some: list[dict[str, Any]]) -> str:
+    """Write the multipoles of some bins, those side by side as one range."""
+    ranges: list[list[int]] = []
+    for at, row in enumerate(rows):
+        if row not in some:
+            continue
+        if ranges and at and rows[at - 1] in some:
+            ranges[-1][1] = row["l_max"]
+        else:
+            ranges.append([row["l_min"], row["l_max"]])
+    return "l = " + " and ".join(f"{low} to {high}" for low, high in ranges)
+
+
+def _span(values: list[float]) -> str:
+    ends = dict.fromkeys(f"{end:.2f}" for end in (min(values), max(values)))
+    return " to ".join(ends)
+
+
 def _calibration(rows: list[dict[str, Any]]) -> str:
     """Say whether the truth is like one of the solutions, from l = 4 on; empty if unknown."""
     known = {
         (row["l_min"], row["l_max"]): (
             row["pairs"] - row["single"],
-            max(_CALIBRATED, 2 * row["chance"]),
+            max(_CALIBRATED, _BY_CHANCE * row["chance"]),
         )
         for row in rows
         if row["l_min"] >= 4 and None not in (row["pairs"], row["single"], row["chance"])
@@ -165,10 +207,6 @@ def _calibration(rows: list[dict[str, Any]]) -> str:
         f"{abs(away):.2f} in correlation at l = {low} to {high}): their spread is "
         f"{'less' if more else 'more'} than the uncertainty there."
     )
-
-
-def _between(rows: list[dict[str, Any]], some: list[dict[str, Any]]) -> int:
-    return rows.index(some[-1]) - rows.index(some[0]) + 1
 
 
 def _chance(

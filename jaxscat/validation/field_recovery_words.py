@@ -90,7 +90,7 @@ def _against(recovery: FieldRecovery, name: str, *, first: bool) -> str:
     if "mean" in recovery.names:
         text += " and more than the seeds scatter"
     if not worse:
-        return f"{text}, and none is larger."
+        return f"{text}, and none is larger by as much."
     # The clearest first where there are many.
     clearest = sorted(worse, key=lambda one: one[3] / one[2])[:_MOST_NAMED]
     listed = [
@@ -100,7 +100,7 @@ def _against(recovery: FieldRecovery, name: str, *, first: bool) -> str:
     ]
     listed += [f"{len(worse) - len(listed)} more"] if len(worse) > len(listed) else []
     verb = "is" if len(worse) == 1 else "are"
-    return f"{text}, and {len(worse)} {verb} larger: {join_words(listed)}."
+    return f"{text}, and {len(worse)} {verb} larger by as much: {join_words(listed)}."
 
 
 def _residuals(recovery: FieldRecovery, name: str) -> str:

@@ -105,14 +105,15 @@ def _textures(content: Entry) -> str:
     nearer = {name: apart for name, apart in seen.items() if apart > SEPARATED}
     text = (
         f"In {_part(len(seen), len(rows))} groups of S3 and S4 the original is no Gaussian sky. In "
-        f"{_of(len(nearer), len(seen))} Gaussian controls with the same spectra are "
+        f"{_of(len(nearer), len(seen))} the new maps are nearer to it than Gaussian controls with "
+        "the same spectra"
     )
     if nearer:
         least, most = (choose(nearer, key=lambda name: nearer[name]) for choose in (min, max))
         span = f"{nearer[least]:.0f} ({least})"
         span += "" if least == most else f" to {nearer[most]:.0f} ({most})"
-        text += f"{span} of their standard deviations "
-    text += "farther from it than the new maps."
+        text += f", by {span} times the standard deviation of the controls"
+    text += "."
     alike = [name for name, apart in seen.items() if abs(apart) <= SEPARATED]
     worse = [name for name, row in rows if row["separation"] < -SEPARATED]
     if nearer and alike:
@@ -138,8 +139,8 @@ def _distances(content: Entry) -> str:
         return ""
     text = (
         "In distances that are in no loss (histogram, topology, peaks, ...) new maps are nearer to "
-        "the original than the controls of every kind, by more than three of these standard "
-        f"deviations: {_join(nearer)}"
+        "the original than the controls of every kind, by more than three times the scatter "
+        f"(standard deviation) of these: {_join(nearer)}"
     )
     return f"{text}; farther in {_join(worse)}." if worse else f"{text}, and farther in none."
 

@@ -82,7 +82,7 @@ def describe_recovery(
     if others and not _anything_won(mine, [rows[name] for name in others]):
         sentences.append(
             "Nothing was won: in none of S1 to S4, histogram and residual is the reconstruction "
-            "nearer to the truth than every baseline."
+            "nearer to the truth than every baseline by more than a tenth."
         )
     room = _MOST_BASELINES - (len(sentences) > 1)
     sentences += [
@@ -116,14 +116,22 @@ def compare_rows(mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[lis
     """
     better, worse = [], []
     scatter = mine.get("scatter") or {}
-    for key in _QUANTITIES:
-        ours, theirs = mine.get(key), other.get(key)
-        if ours is None or theirs is None or not np.isfinite([ours, theirs]).all():
-            continue
+    for key in _compared(mine, other):
+        ours, theirs = mine[key], other[key]
         least = max(_ALIKE * max(ours, theirs), scatter.get(key) or 0.0)
         if abs(ours - theirs) > least:
             (better if ours < theirs else worse).append(key)
     return better, worse
+
+
+def _compared(mine: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the quantities that both rows have."""
+    return [
+        key
+        for key in _QUANTITIES
+        if None not in (mine.get(key), other.get(key))
+        and np.isfinite([mine[key], other[key]]).all()
+    ]
 
 
 def _anything_won(mine: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
@@ -145,12 +153,17 @@ def _against(
             [f"{_QUANTITIES[key]} ({mine[key]:.2g} against {other[key]:.2g})" for key in keys]
         )
 
+    alike = [key for key in _compared(mine, other) if key not in (*better, *worse)]
+    least = "a tenth, or the scatter of the solutions," if mine.get("scatter") else "a tenth"
+    rest = f"; the difference is below {least} in {listed(alike)}" if alike else ""
     if not better and not worse:
-        return f"Compared with {name}, the reconstruction is as near to the truth."
+        return f"Compared with {name}, the reconstruction is about as near to the truth{rest}."
     if not better:
-        return f"{capital(name)} is nearer to the truth in {listed(worse)}, and no farther in any."
+        return f"{capital(name)} is nearer to the truth in {listed(worse)}{rest}."
     text = f"Compared with {name}, the reconstruction is nearer to the truth in {listed(better)}"
-    return f"{text}, but farther in {listed(worse)}." if worse else f"{text}, and farther in none."
+    if worse:
+        return f"{text}, but farther in {listed(worse)}{rest}."
+    return f"{text}{rest}." if alike else f"{text}, and farther in none."
 
 
 def _correlations(
@@ -162,12 +175,12 @@ def _correlations(
     low, high = recovery.bins[bins[0]][0], recovery.bins[bins[-1]][1]
     powers = [mine["power_ratio"][at] for at in bins]
     text = (
-        f"From l = {low} to {high} it has {min(powers):.2f} to {max(powers):.2f} times the power "
-        "of the truth per bin"
+        f"From l = {low} to {high} the reconstruction has {min(powers):.2f} to {max(powers):.2f} "
+        "times the power of the truth in every bin of multipoles"
     )
     found = [mine["correlation"][at] for at in bins]
     if not np.isfinite(found).all():
-        return f"{text}; the correlation with the truth is undefined where it has none."
+        return f"{text}; its correlation with the truth is undefined where it has none."
     if not others:
         return f"{text}, and a correlation with the truth of {min(found):.2f} to {max(found):.2f}."
     gains = {
@@ -178,7 +191,7 @@ def _correlations(
     above = [at for at in bins if gains[at] > _ALIKE_CORRELATION]
     below = [at for at in bins if gains[at] < -_ALIKE_CORRELATION]
     if not above and not below:
-        return f"{text}; the correlation with the truth is that of the best baseline."
+        return f"{text}; its correlation with the truth is that of the best baseline."
     parts = []
     if above:
         best = max(above, key=lambda at: gains[at])
@@ -193,7 +206,7 @@ def _correlations(
             f"l = {recovery.bins[worst][0]} to {recovery.bins[worst][1]})"
         )
     return (
-        f"{text}; the correlation with the truth is {' and '.join(parts)} than that of the best "
+        f"{text}; its correlation with the truth is {' and '.join(parts)} than that of the best "
         "baseline there."
     )
 

@@ -149,6 +149,11 @@ def test_short_options_are_settings_and_stand_in_the_help():
     shown = " ".join(invoke("run", "--help").output.split())
     assert all(f"--{name}" in shown for name in SHORT)
     assert expand_short({"seeds": ["7", "8"]}) == {"synthesis.seeds": ["7", "8"]}
+    assert expand_short({"seeds": ["2"]}, "inpaint") == {"reconstruction.seeds": ["0", "1"]}
+    told = {"task.kind": ["denoise"], "seeds": ["5", "7"]}
+    assert expand_short(told)["reconstruction.seeds"] == ["5", "7"]
+    with pytest.raises(ConfigError, match=r"max-steps: got it .* expected --reconstruction\.steps"):
+        expand_short({"max-steps": ["5"]}, "separate")
     with pytest.raises(ConfigError, match="--kernel is not a setting; did you mean --kernel-size"):
         expand_short({"kernel": ["5"]})
 
@@ -199,3 +204,79 @@ def test_settings_explains_all_a_section_or_one():
     assert invoke("settings", "mask-order").stdout == invoke("settings", "target.mask_order").stdout
     wrong = invoke("settings", "synthesys.seeds")
     assert wrong.exit_code == 2 and "did you mean 'synthesis.seeds'?" in wrong.stderr
+
+
+@pytest.fixture
+def noisy(tmp_path, monkeypatch):
+    """Files of a map with noise, its truth and the map with a hole, at nside 4."""
+    monkeypatch.chdir(tmp_path)
+    truth = np.random.default_rng(0).gamma(2.0, size=192)
+    noise = 0.5 * np.random.default_rng(1).normal(size=192)
+    hole = np.arange(192) < 20
+    maps = {"truth": truth, "noisy": truth + noise, "low": truth + noise, "high": 2 * truth - noise}
+    maps |= {"holes": np.where(hole, healpy.UNSEEN, truth + noise)}
+    for name, map in maps.items():
+        save_maps(f"{name}.fits", {"I": map}, units="mK")
+    return tmp_path
+
+
+HOLES = ("holes.fits", "--unseen", "mask")
+CHANNELS = ("--channels.paths", "low.fits", "high.fits", "--channels.mixing", 1, 2)
+WHITE = ("--noise.kind", "white", "--noise.standard_deviation", 0.5)
+FEW = ("--reconstruction.steps", 2, "--reconstruction.renewals", 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["noisy.fits", "--task.kind", "denoise", *WHITE], "no truth to compare with"),
+        (
+            [*HOLES, "--task.kind", "denoise", *WHITE, "--truth.path", "truth.fits"],
+            "nearer to the truth",
+        ),
+        ([*HOLES, "--task.kind", "inpaint"], "Renewals done"),
+        (["low.fits", "--task.kind", "separate", *CHANNELS, *WHITE], "no truth to compare with"),
+    ],
+)
+def test_a_map_of_ones_own_is_reconstructed_in_one_command(noisy, no_figures, words, said):
+    with no_figures():
+        result = invoke("run", *words, *FEW, "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert said in result.stdout and "was added" not in result.output
+    assert "warning" not in result.stderr
+    stored = load_config(noisy / "out" / "config.toml")
+    assert stored.data.nside == 4 and stored.reconstruction.renewals == 1
+    assert stored.reconstruction.start in ("square-root wiener", "gaussian realization")
+    assert (stored.reconstruction.realizations or 64) == 64
+
+
+def test_an_example_that_adds_noise_to_ones_own_map_says_so(noisy, no_figures):
+    config = noisy / "denoise.toml"
+    config.write_text(
+        '[task]\nkind = "denoise"\n[data]\ndataset = "cosmic-web"\nnside = 4\n'
+        '[noise]\nkind = "white"\nstandard_deviation = 0.5\nadd_to_data = true\n'
+    )
+    with no_figures():
+        result = invoke("run", config, "--data.path", "noisy.fits", *FEW, "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert "warning: --data.path noisy.fits: noise.add_to_data = true stands in" in result.stderr
+    assert "--noise.add_to_data false" in result.stderr
+    truth = "The map of [data], noisy.fits, counts as the truth: white noise of standard deviation"
+    assert f"note: {truth}" in result.stderr and truth in result.stdout
+    assert truth in (noisy / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_map_of_a_separation_is_the_first_of_its_channels(noisy):
+    result = invoke("run", "noisy.fits", "--task.kind", "separate", *CHANNELS, *WHITE)
+    assert result.exit_code == 2 and "expected the first of the channels" in result.stderr
+
+
+def test_other_files_are_read_in_the_order_that_was_found(folder, asked):
+    np.save("truth.npy", np.load("ring.npy"))
+    words = ["--task.kind", "denoise", *WHITE, "--truth.path", "truth.npy", "--nside", 8]
+    result = invoke("run", "ring.npy", *words)
+    assert result.exit_code == 0, result.output
+    assert asked[0].data.order == "RING"
+    assert "note: truth.npy: read as RING as the map" in result.stderr
+    told = invoke("run", "ring.npy", *words, "--order", "ring")
+    assert told.exit_code == 0 and told.stderr == ""

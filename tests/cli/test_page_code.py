@@ -75,6 +75,9 @@ def workspace(tmp_path, monkeypatch, few_controls):
         "first": truth + noise[0],
         "second": truth + noise[1],
         "data": truth + noise.mean(0),
+        "truth": truth,
+        "noisy": truth + noise[0],
+        "holes": np.where(hole > 0, truth + noise[0], hole),
         "low": truth + contaminant + noise[0],
         "high": 2 * truth + contaminant + noise[1],
     }
@@ -128,7 +131,7 @@ def type_in(words):
     assert program == "jaxscat", words
     if command == "run":
         rest = [*rest, *(ADDED["run"] if "32" not in rest and "8" not in rest else [])]
-        if not re.search("denoise|inpaint|separate", rest[0]):
+        if not re.search("denoise|inpaint|separate", " ".join(rest)):
             rest += ADDED["synthesis"]
     done = CliRunner().invoke(app, [command, *rest])
     assert done.exit_code == 0, (words, done.output)

@@ -144,6 +144,21 @@ def test_gaps_are_grey_in_the_data_and_outlined_elsewhere(truth, pyramid):
     assert "correlation with the truth" not in axes and "S1" in axes
 
 
+def test_pixels_of_which_no_truth_is_known_are_blank(truth, pyramid):
+    inside = np.ones(NPIX, bool)
+    inside[:200] = False
+    result = result_of(truth)
+    recovery = recovery_of(result, pyramid, truth, inside, hidden="exclude")
+    known = np.where(inside, truth, np.nan)
+    figure = plot_reconstruction("denoise", result, recovery, truth=known, inside=inside)
+    axes = titled(figure)
+    blank = {
+        name: np.isnan(np.asarray(axes[name].images[0].get_array(), float)).sum()
+        for name in ("data", "truth", "difference", "reconstruction")
+    }
+    assert blank["truth"] == blank["difference"] == blank["data"] > blank["reconstruction"]
+
+
 def test_without_a_truth_the_residual_is_what_is_left_of_the_data(truth, pyramid):
     inside = np.ones(NPIX, bool)
     inside[:100] = False

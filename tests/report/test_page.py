@@ -177,7 +177,7 @@ def test_the_verdict_names_what_is_beyond_three_standard_deviations():
     assert "At l = 1 to 3 there are too few modes or too few seeds to tell. Mean corr" in text
     listed = "0.1 (chance 0.2) at l = 1 to 3, 0.1 (chance 0.05) at l = 4 to 7."
     assert f"Mean correlation with the original: {listed}" in text
-    assert "In 1 of 3 distances the new maps are nearer to the original than the" in text
+    assert "In 1 of 3 distances the new maps are clearly nearer to the original than" in text
     assert "brackets: Gaussian control, filtered-noise control): near (+9.4 and +6.4)." in text
     told = "Farther than controls. Farther than some control by as much: far (−4.0 and −3.5)."
     assert told in text
@@ -236,7 +236,9 @@ def test_one_kind_of_controls_has_one_column():
     assert shown.row("quantity")[4:] == ["Gaussian control", "separation"]
     assert shown.row("half")[4:] == ["0.5 ± 0.1", "9.4"]
     assert "In 2 of 3 distances" in shown.text
-    assert "(how many, in brackets: Gaussian control): near (+9.4); half (+9.4)." in shown.text
+    assert (
+        "(how many times, in brackets: Gaussian control): near (+9.4); half (+9.4)." in shown.text
+    )
 
 
 def test_many_seeds_are_not_all_named():

@@ -124,7 +124,12 @@ def test_a_denoised_map_and_its_folder(truth_file, tmp_path):
     assert (results["unit"], results["frame"], results["nside"]) == ("uK", "G", NSIDE)
     assert results["truth"] and results["sky_fraction"] == 1.0
     assert results["recovery"] == NoComparison().to_json() and "agreement" not in results
-    assert results["description"] == ["Nothing was compared."]
+    said, compared = results["description"]
+    assert said == (
+        f"The map of [data], {truth_file}, counts as the truth: white noise of standard deviation "
+        "1 (noise.add_to_data = true) was added to it to make the data."
+    )
+    assert compared == "Nothing was compared."
     (row,) = results["seeds"]
     assert "seed" not in row and row["evaluations"] == results["evaluations"] > 0
     read = history(outcome.folder)

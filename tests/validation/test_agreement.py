@@ -79,11 +79,33 @@ def test_without_a_truth_solutions_are_compared_with_one_another_only(white):
 
 def test_words_say_where_solutions_agree_and_whether_the_truth_is_one_of_them(white):
     lines = describe_agreement(agreement(white[0] + 0.1 * white[1:3], truth=white[0]))
-    assert "agree with one another (correlation above 0.5) at l = 2 to 23:" in lines[0]
+    assert "agree with one another (correlation above 0.5, and above twice what" in lines[0]
+    assert "at l = 2 to 23:" in lines[0]
     assert "as alike as a solution and the truth" in lines[1]
     assert "Their mean differs from the truth by" in lines[2]
     lines = describe_agreement(agreement(np.stack([white[0]] * 2), truth=white[1]))
     assert "more alike" in lines[1] and "less than the uncertainty" in lines[1]
+
+
+def test_words_claim_nothing_that_chance_gives_and_name_weak_agreement():
+    bins = [
+        {"l_min": 2, "l_max": 3, "pairs": 0.7, "chance": 0.743, "single": None, "mean": None},
+        {"l_min": 4, "l_max": 7, "pairs": 0.8, "chance": 0.3, "single": None, "mean": None},
+        {"l_min": 8, "l_max": 15, "pairs": 0.42, "chance": 0.1, "single": None, "mean": None},
+        {"l_min": 16, "l_max": 31, "pairs": 0.31, "chance": 0.06, "single": None, "mean": None},
+        {"l_min": 32, "l_max": 47, "pairs": 0.05, "chance": 0.04, "single": None, "mean": None},
+    ]
+    found = {"solutions": 2, "bins": bins, "spread": 1.0, "std": 2.0, "residual_mean": None}
+    strong, weak, unsure, *_ = describe_agreement(found)
+    assert "at l = 4 to 7: the data tell where these structures are" in strong
+    assert weak.startswith("At l = 8 to 31 they agree weakly, but more than by chance")
+    assert "(correlation 0.31 to 0.42)" in weak
+    assert unsure == (
+        "At l = 2 to 3 the correlation (0.70) tells nothing: independent maps are about as alike "
+        "by chance (standard deviation 0.74)."
+    )
+    bins[1]["pairs"] = 0.2
+    assert "do not agree" in describe_agreement(found)[0]
 
 
 def test_bad_maps_are_named(white):

@@ -103,7 +103,7 @@ def test_sentences_with_a_truth(recovery):
     # One of the solutions is the data.
     assert said[3].startswith("Nothing was won over the data: none of the 20 errors is smaller by")
     assert said[3].endswith(
-        "by more than a tenth and more than the seeds scatter, and none is larger."
+        "by more than a tenth and more than the seeds scatter, and none is larger by as much."
     )
     assert "of the mean of the seeds" in said[4]
     assert "0.25 to 0.25 (E) and 0.25 to 0.25 (B)" in said[5]

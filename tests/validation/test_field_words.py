@@ -85,12 +85,13 @@ def test_sentences_name_the_worst_and_the_best():
         "No field is a copy: where it can be told, the largest mean correlation with the original "
         "is 0.12 (B, l = 4 to 7; by chance 0.05). At l = 1 to 3 there are too few modes or too few "
         "seeds to tell.",
-        "In all 7 groups of S3 and S4 the original is no Gaussian sky. In 6 of these Gaussian "
-        "controls with the same spectra are 10 (S4 of T) to 40 (S3 of T) of their standard "
-        "deviations farther from it than the new maps. Not told apart from them: S4 of B.",
+        "In all 7 groups of S3 and S4 the original is no Gaussian sky. In 6 of these the "
+        "new maps are nearer to it than Gaussian controls with the same spectra, by 10 (S4 of T) "
+        "to 40 (S3 of T) times the standard deviation of the controls. Not told apart from them: "
+        "S4 of B.",
         "In distances that are in no loss (histogram, topology, peaks, ...) new maps are nearer to "
-        "the original than the controls of every kind, by more than three of these standard "
-        "deviations: T in 1 of 2 and B in 1 of 2, and farther in none.",
+        "the original than the controls of every kind, by more than three times the scatter "
+        "(standard deviation) of these: T in 1 of 2 and B in 1 of 2, and farther in none.",
         "From l = 9 on, the power in every bin is within 3 % (TT) and 10 % (BB) of the original's. "
         "Beyond l = 16 new maps have 2 % (T) of their variance.",
         "Not imposed (parity = “even”): TB of the power, and all handedness of textures, which a "

@@ -8,7 +8,7 @@ import pytest
 from jaxscat.harmonics.spectra import angular_power_spectrum
 from jaxscat.reconstruction.result import MEANING
 from jaxscat.validation.distribution import pixel_moments
-from jaxscat.validation.recovery import assess, describe_recovery
+from jaxscat.validation.recovery import Recovery, assess, describe_recovery
 from jaxscat.validation.recovery_words import expected_power
 
 NSIDE = 8
@@ -171,6 +171,20 @@ def test_words_say_what_was_won_and_what_was_lost(truth, pyramid):
     assert "The Wiener filter is nearer to the truth in S1" in text
     assert "Nothing was won" in text and "Start accepted: no statistic contradicts" in text
     assert "lower in" in text
+
+
+def test_words_name_what_differs_by_less_than_a_tenth(truth):
+    def row(residual, **more):
+        return {"S2": 0.2, "residual": residual, "power_ratio": [1.0], "correlation": [0.5], **more}
+
+    rows = {"wiener": row(0.50, S2=0.4), "reconstruction": row(0.54)}
+    found = Recovery([(4, 7)], list(rows), rows, {"std": 1.0}, [0.1])
+    lines = describe_recovery(found, "denoise", "converged", ["wiener"])
+    assert lines[1] == (
+        "Compared with the Wiener filter, the reconstruction is nearer to the truth in S2 (0.2 "
+        "against 0.4); the difference is below a tenth in the residual (0.54 against 0.5)."
+    )
+    assert "From l = 4 to 7 the reconstruction has 1.00 to 1.00 times the power" in lines[2]
 
 
 def test_words_without_a_truth_compare_moments(truth, pyramid):
