@@ -41,6 +41,7 @@ PRINTED = {
     "jax-pipeline": r"[\d.e+-]+ \(768,\)\n\(4, 4, 4\)",
     "many-seeds": r"\(2, 768\) \('step limit', 'step limit'\)\n[\d.e+-]+",
     "masks": r"0\.[89]\d*",
+    "measure": r"True\n0\.[89]\d*\n\['S0', 'S1', 'S2', 'S3', 'S4'\]",
     "own-losses": r"\{'region': .+, 'scattering': .+\}\nTrue",
     "polarization": r"\('step limit', 'step limit'\) \(2, 768\)",
     "separate": r"[\w ]+ \d\.\d+",
