@@ -8,6 +8,7 @@ COMMAND is one of
 - kill: runs that are killed and resumed, beside one left alone;
 - hidden-pixels: what treatments of hidden pixels do to new maps;
 - masks: whether coefficients of maps with different masks agree;
+- whole-sky: maps of the whole sky from a map with holes, in several ways;
 - reconstruction: signals from noisy maps, maps with gaps, and channels;
 - polarized-denoising: E and B of a polarized sky in noise, with and without its intensity;
 - inference: what S1 to S4 add to C_l for the parameters of a simulator;
@@ -35,6 +36,7 @@ COMMANDS = {
     "same-maps": "same_maps",
     "hidden-pixels": "hidden_pixels",
     "masks": "different_masks",
+    "whole-sky": "whole_sky",
     "reconstruction": "reconstruction",
     "polarized-denoising": "polarized_denoising",
     "inference": "inference",

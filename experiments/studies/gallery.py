@@ -236,8 +236,9 @@ def write_numbers(
     mean = {key: values.mean(0) for key, values in gaussian.items()}
     scatter = {key: values.std(0, ddof=1) for key, values in gaussian.items()}
     lines = [
-        f"| map | C_l over the shared one, l = 4 to {high} | S1 / √S2, j = {scale - 1} | "
-        f"S3, j3 = {scale} | S4, j3 = {scale} | S4, l1 − l2 = 2 over 0 |",
+        f"| map | C_l over the shared one, l = 4 to {high} | S1 / √S2, scale {scale - 1} | "
+        f"S3, scales {scale - 1} and {scale} | S4, scales {scale - 1} and {scale} | "
+        "S4 at right angles over S4 in parallel |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, map in maps.items():

@@ -65,7 +65,7 @@ def reference_noise(
     *,
     footprint: Float[np.ndarray, " p"] | None = None,
 ) -> Float[np.ndarray, " p"]:
-    """Sample the white noise of the reference experiment, from NumPy's legacy generator.
+    """Sample the white noise from which FOSCAT starts, from NumPy's legacy generator.
 
     The values are those drawn after `np.random.seed(seed)`; the global generator is not touched.
 

@@ -25,8 +25,8 @@ from jaxscat.validation.seeds import SeedValidation
 from jaxscat.validation.sky import sky_sentence
 
 FREE_PART = (
-    "What new maps hold in hidden pixels is a free continuation: nothing constrains it, and it is "
-    "not compared."
+    "What new maps hold in hidden pixels is what the synthesis left there, the Gaussian start: it "
+    "has no texture, and is not compared."
 )
 
 

@@ -142,7 +142,7 @@ class SynthesisConfig(Section):
     """Seeds of the starts: every seed makes another new map."""
     start: Literal["gaussian_noise", "white_noise", "reference_noise"] = "gaussian_noise"
     """Map from which a synthesis starts: a Gaussian one with the original's power spectrum, white
-    noise, or the white noise of the reference experiment."""
+    noise, or white noise as FOSCAT's demonstration with the map `lss` draws it."""
     batch_size: int | None = Field(default=None, ge=1)
     """Number of maps that are changed at once. Unset, as many as memory holds, at most 8 on a
     CPU."""
@@ -165,8 +165,8 @@ class SynthesisConfig(Section):
     """Whether maps are made from the original with a Gaussian histogram, which is taken back from
     every new map: it then has the histogram of the original."""
     hidden_part: Literal["unseen", "free"] = "unseen"
-    """What new maps hold in hidden pixels: no data (UNSEEN), or a continuation that nothing
-    constrains."""
+    """What new maps hold in hidden pixels: no data (UNSEEN), or with "free" what the synthesis
+    leaves there, which is the Gaussian start and has no texture."""
 
     @field_validator("seeds")
     @classmethod

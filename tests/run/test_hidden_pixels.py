@@ -150,7 +150,7 @@ def test_hidden_part_is_free_on_request_and_it_is_said(tmp_path, without_figures
     # Nothing moves it: it is the start's.
     np.testing.assert_allclose(found["SEED_1"][~SEEN], found["START"][~SEEN], rtol=1e-6)
     assert np.abs(found["SEED_1"] - found["START"])[SEEN].max() > 0.01
-    assert "is a free continuation" in (outcome.folder / "report.html").read_text()
+    assert "it has no texture" in (outcome.folder / "report.html").read_text()
 
 
 def test_patch_is_made_by_the_wavelets_of_its_pixels(tmp_path):
