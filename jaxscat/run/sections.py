@@ -163,7 +163,7 @@ class SynthesisConfig(Section):
     each. Unset, they are made at the full nside alone."""
     gaussianize: bool = False
     """Whether maps are made from the original with a Gaussian histogram, which is taken back from
-    every new map: it then has the histogram of the original."""
+    every new map: its tails are then near the original's, its power spectrum less so."""
     hidden_part: Literal["unseen", "free"] = "unseen"
     """What new maps hold in hidden pixels: no data (UNSEEN), or with "free" what the synthesis
     leaves there, which is the Gaussian start and has no texture."""

@@ -142,15 +142,22 @@ class Comparison:
         return finite_or_none(report)
 
     def _counts(self, name: str, made: Description) -> dict[str, float]:
-        """Return by how much peaks or minima are off at the worst threshold, over its tolerance.
+        """Return how far peaks or minima are off at the worst threshold, in its tolerance.
 
         The largest relative difference is one of few counts, whose tolerance is wide.
         """
         if name not in ("peaks", "minima"):
             return {}
         counts, wanted = (np.asarray(getattr(of, name), float) for of in (made, self.original))
-        apart = (np.abs(counts - wanted) / self.tolerance.curves[name])[wanted >= ENOUGH]
-        return {"worst_threshold": float(apart.max()) if apart.size else np.nan}
+        apart = (counts - wanted) / self.tolerance.curves[name]
+        apart = np.where((wanted >= ENOUGH) & np.isfinite(apart), apart, 0.0)
+        worst = int(np.argmax(np.abs(apart)))
+        if not apart[worst]:
+            return {"worst_threshold": np.nan, "worst_difference": np.nan}
+        return {
+            "worst_threshold": float(abs(apart[worst])),
+            "worst_difference": float(counts[worst] / wanted[worst] - 1.0),
+        }
 
     def _extremes(self, row: Callable[..., Any], of_original: Callable[..., Any]) -> dict[str, Any]:
         """Return the rows on the tails of the histogram, in map units and fractions."""

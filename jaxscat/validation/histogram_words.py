@@ -166,7 +166,7 @@ def _spectrum(reports: Reports) -> tuple[str, Mark]:
     judged = [one for one in bins if np.isfinite(one[1]) and one[2] > 0]
     if not judged:
         return "no power spectrum to compare", "uncertain"
-    off = [one for one in judged if abs(one[1]) > OFF * one[2]]
+    off = [one for one in judged if _is_off(1.0 + one[1], one[2])]
     if not off:  # of so many bins some are a little beyond by chance
         return "power spectrum within the tolerance", "good"
     parts = [
@@ -175,6 +175,19 @@ def _spectrum(reports: Reports) -> tuple[str, Mark]:
         for of, away, tolerance in _joined(off)
     ]
     return f"power spectrum off: {'; '.join(parts)}", "bad"
+
+
+def _is_off(ratio: float, tolerance: float) -> bool:
+    """Return whether a ratio of power is beyond three standard deviations of two skies' ratio.
+
+    The power in a bin of n modes is a chi-square of n degrees, and the ratio of two is
+    F-distributed: of few modes it is far above one more often than below.
+    """
+    from scipy.stats import f, norm  # here, because importing it takes a second
+
+    modes = (4.0 / tolerance) ** 2  # a tolerance is two standard deviations, of 2 / sqrt(modes)
+    limit = f.isf(norm.sf(2 * OFF), modes, modes)
+    return not 1.0 / limit <= ratio <= limit
 
 
 def _joined(bins: Sequence[tuple[Mapping[str, Any], float, float]]) -> list:

@@ -9,6 +9,10 @@ from jaxscat.validation.line import Line, listed
 from jaxscat.validation.rows import format_multipoles
 from jaxscat.validation.verdict import is_aligned, strength
 
+# Of correlations that cannot be told from chance those beyond so many times are named: chance alone
+# has them once in eighty.
+_LARGE = 2.5
+
 Ranges = Sequence[Mapping[str, Any]]
 
 
@@ -57,7 +61,7 @@ def novelty_line(
         return Line("New or copy", "uncertain", text)
     large = [part for part in open_ if _is_large(part)]
     if large:
-        text = f"new as far as it can be told: {told}, more than twice what chance gives there."
+        text = f"new as far as it can be told: {told}, more than 2.5 times what chance gives there."
         return Line("New or copy", "uncertain", text)
     return Line("New or copy", "good", f"new: {told}.")
 
@@ -65,7 +69,7 @@ def novelty_line(
 def _is_large(part: Mapping[str, Any]) -> bool:
     """Return whether a correlation that cannot be told from chance is large all the same."""
     mean, chance = part.get("mean"), part.get("by_chance")
-    return mean is not None and chance is not None and abs(mean) > 2 * chance
+    return mean is not None and chance is not None and abs(mean) > _LARGE * chance
 
 
 def _span(parts: Ranges) -> str:

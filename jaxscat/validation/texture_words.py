@@ -35,10 +35,15 @@ def texture_line(reports: Reports, imposed: int | None = None) -> Line:
             Others are not judged.
     """
     rows = {name: [report["distances"][key] for report in reports] for key, name in _SHAPES.items()}
-    amounts = {name: _amount(of) for name, of in rows.items()}
+    amounts = {name: excess(of) for name, of in rows.items()}
+    miscounted = {name: _miscounted(of) for name, of in rows.items()}
     off = {name: amount for name, amount in amounts.items() if amount > OFF}
-    near = [name for name, amount in amounts.items() if 1 < amount <= OFF]
-    within = [name for name, amount in amounts.items() if amount <= 1]
+    near = [
+        name + miscounted[name]
+        for name, amount in amounts.items()
+        if name not in off and (amount > 1 or miscounted[name])
+    ]
+    within = [name for name, amount in amounts.items() if amount <= 1 and not miscounted[name]]
     told = [name for name in within if told_apart(rows[name])]
     scales_off = _scales_off(reports, imposed)
     told += _groups_told(reports, imposed, scales_off)
@@ -69,10 +74,12 @@ def texture_line(reports: Reports, imposed: int | None = None) -> Line:
     return Line("Texture", mark, text)
 
 
-def _amount(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Return how far a quantity is off in units of its tolerance; of counts, at any threshold."""
-    worst = mean_of(rows, "worst_threshold") / _THRESHOLDS
-    return max([excess(rows), worst], key=lambda amount: -np.inf if np.isnan(amount) else amount)
+def _miscounted(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say by how much counts are off at one threshold; empty if not, or for what is no count."""
+    if not mean_of(rows, "worst_threshold") > _THRESHOLDS:
+        return ""
+    away = mean_of(rows, "worst_difference")
+    return f" ({abs(100 * away):.0f} % too {'many' if away > 0 else 'few'})"
 
 
 def _has_controls(reports: Reports) -> bool:

@@ -106,9 +106,13 @@ def build_tolerance(
     errors, by_scales = _errors(original.statistics, controls, wider, halves)
     of_curves |= _scattering_curves(controls, wider, halves)
     both = np.abs(np.reshape(tails, (-1, 2))) / np.sqrt(2)
+    of_controls = _tails_of_controls(controls, reference.moments["std"])
     return Tolerance(
         {name: _reach(np.array(values) / np.sqrt(2)) for name, values in found.items()},
-        (_reach(both[:, 0]), _reach(both[:, 1])),
+        (
+            float(np.fmax(_reach(both[:, 0]), of_controls[0])),
+            float(np.fmax(_reach(both[:, 1]), of_controls[1])),
+        ),
         errors,
         by_scales,
         of_curves,
@@ -120,6 +124,18 @@ def _reach(values: Float[np.ndarray, " n"]) -> float:
     if values.size < 2:
         return np.nan
     return float(values.mean() + _WIDTH * values.std(ddof=1))
+
+
+def _tails_of_controls(
+    controls: Mapping[str, Sequence[Description]], spread: float
+) -> Float[np.ndarray, " 2"]:
+    """Return the tolerance of both tails as Gaussian controls have it; NaN without any."""
+    widths = [
+        np.std([one.tails for one in of_kind], axis=0, ddof=1)
+        for of_kind in controls.values()
+        if len(of_kind) > 1
+    ]
+    return _WIDTH * np.sqrt(2) / spread * np.max(widths, axis=0) if widths else np.full(2, np.nan)
 
 
 def _describe_half(
