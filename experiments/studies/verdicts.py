@@ -1,8 +1,7 @@
 """Measure how often the verdict on texture is wrong, on pairs of maps of which the truth is known.
 
-Run from the repository: python -m experiments.studies verdicts (some twenty minutes on two cores;
---quick is the same in small). Writes verdicts.json, and the table of docs/quality.md as
-verdicts.md.
+Run from the repository: python -m experiments.studies verdicts (--quick is the same in small).
+Writes verdicts.json, and the table of docs/quality.md as verdicts.md.
 
 An original is Gaussian, or lognormal (exp of a Gaussian map). It is compared with a second
 realization of its kind, which no verdict should call off, and, if it is lognormal, with a Gaussian
@@ -122,6 +121,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--nside", type=int, nargs="+")
     parser.add_argument("--skies", type=int, help="number of pairs of maps of each kind")
     options = parser.parse_args(arguments)
-    options.nside = options.nside or ([8] if options.quick else [16, 32])
-    options.skies = options.skies or (4 if options.quick else 100)
+    options.nside = options.nside or ([8] if options.quick else [16])
+    options.skies = options.skies or (4 if options.quick else 30)
     return options
