@@ -62,7 +62,8 @@ def test_python_example_runs(monkeypatch, capsys):
     assert status in ("step limit", "converged", "no progress")
     assert float(loss) >= 0.0
     columns = {"start", "gaussian", "gaussian_std", "filtered", "filtered_std", "synthesized"}
-    assert set(ast.literal_eval(peaks)) == columns | {"tolerance"}
+    columns |= {"tolerance", "worst_threshold", "worst_difference"}
+    assert set(ast.literal_eval(peaks)) == columns
 
 
 def test_examples_of_reconstructions_run(capsys):

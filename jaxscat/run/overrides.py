@@ -199,4 +199,6 @@ def _show(value: object) -> str:
 def _describe_unknown(location: str, key: str, known: list[str]) -> str:
     close = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
+    if key == "output":
+        hint = "the folder is the option --output, or runs/NAME by run.name"
     return f"{location} is not a setting; {hint}"

@@ -13,6 +13,7 @@ from jaxscat.io.pixel_order import warn_of_ring
 from jaxscat.operators.pyramid import Pyramid
 from jaxscat.operators.shard import is_shared
 from jaxscat.statistics.alignment import Alignment
+from jaxscat.statistics.checks import is_known
 from jaxscat.statistics.coefficients import ScatteringCovariance
 from jaxscat.statistics.groups import cut_products, gather_scales
 from jaxscat.statistics.hidden import Hidden
@@ -106,12 +107,13 @@ def measure(
         both_triangles=both_triangles,
         alignment=alignment,
     )
+    statistics = measure_coefficients(map, measurement)
     spec = pyramid.spec
-    if isinstance(map, np.ndarray) and map.shape == (spec.npix,) and spec.cells is None:
+    if isinstance(map, np.ndarray) and spec.cells is None and is_known(mask):
         weights = np.ones(1) if mask is None else np.asarray(mask)
         seen = np.isfinite(map) & np.any(weights.reshape(-1, weights.shape[-1]) > 0, axis=0)
         warn_of_ring(map, "map", seen)
-    return measure_coefficients(map, measurement)
+    return statistics
 
 
 def measure_coefficients(

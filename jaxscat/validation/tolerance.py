@@ -101,12 +101,13 @@ def build_tolerance(
     wider = max(float(np.sqrt(np.mean(more**2))), 1.0) if more.size else 1.0
     of_curves["power_ratio"] = np.maximum(of_curves["power_ratio"], gaussian)
     halves: Halves = []
-    if any(len(of_kind) > 1 for of_kind in controls.values()):
+    # Two pairs of controls at least: halves of coarse grids alone are too much alike.
+    if any(len(of_kind) > 2 for of_kind in controls.values()):
         halves = statistics_of_halves(reference)
     errors, by_scales = _errors(original.statistics, controls, wider, halves)
     of_curves |= _scattering_curves(controls, wider, halves)
     both = np.abs(np.reshape(tails, (-1, 2))) / np.sqrt(2)
-    of_controls = _tails_of_controls(controls, reference.moments["std"])
+    of_controls = _tails_of_controls(original, controls, reference.moments["std"])
     return Tolerance(
         {name: _reach(np.array(values) / np.sqrt(2)) for name, values in found.items()},
         (
@@ -127,15 +128,22 @@ def _reach(values: Float[np.ndarray, " n"]) -> float:
 
 
 def _tails_of_controls(
-    controls: Mapping[str, Sequence[Description]], spread: float
+    original: Description, controls: Mapping[str, Sequence[Description]], spread: float
 ) -> Float[np.ndarray, " 2"]:
-    """Return the tolerance of both tails as Gaussian controls have it; NaN without any."""
-    widths = [
-        np.std([one.tails for one in of_kind], axis=0, ddof=1)
-        for of_kind in controls.values()
-        if len(of_kind) > 1
-    ]
-    return _WIDTH * np.sqrt(2) / spread * np.max(widths, axis=0) if widths else np.full(2, np.nan)
+    """Return the tolerance of both tails as Gaussian controls have it; NaN for other tails.
+
+    It holds for a tail that is like theirs, within three of their standard deviations: a sharp end
+    of the histogram scatters less.
+    """
+    found = np.full(2, np.nan)
+    for of_kind in controls.values():
+        if len(of_kind) < 2:
+            continue
+        tails = np.array([one.tails for one in of_kind])
+        width = tails.std(axis=0, ddof=1)
+        alike = np.abs(original.tails - tails.mean(axis=0)) <= 3 * width
+        found = np.fmax(found, np.where(alike, _WIDTH * np.sqrt(2) * width / spread, np.nan))
+    return found
 
 
 def _describe_half(

@@ -132,6 +132,7 @@ def test_harmonics_are_one_unless_said(write):
             MINIMAL + "[synthesis]\nmax_steps = 0\n",
             ["max_steps", "0", "greater than or equal to 1"],
         ),
+        (MINIMAL + '[run]\noutput = "here"\n', ["run.output", "--output", "run.name"]),
         (MINIMAL + "[synthesis]\nseeds = 0\n", ["synthesis.seeds", "0", "from 1 up"]),
         (MINIMAL + "[synthesis]\nseeds = 1000000000000\n", ["synthesis.seeds", "up to 1000000"]),
         (MINIMAL + "[synthesis]\nseeds = 1.5\n", ["synthesis.seeds", "1.5", "tuple"]),
